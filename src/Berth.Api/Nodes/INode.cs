@@ -1,0 +1,136 @@
+using System.Threading.Channels;
+using Berth.Core.Images;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+
+namespace Berth.Api.Nodes;
+
+// The seam between the control server and the machines that run sandboxes. The server decides, a node acts.
+// Vocabulary: an attempt is one try of a run in one sandbox of one node. Its id is "<run id>-<number>", and every host
+// object (container, cgroup, mount) that a node makes for it carries a name that leads back to it.
+
+/// <summary>A machine that runs sandboxes. In one process it is called directly; between machines by a link.</summary>
+public interface INode : IAsyncDisposable
+{
+    NodeInfo Info { get; }
+
+    /// <summary>
+    /// Finds and removes what an earlier process left behind, then begins to accept attempts. Throws BerthException
+    /// (<c>MissingTool</c>, <c>NodeFault</c>) when this machine can't run sandboxes, with what to do about it.
+    /// </summary>
+    Task StartAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Says that calls for this sandbox shape are to be expected, so that some may be prepared ahead. A hint: never
+    /// fails,
+    /// returns at once.
+    /// </summary>
+    void Expect(SandboxSpec spec);
+
+    /// <summary>
+    /// Takes a prepared sandbox (or prepares one) and starts the program in it. Returns when the program runs, so
+    /// that the
+    /// times in <see cref="IAttempt.Preparation"/> are known. What the image is to blame for (a missing entry point) is
+    /// not thrown but reported by <see cref="IAttempt.Completion"/>. Throws BerthException with <c>NodeFault</c> when
+    /// the
+    /// machine is to blame, <c>ImageNotFound</c>, or OperationCanceledException; then nothing is left behind.
+    /// </summary>
+    Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken);
+
+    /// <summary>Counts of sandboxes for metrics and <c>berth ps</c>.</summary>
+    NodeStatus Status();
+
+    /// <summary>Stops accepting, ends every attempt still running and removes every sandbox, prepared ones
+    /// too.</summary>
+    Task StopAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>An attempt whose program was started. Disposing ends the program if it still runs and frees its
+/// sandbox.</summary>
+public interface IAttempt : IAsyncDisposable
+{
+    AttemptSpec Spec { get; }
+
+    AttemptPreparation Preparation { get; }
+
+    /// <summary>
+    /// The program's standard input; disposing it is end of file. Writing after the program closed its end throws
+    /// IOException, which says nothing about success: programs may ignore their input.
+    /// </summary>
+    Stream Input { get; }
+
+    /// <summary>The program's standard output. Ends (reads 0) when every process that held it is gone.</summary>
+    Stream Output { get; }
+
+    /// <summary>The program's standard error. Must be read to its end, or the program may block.</summary>
+    Stream Error { get; }
+
+    /// <summary>Progress the program reported; bounded, oldest dropped, completed at the program's end.</summary>
+    ChannelReader<ProgressReport> Progress { get; }
+
+    /// <summary>
+    /// How it ended. Completes once the program and all it started are gone, whether or not the streams were read.
+    /// Never faults: a fault of the machine is an <see cref="EndReason.PlatformFault"/>.
+    /// </summary>
+    Task<AttemptReport> Completion { get; }
+
+    /// <summary>
+    /// Ends the program: SIGTERM, then SIGKILL to everything in the sandbox once <paramref name="grace"/> has passed
+    /// (zero: SIGKILL at once). <paramref name="reason"/> becomes the report's reason unless the program ended first.
+    /// Idempotent; returns at once.
+    /// </summary>
+    void Stop(EndReason reason, TimeSpan grace);
+}
+
+/// <summary>The shape of a sandbox: all that must be known to prepare one ahead. Attempts of equal shape share a
+/// pool.</summary>
+public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode Network);
+
+/// <summary>One attempt as the server orders it.</summary>
+/// <param name="Id">"run id-attempt number"; unique for all time.</param>
+/// <param name="Command">Entry point and arguments replacing the image's; null or empty keeps the image's ENTRYPOINT
+/// and CMD.</param>
+/// <param name="Arguments">Replaces the image's CMD, keeping its ENTRYPOINT; null keeps CMD.</param>
+/// <param name="Environment">Added to the image's environment, winning over it.</param>
+/// <param name="User">Overrides the image's USER: <c>uid[:gid]</c> or names known to the image's own files; null
+/// keeps it.</param>
+/// <param name="WorkingDirectory">Absolute path overriding the image's; null keeps it.</param>
+/// <param name="Deadline">When the program must have ended; told to it as BERTH_DEADLINE. The node ends it then with
+/// <see cref="EndReason.TimedOut"/> after SIGTERM and <paramref name="Grace"/>.</param>
+public sealed record AttemptSpec(
+    string Id,
+    RunId Run,
+    int Number,
+    SandboxSpec Sandbox,
+    IReadOnlyList<string>? Command,
+    IReadOnlyList<string>? Arguments,
+    IReadOnlyDictionary<string, string> Environment,
+    string? User,
+    string? WorkingDirectory,
+    DateTimeOffset Deadline,
+    TimeSpan Grace);
+
+/// <param name="Prepare">Time until a sandbox was at hand.</param>
+/// <param name="Start">Time from then until the program ran.</param>
+/// <param name="Prepared">Whether the sandbox had been prepared ahead.</param>
+public sealed record AttemptPreparation(TimeSpan Prepare, TimeSpan Start, bool Prepared);
+
+/// <summary>The truth about an ended attempt.</summary>
+/// <param name="ExitCode">The program's exit code where it exited by itself.</param>
+/// <param name="Signal">Number of the signal that ended it, where one did.</param>
+/// <param name="Detail">A sentence for people, naming limits and knobs; null when there is nothing to add.</param>
+public sealed record AttemptReport(
+    EndReason Reason, int? ExitCode, int? Signal, string? Detail, RunUsage Usage, TimeSpan RunTime);
+
+/// <param name="Percent">0 to 100.</param>
+/// <param name="Message">At most 200 characters of the program's own words, or null.</param>
+public sealed record ProgressReport(double Percent, string? Message);
+
+public sealed record NodeInfo(string Name, int Cores, ByteSize Memory, string Engine, int CgroupVersion);
+
+/// <summary>One line of <c>berth ps</c>: a sandbox on this node.</summary>
+/// <param name="State">preparing, ready, running or removing.</param>
+public sealed record SandboxView(string Id, string State, string? Attempt, Digest Image, DateTimeOffset Created);
+
+public sealed record NodeStatus(IReadOnlyList<SandboxView> Sandboxes, long Prepared, long TakenReady, long TakenCold, long Removed,
+    long Faults);

@@ -1,0 +1,48 @@
+namespace Berth.Core.Errors;
+
+/// <summary>
+/// Everything a caller can be refused for. The name on the wire, the HTTP status, the registry's code and the exit code
+/// of each stand in one table: <c>Berth.Api.Errors.ErrorCatalog</c>.
+/// </summary>
+public enum ErrorCode
+{
+    /// <summary>A defect of Berth itself; the text says no more than the caller may know.</summary>
+    Internal,
+    InvalidRequest,
+    InvalidReference,
+    InvalidDigest,
+    InvalidConfiguration,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    ImageNotFound,
+    RunNotFound,
+    Conflict,
+    IdempotencyConflict,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    RangeNotSatisfiable,
+    PreconditionFailed,
+    QueueFull,
+    ShuttingDown,
+    StorageFull,
+    CallbackForbidden,
+    ManifestInvalid,
+    ManifestUnknown,
+    BlobUnknown,
+    BlobUploadUnknown,
+    BlobUploadInvalid,
+    DigestMismatch,
+    SizeInvalid,
+    ArchiveRefused,
+    Upstream,
+    ResultExpired,
+    RunFailed,
+    RunTimedOut,
+    RunOutOfMemory,
+    RunEntryPointMissing,
+    RunOutputLimit,
+    RunCanceled,
+    NodeFault,
+    MissingTool,
+}

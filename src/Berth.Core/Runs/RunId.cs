@@ -1,0 +1,65 @@
+using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
+using Berth.Core.Errors;
+
+namespace Berth.Core.Runs;
+
+/// <summary>
+/// Identity of a run: 26 characters of Crockford's base 32 in lower case, 48 bits of Unix milliseconds then 80 random
+/// bits
+/// (the ULID layout), so that ids sort by the time they were made and can't be guessed.
+/// </summary>
+public readonly record struct RunId : IComparable<RunId>
+{
+    private const string Alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+
+    private readonly string? text;
+
+    private RunId(string text) => this.text = text;
+
+    public string Text => text ?? throw new InvalidOperationException("An empty RunId was used.");
+
+    public bool IsEmpty => text is null;
+
+    public static RunId New(DateTimeOffset now)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        RandomNumberGenerator.Fill(bytes[6..]);
+        return FromParts(now.ToUnixTimeMilliseconds(), bytes[6..]);
+    }
+
+    /// <summary>Builds an id from its two parts; <paramref name="random"/> has 10 bytes.</summary>
+    public static RunId FromParts(long unixMilliseconds, ReadOnlySpan<byte> random)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        BinaryPrimitives.WriteUInt64BigEndian(bytes, (ulong)unixMilliseconds << 16);
+        random[..10].CopyTo(bytes[6..]);
+        UInt128 value = BinaryPrimitives.ReadUInt128BigEndian(bytes);
+        return new RunId(string.Create(26, value, static (span, rest) =>
+        {
+            for (int i = 25; i >= 0; i--)
+            {
+                span[i] = Alphabet[(int)(rest & 31)];
+                rest >>= 5;
+            }
+        }));
+    }
+
+    public static RunId Parse(string value) => TryParse(value, out RunId id)
+        ? id
+        : throw new BerthException(
+            ErrorCode.RunNotFound,
+            $"There is no run '{(value is { Length: > 64 } ? value[..64] + "…" : value)}': an id has 26 characters such as 01jd3v8k….");
+
+    public static bool TryParse([NotNullWhen(true)] string? value, out RunId id)
+    {
+        bool valid = value is { Length: 26 } && value[0] <= '7' && !value.AsSpan().ContainsAnyExcept(Alphabet);
+        id = valid ? new RunId(value!) : default;
+        return valid;
+    }
+
+    public int CompareTo(RunId other) => string.CompareOrdinal(text, other.text);
+
+    public override string ToString() => text ?? "(none)";
+}
