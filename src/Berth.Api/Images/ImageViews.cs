@@ -5,15 +5,16 @@ namespace Berth.Api.Images;
 /// <summary>A tagged image.</summary>
 /// <param name="Size">Bytes of configuration and layers as stored (compressed).</param>
 public sealed record ImageView(
-    string Repository, string Tag, string Digest, long Size, string? Architecture, DateTimeOffset? Created, DateTimeOffset PushedAt,
-    bool Unpacked);
+    string Repository, string Tag, string Digest, long Size, string? Architecture, DateTimeOffset? Created,
+    DateTimeOffset PushedAt, bool Unpacked);
 
 public sealed record ImagePage(IReadOnlyList<ImageView> Images, string? Next);
 
 /// <summary>One image in full. <c>Config</c> members are the image's own words.</summary>
 public sealed record ImageDetail(
     ImageView Image, string MediaType, string? User, IReadOnlyList<string> Env, IReadOnlyList<string> Entrypoint,
-    IReadOnlyList<string> Cmd, string? WorkingDir, IReadOnlyDictionary<string, string> Labels, IReadOnlyList<LayerView> Layers);
+    IReadOnlyList<string> Cmd, string? WorkingDir,
+    IReadOnlyDictionary<string, string> Labels, IReadOnlyList<LayerView> Layers);
 
 public sealed record LayerView(string Digest, string DiffId, long Size, string MediaType);
 

@@ -132,5 +132,5 @@ public sealed record NodeInfo(string Name, int Cores, ByteSize Memory, string En
 /// <param name="State">preparing, ready, running or removing.</param>
 public sealed record SandboxView(string Id, string State, string? Attempt, Digest Image, DateTimeOffset Created);
 
-public sealed record NodeStatus(IReadOnlyList<SandboxView> Sandboxes, long Prepared, long TakenReady, long TakenCold, long Removed,
-    long Faults);
+public sealed record NodeStatus(
+    IReadOnlyList<SandboxView> Sandboxes, long Prepared, long TakenReady, long TakenCold, long Removed, long Faults);

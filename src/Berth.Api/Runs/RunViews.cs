@@ -46,7 +46,8 @@ public sealed record RunPage(IReadOnlyList<RunView> Runs, string? Next);
 /// <param name="Type">For instance <c>accepted</c>, <c>claimed</c>, <c>started</c>, <c>progress</c>, <c>ended</c>,
 /// <c>retried</c>.</param>
 /// <param name="Detail">A sentence for people.</param>
-public sealed record RunEventView(string Run, long Sequence, DateTimeOffset At, string Type, int Attempt, string Detail);
+public sealed record RunEventView(
+    string Run, long Sequence, DateTimeOffset At, string Type, int Attempt, string Detail);
 
 public sealed record RunWhy(RunView Run, IReadOnlyList<RunEventView> Events);
 

@@ -29,7 +29,8 @@ public readonly record struct Digest
         ? digest
         : throw new BerthException(
             ErrorCode.InvalidDigest,
-            $"'{Quote(value)}' is not a digest: expected sha256: and 64, or sha512: and 128, lower-case hexadecimal digits.");
+            $"'{Quote(value)}' is not a digest: expected sha256: and 64, "
+            + "or sha512: and 128, lower-case hexadecimal digits.");
 
     public static bool TryParse([NotNullWhen(true)] string? value, out Digest digest)
     {

@@ -18,7 +18,9 @@ public readonly record struct ByteSize : IComparable<ByteSize>
     public static ByteSize Zero => default;
 
     public static ByteSize FromBytes(long bytes) =>
-        bytes >= 0 ? new ByteSize(bytes) : throw new ArgumentOutOfRangeException(nameof(bytes), bytes, "A size is never negative.");
+        bytes >= 0
+            ? new ByteSize(bytes)
+            : throw new ArgumentOutOfRangeException(nameof(bytes), bytes, "A size is never negative.");
 
     public static ByteSize KiB(long count) => FromBytes(checked(count * 1024));
 
@@ -29,7 +31,8 @@ public readonly record struct ByteSize : IComparable<ByteSize>
     public static ByteSize Parse(string value) => TryParse(value, out ByteSize size)
         ? size
         : throw new BerthException(
-            ErrorCode.InvalidRequest, $"'{value}' is not a size: write a number and a unit, for instance 256Mi, 1.5Gi or 64k.");
+            ErrorCode.InvalidRequest,
+            $"'{value}' is not a size: write a number and a unit, for instance 256Mi, 1.5Gi or 64k.");
 
     public static bool TryParse([NotNullWhen(true)] string? value, out ByteSize size)
     {
@@ -50,7 +53,9 @@ public readonly record struct ByteSize : IComparable<ByteSize>
             "t" or "ti" or "tb" or "tib" => 40,
             _ => -1,
         };
-        if (shift < 0 || !decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal amount)
+        if (shift < 0
+            || !decimal.TryParse(
+                number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal amount)
             || amount > long.MaxValue >> shift)
         {
             return false;

@@ -14,12 +14,14 @@ public readonly record struct CpuQuota
 
     public static CpuQuota FromMillicores(int millicores) => millicores is >= 10 and <= 1_024_000
         ? new CpuQuota(millicores)
-        : throw new ArgumentOutOfRangeException(nameof(millicores), millicores, "A CPU quota is 10 to 1,024,000 millicores.");
+        : throw new ArgumentOutOfRangeException(
+            nameof(millicores), millicores, "A CPU quota is 10 to 1,024,000 millicores.");
 
     public static CpuQuota Parse(string value) => TryParse(value, out CpuQuota quota)
         ? quota
         : throw new BerthException(
-            ErrorCode.InvalidRequest, $"'{value}' is not an amount of CPU: write cores such as 0.5 or 2, or millicores such as 500m.");
+            ErrorCode.InvalidRequest,
+            $"'{value}' is not an amount of CPU: write cores such as 0.5 or 2, or millicores such as 500m.");
 
     public static bool TryParse([NotNullWhen(true)] string? value, out CpuQuota quota)
     {

@@ -32,7 +32,8 @@ public sealed record RetryPolicy(int MaxAttempts, bool OnProgramFailure)
             return null;
         }
 
-        double window = Math.Min(MaxDelay.TotalSeconds, BaseDelay.TotalSeconds * Math.Pow(2, Math.Min(attempt - 1, 30)));
+        double window = Math.Min(
+            MaxDelay.TotalSeconds, BaseDelay.TotalSeconds * Math.Pow(2, Math.Min(attempt - 1, 30)));
         return TimeSpan.FromSeconds(window * random);
     }
 }

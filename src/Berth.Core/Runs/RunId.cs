@@ -50,7 +50,8 @@ public readonly record struct RunId : IComparable<RunId>
         ? id
         : throw new BerthException(
             ErrorCode.RunNotFound,
-            $"There is no run '{(value is { Length: > 64 } ? value[..64] + "…" : value)}': an id has 26 characters such as 01jd3v8k….");
+            $"There is no run '{(value is { Length: > 64 } ? value[..64] + "…" : value)}': "
+            + "an id has 26 characters such as 01jd3v8k….");
 
     public static bool TryParse([NotNullWhen(true)] string? value, out RunId id)
     {

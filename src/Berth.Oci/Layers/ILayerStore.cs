@@ -34,7 +34,8 @@ public interface IImageSource
 
 /// <summary>An image that is ready to run, held until disposed.</summary>
 /// <param name="LayerPaths">Folders of the unpacked layers, lowest first.</param>
-public sealed record ImageHandle(Digest Manifest, ImageConfig Config, IReadOnlyList<string> LayerPaths, IDisposable Hold) : IDisposable
+public sealed record ImageHandle(
+    Digest Manifest, ImageConfig Config, IReadOnlyList<string> LayerPaths, IDisposable Hold) : IDisposable
 {
     public void Dispose() => Hold.Dispose();
 }

@@ -12,7 +12,8 @@ public sealed class ValueTests
     [InlineData("demo/thumbnail:1.2", null, "demo/thumbnail", "1.2")]
     [InlineData("localhost:5000/a/b:c", "localhost:5000", "a/b", "c")]
     [InlineData("registry.example/a__b", "registry.example", "a__b", "latest")]
-    public void A_reference_splits_into_host_repository_and_tag(string text, string? host, string repository, string tag)
+    public void A_reference_splits_into_host_repository_and_tag(
+        string text, string? host, string repository, string tag)
     {
         ImageReference reference = ImageReference.Parse(text);
 
@@ -36,7 +37,8 @@ public sealed class ValueTests
     [InlineData("1.5g", 3L << 29)]
     [InlineData("64k", 65536)]
     [InlineData("0", 0)]
-    public void A_size_is_read_with_its_unit(string text, long bytes) => Assert.Equal(bytes, ByteSize.Parse(text).Bytes);
+    public void A_size_is_read_with_its_unit(string text, long bytes) =>
+        Assert.Equal(bytes, ByteSize.Parse(text).Bytes);
 
     [Theory]
     [InlineData("-1")]
