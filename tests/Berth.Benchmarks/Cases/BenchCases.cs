@@ -1,0 +1,20 @@
+using Berth.Benchmarks.Rigs;
+
+namespace Berth.Benchmarks.Cases;
+
+/// <summary>A case measures Berth beside a real alternative in one run and gives figures with their goals.</summary>
+internal sealed record BenchCase(string Title, Func<BenchOptions, Task<IReadOnlyList<Figure>>> Run);
+
+internal static class BenchCases
+{
+    public static IReadOnlyDictionary<string, BenchCase> All { get; } = new Dictionary<string, BenchCase>
+    {
+        ["ready"] = new("a fresh container prepared ahead, 1 KiB through cat, 10 a second (P1)", StartCases.ReadyAsync),
+        ["cold"] = new("nothing prepared (P3)", StartCases.ColdAsync),
+        ["rate"] = new("fresh containers a second through HTTP (P4)", StartCases.RateAsync),
+        ["stream"] = new("1 GiB through cat, both ways (P20)", StreamCase.RunAsync),
+        ["image"] = new("push, pull and unpack of an image until it can run (P19)", ImageCase.RunAsync),
+        ["submit"] = new("durable submissions, 32 callers (P10)", SubmitCase.RunAsync),
+        ["server"] = new("start-up and memory", ServerCase.RunAsync),
+    };
+}

@@ -1,0 +1,139 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+
+namespace Berth.Benchmarks.Rigs;
+
+/// <summary>A server of the published executable on a free port with a data folder of its own, removed when
+/// disposed.</summary>
+internal sealed class BerthRig : IAsyncDisposable
+{
+    private readonly Process process;
+    private readonly string data;
+    private readonly string berth;
+
+    private BerthRig(Process process, string berth, string data, int port, string token, TimeSpan startup)
+    {
+        this.process = process;
+        this.berth = berth;
+        this.data = data;
+        Port = port;
+        Token = token;
+        Startup = startup;
+        Http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 256 })
+        {
+            BaseAddress = new Uri($"http://127.0.0.1:{port}"),
+            Timeout = TimeSpan.FromMinutes(10),
+        };
+        Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+    }
+
+    public int Port { get; }
+
+    public string Token { get; }
+
+    public HttpClient Http { get; }
+
+    /// <summary>From the start of the process to the first 200 of /readyz.</summary>
+    public TimeSpan Startup { get; }
+
+    public int ProcessId => process.Id;
+
+    public static async Task<BerthRig> StartAsync(BenchOptions options, params string[] flags)
+    {
+        string data = Path.Combine(options.Work, $"data-{TimeProvider.System.GetTimestamp():x}");
+        Directory.CreateDirectory(data);
+        int port = FreePort();
+        long start = TimeProvider.System.GetTimestamp();
+        Process process = Command.Start(
+            options.Berth, ["serve", "--data", data, "--listen", $"127.0.0.1:{port}", "--log-level", "warning",
+                .. flags]);
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        _ = process.StandardOutput.ReadToEndAsync();
+        using HttpClient probe = new();
+        while (true)
+        {
+            try
+            {
+                using HttpResponseMessage answer = await probe.GetAsync(new Uri($"http://127.0.0.1:{port}/readyz"));
+                if (answer.IsSuccessStatusCode)
+                {
+                    break;
+                }
+            }
+            catch (HttpRequestException)
+            {
+            }
+
+            if (process.HasExited)
+            {
+                throw new InvalidOperationException("berth serve ended: " + await errors);
+            }
+
+            await Task.Delay(5);
+        }
+
+        TimeSpan startup = TimeProvider.System.GetElapsedTime(start);
+        string token = (await File.ReadAllTextAsync(Path.Combine(data, "admin.token"))).Trim();
+        return new BerthRig(process, options.Berth, data, port, token, startup);
+    }
+
+    /// <summary>Puts the static busybox into the registry as <c>bench/busybox:1</c>.</summary>
+    public async Task PushBusyboxAsync()
+    {
+        string root = Path.Combine(data, "..", $"busybox-{Port}");
+        Directory.CreateDirectory(Path.Combine(root, "bin"));
+        File.Copy("/bin/busybox", Path.Combine(root, "bin", "busybox"), overwrite: true);
+        foreach (string applet in (string[])["cat", "true", "sh", "sleep"])
+        {
+            File.CreateSymbolicLink(Path.Combine(root, "bin", applet), "busybox");
+        }
+
+        await CliAsync("image", "pack", root, "-t", "bench/busybox:1", "--cmd", "cat");
+        Directory.Delete(root, recursive: true);
+    }
+
+    public Task<string> CliAsync(params string[] arguments) =>
+        Command.RunAsync("env", [$"BERTH_HOST=http://127.0.0.1:{Port}", $"BERTH_TOKEN={Token}", berth, .. arguments]);
+
+    /// <summary>One synchronous call; the answer must be <paramref name="body"/> again.</summary>
+    public async Task<TimeSpan> EchoAsync(byte[] body)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        using ByteArrayContent content = new(body);
+        using HttpResponseMessage answer = await Http.PostAsync(new Uri("/v1/call/bench/busybox:1", UriKind.Relative),
+            content);
+        byte[] echoed = await answer.Content.ReadAsByteArrayAsync();
+        TimeSpan elapsed = TimeProvider.System.GetElapsedTime(start);
+        return answer.StatusCode == HttpStatusCode.OK && echoed.AsSpan().SequenceEqual(body)
+            ? elapsed
+            : throw new InvalidOperationException($"{(int)answer.StatusCode}: "
+                + $"{System.Text.Encoding.UTF8.GetString(echoed)}");
+    }
+
+    /// <summary>A line of /proc/PID/status in bytes, for instance <c>VmRSS</c> or <c>VmHWM</c>.</summary>
+    public long Status(string field) =>
+        long.Parse(File.ReadLines($"/proc/{process.Id}/status").First(l => l.StartsWith(field + ":",
+            StringComparison.Ordinal))
+            .Split(':')[1].Replace("kB", "", StringComparison.Ordinal).Trim()) * 1024;
+
+    public async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        using (Process.Start("kill", ["-TERM", $"{process.Id}"]))
+        {
+        }
+
+        await process.WaitForExitAsync();
+        process.Dispose();
+        Directory.Delete(data, recursive: true);
+    }
+
+    public static int FreePort()
+    {
+        using TcpListener listener = new(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}
