@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds everything and runs every test. The last line is the sum: "N passed, N failed".
+#   ./test.sh [runner options]     for instance: ./test.sh -class '*ImageReferenceTests'
+# With CI=true a skipped test counts as a failure: there, nothing may be missing.
+set -uo pipefail
+cd "$(dirname "$0")"
+LOG=out/test.log
+. eng/steps.sh
+
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+passed=0
+failed=0
+
+finish() {
+  echo
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+  exit
+}
+
+# Something other than a test went wrong: it counts as one failure, so that the last line never looks green.
+give_up() {
+  failed=$((failed + 1))
+  finish
+}
+
+step "Installing what build, server and tests need" eng/prerequisites.sh build run test || give_up
+step "Building everything" dotnet build Berth.slnx -c Release --nologo -v quiet || give_up
+./build.sh >/dev/null || give_up
+export BERTH_EXECUTABLE=$PWD/out/berth
+
+options=(-noColor -noLogo)
+if [ "${CI:-}" = true ]; then options+=(-failSkips); fi
+
+# "   Berth.Tests  Total: 28, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0, Time: 0.424s"
+figure() {
+  local number
+  number=$(sed -n "s/.*[ ,]$1: \([0-9]*\).*/\1/p" <<<"$summary")
+  echo "${number:-0}"
+}
+
+for project in tests/*/*.csproj; do
+  name=$(basename "$project" .csproj)
+  grep -q '<IsTestProject>true' "$project" || continue
+  echo
+  echo "$name"
+  output=out/$name.output
+  dotnet "tests/$name/bin/Release/net10.0/$name.dll" "${options[@]}" "$@" </dev/null 2>&1 | tee "$output"
+  status=${PIPESTATUS[0]}
+  summary=$(grep -E '^ *[A-Za-z.]+ +Total: [0-9]+' "$output" | tail -n 1)
+  if [ -z "$summary" ]; then
+    echo "$name ended without a summary, exit code $status"
+    failed=$((failed + 1))
+    continue
+  fi
+  bad=$(($(figure Failed) + $(figure Errors)))
+  if [ "$bad" -eq 0 ] && [ "$status" -ne 0 ]; then bad=1; fi
+  failed=$((failed + bad))
+  passed=$((passed + $(figure Total) - $(figure Failed) - $(figure Skipped) - $(figure 'Not Run')))
+done
+finish
