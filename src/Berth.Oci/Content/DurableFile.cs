@@ -1,0 +1,136 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Berth.Core.Errors;
+using Microsoft.Win32.SafeHandles;
+
+namespace Berth.Oci.Content;
+
+/// <summary>
+/// What .NET does not offer for files that must survive a power cut: fdatasync, early write-back and fsync of a
+/// folder. A rename is durable only after its folder was synced.
+/// </summary>
+public static partial class DurableFile
+{
+    private const int NoSpace = 28;
+    private const int QuotaExceeded = 122;
+    private const int ReadOnlyDirectory = 0x10000 | 0x80000; // O_DIRECTORY | O_CLOEXEC (asm-generic/fcntl.h)
+    private const uint StartWriteBack = 2; // SYNC_FILE_RANGE_WRITE (linux/fs.h)
+
+    /// <summary>Waits until the file's content is on the disk.</summary>
+    public static void SyncData(SafeFileHandle file, string path)
+    {
+        if (FileDataSync(file) != 0)
+        {
+            throw Failure("fdatasync", path);
+        }
+    }
+
+    /// <summary>Starts writing a part of a file to the disk without waiting, so that the sync at the end is
+    /// short.</summary>
+    public static void StartWriting(SafeFileHandle file, long offset, long count) =>
+        _ = SyncFileRange(file, offset, count, StartWriteBack);
+
+    /// <summary>Makes the creations, renames and removals in a folder durable.</summary>
+    public static void SyncFolder(string path)
+    {
+        int folder = Open(path, ReadOnlyDirectory);
+        if (folder < 0)
+        {
+            throw Failure("open", path);
+        }
+
+        try
+        {
+            if (Sync(folder) != 0)
+            {
+                throw Failure("fsync", path);
+            }
+        }
+        finally
+        {
+            _ = Close(folder);
+        }
+    }
+
+    /// <summary>Creates a folder and the missing ones above it, durably.</summary>
+    public static void CreateFolder(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            return;
+        }
+
+        string? parent = Path.GetDirectoryName(path);
+        if (parent is not null)
+        {
+            CreateFolder(parent);
+        }
+
+        Directory.CreateDirectory(path);
+        if (parent is not null)
+        {
+            SyncFolder(parent);
+        }
+    }
+
+    /// <summary>
+    /// Replaces a small file: readers see the old content or the new, also after a power cut. The temporary file's
+    /// name starts with a dot.
+    /// </summary>
+    public static void Replace(string path, ReadOnlySpan<byte> content)
+    {
+        string folder = Path.GetDirectoryName(path)!;
+        CreateFolder(folder);
+        string temporary = Path.Combine(folder, "." + Path.GetRandomFileName());
+        try
+        {
+            using (SafeFileHandle file = File.OpenHandle(temporary, FileMode.CreateNew, FileAccess.Write))
+            {
+                RandomAccess.Write(file, content, 0);
+                SyncData(file, temporary);
+            }
+
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+
+        SyncFolder(folder);
+    }
+
+    /// <summary>Replaces a small text file (see the other overload).</summary>
+    public static void Replace(string path, string content) => Replace(path, Encoding.UTF8.GetBytes(content));
+
+    /// <summary>Whether an exception says that the disk or a quota is full.</summary>
+    public static bool IsFull(IOException exception) => exception.HResult is NoSpace or QuotaExceeded;
+
+    /// <summary>The refusal to report for a full disk.</summary>
+    public static BerthException Full(string path, Exception inner) => new(
+        ErrorCode.StorageFull,
+        $"The disk that holds {path} is full: free some space or remove images, then try again.",
+        inner) { RetryAfter = TimeSpan.FromSeconds(30) };
+
+    private static IOException Failure(string call, string path)
+    {
+        int error = Marshal.GetLastPInvokeError();
+        return new IOException($"{call} of {path} failed: {Marshal.GetPInvokeErrorMessage(error)}", error);
+    }
+
+    [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
+    private static partial int FileDataSync(SafeFileHandle file);
+
+    [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
+    private static partial int SyncFileRange(SafeFileHandle file, long offset, long count, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int Sync(int file);
+
+    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+    private static partial int Close(int file);
+}
