@@ -1,0 +1,27 @@
+using System.Text.Json.Serialization;
+
+namespace Berth.Api.Access;
+
+/// <summary>What is told about a token. The token itself is told once, in <see cref="TokenCreated"/>.</summary>
+/// <param name="Id">The public part, by which it is listed and removed.</param>
+/// <param name="Role"><c>admin</c>: everything; <c>user</c>: everything but tokens; <c>reader</c>: looking only.</param>
+public sealed record TokenView(
+    string Id, string Name, string Role, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt);
+
+/// <summary>The tokens, the administrator's first one included.</summary>
+public sealed record TokenList(IReadOnlyList<TokenView> Tokens);
+
+/// <summary>Body of <c>POST /v1/tokens</c>.</summary>
+/// <param name="Role">As in <see cref="TokenView"/>; null is <c>user</c>.</param>
+/// <param name="ExpiresIn">A length of time such as <c>30d</c>; null never expires.</param>
+public sealed record TokenRequest(string Name, string? Role, string? ExpiresIn);
+
+/// <summary>Answer to it (201). <c>Secret</c> is the whole token and can't be read again.</summary>
+public sealed record TokenCreated(TokenView Token, string Secret);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(TokenList))]
+[JsonSerializable(typeof(TokenRequest))]
+[JsonSerializable(typeof(TokenCreated))]
+public sealed partial class AccessJson : JsonSerializerContext;
