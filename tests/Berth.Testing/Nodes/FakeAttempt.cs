@@ -1,0 +1,134 @@
+using System.Threading.Channels;
+using Berth.Api.Nodes;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+
+namespace Berth.Testing.Nodes;
+
+/// <summary>An attempt of <see cref="FakeNode"/>: one program of <see cref="FakeShell"/> between three pipes.</summary>
+internal sealed class FakeAttempt : IAttempt
+{
+    private readonly MemoryPipe input = new();
+    private readonly MemoryPipe output = new();
+    private readonly MemoryPipe error = new();
+    private readonly Channel<ProgressReport> progress = Channel.CreateBounded<ProgressReport>(
+        new BoundedChannelOptions(16) { FullMode = BoundedChannelFullMode.DropOldest });
+
+    private readonly TaskCompletionSource<AttemptReport> completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly CancellationTokenSource terminated = new();
+    private readonly CancellationTokenSource killed = new();
+    private readonly TimeProvider time;
+    private readonly string? machineFault;
+    private readonly Action<FakeAttempt> ended;
+    private readonly long startedAt;
+    private readonly Lock gate = new();
+    private EndReason? stopReason;
+    private ITimer? deadline;
+    private ITimer? graceTimer;
+
+    public FakeAttempt(AttemptSpec spec, TimeProvider time, string? machineFault, Action<FakeAttempt> ended)
+    {
+        Spec = spec;
+        this.time = time;
+        this.machineFault = machineFault;
+        this.ended = ended;
+        startedAt = time.GetTimestamp();
+        StartedAt = time.GetUtcNow();
+    }
+
+    public AttemptSpec Spec { get; }
+
+    public DateTimeOffset StartedAt { get; }
+
+    public AttemptPreparation Preparation { get; } = new(TimeSpan.Zero, TimeSpan.Zero, false);
+
+    public Stream Input => input.Writer;
+
+    public Stream Output => output.Reader;
+
+    public Stream Error => error.Reader;
+
+    public ChannelReader<ProgressReport> Progress => progress.Reader;
+
+    public Task<AttemptReport> Completion => completion.Task;
+
+    public void Begin()
+    {
+        TimeSpan left = Spec.Deadline - time.GetUtcNow();
+        deadline = time.CreateTimer(
+            _ => Stop(EndReason.TimedOut, Spec.Grace), null, left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+        _ = Task.Run(RunAsync);
+    }
+
+    public void Stop(EndReason reason, TimeSpan grace)
+    {
+        lock (gate)
+        {
+            stopReason ??= reason;
+            if (grace > TimeSpan.Zero && !completion.Task.IsCompleted)
+            {
+                graceTimer ??= time.CreateTimer(_ => killed.Cancel(), null, grace, Timeout.InfiniteTimeSpan);
+            }
+        }
+
+        terminated.Cancel();
+        if (grace <= TimeSpan.Zero)
+        {
+            killed.Cancel();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Stop(EndReason.Canceled, TimeSpan.Zero);
+        await completion.Task;
+        await input.Writer.DisposeAsync();
+    }
+
+    private async Task RunAsync()
+    {
+        FakeEnd end = await EndOfProgramAsync();
+        await output.Writer.DisposeAsync();
+        await error.Writer.DisposeAsync();
+        input.CloseReader();
+        progress.Writer.TryComplete();
+        lock (gate)
+        {
+            deadline?.Dispose();
+            graceTimer?.Dispose();
+        }
+
+        ended(this);
+        var usage = new RunUsage(
+            TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), ByteSize.MiB(1), input.Writer.Written, output.Writer.Written);
+        completion.SetResult(new AttemptReport(
+            end.Reason, end.ExitCode, end.Signal, end.Detail, usage, time.GetElapsedTime(startedAt)));
+    }
+
+    private async Task<FakeEnd> EndOfProgramAsync()
+    {
+        if (machineFault is not null)
+        {
+            return new FakeEnd(EndReason.PlatformFault, Detail: machineFault);
+        }
+
+        try
+        {
+            var shell = new FakeShell(
+                input.Reader, output.Writer, error.Writer, progress.Writer, time, Spec.Environment,
+                terminated.Token, killed.Token);
+            IReadOnlyList<string> command = Spec.Command is { Count: > 0 } given ? given : ["cat", .. Spec.Arguments ?? []];
+            return await shell.RunAsync(command);
+        }
+        catch (OperationCanceledException)
+        {
+            EndReason reason = stopReason ?? EndReason.Canceled;
+            int signal = killed.IsCancellationRequested ? 9 : 15;
+            return new FakeEnd(reason, null, signal, reason == EndReason.TimedOut ? "The deadline passed." : null);
+        }
+        catch (IOException)
+        {
+            return new FakeEnd(EndReason.Signal, null, 13, "The program was ended by signal 13.");
+        }
+    }
+}
