@@ -35,6 +35,7 @@ public static class ErrorCatalog
         new(ErrorCode.QueueFull, "queue_full", 429, "Too much work is waiting", 75),
         new(ErrorCode.ShuttingDown, "shutting_down", 503, "The server is stopping", 75),
         new(ErrorCode.StorageFull, "storage_full", 507, "The disk is full", 75),
+        new(ErrorCode.StorageFault, "storage_fault", 503, "The store can't be written", 75),
         new(ErrorCode.CallbackForbidden, "callback_forbidden", 400, "The callback address is not allowed", 64),
         new(ErrorCode.ManifestInvalid, "manifest_invalid", 400, "The manifest is not valid", 65),
         new(ErrorCode.ManifestUnknown, "manifest_unknown", 404, "There is no such manifest", 66),

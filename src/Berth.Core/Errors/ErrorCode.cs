@@ -26,6 +26,9 @@ public enum ErrorCode
     QueueFull,
     ShuttingDown,
     StorageFull,
+
+    /// <summary>Writing to the store failed for another reason than a full disk.</summary>
+    StorageFault,
     CallbackForbidden,
     ManifestInvalid,
     ManifestUnknown,

@@ -1,0 +1,62 @@
+using Berth.Core.Images;
+using Berth.Core.Resources;
+
+namespace Berth.Core.Runs;
+
+/// <summary>Whether somebody waits on the line for the answer.</summary>
+public enum RunKind
+{
+    /// <summary>Synchronous: the caller holds the connection; recorded after the answer.</summary>
+    Call,
+
+    /// <summary>Asynchronous: durable before it is accepted, tried again after faults of the platform.</summary>
+    Task,
+}
+
+/// <summary>What was asked for. Never changes once a run is accepted.</summary>
+/// <param name="Image">The reference as asked for.</param>
+/// <param name="Digest">The manifest that it meant at that moment: what is run, on every attempt.</param>
+/// <param name="Command">Replaces the image's ENTRYPOINT and CMD; null keeps them.</param>
+/// <param name="Arguments">Replaces the image's CMD; null keeps it.</param>
+/// <param name="Environment">Added to the image's environment.</param>
+/// <param name="Timeout">Of one attempt of a task; of a whole call, waiting included.</param>
+/// <param name="Grace">Between SIGTERM and SIGKILL.</param>
+/// <param name="MaxAge">How long after acceptance an attempt may still begin; null for ever.</param>
+/// <param name="OutputLimit">Bytes of standard output after which the program is ended.</param>
+/// <param name="ResultContentType">Media type told to who fetches the result.</param>
+/// <param name="Callback">Told by POST when the run has ended; null for nobody.</param>
+public sealed record RunSpec(
+    string Image,
+    Digest Digest,
+    SandboxLimits Limits,
+    NetworkMode Network,
+    IReadOnlyList<string>? Command,
+    IReadOnlyList<string>? Arguments,
+    IReadOnlyDictionary<string, string> Environment,
+    string? User,
+    string? WorkingDirectory,
+    TimeSpan Timeout,
+    TimeSpan Grace,
+    RetryPolicy Retry,
+    TimeSpan? MaxAge,
+    ByteSize OutputLimit,
+    string ResultContentType,
+    Uri? Callback,
+    IReadOnlyDictionary<string, string> Labels)
+{
+    public static TimeSpan DefaultCallTimeout { get; } = TimeSpan.FromSeconds(60);
+
+    public static TimeSpan DefaultTaskTimeout { get; } = TimeSpan.FromMinutes(15);
+
+    public static TimeSpan DefaultGrace { get; } = TimeSpan.FromSeconds(10);
+
+    public static ByteSize DefaultOutputLimit { get; } = ByteSize.GiB(1);
+
+    /// <summary>A spec with every default, for <see cref="Image"/> alone.</summary>
+    public static RunSpec For(string image, Digest digest, RunKind kind) => new(
+        image, digest, SandboxLimits.Default, NetworkMode.None, null, null, Empty, null, null,
+        kind == RunKind.Call ? DefaultCallTimeout : DefaultTaskTimeout, DefaultGrace, RetryPolicy.Default, null,
+        DefaultOutputLimit, "application/octet-stream", null, Empty);
+
+    private static readonly IReadOnlyDictionary<string, string> Empty = new Dictionary<string, string>();
+}

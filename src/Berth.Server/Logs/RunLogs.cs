@@ -1,0 +1,142 @@
+using System.Runtime.CompilerServices;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Logs;
+
+/// <summary>
+/// What programs wrote to standard error, kept after their sandboxes are gone: a folder of segments for each run,
+/// bounded,
+/// the beginning and the newest part of it. Readers follow without polling; they and the writer share only the files.
+/// </summary>
+public sealed class RunLogs
+{
+    private readonly string folder;
+    private readonly long segmentLimit;
+    private readonly TimeProvider time;
+    private readonly ILogger logger;
+    private readonly LogSignals signals = new();
+
+    /// <param name="limit">Bytes kept for each run.</param>
+    public RunLogs(string folder, ByteSize limit, TimeProvider time, ILogger<RunLogs> logger)
+    {
+        this.folder = Path.GetFullPath(folder);
+        this.time = time;
+        this.logger = logger;
+        segmentLimit = Math.Max(limit.Bytes / LogSegments.Kept, LogFormat.MaxRecord);
+        Directory.CreateDirectory(this.folder);
+    }
+
+    /// <summary>Continues a run's log. One writer at a time; the caller disposes it.</summary>
+    public RunLogWriter Append(RunId id) => new(PathOf(id), segmentLimit, time, signals.For(id), logger);
+
+    /// <summary>Lets followers of an ended run finish. Call once its last writer is disposed.</summary>
+    public void Complete(RunId id) => signals.Complete(id);
+
+    /// <summary>
+    /// The lines of a log; none where the run wrote none. <paramref name="isLive"/> says whether the run may still
+    /// write; it
+    /// is asked only to follow.
+    /// </summary>
+    public async IAsyncEnumerable<LogLine> ReadAsync(
+        RunId id, LogQuery query, Func<CancellationToken, Task<bool>> isLive,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using LogSignals.Follower? follower = query.Follow ? signals.Follow(id) : null;
+        bool live = follower is not null && await isLive(cancellationToken);
+        using LogCursor cursor = new(PathOf(id), segmentLimit);
+        int? tail = query.Tail;
+        while (true)
+        {
+            // Order matters: look first, then read, then wait for what has changed since the look.
+            (Task changed, bool completed) = follower?.Look() ?? (Task.CompletedTask, true);
+            foreach (LogLine line in ReadAvailable(cursor, query.Since, tail))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                yield return line;
+            }
+
+            if (!live || completed)
+            {
+                yield break;
+            }
+
+            tail = null;
+            await changed.WaitAsync(cancellationToken);
+        }
+    }
+
+    public void Delete(RunId id)
+    {
+        string path = PathOf(id);
+        if (Directory.Exists(path))
+        {
+            Directory.Delete(path, recursive: true);
+        }
+    }
+
+    /// <summary>Deletes up to <paramref name="limit"/> logs whose last line is older than <paramref name="cutoff"/>;
+    /// returns how many.</summary>
+    public int DeleteOlderThan(DateTimeOffset cutoff, int limit, CancellationToken cancellationToken)
+    {
+        int deleted = 0;
+        foreach (string path in Directory.EnumerateDirectories(folder))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (deleted == limit)
+            {
+                break;
+            }
+
+            DateTime newest = LogSegments.List(path)
+                .Select(number => File.GetLastWriteTimeUtc(LogSegments.PathOf(path, number)))
+                .Append(Directory.GetLastWriteTimeUtc(path))
+                .Max();
+            if (newest < cutoff.UtcDateTime && RunId.TryParse(Path.GetFileName(path), out RunId id))
+            {
+                Delete(id);
+                deleted++;
+            }
+        }
+
+        return deleted;
+    }
+
+    private string PathOf(RunId id) => Path.Combine(folder, id.Text);
+
+    private static IEnumerable<LogLine> ReadAvailable(LogCursor cursor, DateTimeOffset? since, int? tail)
+    {
+        if (tail is null)
+        {
+            while (cursor.TryRead(out LogLine line))
+            {
+                if (since is null || line.At >= since)
+                {
+                    yield return line;
+                }
+            }
+
+            yield break;
+        }
+
+        Queue<LogLine> last = new();
+        while (cursor.TryRead(out LogLine line))
+        {
+            if (since is null || line.At >= since)
+            {
+                last.Enqueue(line);
+            }
+
+            if (last.Count > tail)
+            {
+                last.Dequeue();
+            }
+        }
+
+        foreach (LogLine line in last)
+        {
+            yield return line;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+using Berth.Api.Nodes;
+using Berth.Core.Runs;
+
+namespace Berth.Server.Runs;
+
+/// <summary>
+/// A synchronous call whose program runs. Whoever holds it copies the body into <see cref="Input"/> (and disposes
+/// that: end
+/// of file) while reading <see cref="Output"/> to its end, then awaits <see cref="Completion"/>. Disposing it earlier
+/// ends
+/// the program as <see cref="EndReason.ClientGone"/>.
+/// </summary>
+public sealed class LiveCall : IAsyncDisposable
+{
+    private readonly IAttempt attempt;
+    private readonly OutputLimitStream output;
+    private readonly ErrorStreamCopy errors;
+    private readonly Func<RunEnd, TimeSpan, Run> finish;
+
+    /// <param name="finish">Closes the books: called once with the end and the time the program ran.</param>
+    internal LiveCall(RunSpec spec, IAttempt attempt, ErrorStreamCopy errors, Func<RunEnd, TimeSpan, Run> finish)
+    {
+        this.attempt = attempt;
+        this.errors = errors;
+        this.finish = finish;
+        Spec = spec;
+        output = new OutputLimitStream(attempt.Output, spec.OutputLimit, () => Stop(EndReason.OutputLimit));
+        Completion = FinishAsync();
+    }
+
+    public RunId Id => attempt.Spec.Run;
+
+    public RunSpec Spec { get; }
+
+    /// <summary>When the program will be ended; the call's one deadline.</summary>
+    public DateTimeOffset Deadline => attempt.Spec.Deadline;
+
+    public AttemptPreparation Preparation => attempt.Preparation;
+
+    /// <summary>The program's standard input. Writing after the program closed it throws IOException.</summary>
+    public Stream Input => attempt.Input;
+
+    /// <summary>The program's standard output, up to the limit of the call.</summary>
+    public Stream Output => output;
+
+    /// <summary>
+    /// The ended run, with usage and times. Completes when the program and all it started are gone and its standard
+    /// error was
+    /// read, whether or not the other streams were. Never faults.
+    /// </summary>
+    public Task<Run> Completion { get; }
+
+    /// <summary>The last 4 KiB of standard error so far; whole once <see cref="Completion"/> has completed.</summary>
+    public string ErrorTail => errors.Tail;
+
+    /// <summary>Ends the program, with the call's grace unless it broke a limit. Returns at once.</summary>
+    public void Stop(EndReason reason) =>
+        attempt.Stop(reason, reason == EndReason.OutputLimit ? TimeSpan.Zero : Spec.Grace);
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!Completion.IsCompleted)
+        {
+            Stop(EndReason.ClientGone);
+        }
+
+        await Completion;
+        await attempt.DisposeAsync();
+    }
+
+    private async Task<Run> FinishAsync()
+    {
+        AttemptReport report = await attempt.Completion;
+        await errors.Completion;
+        RunEnd end = new(report.Reason, report.ExitCode, report.Signal, report.Detail, report.Usage);
+        // The program may have ended by itself after its last byte over the limit, before it could be stopped.
+        if (output.Passed && report.Reason != EndReason.OutputLimit)
+        {
+            end = end with { Reason = EndReason.OutputLimit, Detail = RunSentences.OutputLimit(Spec.OutputLimit) };
+        }
+
+        return finish(end, report.RunTime);
+    }
+}

@@ -1,0 +1,61 @@
+using Berth.Core.Resources;
+
+namespace Berth.Server.Runs;
+
+/// <summary>A program's output up to its limit. One byte more ends the stream there and calls <c>passed</c>
+/// once.</summary>
+internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action passed) : Stream
+{
+    private long remaining = limit.Bytes;
+
+    /// <summary>Whether the program wrote more than allowed.</summary>
+    public bool Passed { get; private set; }
+
+    public override bool CanRead => true;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        if (Passed)
+        {
+            return 0;
+        }
+
+        int count = await inner.ReadAsync(buffer, cancellationToken);
+        if (count <= remaining)
+        {
+            remaining -= count;
+            return count;
+        }
+
+        Passed = true;
+        passed();
+        return (int)remaining;
+    }
+
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("Read asynchronously.");
+
+    public override void Flush()
+    {
+    }
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+}

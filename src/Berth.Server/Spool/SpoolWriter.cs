@@ -1,0 +1,167 @@
+using System.Buffers;
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+
+namespace Berth.Server.Spool;
+
+/// <summary>
+/// Receives one body: small ones stay in memory, larger ones go to a temporary file that <see cref="CommitAsync"/>
+/// makes
+/// durable and names. Disposing without a commit leaves nothing behind. Not for concurrent use.
+/// </summary>
+public sealed class SpoolWriter : IAsyncDisposable
+{
+    private const int NoSpace = 28; // ENOSPC, errno.h
+
+    private readonly string root;
+    private readonly string folder;
+    private readonly string name;
+    private readonly ByteSize limit;
+    private byte[]? memory;
+    private FileStream? file;
+    private bool committed;
+
+    internal SpoolWriter(string root, string folder, string name, ByteSize limit)
+    {
+        this.root = root;
+        this.folder = folder;
+        this.name = name;
+        this.limit = limit;
+    }
+
+    public long Length { get; private set; }
+
+    /// <summary>What was written, when it is small enough to be kept in the store; valid until disposal.</summary>
+    public ReadOnlyMemory<byte> Inline => file is null ? memory.AsMemory(0, (int)Length) : default;
+
+    /// <summary>
+    /// Takes the next bytes. Returns false, having taken what still fitted, when the limit is passed. Throws
+    /// <c>StorageFull</c> when the disk is.
+    /// </summary>
+    public async ValueTask<bool> WriteAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        bool fits = bytes.Length <= limit.Bytes - Length;
+        if (!fits)
+        {
+            bytes = bytes[..(int)(limit.Bytes - Length)];
+        }
+
+        if (file is null && Length + bytes.Length <= RunSpool.InlineLimit)
+        {
+            if (memory is null || memory.Length < Length + bytes.Length)
+            {
+                Grow((int)Length + bytes.Length);
+            }
+
+            bytes.CopyTo(memory.AsMemory((int)Length));
+        }
+        else
+        {
+            await WriteFileAsync(bytes, cancellationToken);
+        }
+
+        Length += bytes.Length;
+        return fits;
+    }
+
+    /// <summary>Makes the body durable (a file) or says that it has yet to be written to the store (inline).</summary>
+    public async ValueTask<StoredBody> CommitAsync(CancellationToken cancellationToken)
+    {
+        if (file is null)
+        {
+            return Length == 0 ? StoredBody.None : new StoredBody(BodyPlace.Inline, Length);
+        }
+
+        string temporary = file.Name;
+        FileStream open = file;
+        // Off the caller's thread: a sync of many megabytes takes its time. Not to be interrupted half way.
+        await Task.Run(
+            () =>
+            {
+                open.Flush(flushToDisk: true);
+                open.Dispose();
+                File.Move(temporary, Path.Combine(folder, name), overwrite: true);
+                FolderSync.Flush(folder);
+                FolderSync.Flush(root);
+            },
+            cancellationToken);
+        committed = true;
+        return new StoredBody(BodyPlace.Spooled, Length);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (memory is not null)
+        {
+            ArrayPool<byte>.Shared.Return(memory);
+            memory = null;
+        }
+
+        if (file is null)
+        {
+            return;
+        }
+
+        await file.DisposeAsync();
+        if (!committed)
+        {
+            File.Delete(file.Name);
+            TryDeleteEmptyFolder();
+        }
+    }
+
+    private void Grow(int needed)
+    {
+        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, 1024));
+        if (memory is not null)
+        {
+            memory.AsSpan(0, (int)Length).CopyTo(larger);
+            ArrayPool<byte>.Shared.Return(memory);
+        }
+
+        memory = larger;
+    }
+
+    private async ValueTask WriteFileAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (file is null)
+            {
+                Directory.CreateDirectory(folder);
+                file = new FileStream(Path.Combine(folder, name + ".tmp"), new FileStreamOptions
+                {
+                    Mode = FileMode.Create,
+                    Access = FileAccess.Write,
+                    BufferSize = 0,
+                    Options = FileOptions.Asynchronous,
+                });
+                await file.WriteAsync(memory.AsMemory(0, (int)Length), cancellationToken);
+            }
+
+            await file.WriteAsync(bytes, cancellationToken);
+        }
+        catch (IOException error) when ((error.HResult & 0xFFFF) == NoSpace)
+        {
+            throw new BerthException(
+                ErrorCode.StorageFull, $"The disk of {root} is full: free space there, then send it again.", error)
+            {
+                RetryAfter = TimeSpan.FromSeconds(5),
+            };
+        }
+    }
+
+    // Another part of the same run may be in the folder; then it is not empty and stays.
+    private void TryDeleteEmptyFolder()
+    {
+        try
+        {
+            Directory.Delete(folder);
+        }
+        catch (IOException)
+        {
+            return;
+        }
+    }
+}

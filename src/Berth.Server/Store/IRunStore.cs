@@ -1,0 +1,153 @@
+using Berth.Core.Runs;
+
+namespace Berth.Server.Store;
+
+// Vocabulary: a write is acknowledged (its task completes) only when it is durable. A claim is the right to report on a
+// run: the pair of run and generation. Every write that depends on a claim checks the generation in the statement that
+// writes. Times are the caller's; the store has no clock of its own.
+
+/// <summary>
+/// The durable record of runs, their small bodies, their events and the callbacks they owe. Implementations pass
+/// RunStoreContract.
+/// </summary>
+public interface IRunStore : IAsyncDisposable
+{
+    /// <summary>Whether new runs are accepted; the end of runs already accepted is recorded in every condition but <see
+    /// cref="StoreCondition.Failing"/>.</summary>
+    StoreCondition Condition { get; }
+
+    /// <summary>
+    /// Makes a new run durable. The same idempotency key of the same caller gives the first run if the request is the
+    /// same,
+    /// else <c>IdempotencyConflict</c>. Throws <c>StorageFull</c> or <c>StorageFault</c> with RetryAfter.
+    /// </summary>
+    Task<RunAcceptance> AcceptAsync(NewRun run, CancellationToken cancellationToken);
+
+    /// <summary>Records a run that has already ended: a synchronous call. A second record of the same id changes
+    /// nothing.</summary>
+    Task RecordAsync(Run run, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Takes up to <paramref name="limit"/> queued runs that are ready at <paramref name="now"/>, oldest first: they
+    /// become
+    /// Starting, their generation and attempts rise by one.
+    /// </summary>
+    Task<IReadOnlyList<ClaimedRun>> ClaimAsync(int limit, DateTimeOffset now, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Applies a step if the run has the expected generation and <see cref="RunTransitions"/> allows it (or the state
+    /// stays).
+    /// A run whose cancellation was requested does not go back to Queued. Otherwise nothing is written.
+    /// </summary>
+    Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Makes the wish to end a run durable, with an event, unless it has ended or was already asked. Returns the run
+    /// afterwards, or null where there is none.
+    /// </summary>
+    Task<Run?> RequestCancelAsync(RunId id, RunEvent reason, CancellationToken cancellationToken);
+
+    Task<Run?> FindAsync(RunId id, CancellationToken cancellationToken);
+
+    /// <summary>Newest first.</summary>
+    Task<IReadOnlyList<Run>> ListAsync(RunQuery query, CancellationToken cancellationToken);
+
+    /// <summary>The ids among <paramref name="ids"/> that the store knows.</summary>
+    Task<IReadOnlySet<RunId>> KnownAsync(IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken);
+
+    /// <summary>An inline input, or null where the store holds none.</summary>
+    Task<byte[]?> ReadInputAsync(RunId id, CancellationToken cancellationToken);
+
+    /// <summary>An inline result, or null where the store holds none.</summary>
+    Task<byte[]?> ReadResultAsync(RunId id, CancellationToken cancellationToken);
+
+    /// <summary>Runs that are Starting or Running, by id.</summary>
+    Task<IReadOnlyList<Run>> UnfinishedAsync(RunId? after, int limit, CancellationToken cancellationToken);
+
+    /// <summary>Queued runs whose maximum age has passed.</summary>
+    Task<IReadOnlyList<Run>> OverAgeAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken);
+
+    /// <summary>Ended runs whose bodies are due to be deleted.</summary>
+    Task<IReadOnlyList<Run>> ExpiredBodiesAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken);
+
+    /// <summary>Deletes inline bodies and marks all bodies of these runs as expired.</summary>
+    Task ForgetBodiesAsync(IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken);
+
+    /// <summary>Deletes records of runs that ended before <paramref name="endedBefore"/> and owe no callback; returns
+    /// their ids.</summary>
+    Task<IReadOnlyList<RunId>> DeleteEndedAsync(DateTimeOffset endedBefore, int limit, CancellationToken cancellationToken);
+
+    /// <summary>Stored events numbered above <paramref name="after"/>, in order.</summary>
+    Task<IReadOnlyList<NumberedEvent>> EventsAsync(RunId id, long after, int limit, CancellationToken cancellationToken);
+
+    /// <summary>Callbacks due at <paramref name="now"/>, the longest due first.</summary>
+    Task<IReadOnlyList<PendingCallback>> DueCallbacksAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken);
+
+    /// <summary>Puts a callback off until <paramref name="next"/>.</summary>
+    Task DeferCallbackAsync(PendingCallback callback, DateTimeOffset next, CancellationToken cancellationToken);
+
+    /// <summary>Strikes a callback off, delivered or given up, and adds the event that says so. Returns the event's
+    /// number; 0 when it was already struck off.</summary>
+    Task<long> CloseCallbackAsync(PendingCallback callback, RunEvent outcome, CancellationToken cancellationToken);
+
+    /// <summary>When the next queued run or callback becomes ready; null when nothing waits.</summary>
+    Task<NextDue> NextDueAsync(CancellationToken cancellationToken);
+
+    Task<RunCounts> CountAsync(CancellationToken cancellationToken);
+
+    StoreFigures Figures();
+}
+
+public enum StoreCondition
+{
+    Accepting,
+
+    /// <summary>The disk is full: what was accepted is finished and read, nothing new is taken.</summary>
+    Full,
+
+    /// <summary>Writing fails: the store is being reopened.</summary>
+    Failing,
+}
+
+/// <param name="InlineInput">The input where it is <see cref="BodyPlace.Inline"/>.</param>
+/// <param name="IdempotencyKey">Scoped to <see cref="Run.Caller"/>; null for none.</param>
+/// <param name="RequestHash">What tells two requests with the same key apart; empty without a key.</param>
+public sealed record NewRun(Run Run, ReadOnlyMemory<byte> InlineInput, string? IdempotencyKey, ReadOnlyMemory<byte> RequestHash);
+
+/// <param name="IsNew">False when an idempotency key led to an earlier run.</param>
+public sealed record RunAcceptance(Run Run, bool IsNew);
+
+/// <param name="InlineInput">The input where the store holds it.</param>
+public sealed record ClaimedRun(Run Run, byte[]? InlineInput);
+
+/// <param name="Applied">Whether the step is now true.</param>
+/// <param name="Current">The run as stored afterwards; null when there is no such run.</param>
+public sealed record SaveOutcome(bool Applied, Run? Current);
+
+/// <summary>Which runs to list; null means any.</summary>
+/// <param name="Image">Matches the reference as asked for, or the digest.</param>
+/// <param name="Before">Only ids smaller than this one: the cursor.</param>
+public sealed record RunQuery(
+    RunKind? Kind, RunState? State, string? Image, IReadOnlyDictionary<string, string> Labels, int Limit, RunId? Before)
+{
+    public const int MaxLimit = 1000;
+}
+
+public sealed record NumberedEvent(long Sequence, RunEvent Event);
+
+/// <param name="Attempt">Deliveries tried before.</param>
+/// <param name="FirstDue">When it was first due; decides when to give up.</param>
+public sealed record PendingCallback(
+    RunId Run, Uri Target, ReadOnlyMemory<byte> Body, int Attempt, DateTimeOffset FirstDue, DateTimeOffset Due);
+
+public readonly record struct NextDue(DateTimeOffset? Run, DateTimeOffset? Callback);
+
+/// <param name="OldestQueued">When the longest waiting ready run was accepted.</param>
+public sealed record RunCounts(long Queued, long Starting, long Running, long Callbacks, DateTimeOffset? OldestQueued);
+
+/// <param name="Commits">Transactions made durable.</param>
+/// <param name="Writes">Records written by them.</param>
+/// <param name="Waiting">Writes waiting for their commit now.</param>
+/// <param name="Refused">Writes refused because the disk was full or failing.</param>
+/// <param name="Reopened">How often the store was reopened after a failed write.</param>
+public sealed record StoreFigures(long Commits, long Writes, int Waiting, long Refused, long Reopened, long Bytes);
