@@ -1,0 +1,265 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Berth.Core.Images;
+using Berth.Oci.Content;
+using Berth.Oci.Images;
+
+namespace Berth.Oci.Repositories;
+
+/// <summary>
+/// One repository's links, on disk and in memory. Readers see an immutable snapshot and never wait; changes are made
+/// one at a time, on disk first.
+/// </summary>
+internal sealed class Repository
+{
+    private readonly RepositoryFolder folder;
+    private readonly Lock gate = new();
+
+    private Repository(RepositoryFolder folder) => this.folder = folder;
+
+    public ImmutableSortedDictionary<string, TagLink> Tags { get; private set; } =
+        ImmutableSortedDictionary.Create<string, TagLink>(StringComparer.Ordinal);
+
+    public ImmutableDictionary<Digest, ManifestLink> Manifests { get; private set; } = ImmutableDictionary<Digest, ManifestLink>.Empty;
+
+    public static Repository Load(string path)
+    {
+        RepositoryFolder folder = new(path);
+        Repository repository = new(folder);
+        repository.Manifests = RepositoryFolder.FilesOf(folder.Manifests)
+            .Select(ReadManifest).OfType<ManifestLink>().ToImmutableDictionary(m => m.Digest);
+        repository.Tags = RepositoryFolder.FilesOf(folder.Tags)
+            .Select(ReadTag).OfType<TagLink>()
+            .ToImmutableSortedDictionary(t => t.Tag, t => t, StringComparer.Ordinal);
+        return repository;
+    }
+
+    public ManifestLink Put(string? tag, Digest digest, long size, ManifestDocument document, DateTimeOffset now)
+    {
+        lock (gate)
+        {
+            LinkBlobs(document.Blobs.Where(b => !MediaTypes.IsForeignLayer(b.MediaType)).Select(b => b.Digest), now);
+            ManifestLink link = Manifests.GetValueOrDefault(digest)
+                ?? new ManifestLink(digest, document.MediaType, size, document.Subject?.Digest, now);
+            if (!Manifests.ContainsKey(digest))
+            {
+                // The referrer first: an entry without its manifest is passed over, a manifest without its entry is
+                // lost.
+                WriteReferrer(link, document);
+                DurableFile.Replace(
+                    folder.Manifest(digest),
+                    JsonSerializer.SerializeToUtf8Bytes(
+                        new ManifestLinkFile(link.MediaType, size, link.Subject?.Text, now),
+                        RepositoryJson.Default.ManifestLinkFile));
+                Manifests = Manifests.Add(digest, link);
+            }
+
+            if (tag is not null && Tags.GetValueOrDefault(tag)?.Digest != digest)
+            {
+                DurableFile.Replace(
+                    folder.Tag(tag),
+                    JsonSerializer.SerializeToUtf8Bytes(new TagLinkFile(digest.Text, now), RepositoryJson.Default.TagLinkFile));
+                Tags = Tags.SetItem(tag, new TagLink(tag, digest, now));
+            }
+
+            return link;
+        }
+    }
+
+    public bool DeleteTag(string tag)
+    {
+        lock (gate)
+        {
+            if (!Tags.ContainsKey(tag))
+            {
+                return false;
+            }
+
+            File.Delete(folder.Tag(tag));
+            DurableFile.SyncFolder(folder.Tags);
+            Tags = Tags.Remove(tag);
+            return true;
+        }
+    }
+
+    public bool DeleteManifest(Digest digest)
+    {
+        lock (gate)
+        {
+            if (!Manifests.TryGetValue(digest, out ManifestLink? link))
+            {
+                return false;
+            }
+
+            string[] pointing = [.. Tags.Values.Where(t => t.Digest == digest).Select(t => t.Tag)];
+            foreach (string tag in pointing)
+            {
+                File.Delete(folder.Tag(tag));
+            }
+
+            if (pointing.Length > 0)
+            {
+                DurableFile.SyncFolder(folder.Tags);
+                Tags = Tags.RemoveRange(pointing);
+            }
+
+            File.Delete(folder.Manifest(digest));
+            DurableFile.SyncFolder(folder.Manifests);
+            Manifests = Manifests.Remove(digest);
+            if (link.Subject is { } subject)
+            {
+                File.Delete(folder.Referrer(subject, digest));
+            }
+
+            return true;
+        }
+    }
+
+    public IReadOnlyList<Descriptor> Referrers(Digest subject)
+    {
+        List<Descriptor> found = [];
+        foreach (FileInfo file in RepositoryFolder.FilesOf(folder.ReferrersOf(subject)).OrderBy(f => f.Name, StringComparer.Ordinal))
+        {
+            if (RepositoryFolder.TryParse(file.Name, out Digest digest) && Manifests.ContainsKey(digest)
+                && Read(file) is { } bytes
+                && JsonSerializer.Deserialize(bytes, RepositoryJson.Default.Descriptor) is { } descriptor)
+            {
+                found.Add(descriptor);
+            }
+        }
+
+        return found;
+    }
+
+    public bool HasBlob(Digest digest) => File.Exists(folder.Blob(digest));
+
+    public bool PromiseBlob(Digest digest, DateTimeOffset now)
+    {
+        lock (gate)
+        {
+            FileInfo link = new(folder.Blob(digest));
+            if (!link.Exists)
+            {
+                return false;
+            }
+
+            link.LastWriteTimeUtc = now.UtcDateTime;
+            return true;
+        }
+    }
+
+    public void LinkBlob(Digest digest, DateTimeOffset now)
+    {
+        lock (gate)
+        {
+            LinkBlobs([digest], now);
+        }
+    }
+
+    public bool UnlinkBlob(Digest digest)
+    {
+        lock (gate)
+        {
+            string link = folder.Blob(digest);
+            if (!File.Exists(link))
+            {
+                return false;
+            }
+
+            File.Delete(link);
+            DurableFile.SyncFolder(folder.Blobs);
+            return true;
+        }
+    }
+
+    public int SweepBlobLinks(IReadOnlySet<Digest> named, DateTimeOffset unusedSince, Func<Digest, bool> isStored)
+    {
+        int removed = 0;
+        foreach (FileInfo seen in RepositoryFolder.FilesOf(folder.Blobs))
+        {
+            if (!RepositoryFolder.TryParse(seen.Name, out Digest digest))
+            {
+                continue;
+            }
+
+            // One link at a time: a push must not wait for the whole sweep.
+            lock (gate)
+            {
+                FileInfo link = new(seen.FullName);
+                bool unused = !named.Contains(digest) && link.Exists && link.LastWriteTimeUtc < unusedSince.UtcDateTime;
+                if (link.Exists && (unused || !isStored(digest)))
+                {
+                    link.Delete();
+                    removed++;
+                }
+            }
+        }
+
+        return removed;
+    }
+
+    private static ManifestLink? ReadManifest(FileInfo file)
+    {
+        if (!RepositoryFolder.TryParse(file.Name, out Digest digest) || Read(file) is not { } bytes
+            || JsonSerializer.Deserialize(bytes, RepositoryJson.Default.ManifestLinkFile) is not { } link)
+        {
+            return null;
+        }
+
+        Digest? subject = Digest.TryParse(link.Subject, out Digest parsed) ? parsed : null;
+        return new ManifestLink(digest, link.MediaType, link.Size, subject, link.PushedAt);
+    }
+
+    private static TagLink? ReadTag(FileInfo file) =>
+        ImageReference.IsTag(file.Name) && Read(file) is { } bytes
+        && JsonSerializer.Deserialize(bytes, RepositoryJson.Default.TagLinkFile) is { } link
+        && Digest.TryParse(link.Digest, out Digest digest)
+            ? new TagLink(file.Name, digest, link.TaggedAt)
+            : null;
+
+    private static byte[]? Read(FileInfo file)
+    {
+        try
+        {
+            return File.ReadAllBytes(file.FullName);
+        }
+        catch (FileNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    private void LinkBlobs(IEnumerable<Digest> digests, DateTimeOffset now)
+    {
+        bool created = false;
+        foreach (Digest digest in digests)
+        {
+            string path = folder.Blob(digest);
+            if (!File.Exists(path))
+            {
+                DurableFile.CreateFolder(folder.Blobs);
+                File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.Write).Dispose();
+                created = true;
+            }
+
+            File.SetLastWriteTimeUtc(path, now.UtcDateTime);
+        }
+
+        if (created)
+        {
+            DurableFile.SyncFolder(folder.Blobs);
+        }
+    }
+
+    private void WriteReferrer(ManifestLink link, ManifestDocument document)
+    {
+        if (link.Subject is { } subject)
+        {
+            Descriptor descriptor = new(
+                link.MediaType, link.Digest.Text, link.Size, null, document.Annotations, document.ArtifactType);
+            DurableFile.Replace(
+                folder.Referrer(subject, link.Digest),
+                JsonSerializer.SerializeToUtf8Bytes(descriptor, RepositoryJson.Default.Descriptor));
+        }
+    }
+}

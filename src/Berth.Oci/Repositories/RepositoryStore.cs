@@ -1,0 +1,171 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using Berth.Core.Errors;
+using Berth.Core.Images;
+using Berth.Oci.Content;
+using Berth.Oci.Images;
+
+namespace Berth.Oci.Repositories;
+
+/// <summary>
+/// The repositories: which manifests, tags and blobs each holds. Content itself is in the content store, shared by all;
+/// a repository only links it, and a blob can be had only through a repository that links it. What is written is
+/// durable when the call returns. One process uses the folder at a time, so tags and manifests are kept in memory.
+/// </summary>
+public sealed class RepositoryStore
+{
+    private readonly string folder;
+    private readonly TimeProvider time;
+    private readonly ConcurrentDictionary<string, Repository> open = new();
+    private readonly Lock gate = new();
+    private ImmutableSortedSet<string> names;
+
+    /// <param name="folder">The <c>repositories</c> folder of the data folder.</param>
+    public RepositoryStore(string folder, TimeProvider time)
+    {
+        this.folder = Path.GetFullPath(folder);
+        this.time = time;
+        DurableFile.CreateFolder(this.folder);
+        names = RepositoryFolder.FindNames(this.folder).ToImmutableSortedSet(StringComparer.Ordinal);
+    }
+
+    /// <summary>Names of the repositories that hold a manifest, sorted by bytes, after <paramref
+    /// name="after"/>.</summary>
+    public IEnumerable<string> Names(string? after = null)
+    {
+        ImmutableSortedSet<string> all = names;
+        int start = after is null ? 0 : all.IndexOf(after) is >= 0 and int at ? at + 1 : ~all.IndexOf(after);
+        for (int i = start; i < all.Count; i++)
+        {
+            if (Find(all[i]) is { Manifests.IsEmpty: false })
+            {
+                yield return all[i];
+            }
+        }
+    }
+
+    /// <summary>Whether anything was ever pushed to the repository and is there still.</summary>
+    public bool Exists(string repository) => Find(repository) is { Manifests.IsEmpty: false };
+
+    public TagLink? FindTag(string repository, string tag) => Find(repository)?.Tags.GetValueOrDefault(tag);
+
+    public ManifestLink? FindManifest(string repository, Digest digest) => Find(repository)?.Manifests.GetValueOrDefault(digest);
+
+    /// <summary>The manifest that a tag or a digest names in a repository, or null.</summary>
+    public ManifestLink? FindManifest(string repository, string tagOrDigest) =>
+        Digest.TryParse(tagOrDigest, out Digest digest) ? FindManifest(repository, digest)
+        : FindTag(repository, tagOrDigest) is { } tag ? FindManifest(repository, tag.Digest)
+        : null;
+
+    /// <summary>Tags sorted by bytes, after <paramref name="after"/>, or null when there is no such
+    /// repository.</summary>
+    public Page<TagLink>? Tags(string repository, string? after, int limit)
+    {
+        if (Find(repository) is not { Manifests.IsEmpty: false } found)
+        {
+            return null;
+        }
+
+        List<TagLink> page = [.. found.Tags.Values
+            .Where(t => after is null || string.CompareOrdinal(t.Tag, after) > 0)
+            .Take(limit + 1)];
+        return page.Count > limit ? new Page<TagLink>(page[..limit], More: true) : new Page<TagLink>(page, More: false);
+    }
+
+    /// <summary>Every manifest that the repository holds.</summary>
+    public IReadOnlyCollection<ManifestLink> Manifests(string repository) =>
+        Find(repository) is { } found ? [.. found.Manifests.Values] : [];
+
+    /// <summary>Descriptors of the manifests about <paramref name="subject"/>, sorted by digest.</summary>
+    public IReadOnlyList<Descriptor> Referrers(string repository, Digest subject) => Find(repository)?.Referrers(subject) ?? [];
+
+    /// <summary>Whether the repository links the blob.</summary>
+    public bool HasBlob(string repository, Digest digest) => Find(repository)?.HasBlob(digest) ?? false;
+
+    /// <summary>
+    /// As <see cref="HasBlob"/>, and keeps the link from being collected for the grace period: whoever was told may
+    /// rely on it.
+    /// </summary>
+    public bool PromiseBlob(string repository, Digest digest) => Find(repository)?.PromiseBlob(digest, time.GetUtcNow()) ?? false;
+
+    /// <summary>Makes a stored blob available through the repository.</summary>
+    public void LinkBlob(string repository, Digest digest) => OpenOrCreate(repository).LinkBlob(digest, time.GetUtcNow());
+
+    /// <summary>Takes a blob out of the repository. Returns false when it was not there.</summary>
+    public bool UnlinkBlob(string repository, Digest digest) => Find(repository)?.UnlinkBlob(digest) ?? false;
+
+    /// <summary>
+    /// Adds a manifest whose bytes are in the content store, links the blobs it names, and points the tag at it. The
+    /// caller checked that the content is there and holds a lease on it.
+    /// </summary>
+    public ManifestLink PutManifest(string repository, string? tag, Digest digest, long size, ManifestDocument document)
+    {
+        Repository target = OpenOrCreate(repository);
+        return target.Put(tag, digest, size, document, time.GetUtcNow());
+    }
+
+    /// <summary>Removes a tag; the manifest stays. Returns false when there is no such tag.</summary>
+    public bool DeleteTag(string repository, string tag) => Find(repository)?.DeleteTag(tag) ?? false;
+
+    /// <summary>Removes a manifest and the tags that point at it. Returns false when it is not there.</summary>
+    public bool DeleteManifest(string repository, Digest digest) => Find(repository)?.DeleteManifest(digest) ?? false;
+
+    /// <summary>
+    /// Removes links to blobs that no manifest of the repository names, when they are older than
+    /// <paramref name="unusedSince"/> or their blob is gone, and repositories that hold nothing any more.
+    /// </summary>
+    /// <param name="named">Blobs that the repository's manifests name, read after the pass began.</param>
+    public int SweepBlobLinks(
+        string repository, IReadOnlySet<Digest> named, DateTimeOffset unusedSince, Func<Digest, bool> isStored)
+    {
+        int removed = 0;
+        if (Find(repository) is { } found)
+        {
+            removed = found.SweepBlobLinks(named, unusedSince, isStored);
+        }
+
+        return removed;
+    }
+
+    private static void Check(string repository)
+    {
+        if (!ImageReference.IsRepository(repository))
+        {
+            throw new BerthException(
+                ErrorCode.InvalidReference,
+                $"'{(repository.Length > 300 ? repository[..300] + "…" : repository)}' is not a repository name: expected "
+                + "lower-case letters and digits with . _ - / between them, at most 255 characters.");
+        }
+    }
+
+    private Repository? Find(string repository)
+    {
+        if (open.TryGetValue(repository, out Repository? found))
+        {
+            return found;
+        }
+
+        return names.Contains(repository) ? OpenOrCreate(repository) : null;
+    }
+
+    private Repository OpenOrCreate(string repository)
+    {
+        if (open.TryGetValue(repository, out Repository? found))
+        {
+            return found;
+        }
+
+        Check(repository);
+        lock (gate)
+        {
+            if (!open.TryGetValue(repository, out found))
+            {
+                found = Repository.Load(Path.Combine(folder, repository));
+                open[repository] = found;
+                names = names.Add(repository);
+            }
+
+            return found;
+        }
+    }
+}
