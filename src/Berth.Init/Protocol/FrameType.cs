@@ -1,0 +1,35 @@
+namespace Berth.Init.Protocol;
+
+/// <summary>
+/// The messages between a node and the berth-init of one sandbox. Numbers below 64 go to the init, the others come
+/// from it. docs/internals/init-protocol.md has the layout of each.
+/// </summary>
+public enum FrameType : byte
+{
+    /// <summary>First and once: protocol version and seccomp filter.</summary>
+    Boot = 1,
+
+    /// <summary>Once: the program to run.</summary>
+    Start = 2,
+
+    /// <summary>A signal for the program's main process.</summary>
+    Signal = 3,
+
+    /// <summary>SIGKILL to everything in the sandbox but the init.</summary>
+    Kill = 4,
+
+    /// <summary>Answer to Boot: locked down and waiting for Start.</summary>
+    Ready = 64,
+
+    /// <summary>Answer to Start: execve succeeded.</summary>
+    Started = 65,
+
+    /// <summary>Answer to Start: the image or the order is to blame. Last frame.</summary>
+    Refused = 66,
+
+    /// <summary>Answer to Boot or Start: the machine is to blame. Last frame.</summary>
+    Failed = 67,
+
+    /// <summary>The program and all it started are gone. Last frame.</summary>
+    Exited = 68,
+}

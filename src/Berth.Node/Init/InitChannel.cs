@@ -1,0 +1,241 @@
+using System.Text;
+using Berth.Core.Errors;
+using Berth.Init.Protocol;
+using Berth.Node.Linux;
+
+namespace Berth.Node.Init;
+
+/// <summary>
+/// The node's end of the one connection to a sandbox's init: boot, start one program, signal it, learn its end.
+/// Disposing closes it, upon which the init kills everything in the sandbox and goes: so does the death of this
+/// process.
+/// </summary>
+public sealed class InitChannel : IAsyncDisposable
+{
+    /// <summary>Signals asked for while one frame is on its way; more are repeats.</summary>
+    private const int MostPostponed = 16;
+
+    private readonly PolledDescriptor descriptor;
+    private readonly CancellationTokenSource closing = new();
+    private readonly Lock gate = new();
+    private readonly Queue<ReadOnlyMemory<byte>> postponed = new();
+    private bool sending;
+    private readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<StartOutcome> started =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<ProgramExit?> exited =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task reading;
+
+    /// <summary>Takes ownership of our end of a <see cref="SocketPair"/> whose other end is the init's fd 3.</summary>
+    public InitChannel(FileDescriptor ours, ReadinessPoller poller)
+    {
+        descriptor = new PolledDescriptor(ours, poller);
+        reading = ReadAllAsync();
+    }
+
+    /// <summary>
+    /// The program's end; null when the init went without reporting one (it was killed, or never ran). Never faults.
+    /// </summary>
+    public Task<ProgramExit?> Exited => exited.Task;
+
+    /// <summary>
+    /// Sends the filter and waits until the init has locked itself down. Throws BerthException (NodeFault) when it
+    /// can't, or when it is gone.
+    /// </summary>
+    public async Task WaitReadyAsync(ReadOnlyMemory<byte> filter, CancellationToken cancellationToken)
+    {
+        await SendAsync(BootFrame.Encode(filter.Span), cancellationToken);
+        await ready.Task.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// Runs the program; returns once execve has succeeded or can't. Once per channel. Throws BerthException:
+    /// InvalidRequest for what no program could be started with, NodeFault when the machine is to blame.
+    /// </summary>
+    public async Task<StartOutcome> StartAsync(ProgramStart program, CancellationToken cancellationToken)
+    {
+        await SendAsync(program.Encode(), cancellationToken);
+        return await started.Task.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>To the program's main process. Nothing happens when it has ended.</summary>
+    public void Signal(int number) => Post(PlainFrames.EncodeSignal(number));
+
+    /// <summary>SIGKILL to every process of the sandbox but the init, which then reports as usual.</summary>
+    public void Kill() => Post(PlainFrames.Kill);
+
+    public async ValueTask DisposeAsync()
+    {
+        await closing.CancelAsync();
+        descriptor.Dispose();
+        await reading;
+        closing.Dispose();
+    }
+
+    private static BerthException Gone() => new(
+        ErrorCode.NodeFault, "The sandbox's init ended before it answered. The sandbox was killed or ran out of memory.");
+
+    private async Task SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        lock (gate)
+        {
+            if (sending)
+            {
+                throw new InvalidOperationException("Boot and Start are sent one after the other.");
+            }
+
+            sending = true;
+        }
+
+        try
+        {
+            // Not the caller's token: a torn frame would end the connection.
+            await descriptor.WriteAsync(frame, closing.Token);
+        }
+        catch (LinuxException)
+        {
+            throw Gone();
+        }
+        finally
+        {
+            lock (gate)
+            {
+                sending = false;
+            }
+
+            WritePostponed();
+        }
+    }
+
+    /// <summary>
+    /// A frame of a few bytes fits the socket's buffer, so this doesn't wait in practice. While a large frame is
+    /// half-way out it is kept until that is through.
+    /// </summary>
+    private void Post(ReadOnlyMemory<byte> frame)
+    {
+        lock (gate)
+        {
+            if (closing.IsCancellationRequested || exited.Task.IsCompleted || postponed.Count == MostPostponed)
+            {
+                return;
+            }
+
+            postponed.Enqueue(frame);
+            if (sending)
+            {
+                return;
+            }
+        }
+
+        WritePostponed();
+    }
+
+    private void WritePostponed()
+    {
+        lock (gate)
+        {
+            try
+            {
+                while (postponed.TryDequeue(out ReadOnlyMemory<byte> frame))
+                {
+                    descriptor.Write(frame.Span);
+                }
+            }
+            catch (Exception error) when (error is LinuxException or ObjectDisposedException)
+            {
+                // The init is gone, and with it whatever was to be signalled; Exited says so.
+                postponed.Clear();
+            }
+        }
+    }
+
+    private async Task ReadAllAsync()
+    {
+        Exception end = Gone();
+        try
+        {
+            byte[] header = new byte[FrameLimits.HeaderBytes];
+            while (await FillAsync(header))
+            {
+                if (!FrameHeader.TryDecode(header, out FrameHeader frame) || frame.Length > 2 * FrameLimits.MaxDetail)
+                {
+                    throw Malformed();
+                }
+
+                byte[] payload = new byte[frame.Length];
+                if (!await FillAsync(payload))
+                {
+                    break;
+                }
+
+                Take(frame.Type, payload);
+            }
+        }
+        catch (Exception error) when (error is LinuxException or ObjectDisposedException or OperationCanceledException)
+        {
+            end = new BerthException(ErrorCode.NodeFault, "The connection to the sandbox's init was closed.", error);
+        }
+        catch (BerthException error)
+        {
+            end = error;
+        }
+
+        ready.TrySetException(end);
+        started.TrySetException(end);
+        exited.TrySetResult(null);
+        // Nobody may have asked; the answer is then in Exited.
+        _ = ready.Task.Exception;
+        _ = started.Task.Exception;
+    }
+
+    private async ValueTask<bool> FillAsync(Memory<byte> buffer)
+    {
+        while (!buffer.IsEmpty)
+        {
+            int count = await descriptor.ReadAsync(buffer, closing.Token);
+            if (count == 0)
+            {
+                return false;
+            }
+
+            buffer = buffer[count..];
+        }
+
+        return true;
+    }
+
+    private void Take(FrameType type, ReadOnlySpan<byte> payload)
+    {
+        switch (type)
+        {
+            case FrameType.Ready when PlainFrames.TryDecodeReady(payload):
+                ready.TrySetResult();
+                break;
+            case FrameType.Started when PlainFrames.TryDecodeStarted(payload, out int pid):
+                started.TrySetResult(new StartOutcome.Started(pid));
+                break;
+            case FrameType.Refused when RefusedFrame.TryDecode(payload, out RefusedFrame refused):
+                started.TrySetResult(new StartOutcome.EntryPointMissing(Encoding.UTF8.GetString(refused.Detail)));
+                break;
+            case FrameType.Failed when FailedFrame.TryDecode(payload, out FailedFrame failed):
+                throw new BerthException(
+                    ErrorCode.NodeFault,
+                    $"The sandbox's init failed: {Encoding.UTF8.GetString(failed.Detail)} (errno {failed.Errno}).");
+            case FrameType.Exited when ExitedFrame.TryDecode(payload, out ExitedFrame exit):
+                exited.TrySetResult(new ProgramExit(
+                    exit.ExitCode,
+                    exit.Signal,
+                    TimeSpan.FromMicroseconds(exit.UserMicroseconds),
+                    TimeSpan.FromMicroseconds(exit.SystemMicroseconds),
+                    exit.PeakResidentKibibytes * 1024));
+                break;
+            default:
+                throw Malformed();
+        }
+    }
+
+    private static BerthException Malformed() =>
+        new(ErrorCode.NodeFault, "The sandbox's init sent something that is not a frame of the protocol.");
+}

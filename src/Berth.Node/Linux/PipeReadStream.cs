@@ -1,0 +1,55 @@
+namespace Berth.Node.Linux;
+
+/// <summary>
+/// The read end of a pipe as a stream. Returns 0 once every writer is gone. One read at a time; disposing ends a
+/// pending read with ObjectDisposedException.
+/// </summary>
+public sealed class PipeReadStream(FileDescriptor readEnd, ReadinessPoller poller) : Stream
+{
+    private readonly PolledDescriptor descriptor = new(readEnd, poller);
+
+    public override bool CanRead => !descriptor.IsClosed;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    // A read of no bytes is the wait-until-ready idiom of PipeReader; the kernel would answer it at once.
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        buffer.IsEmpty ? ValueTask.FromResult(0) : descriptor.ReadAsync(buffer, cancellationToken);
+
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override int Read(Span<byte> buffer) => descriptor.Read(buffer);
+
+    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override void Flush()
+    {
+    }
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            descriptor.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+}

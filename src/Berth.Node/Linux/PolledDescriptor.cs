@@ -1,0 +1,217 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Berth.Node.Linux;
+
+/// <summary>
+/// A non-blocking descriptor with one reader and one writer at a time. Calls are tried at once; the poller is asked
+/// only when the kernel has nothing, so short exchanges cost no extra system call.
+/// </summary>
+internal sealed class PolledDescriptor : IDisposable
+{
+    private readonly FileDescriptor descriptor;
+    private readonly ReadinessPoller poller;
+    private readonly Readiness readable = new();
+    private readonly Readiness writable = new();
+    private readonly Lock gate = new();
+    private long key;
+
+    /// <summary>Takes ownership of the descriptor.</summary>
+    public PolledDescriptor(FileDescriptor descriptor, ReadinessPoller poller)
+    {
+        descriptor.SetNonBlocking();
+        this.descriptor = descriptor;
+        this.poller = poller;
+    }
+
+    public bool IsClosed => readable.IsClosed;
+
+    /// <summary>Bytes read; 0 is end of file.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        while (true)
+        {
+            readable.Clear();
+            int count = TryRead(buffer.Span);
+            if (count >= 0)
+            {
+                return count;
+            }
+
+            Watch();
+            await readable.WaitAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Writes everything, however often the pipe fills up.</summary>
+    public async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        while (!buffer.IsEmpty)
+        {
+            writable.Clear();
+            int count = TryWrite(buffer.Span);
+            if (count >= 0)
+            {
+                buffer = buffer[count..];
+                continue;
+            }
+
+            Watch();
+            await writable.WaitAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Completes when the descriptor polls readable: for a pidfd, when its process has ended.</summary>
+    public ValueTask WaitReadableAsync(CancellationToken cancellationToken)
+    {
+        Watch();
+        return readable.WaitAsync(cancellationToken);
+    }
+
+    public int Read(Span<byte> buffer)
+    {
+        int count;
+        while ((count = TryRead(buffer)) < 0)
+        {
+            Block(Libc.POLLIN);
+        }
+
+        return count;
+    }
+
+    public void Write(ReadOnlySpan<byte> buffer)
+    {
+        while (!buffer.IsEmpty)
+        {
+            int count = TryWrite(buffer);
+            if (count < 0)
+            {
+                Block(Libc.POLLOUT);
+                continue;
+            }
+
+            buffer = buffer[count..];
+        }
+    }
+
+    public void OnReady(uint events)
+    {
+        const uint Ended = Libc.EPOLLERR | Libc.EPOLLHUP | Libc.EPOLLRDHUP;
+        if ((events & (Libc.EPOLLIN | Ended)) != 0)
+        {
+            readable.Signal();
+        }
+
+        if ((events & (Libc.EPOLLOUT | Ended)) != 0)
+        {
+            writable.Signal();
+        }
+    }
+
+    /// <summary>Ends pending waits with ObjectDisposedException; the descriptor itself stays open.</summary>
+    public void Close()
+    {
+        readable.Close();
+        writable.Close();
+    }
+
+    public void Dispose()
+    {
+        Close();
+        lock (gate)
+        {
+            if (key != 0 && !descriptor.IsClosed)
+            {
+                poller.Forget(descriptor, key);
+            }
+
+            descriptor.Dispose();
+        }
+    }
+
+    private void Watch()
+    {
+        if (Volatile.Read(ref key) != 0)
+        {
+            return;
+        }
+
+        lock (gate)
+        {
+            ObjectDisposedException.ThrowIf(IsClosed, this);
+            if (key == 0)
+            {
+                Volatile.Write(ref key, poller.Watch(descriptor, this));
+            }
+        }
+    }
+
+    /// <summary>-1 when the kernel would block.</summary>
+    private unsafe int TryRead(Span<byte> buffer)
+    {
+        ObjectDisposedException.ThrowIf(IsClosed, this);
+        fixed (byte* start = buffer)
+        {
+            while (true)
+            {
+                nint count = Libc.Read(descriptor, start, buffer.Length);
+                if (count >= 0)
+                {
+                    return (int)count;
+                }
+
+                switch (Marshal.GetLastPInvokeError())
+                {
+                    case Errno.TryAgain:
+                        return -1;
+                    case Errno.Interrupted:
+                        continue;
+                    // The other end of a socket was closed with unread bytes in it.
+                    case Errno.ConnectionReset:
+                        return 0;
+                    default:
+                        throw LinuxException.Last("read", $"fd {descriptor.Number}");
+                }
+            }
+        }
+    }
+
+    /// <summary>-1 when the kernel would block.</summary>
+    private unsafe int TryWrite(ReadOnlySpan<byte> buffer)
+    {
+        ObjectDisposedException.ThrowIf(IsClosed, this);
+        fixed (byte* start = buffer)
+        {
+            while (true)
+            {
+                nint count = Libc.Write(descriptor, start, buffer.Length);
+                if (count >= 0)
+                {
+                    return (int)count;
+                }
+
+                switch (Marshal.GetLastPInvokeError())
+                {
+                    case Errno.TryAgain:
+                        return -1;
+                    case Errno.Interrupted:
+                        continue;
+                    default:
+                        throw LinuxException.Last("write", $"fd {descriptor.Number}");
+                }
+            }
+        }
+    }
+
+    private unsafe void Block(short events)
+    {
+        Libc.PollEntry entry = new() { Descriptor = descriptor.Number, Events = events };
+        if (Libc.Poll(&entry, 1, -1) < 0 && Marshal.GetLastPInvokeError() != Errno.Interrupted)
+        {
+            throw LinuxException.Last("poll", $"fd {descriptor.Number}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+using System.Collections.Concurrent;
+
+namespace Berth.Node.Linux;
+
+/// <summary>
+/// One thread in epoll_wait(2) that turns readiness of pipes, sockets and pidfds into completions. It never runs
+/// anyone's code: continuations go to the thread pool. A node has one and disposes it after everything that uses it.
+/// </summary>
+public sealed class ReadinessPoller : IDisposable
+{
+    private const int EventsPerWait = 256;
+    private const long WakeUp = 0;
+
+    private readonly FileDescriptor epoll;
+    private readonly FileDescriptor wake;
+    private readonly ConcurrentDictionary<long, PolledDescriptor> watched = new();
+    private readonly Thread thread;
+    private long lastKey = WakeUp;
+    private volatile bool stopping;
+
+    public ReadinessPoller()
+    {
+        int number = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
+        epoll = number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("epoll_create1");
+        number = Libc.EventFd(0, Libc.EFD_CLOEXEC);
+        wake = number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("eventfd");
+        Add(wake, Libc.EPOLLIN, WakeUp);
+        thread = new Thread(Run) { IsBackground = true, Name = "Berth readiness" };
+        thread.Start();
+    }
+
+    /// <summary>Descriptors watched now; returns to what it was once their owners are disposed.</summary>
+    public int WatchedCount => watched.Count;
+
+    public void Dispose()
+    {
+        if (stopping)
+        {
+            return;
+        }
+
+        stopping = true;
+        Wake();
+        thread.Join();
+        foreach (PolledDescriptor descriptor in watched.Values)
+        {
+            descriptor.Close();
+        }
+
+        wake.Dispose();
+        epoll.Dispose();
+    }
+
+    /// <summary>Edges only: a descriptor that is ready when added counts as an edge (epoll(7)).</summary>
+    internal long Watch(FileDescriptor descriptor, PolledDescriptor owner)
+    {
+        ObjectDisposedException.ThrowIf(stopping, this);
+        long key = Interlocked.Increment(ref lastKey);
+        watched[key] = owner;
+        try
+        {
+            Add(descriptor, Libc.EPOLLIN | Libc.EPOLLOUT | Libc.EPOLLRDHUP | Libc.EPOLLET, key);
+            return key;
+        }
+        catch
+        {
+            watched.TryRemove(key, out _);
+            throw;
+        }
+    }
+
+    internal unsafe void Forget(FileDescriptor descriptor, long key)
+    {
+        if (watched.TryRemove(key, out _) && !epoll.IsClosed)
+        {
+            Libc.EpollEvent entry = default;
+            _ = Libc.EpollControl(epoll, Libc.EPOLL_CTL_DEL, descriptor, &entry);
+        }
+    }
+
+    private unsafe void Add(FileDescriptor descriptor, uint events, long key)
+    {
+        Libc.EpollEvent entry = new() { Events = events, Data = key };
+        if (Libc.EpollControl(epoll, Libc.EPOLL_CTL_ADD, descriptor, &entry) < 0)
+        {
+            throw LinuxException.Last("epoll_ctl", $"fd {descriptor.Number}");
+        }
+    }
+
+    private unsafe void Wake()
+    {
+        long one = 1;
+        _ = Libc.Write(wake, (byte*)&one, sizeof(long));
+    }
+
+    private unsafe void Run()
+    {
+        Libc.EpollEvent* events = stackalloc Libc.EpollEvent[EventsPerWait];
+        while (!stopping)
+        {
+            int count = Libc.EpollWait(epoll, events, EventsPerWait, -1);
+            if (count < 0 && System.Runtime.InteropServices.Marshal.GetLastPInvokeError() != Errno.Interrupted)
+            {
+                throw LinuxException.Last("epoll_wait");
+            }
+
+            for (int i = 0; i < count; i++)
+            {
+                if (watched.TryGetValue(events[i].Data, out PolledDescriptor? descriptor))
+                {
+                    descriptor.OnReady(events[i].Events);
+                }
+            }
+        }
+    }
+}
