@@ -1,0 +1,101 @@
+using Berth.Core.Resources;
+
+namespace Berth.Server.Configuration;
+
+/// <summary>
+/// What the operator decided, checked and ready to use. Made only by <see cref="ConfigurationReader"/> from the table in
+/// <see cref="ConfigurationKeys"/>, which describes every member and holds its default.
+/// </summary>
+public sealed record ServerOptions
+{
+    public string DataFolder { get; init; } = "";
+
+    public IReadOnlyList<ListenAddress> Listen { get; init; } = [];
+
+    public string NodeName { get; init; } = "";
+
+    /// <summary>Null: decided from the machine's cores and memory.</summary>
+    public int? MaxRunning { get; init; }
+
+    public int QueueLimit { get; init; }
+
+    public int WaitingCallsLimit { get; init; }
+
+    public SandboxLimits DefaultLimits { get; init; } = SandboxLimits.Default;
+
+    public SandboxLimits MaxLimits { get; init; } = SandboxLimits.Default;
+
+    public TimeSpan CallTimeout { get; init; }
+
+    public TimeSpan TaskTimeout { get; init; }
+
+    public TimeSpan MaxCallTimeout { get; init; }
+
+    public TimeSpan MaxTaskTimeout { get; init; }
+
+    public TimeSpan Grace { get; init; }
+
+    /// <summary>Body of a synchronous call.</summary>
+    public ByteSize BodyLimit { get; init; }
+
+    /// <summary>Input of a task, which is kept on disk.</summary>
+    public ByteSize InputLimit { get; init; }
+
+    /// <summary>Standard output of a synchronous call.</summary>
+    public ByteSize OutputLimit { get; init; }
+
+    /// <summary>Standard output of a task, which is kept on disk.</summary>
+    public ByteSize ResultLimit { get; init; }
+
+    /// <summary>One blob or manifest pushed to the registry.</summary>
+    public ByteSize UploadLimit { get; init; }
+
+    public bool AllowHostNetwork { get; init; }
+
+    /// <summary>Host names, addresses or networks in CIDR form that callbacks may reach although they are
+    /// internal.</summary>
+    public IReadOnlyList<string> CallbackAllow { get; init; } = [];
+
+    public TimeSpan ResultRetention { get; init; }
+
+    public TimeSpan LogRetention { get; init; }
+
+    public ByteSize LogLimit { get; init; }
+
+    public TimeSpan RunRetention { get; init; }
+
+    public ByteSize PoolMemory { get; init; }
+
+    public TimeSpan CollectInterval { get; init; }
+
+    public TimeSpan CollectGrace { get; init; }
+
+    public TimeSpan ShutdownGrace { get; init; }
+
+    public int MaxConnections { get; init; }
+
+    public bool MetricsOpen { get; init; }
+
+    public LogLevelName LogLevel { get; init; }
+
+    public LogFormat LogFormat { get; init; }
+
+    /// <summary>PEM file with the certificate and its chain; null for plain HTTP.</summary>
+    public string? TlsCertificate { get; init; }
+
+    public string? TlsKey { get; init; }
+}
+
+public enum LogLevelName
+{
+    Debug,
+    Info,
+    Warning,
+    Error,
+}
+
+public enum LogFormat
+{
+    Text,
+    Json,
+}
