@@ -23,6 +23,8 @@ public static class ErrorCatalog
         new(ErrorCode.Unauthorized, "unauthorized", 401, "A valid token is needed", 77),
         new(ErrorCode.Forbidden, "forbidden", 403, "This token may not do that", 77),
         new(ErrorCode.NotFound, "not_found", 404, "There is no such thing", 66),
+        new(ErrorCode.MethodNotAllowed, "method_not_allowed", 405, "This address does not take that method", 64),
+        new(ErrorCode.RequestTimeout, "request_timeout", 408, "The request came too slowly", 75),
         new(ErrorCode.ImageNotFound, "image_not_found", 404, "There is no such image", 66),
         new(ErrorCode.RunNotFound, "run_not_found", 404, "There is no such run", 66),
         new(ErrorCode.Conflict, "conflict", 409, "The state does not allow that", 75),

@@ -15,6 +15,8 @@ public enum ErrorCode
     Unauthorized,
     Forbidden,
     NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
     ImageNotFound,
     RunNotFound,
     Conflict,

@@ -1,0 +1,72 @@
+using System.Text;
+using Berth.Core.Errors;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Net.Http.Headers;
+
+namespace Berth.Server.Access;
+
+/// <summary>
+/// Lets a request through to its route or refuses it. It looks at nothing but the token and the route's row, before any
+/// thing is looked up, so that a refusal is the same whether the thing exists or not.
+/// </summary>
+internal sealed class AccessGate(TokenStore tokens, bool metricsOpen)
+{
+    public void Check(HttpContext context)
+    {
+        AccessRow? row = context.GetEndpoint()?.Metadata.GetMetadata<AccessRow>();
+        if (row is { Permission: Permission.Open or Permission.Registry }
+            || (metricsOpen && row is { Permission: Permission.MetricsRead }))
+        {
+            return;
+        }
+
+        Caller caller = Authenticate(context);
+        if (row is not null && !caller.May(row.Permission))
+        {
+            throw new BerthException(
+                ErrorCode.Forbidden,
+                $"Token '{caller.Name}' has the role {Roles.NameOf(caller.Role)}, which may not {row.Method} here: "
+                + "ask an administrator for a token with another role.");
+        }
+
+        caller.AttachTo(context);
+    }
+
+    /// <summary>The caller of a token sent as Bearer, or as the password of Basic; throws <c>Unauthorized</c>.</summary>
+    public Caller Authenticate(HttpContext context) =>
+        TryAuthenticate(context.Request.Headers.Authorization, tokens) ?? throw new BerthException(
+            ErrorCode.Unauthorized,
+            "Send a valid token: 'Authorization: Bearer TOKEN'. The first administrator's is in the file admin.token of the data folder.");
+
+    public static Caller? TryAuthenticate(string? header, TokenStore tokens)
+    {
+        const string bearer = "Bearer ";
+        const string basic = "Basic ";
+        if (header is null)
+        {
+            return null;
+        }
+
+        if (header.StartsWith(bearer, StringComparison.OrdinalIgnoreCase))
+        {
+            return tokens.Find(header.AsSpan(bearer.Length).Trim());
+        }
+
+        return header.StartsWith(basic, StringComparison.OrdinalIgnoreCase)
+            ? tokens.Find(PasswordOf(header.AsSpan(basic.Length).Trim()))
+            : null;
+    }
+
+    // RFC 7617: base64 of "user:password"; the user's name has no colon.
+    private static string PasswordOf(ReadOnlySpan<char> credentials)
+    {
+        Span<byte> bytes = stackalloc byte[512];
+        if (credentials.Length > 680 || !Convert.TryFromBase64Chars(credentials, bytes, out int length))
+        {
+            return "";
+        }
+
+        int colon = bytes[..length].IndexOf((byte)':');
+        return colon < 0 ? "" : Encoding.ASCII.GetString(bytes[(colon + 1)..length]);
+    }
+}

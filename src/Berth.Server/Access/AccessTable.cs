@@ -1,0 +1,61 @@
+using System.Collections.Frozen;
+
+namespace Berth.Server.Access;
+
+/// <summary>A route and what it needs. Attached to the endpoint when the route is mapped.</summary>
+public sealed record AccessRow(string Method, string Pattern, Permission Permission);
+
+/// <summary>
+/// The one table of routes and what each needs. A route that is not in it can't be mapped; a row that is not mapped fails
+/// a test.
+/// </summary>
+public static class AccessTable
+{
+    private static readonly AccessRow[] Table =
+    [
+        new("GET", "/healthz", Permission.Open),
+        new("GET", "/readyz", Permission.Open),
+        new("GET", "/openapi/v1.json", Permission.Open),
+        new("GET", "/metrics", Permission.MetricsRead),
+
+        new("POST", "/v1/call/{**reference}", Permission.RunCreate),
+        new("GET", "/v1/call/{**reference}", Permission.RunCreate),
+        new("POST", "/v1/tasks/{**reference}", Permission.RunCreate),
+
+        new("GET", "/v1/runs", Permission.RunRead),
+        new("GET", "/v1/runs/{id}", Permission.RunRead),
+        new("GET", "/v1/runs/{id}/result", Permission.RunRead),
+        new("GET", "/v1/runs/{id}/input", Permission.RunRead),
+        new("GET", "/v1/runs/{id}/logs", Permission.RunRead),
+        new("GET", "/v1/runs/{id}/events", Permission.RunRead),
+        new("GET", "/v1/runs/{id}/why", Permission.RunRead),
+        new("POST", "/v1/runs/{id}/cancel", Permission.RunCancel),
+        new("GET", "/v1/events", Permission.RunRead),
+
+        new("GET", "/v1/sandboxes", Permission.NodeRead),
+        new("GET", "/v1/node", Permission.NodeRead),
+        new("GET", "/v1/version", Permission.Authenticated),
+
+        new("GET", "/v1/images", Permission.ImageRead),
+        new("GET", "/v1/images/{**reference}", Permission.ImageRead),
+        new("DELETE", "/v1/images/{**reference}", Permission.ImageDelete),
+        new("POST", "/v1/images/pull", Permission.ImageWrite),
+        new("POST", "/v1/images/push", Permission.ImageWrite),
+        new("POST", "/v1/images/collect", Permission.ImageCollect),
+
+        new("GET", "/v1/tokens", Permission.TokenManage),
+        new("POST", "/v1/tokens", Permission.TokenManage),
+        new("DELETE", "/v1/tokens/{id}", Permission.TokenManage),
+    ];
+
+    private static readonly FrozenDictionary<(string, string), AccessRow> ByRoute =
+        Table.ToFrozenDictionary(r => (r.Method, r.Pattern));
+
+    public static IReadOnlyList<AccessRow> All => Table;
+
+    /// <summary>What every route of the registry protocol is marked with.</summary>
+    public static AccessRow Registry { get; } = new("*", "/v2/{**path}", Permission.Registry);
+
+    public static AccessRow Find(string method, string pattern) => ByRoute.GetValueOrDefault((method, pattern))
+        ?? throw new InvalidOperationException($"{method} {pattern} has no row in the table of access.");
+}

@@ -1,0 +1,18 @@
+using Microsoft.AspNetCore.Http;
+
+namespace Berth.Server.Access;
+
+/// <summary>Whom a valid token belongs to.</summary>
+public sealed record Caller(string TokenId, string Name, Role Role)
+{
+    private static readonly object Key = new();
+
+    public bool May(Permission permission) => Roles.May(Role, permission);
+
+    /// <summary>The caller that <see cref="AccessGate"/> let through. Never missing behind a route that needs a
+    /// token.</summary>
+    public static Caller Of(HttpContext context) =>
+        (Caller?)context.Items[Key] ?? throw new InvalidOperationException("A route read its caller without needing one.");
+
+    internal void AttachTo(HttpContext context) => context.Items[Key] = this;
+}

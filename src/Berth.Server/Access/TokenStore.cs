@@ -1,0 +1,152 @@
+using System.Collections.Frozen;
+using System.Text.Json;
+using Berth.Api.Access;
+using Berth.Core.Errors;
+
+namespace Berth.Server.Access;
+
+/// <summary>
+/// The tokens, in the file <c>tokens.json</c> of the data folder (mode 0600), replaced as a whole at every change and
+/// durable before a change is acknowledged. Looking one up reads memory only.
+/// </summary>
+public sealed class TokenStore
+{
+    private const int MaxTokens = 10_000;
+    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    private readonly Lock gate = new();
+    private readonly string path;
+    private readonly TimeProvider time;
+    private volatile FrozenDictionary<string, AccessToken> tokens;
+
+    private TokenStore(string path, TimeProvider time, IEnumerable<AccessToken> tokens)
+    {
+        this.path = path;
+        this.time = time;
+        this.tokens = tokens.ToFrozenDictionary(t => t.Id);
+    }
+
+    public bool IsEmpty => tokens.Count == 0;
+
+    /// <summary>Reads the file; a missing one means no tokens yet.</summary>
+    public static TokenStore Open(string dataFolder, TimeProvider time)
+    {
+        string path = Path.Combine(dataFolder, "tokens.json");
+        if (!File.Exists(path))
+        {
+            return new TokenStore(path, time, []);
+        }
+
+        try
+        {
+            TokenFile file = JsonSerializer.Deserialize(File.ReadAllBytes(path), TokenFileJson.Default.TokenFile)
+                ?? throw new JsonException("it is empty");
+            return new TokenStore(path, time, file.Tokens);
+        }
+        catch (JsonException e)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidConfiguration,
+                $"The file of tokens {path} can't be read ({e.Message}). Restore it, or delete it together with admin.token to start "
+                + "with a new administrator token.", e);
+        }
+    }
+
+    /// <summary>The holder of a token; null when it is malformed, unknown, expired or wrong, which all look alike.</summary>
+    public Caller? Find(ReadOnlySpan<char> text)
+    {
+        if (!TokenText.TryParse(text, out TokenText presented) || !tokens.TryGetValue(presented.Id, out AccessToken? token))
+        {
+            return null;
+        }
+
+        bool valid = presented.Matches(token.Hash) && !(token.ExpiresAt <= time.GetUtcNow());
+        return valid && Roles.TryParse(token.Role, out Role role) ? new Caller(token.Id, token.Name, role) : null;
+    }
+
+    /// <summary>Makes a token; its secret is returned this once and kept nowhere.</summary>
+    public CreatedToken Create(string name, Role role, TimeSpan? lifetime) => Create(name, role, lifetime, static _ => { });
+
+    /// <param name="publish">Gets the whole token before it becomes valid.</param>
+    internal CreatedToken Create(string name, Role role, TimeSpan? lifetime, Action<string> publish)
+    {
+        if (name.Length is 0 or > 64 || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_')))
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest, $"'{name}' is not a name for a token: use 1 to 64 letters, digits, '-', '.' and '_'.");
+        }
+
+        lock (gate)
+        {
+            if (tokens.Values.Any(t => t.Name == name))
+            {
+                throw new BerthException(
+                    ErrorCode.Conflict, $"There is a token named '{name}' already: choose another name or revoke it first.");
+            }
+
+            if (tokens.Count >= MaxTokens)
+            {
+                throw new BerthException(ErrorCode.Conflict, $"There are {MaxTokens} tokens already: revoke some first.");
+            }
+
+            TokenText text = TokenText.New();
+            DateTimeOffset now = time.GetUtcNow();
+            AccessToken token = new(text.Id, name, Roles.NameOf(role), text.HashOfSecret(), now, now + lifetime);
+            publish(text.ToString());
+            Save([.. tokens.Values, token]);
+            return new CreatedToken(View(token), text.ToString());
+        }
+    }
+
+    public IReadOnlyList<TokenView> List() => [.. tokens.Values.OrderBy(t => t.CreatedAt).Select(View)];
+
+    /// <summary>Ends a token at once. Throws <c>NotFound</c>, and <c>Conflict</c> for the last administrator.</summary>
+    public void Revoke(string id)
+    {
+        lock (gate)
+        {
+            if (!tokens.TryGetValue(id, out AccessToken? token))
+            {
+                throw new BerthException(ErrorCode.NotFound, "There is no token with this id; `berth token ls` lists them.");
+            }
+
+            string admin = Roles.NameOf(Role.Admin);
+            if (token.Role == admin && !tokens.Values.Any(t => t.Role == admin && t.Id != id && t.ExpiresAt is null))
+            {
+                throw new BerthException(
+                    ErrorCode.Conflict,
+                    $"Token '{token.Name}' is the last administrator that does not expire: make another one before revoking it.");
+            }
+
+            Save([.. tokens.Values.Where(t => t.Id != id)]);
+        }
+    }
+
+    private static TokenView View(AccessToken token) => new(token.Id, token.Name, token.Role, token.CreatedAt, token.ExpiresAt);
+
+    private void Save(IReadOnlyList<AccessToken> next)
+    {
+        byte[] content = JsonSerializer.SerializeToUtf8Bytes(new TokenFile(1, next), TokenFileJson.Default.TokenFile);
+        WritePrivate(path, content);
+        tokens = next.ToFrozenDictionary(t => t.Id);
+    }
+
+    /// <summary>Replaces a file that only its owner may read: the old content stays until the new is on disk.</summary>
+    internal static void WritePrivate(string path, ReadOnlySpan<byte> content)
+    {
+        string temporary = path + ".new";
+        File.Delete(temporary);
+        using (FileStream file = new(temporary, new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.Write,
+            UnixCreateMode = Private,
+        }))
+        {
+            file.Write(content);
+            file.Flush(flushToDisk: true);
+        }
+
+        File.Move(temporary, path, overwrite: true);
+    }
+}

@@ -1,0 +1,69 @@
+using Berth.Core.Errors;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Problems;
+
+/// <summary>
+/// Turns what went wrong into a problem document, or into an aborted connection where the response has begun: half an
+/// answer must never look like a whole one.
+/// </summary>
+internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMiddleware> logger)
+{
+    public async Task InvokeAsync(HttpContext context)
+    {
+        try
+        {
+            await next(context);
+            if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status404NotFound or StatusCodes.Status405MethodNotAllowed }
+                && context.Response.ContentLength is null)
+            {
+                await ProblemWriter.WriteAsync(context, Unrouted(context));
+            }
+        }
+        catch (Exception) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // Nobody is left to answer.
+            context.Abort();
+        }
+        catch (BerthException refusal)
+        {
+            await RefuseAsync(context, refusal);
+        }
+        catch (BadHttpRequestException malformed)
+        {
+            await RefuseAsync(context, ProblemWriter.Translate(malformed));
+        }
+        catch (Exception defect)
+        {
+            LogDefect(context.Request.Method, context.Request.Path, defect);
+            await RefuseAsync(context, new BerthException(
+                ErrorCode.Internal, $"Berth failed; the server's log has the cause under trace {context.TraceIdentifier}.", defect));
+        }
+    }
+
+    private async Task RefuseAsync(HttpContext context, BerthException refusal)
+    {
+        if (context.Response.HasStarted)
+        {
+            LogTorn(context.Request.Method, context.Request.Path, refusal.Message);
+            context.Abort();
+            return;
+        }
+
+        context.Response.Clear();
+        await ProblemWriter.WriteAsync(context, refusal);
+    }
+
+    private static BerthException Unrouted(HttpContext context) =>
+        context.Response.StatusCode == StatusCodes.Status405MethodNotAllowed
+            ? new(ErrorCode.MethodNotAllowed, $"This address does not take {context.Request.Method}; it takes {context.Response.Headers.Allow}.")
+            : new(ErrorCode.NotFound, "There is nothing at this address; /openapi/v1.json lists all there is.");
+
+    [LoggerMessage(EventId = 100, Level = LogLevel.Error, Message = "{Method} {Path} failed by a defect")]
+    private partial void LogDefect(string method, string path, Exception exception);
+
+    [LoggerMessage(EventId = 101, Level = LogLevel.Warning,
+        Message = "{Method} {Path}: the response was cut off after it had begun: {Reason}")]
+    private partial void LogTorn(string method, string path, string reason);
+}
