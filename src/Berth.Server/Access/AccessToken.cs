@@ -9,7 +9,8 @@ namespace Berth.Server.Access;
 /// <param name="Hash">SHA-256 of the secret part's text, lower-case hexadecimal. The secret has 256 random bits, so a plain
 /// hash is enough: there is nothing to guess.</param>
 internal sealed record AccessToken(
-    string Id, string Name, string Role, string Hash, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt);
+    string Id, string Name, string Role, string Hash, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt,
+    DateTimeOffset? LastUsedAt = null);
 
 /// <summary>The file of tokens.</summary>
 internal sealed record TokenFile(int Version, IReadOnlyList<AccessToken> Tokens);

@@ -17,13 +17,13 @@ public sealed class TokenStore
     private readonly Lock gate = new();
     private readonly string path;
     private readonly TimeProvider time;
-    private volatile FrozenDictionary<string, AccessToken> tokens;
+    private volatile FrozenDictionary<string, Entry> tokens;
 
     private TokenStore(string path, TimeProvider time, IEnumerable<AccessToken> tokens)
     {
         this.path = path;
         this.time = time;
-        this.tokens = tokens.ToFrozenDictionary(t => t.Id);
+        this.tokens = tokens.ToFrozenDictionary(t => t.Id, t => new Entry(t));
     }
 
     public bool IsEmpty => tokens.Count == 0;
@@ -55,20 +55,27 @@ public sealed class TokenStore
     /// <summary>The holder of a token; null when it is malformed, unknown, expired or wrong, which all look alike.</summary>
     public Caller? Find(ReadOnlySpan<char> text)
     {
-        if (!TokenText.TryParse(text, out TokenText presented) || !tokens.TryGetValue(presented.Id, out AccessToken? token))
+        if (!TokenText.TryParse(text, out TokenText presented) || !tokens.TryGetValue(presented.Id, out Entry? entry))
         {
             return null;
         }
 
-        bool valid = presented.Matches(token.Hash) && !(token.ExpiresAt <= time.GetUtcNow());
-        return valid && Roles.TryParse(token.Role, out Role role) ? new Caller(token.Id, token.Name, role) : null;
+        DateTimeOffset now = time.GetUtcNow();
+        AccessToken token = entry.Token;
+        if (!presented.Matches(token.Hash) || token.ExpiresAt <= now || !Roles.TryParse(token.Role, out Role role))
+        {
+            return null;
+        }
+
+        entry.Touch(now);
+        return new Caller(token.Id, token.Name, role);
     }
 
     /// <summary>Makes a token; its secret is returned this once and kept nowhere.</summary>
-    public CreatedToken Create(string name, Role role, TimeSpan? lifetime) => Create(name, role, lifetime, static _ => { });
+    public TokenCreated Create(string name, Role role, TimeSpan? lifetime) => Create(name, role, lifetime, static _ => { });
 
     /// <param name="publish">Gets the whole token before it becomes valid.</param>
-    internal CreatedToken Create(string name, Role role, TimeSpan? lifetime, Action<string> publish)
+    internal TokenCreated Create(string name, Role role, TimeSpan? lifetime, Action<string> publish)
     {
         if (name.Length is 0 or > 64 || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_')))
         {
@@ -78,7 +85,7 @@ public sealed class TokenStore
 
         lock (gate)
         {
-            if (tokens.Values.Any(t => t.Name == name))
+            if (tokens.Values.Any(t => t.Token.Name == name))
             {
                 throw new BerthException(
                     ErrorCode.Conflict, $"There is a token named '{name}' already: choose another name or revoke it first.");
@@ -93,42 +100,75 @@ public sealed class TokenStore
             DateTimeOffset now = time.GetUtcNow();
             AccessToken token = new(text.Id, name, Roles.NameOf(role), text.HashOfSecret(), now, now + lifetime);
             publish(text.ToString());
-            Save([.. tokens.Values, token]);
-            return new CreatedToken(View(token), text.ToString());
+            Save([.. Current(), token]);
+            return new TokenCreated(View(token), text.ToString());
         }
     }
 
-    public IReadOnlyList<TokenView> List() => [.. tokens.Values.OrderBy(t => t.CreatedAt).Select(View)];
+    public IReadOnlyList<TokenView> List() => [.. Current().OrderBy(t => t.CreatedAt).Select(View)];
 
     /// <summary>Ends a token at once. Throws <c>NotFound</c>, and <c>Conflict</c> for the last administrator.</summary>
     public void Revoke(string id)
     {
         lock (gate)
         {
-            if (!tokens.TryGetValue(id, out AccessToken? token))
+            if (!tokens.TryGetValue(id, out Entry? entry))
             {
                 throw new BerthException(ErrorCode.NotFound, "There is no token with this id; `berth token ls` lists them.");
             }
 
+            AccessToken token = entry.Token;
             string admin = Roles.NameOf(Role.Admin);
-            if (token.Role == admin && !tokens.Values.Any(t => t.Role == admin && t.Id != id && t.ExpiresAt is null))
+            if (token.Role == admin && !Current().Any(t => t.Role == admin && t.Id != id && t.ExpiresAt is null))
             {
                 throw new BerthException(
                     ErrorCode.Conflict,
                     $"Token '{token.Name}' is the last administrator that does not expire: make another one before revoking it.");
             }
 
-            Save([.. tokens.Values.Where(t => t.Id != id)]);
+            Save([.. Current().Where(t => t.Id != id)]);
         }
     }
 
-    private static TokenView View(AccessToken token) => new(token.Id, token.Name, token.Role, token.CreatedAt, token.ExpiresAt);
+    /// <summary>Writes down when tokens were last used; called when the server stops.</summary>
+    public void Flush()
+    {
+        lock (gate)
+        {
+            Save([.. Current()]);
+        }
+    }
+
+    private static TokenView View(AccessToken token) => new(
+        token.Id, token.Name, token.Role, token.CreatedAt, token.ExpiresAt, token.LastUsedAt);
+
+    private IEnumerable<AccessToken> Current() => tokens.Values.Select(e => e.Current);
 
     private void Save(IReadOnlyList<AccessToken> next)
     {
         byte[] content = JsonSerializer.SerializeToUtf8Bytes(new TokenFile(1, next), TokenFileJson.Default.TokenFile);
         WritePrivate(path, content);
-        tokens = next.ToFrozenDictionary(t => t.Id);
+        tokens = next.ToFrozenDictionary(t => t.Id, t => new Entry(t));
+    }
+
+    private sealed class Entry(AccessToken token)
+    {
+        private long lastUsed = token.LastUsedAt?.UtcTicks ?? 0;
+
+        public AccessToken Token => token;
+
+        public AccessToken Current => lastUsed == 0
+            ? token
+            : token with { LastUsedAt = new DateTimeOffset(Volatile.Read(ref lastUsed), TimeSpan.Zero) };
+
+        // To the minute, so that cores that serve the same caller seldom write to the same line of memory.
+        public void Touch(DateTimeOffset now)
+        {
+            if (now.UtcTicks - Volatile.Read(ref lastUsed) >= TimeSpan.TicksPerMinute)
+            {
+                Volatile.Write(ref lastUsed, now.UtcTicks);
+            }
+        }
     }
 
     /// <summary>Replaces a file that only its owner may read: the old content stays until the new is on disk.</summary>
