@@ -42,8 +42,9 @@ public interface IRunStore : IAsyncDisposable
     Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Makes the wish to end a run durable, with an event, unless it has ended or was already asked. Returns the run
-    /// afterwards, or null where there is none.
+    /// Makes the wish to end a run that is Starting or Running durable, with an event; a run in another state or
+    /// already
+    /// asked is left as it is. Returns the run afterwards, or null where there is none.
     /// </summary>
     Task<Run?> RequestCancelAsync(RunId id, RunEvent reason, CancellationToken cancellationToken);
 

@@ -1,0 +1,77 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Berth.Core.Images;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+
+namespace Berth.Server.Store;
+
+/// <summary>A run's specification as the store keeps it: JSON of plain values, short names, absent where
+/// default.</summary>
+internal sealed record RunSpecDocument(
+    string Image,
+    string Digest,
+    long Memory,
+    int Millicores,
+    int Pids,
+    long WritableLayer,
+    NetworkMode Network,
+    IReadOnlyList<string>? Command,
+    IReadOnlyList<string>? Arguments,
+    IReadOnlyDictionary<string, string>? Environment,
+    string? User,
+    string? WorkingDirectory,
+    long TimeoutMs,
+    long GraceMs,
+    int MaxAttempts,
+    bool RetryFailures,
+    long? MaxAgeMs,
+    long OutputLimit,
+    string? ResultContentType,
+    string? Callback,
+    IReadOnlyDictionary<string, string>? Labels)
+{
+    private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
+
+    public static byte[] Write(RunSpec spec) => JsonSerializer.SerializeToUtf8Bytes(
+        new RunSpecDocument(
+            spec.Image, spec.Digest.Text, spec.Limits.Memory.Bytes, spec.Limits.Cpu.Millicores, spec.Limits.Pids,
+            spec.Limits.WritableLayer.Bytes, spec.Network, spec.Command, spec.Arguments,
+            spec.Environment.Count == 0 ? null : spec.Environment, spec.User, spec.WorkingDirectory,
+            (long)spec.Timeout.TotalMilliseconds, (long)spec.Grace.TotalMilliseconds, spec.Retry.MaxAttempts,
+            spec.Retry.OnProgramFailure, (long?)spec.MaxAge?.TotalMilliseconds, spec.OutputLimit.Bytes,
+            spec.ResultContentType, spec.Callback?.OriginalString, spec.Labels.Count == 0 ? null : spec.Labels),
+        RunSpecJson.Default.RunSpecDocument);
+
+    public static RunSpec Read(ReadOnlySpan<byte> json)
+    {
+        RunSpecDocument document = JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
+            ?? throw new InvalidOperationException("The store holds a run without a specification.");
+        return new RunSpec(
+            document.Image,
+            Core.Images.Digest.Parse(document.Digest),
+            new SandboxLimits(
+                ByteSize.FromBytes(document.Memory), CpuQuota.FromMillicores(document.Millicores), document.Pids,
+                ByteSize.FromBytes(document.WritableLayer)),
+            document.Network,
+            document.Command,
+            document.Arguments,
+            document.Environment ?? Nothing,
+            document.User,
+            document.WorkingDirectory,
+            TimeSpan.FromMilliseconds(document.TimeoutMs),
+            TimeSpan.FromMilliseconds(document.GraceMs),
+            new RetryPolicy(document.MaxAttempts, document.RetryFailures),
+            document.MaxAgeMs is { } age ? TimeSpan.FromMilliseconds(age) : null,
+            ByteSize.FromBytes(document.OutputLimit),
+            document.ResultContentType ?? "application/octet-stream",
+            document.Callback is { } callback ? new Uri(callback) : null,
+            document.Labels ?? Nothing);
+    }
+}
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault,
+    UseStringEnumConverter = true)]
+[JsonSerializable(typeof(RunSpecDocument))]
+internal sealed partial class RunSpecJson : JsonSerializerContext;

@@ -1,0 +1,124 @@
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Store.Sqlite;
+
+/// <summary>
+/// The embedded store: one SQLite file in write-ahead mode, one writing thread with group commit, a few readers. A
+/// write is
+/// acknowledged after its sync. One server per file: the data folder's lock sees to that.
+/// </summary>
+public sealed class SqliteRunStore : IRunStore
+{
+    private readonly SqliteReaders readers;
+    private readonly SqliteWriter writer;
+
+    private SqliteRunStore(string path, ByteSize ballast, ILogger logger)
+    {
+        readers = new SqliteReaders(path);
+        writer = new SqliteWriter(path, new Ballast(Path.ChangeExtension(path, ".ballast"), ballast), readers.Reopen, logger);
+    }
+
+    /// <summary>Kept free beside the store for finishing what was accepted when the disk is full.</summary>
+    public static ByteSize DefaultBallast { get; } = ByteSize.MiB(16);
+
+    public StoreCondition Condition => writer.Condition;
+
+    /// <summary>Opens or creates the file and brings it to this version. Throws <c>StorageFault</c> when it can't be
+    /// used.</summary>
+    public static Task<SqliteRunStore> OpenAsync(
+        string path, ByteSize ballast, ILogger<SqliteRunStore> logger, CancellationToken cancellationToken) => Task.Run(
+        () =>
+        {
+            try
+            {
+                return new SqliteRunStore(Path.GetFullPath(path), ballast, logger);
+            }
+            catch (SqliteFailure failure)
+            {
+                throw new BerthException(
+                    ErrorCode.StorageFault, $"The store can't be opened: {failure.Message}. Check the disk and its free space.", failure);
+            }
+        },
+        cancellationToken);
+
+    // Once a write is queued it happens: cancellation only ends the waiting, which would tell the caller nothing. So
+    // the
+    // token is looked at before and not after.
+    public Task<RunAcceptance> AcceptAsync(NewRun run, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => RunWrites.Accept(database, run), cancellationToken);
+
+    public Task RecordAsync(Run run, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => RunWrites.Record(database, run), cancellationToken);
+
+    public Task<IReadOnlyList<ClaimedRun>> ClaimAsync(int limit, DateTimeOffset now, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => RunWrites.ClaimReady(database, limit, now), cancellationToken);
+
+    public Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => RunWrites.Save(database, change), cancellationToken);
+
+    public Task<Run?> RequestCancelAsync(RunId id, RunEvent reason, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => RunWrites.RequestCancel(database, id, reason), cancellationToken);
+
+    public Task<Run?> FindAsync(RunId id, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunWrites.Find(database, id), cancellationToken);
+
+    public Task<IReadOnlyList<Run>> ListAsync(RunQuery query, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.List(database, query), cancellationToken);
+
+    public Task<IReadOnlySet<RunId>> KnownAsync(IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.Known(database, ids), cancellationToken);
+
+    public Task<byte[]?> ReadInputAsync(RunId id, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.Input(database, id), cancellationToken);
+
+    public Task<byte[]?> ReadResultAsync(RunId id, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.Result(database, id), cancellationToken);
+
+    public Task<IReadOnlyList<Run>> UnfinishedAsync(RunId? after, int limit, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.Unfinished(database, after, limit), cancellationToken);
+
+    public Task<IReadOnlyList<Run>> OverAgeAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.OverAge(database, now, limit), cancellationToken);
+
+    public Task<IReadOnlyList<Run>> ExpiredBodiesAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.ExpiredBodies(database, now, limit), cancellationToken);
+
+    public Task ForgetBodiesAsync(IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => UpkeepWrites.ForgetBodies(database, ids), cancellationToken);
+
+    public Task<IReadOnlyList<RunId>> DeleteEndedAsync(DateTimeOffset endedBefore, int limit, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => UpkeepWrites.DeleteEnded(database, endedBefore, limit), cancellationToken);
+
+    public Task<IReadOnlyList<NumberedEvent>> EventsAsync(RunId id, long after, int limit, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.Events(database, id, after, limit), cancellationToken);
+
+    public Task<IReadOnlyList<PendingCallback>> DueCallbacksAsync(
+        DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.DueCallbacks(database, now, limit), cancellationToken);
+
+    public Task DeferCallbackAsync(PendingCallback callback, DateTimeOffset next, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => UpkeepWrites.DeferCallback(database, callback, next), cancellationToken);
+
+    public Task<long> CloseCallbackAsync(PendingCallback callback, RunEvent outcome, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => UpkeepWrites.CloseCallback(database, callback, outcome), cancellationToken);
+
+    public Task<NextDue> NextDueAsync(CancellationToken cancellationToken) =>
+        readers.ReadAsync(RunReads.NextDue, cancellationToken);
+
+    public Task<RunCounts> CountAsync(CancellationToken cancellationToken) =>
+        readers.ReadAsync(RunReads.Count, cancellationToken);
+
+    public StoreFigures Figures() => writer.Figures();
+
+    public ValueTask DisposeAsync() => new(Task.Run(() =>
+    {
+        writer.Dispose();
+        readers.Dispose();
+    }));
+
+    private Task<T> Write<T>(WritePurpose purpose, Func<SqliteDatabase, T> body, CancellationToken cancellationToken) =>
+        cancellationToken.IsCancellationRequested ? Task.FromCanceled<T>(cancellationToken) : writer.Write(purpose, body);
+}
