@@ -1,0 +1,174 @@
+using System.CommandLine;
+using System.Globalization;
+using Berth.Api.Client;
+using Berth.Api.Nodes;
+using Berth.Api.Runs;
+using Berth.Cli.Output;
+using Berth.Cli.Terminals;
+using Berth.Core.Resources;
+
+namespace Berth.Cli.Commands.Runs;
+
+/// <summary><c>berth ps</c>: the sandboxes that exist now.</summary>
+internal sealed class PsCommand : Verb
+{
+    private readonly OutputOption output = new();
+    private readonly QuietOption quiet = new("Print ids only");
+
+    public PsCommand()
+        : base(
+            "ps", "List the sandboxes that exist now, those prepared ahead too",
+            new("berth ps", "What is running and what stands ready"),
+            new("berth ps -o json", "The same for programs"))
+    {
+        Add(output);
+        Add(quiet);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<SandboxLine> sandboxes = await session.Client.SandboxesAsync(cancellationToken);
+        if (session.Get(output) == "json")
+        {
+            JsonOutput.Write(session.Terminal, new SandboxList(sandboxes), NodeJson.Default.SandboxList);
+            return 0;
+        }
+
+        Table table = new(new("SANDBOX"), new("STATE"), new("RUN"), new("IMAGE"), new("CREATED"));
+        foreach (SandboxLine sandbox in sandboxes)
+        {
+            if (session.Get(quiet))
+            {
+                await session.Terminal.Out.WriteLineAsync(sandbox.Id);
+            }
+
+            string created = Wording.Age(sandbox.CreatedAt, session.Terminal.Time.GetUtcNow());
+            table.Add(sandbox.Id, sandbox.State, sandbox.Run, sandbox.Image, created);
+        }
+
+        if (!session.Get(quiet))
+        {
+            table.Write(session.Terminal);
+        }
+
+        return 0;
+    }
+}
+
+/// <summary><c>berth logs</c> and <c>berth task logs</c>: what the program wrote to standard error.</summary>
+internal sealed class LogsCommand : Verb
+{
+    private readonly RunIdArgument id = new();
+    private readonly Option<bool> follow = new("--follow", "-f") { Description = "Go on until the run has ended" };
+    private readonly Option<string?> tail = new("--tail", "-n") { HelpName = "LINES", Description = "Only the last lines" };
+    private readonly Option<bool> timestamps = new("--timestamps", "-t") { Description = "Put the time before each line" };
+    private readonly Option<string?> since = new("--since")
+    {
+        HelpName = "TIME",
+        Description = "Only what was written in this last length of time, for instance 10m",
+    };
+
+    /// <param name="path">The words that lead to the command, for its examples.</param>
+    public LogsCommand(string path)
+        : base(
+            "logs", "Print what a run wrote to standard error, while it runs or later",
+            new($"berth {path} 01jd3v8k2m7q9x4r5t6w0y1z2b", "The whole log"),
+            new($"berth {path} -f --tail 20 01jd3v8k2m7q9x4r5t6w0y1z2b", "The last 20 lines and what follows"))
+    {
+        Add(id);
+        Add(follow);
+        Add(tail);
+        Add(since);
+        Add(timestamps);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        TimeSpan? back = RunSettings.Parse(session, since, Duration.Parse);
+        LogOptions options = new(
+            session.Get(follow), RunSettings.Parse(session, tail, RunSettings.ParseNumber),
+            back is null ? null : session.Terminal.Time.GetUtcNow() - back.Value, session.Get(timestamps));
+        await using Stream log = await session.Client.Runs.OpenLogsAsync(session.Get(id), options, cancellationToken);
+        await log.CopyToAsync(session.Terminal.Output, cancellationToken);
+        return 0;
+    }
+}
+
+/// <summary><c>berth why</c>: what happened to a run, in order, with times and reasons.</summary>
+internal sealed class WhyCommand : Verb
+{
+    private readonly RunIdArgument id = new();
+    private readonly OutputOption output = new();
+
+    public WhyCommand()
+        : base(
+            "why", "Tell what happened to a run: every step with its time and reason",
+            new("berth why 01jd3v8k2m7q9x4r5t6w0y1z2b", "Why it failed, waited or was tried again"),
+            new("berth why -o json 01jd3v8k2m7q9x4r5t6w0y1z2b", "The same for programs"))
+    {
+        Add(id);
+        Add(output);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        RunWhy why = await session.Client.Runs.WhyAsync(session.Get(id), cancellationToken);
+        if (session.Get(output) == "json")
+        {
+            JsonOutput.Write(session.Terminal, why, RunJson.Default.RunWhy);
+            return 0;
+        }
+
+        RunPage page = new([why.Run], null);
+        RunText.WriteDetail(session.Terminal, page.Runs[0]);
+        await session.Terminal.Out.WriteLineAsync();
+        Table table = new(new("TIME"), new("AFTER", Right: true), new("TRY", Right: true), new("WHAT"), new("DETAIL"));
+        foreach (RunEventView happening in why.Events)
+        {
+            table.Add(
+                Wording.Time(happening.At), Wording.Milliseconds((happening.At - why.Run.CreatedAt).TotalMilliseconds),
+                happening.Attempt > 0 ? happening.Attempt.ToString(CultureInfo.InvariantCulture) : "", happening.Type, happening.Detail);
+        }
+
+        table.Write(session.Terminal);
+        return 0;
+    }
+}
+
+/// <summary><c>berth events</c>: things as they happen, to one run or to all.</summary>
+internal sealed class EventsCommand : Verb
+{
+    private readonly Argument<string?> id = new("id") { Description = "Id of a run; without it, all runs", Arity = ArgumentArity.ZeroOrOne };
+    private readonly OutputOption output = new();
+
+    public EventsCommand()
+        : base(
+            "events", "Print what happens as it happens",
+            new("berth events", "Everything, until Ctrl-C"),
+            new("berth events 01jd3v8k2m7q9x4r5t6w0y1z2b", "One run, until it has ended"),
+            new("berth events -o json | jq .type", "One JSON document a line"))
+    {
+        Add(id);
+        Add(output);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        Terminal terminal = session.Terminal;
+        bool json = session.Get(output) == "json";
+        await foreach (RunEventView happening in session.Client.Runs.EventsAsync(session.Result.GetValue(id), cancellationToken))
+        {
+            if (json)
+            {
+                JsonOutput.WriteLine(terminal, happening, RunJson.Default.RunEventView);
+                continue;
+            }
+
+            await terminal.Out.WriteLineAsync(
+                $"{Wording.Time(happening.At)}  {happening.Run}  {happening.Type,-10}  {happening.Detail}");
+            await terminal.Out.FlushAsync(cancellationToken);
+        }
+
+        return 0;
+    }
+}

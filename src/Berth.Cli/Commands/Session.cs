@@ -1,0 +1,45 @@
+using System.CommandLine;
+using Berth.Api.Client;
+using Berth.Cli.Contexts;
+using Berth.Cli.Terminals;
+
+namespace Berth.Cli.Commands;
+
+/// <summary>One invocation of one command: what was asked for, and the server it is about, found when first needed.</summary>
+internal sealed class Session(ParseResult result, BerthRoot root) : IDisposable
+{
+    private ServerTarget? target;
+    private BerthClient? client;
+
+    public Terminal Terminal => root.Terminal;
+
+    public ParseResult Result => result;
+
+    public bool Verbose => result.GetValue(root.Verbose);
+
+    public ServerTarget Target => target ??= FindTarget();
+
+    public BerthClient Client => client ??= root.Handler is null
+        ? new BerthClient(Target.Address, Target.Token, Terminal.Time)
+        : new BerthClient(Target.Address, Target.Token, Terminal.Time, root.Handler);
+
+    public T? Get<T>(Option<T> option) => result.GetValue(option);
+
+    public T Get<T>(Argument<T> argument) => result.GetRequiredValue(argument);
+
+    /// <summary>Tells people something that is no result.</summary>
+    public void Say(string text) => Terminal.Error.WriteLine(text);
+
+    public void Dispose() => client?.Dispose();
+
+    private ServerTarget FindTarget()
+    {
+        ServerTarget found = ServerTarget.Resolve(Terminal, result.GetValue(root.Host), result.GetValue(root.Context));
+        if (Verbose)
+        {
+            Say($"Server {found.Address} (from {found.AddressSource}), token from {found.TokenSource}.");
+        }
+
+        return found;
+    }
+}

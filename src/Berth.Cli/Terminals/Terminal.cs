@@ -1,0 +1,84 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace Berth.Cli.Terminals;
+
+/// <summary>
+/// What the command line talks to: streams, environment and clock, so that tests can give it others. Results go to
+/// standard output, everything meant for people goes to standard error.
+/// </summary>
+internal sealed class Terminal
+{
+    public required Stream Output { get; init; }
+
+    public required TextWriter Out { get; init; }
+
+    public required TextWriter Error { get; init; }
+
+    /// <summary>Opens standard input; not done before something reads it.</summary>
+    public required Func<Stream> OpenInput { get; init; }
+
+    public required bool InputIsTerminal { get; init; }
+
+    public required bool OutputIsTerminal { get; init; }
+
+    public required bool ErrorIsTerminal { get; init; }
+
+    public required Func<string, string?> Variable { get; init; }
+
+    public required TimeProvider Time { get; init; }
+
+    /// <summary>Columns to lay help and tables out for.</summary>
+    public required int Width { get; init; }
+
+    /// <summary>Whether results may be coloured (https://no-color.org).</summary>
+    public bool OutputIsColored => OutputIsTerminal && HasColor;
+
+    public bool ErrorIsColored => ErrorIsTerminal && HasColor;
+
+    private bool HasColor => string.IsNullOrEmpty(Variable("NO_COLOR")) && Variable("TERM") != "dumb";
+
+    public static Terminal OfProcess()
+    {
+        Stream output = Console.OpenStandardOutput();
+        return new Terminal
+        {
+            Output = output,
+            Out = new StreamWriter(output) { AutoFlush = false, NewLine = "\n" },
+            Error = new StreamWriter(Console.OpenStandardError()) { AutoFlush = true, NewLine = "\n" },
+            OpenInput = OpenStandardInput,
+            InputIsTerminal = !Console.IsInputRedirected,
+            OutputIsTerminal = !Console.IsOutputRedirected,
+            ErrorIsTerminal = !Console.IsErrorRedirected,
+            Variable = Environment.GetEnvironmentVariable,
+            Time = TimeProvider.System,
+            Width = Console.IsOutputRedirected ? 100 : WidthOfWindow(),
+        };
+    }
+
+    public string Paint(string text, Color color, bool colored) => colored ? $"\e[{(int)color}m{text}\e[0m" : text;
+
+    // A FileStream knows the length of a redirected file, which spares the server chunked framing.
+    private static FileStream OpenStandardInput() => new(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0);
+
+    private static int WidthOfWindow()
+    {
+        try
+        {
+            return Math.Clamp(Console.WindowWidth, 60, 120);
+        }
+        catch (IOException)
+        {
+            return 80;
+        }
+    }
+}
+
+/// <summary>Codes of ECMA-48's "select graphic rendition".</summary>
+internal enum Color
+{
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Cyan = 36,
+    Grey = 90,
+}
