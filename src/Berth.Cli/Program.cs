@@ -1,1 +1,1 @@
-return 0;
+return await Berth.Cli.CommandLine.RunProcessAsync(args);

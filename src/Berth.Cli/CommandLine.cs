@@ -1,0 +1,148 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Runtime.InteropServices;
+using Berth.Api.Errors;
+using Berth.Cli.Commands;
+using Berth.Cli.Commands.Help;
+using Berth.Cli.Terminals;
+using Berth.Core.Errors;
+
+namespace Berth.Cli;
+
+/// <summary>Parses and runs one command line. Everything that goes wrong becomes one sentence and an exit code
+/// here.</summary>
+internal static class CommandLine
+{
+    private const int UsageExitCode = 64;
+    private const int InterruptExitCode = 130;
+    private const int TerminateExitCode = 143;
+
+    public static async Task<int> RunAsync(BerthRoot root, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+    {
+        Terminal terminal = root.Terminal;
+        ParseResult result = root.Parse(ProgramArguments.Protect(root, arguments), new ParserConfiguration { ResponseFileTokenReplacer = null });
+        if (result.Action is not HelpPageAction)
+        {
+            // A noun alone: show what can be done with it.
+            if (result.CommandResult.Command is not Verb && result.UnmatchedTokens.Count == 0)
+            {
+                terminal.Error.Write(HelpPage.Of(result.CommandResult.Command, terminal.Width));
+                return UsageExitCode;
+            }
+
+            string? unknownOption = UnknownOption(result);
+            if (result.Errors.Count > 0 || unknownOption is not null)
+            {
+                return Refuse(terminal, result, unknownOption);
+            }
+        }
+
+        try
+        {
+            int exitCode = await result.InvokeAsync(
+                new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, cancellationToken);
+            await terminal.Out.FlushAsync(cancellationToken);
+            return exitCode;
+        }
+        catch (BerthException e)
+        {
+            await FlushAsync(terminal);
+            terminal.Error.WriteLine($"{terminal.Paint("berth:", Color.Red, terminal.ErrorIsColored)} {e.Message}");
+            return ErrorCatalog.Find(e.Code).ExitCode;
+        }
+        catch (IOException e) when (e.HResult == BrokenPipe.Errno)
+        {
+            return BrokenPipe.ExitCode;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            terminal.Error.WriteLine($"{terminal.Paint("berth:", Color.Red, terminal.ErrorIsColored)} {e.Message}");
+            return ErrorCatalog.Find(ErrorCode.Internal).ExitCode;
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return InterruptExitCode;
+        }
+    }
+
+    /// <summary>Runs as the process: Ctrl-C and SIGTERM end the command in an orderly way, a second one at
+    /// once.</summary>
+    public static async Task<int> RunProcessAsync(string[] arguments)
+    {
+        Terminal terminal = Terminal.OfProcess();
+        using CancellationTokenSource stop = new();
+        int signalCode = 0;
+        void Stop(PosixSignalContext context, int code)
+        {
+            if (stop.IsCancellationRequested)
+            {
+                Environment.Exit(code);
+            }
+
+            context.Cancel = true;
+            signalCode = code;
+            stop.Cancel();
+        }
+
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Stop(c, InterruptExitCode));
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Stop(c, TerminateExitCode));
+        int exitCode = await RunAsync(new BerthRoot(terminal), arguments, stop.Token);
+        return exitCode == InterruptExitCode && signalCode != 0 ? signalCode : exitCode;
+    }
+
+    private static async Task FlushAsync(Terminal terminal)
+    {
+        try
+        {
+            await terminal.Out.FlushAsync();
+        }
+        catch (IOException)
+        {
+            // Nobody reads it; the refusal itself matters more.
+        }
+    }
+
+    // The parser takes an option that it does not know for the value of an argument.
+    private static string? UnknownOption(ParseResult result) => result.CommandResult.Children
+        .OfType<ArgumentResult>()
+        .Where(a => a.Argument.Name != "args")
+        .SelectMany(a => a.Tokens)
+        .Select(t => t.Value)
+        .Concat(result.UnmatchedTokens)
+        .FirstOrDefault(t => t.Length > 1 && t.StartsWith('-'));
+
+    private static int Refuse(Terminal terminal, ParseResult result, string? unknownOption)
+    {
+        Command command = result.CommandResult.Command;
+        string? word = result.UnmatchedTokens is [{ } first, ..] ? first : null;
+        if (unknownOption is not null)
+        {
+            terminal.Error.WriteLine(
+                $"berth: '{HelpPage.PathOf(command)}' has no option '{unknownOption}'.{OptionSuggestion(command, unknownOption)}");
+        }
+        else if (word is not null && command.Subcommands.Count > 0)
+        {
+            terminal.Error.WriteLine($"berth: there is no command '{HelpPage.PathOf(command)} {word}'.{Suggestion(command, word)}");
+        }
+        else
+        {
+            foreach (string message in result.Errors.Select(e => e.Message).Distinct())
+            {
+                terminal.Error.WriteLine($"berth: {message}");
+            }
+        }
+
+        terminal.Error.WriteLine($"Usage: {HelpPage.UsageOf(command)}\n'{HelpPage.PathOf(command)} --help' tells more.");
+        return UsageExitCode;
+    }
+
+    private static string Suggestion(Command command, string word) =>
+        Spelling.Nearest(word, command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name)) is { } name
+            ? $" Did you mean '{HelpPage.PathOf(command)} {name}'?"
+            : "";
+
+    private static string OptionSuggestion(Command command, string word) =>
+        Spelling.Nearest(word.Split('=')[0], command.Options.Where(o => !o.Hidden).Select(o => o.Name)) is { } name
+            ? $" Did you mean '{name}'?"
+            : "";
+}

@@ -1,0 +1,69 @@
+using System.CommandLine;
+using Berth.Cli.Commands.Access;
+using Berth.Cli.Commands.Help;
+using Berth.Cli.Commands.Images;
+using Berth.Cli.Commands.Runs;
+using Berth.Cli.Commands.Servers;
+using Berth.Cli.Commands.Tasks;
+using Berth.Cli.Terminals;
+
+namespace Berth.Cli.Commands;
+
+/// <summary>The whole command line: every command hangs from here.</summary>
+internal sealed class BerthRoot : RootCommand, IDocumented
+{
+    public BerthRoot(Terminal terminal, HttpMessageHandler? handler = null)
+        : base("Berth runs container images as functions and tasks, each in a fresh sandbox")
+    {
+        Terminal = terminal;
+        Handler = handler;
+        // 'berth version' does this, with the server's.
+        Options.Remove(Options.OfType<VersionOption>().Single());
+        HelpPageAction.Install(this, terminal);
+        Add(Host);
+        Add(Context);
+        Add(Verbose);
+        Command[] commands =
+        [
+            new RunCommand(), TaskCommands.All(), ImageCommands.All(), new PsCommand(), new LogsCommand("logs"), new WhyCommand(),
+            new EventsCommand(), new LoginCommand(), ContextCommands.All(), TokenCommands.All(), new DoctorCommand(), new VersionCommand(),
+            new HelpCommand(), new ReferenceCommand(),
+        ];
+        foreach (Command command in commands)
+        {
+            Add(command);
+        }
+    }
+
+    public Terminal Terminal { get; }
+
+    /// <summary>In place of the network; for tests.</summary>
+    public HttpMessageHandler? Handler { get; }
+
+    public Option<string?> Host { get; } = new("--host", "-H")
+    {
+        HelpName = "ADDRESS",
+        Description = "Server to talk to, for instance http://127.0.0.1:7070",
+        Recursive = true,
+    };
+
+    public Option<string?> Context { get; } = new("--context")
+    {
+        HelpName = "NAME",
+        Description = "Context to use, as 'berth context ls' shows them",
+        Recursive = true,
+    };
+
+    public Option<bool> Verbose { get; } = new("--verbose", "-v")
+    {
+        Description = "Tell more on standard error: the server, where the token is from, what a run used",
+        Recursive = true,
+    };
+
+    public IReadOnlyList<Example> Examples { get; } =
+    [
+        new("berth serve", "Start a server on this machine"),
+        new("berth run demo/thumbnail 400 < photo.jpg > thumbnail.jpg", "Send a file through an image"),
+        new("berth task submit demo/thumbnail 400 < photo.jpg", "The same, later"),
+    ];
+}

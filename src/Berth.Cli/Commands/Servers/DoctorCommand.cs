@@ -1,0 +1,78 @@
+using System.CommandLine;
+using System.Text.Json.Serialization;
+using Berth.Api.Errors;
+using Berth.Cli.Contexts;
+using Berth.Cli.Machines;
+using Berth.Cli.Output;
+using Berth.Core.Errors;
+
+namespace Berth.Cli.Commands.Servers;
+
+/// <summary><c>berth doctor</c>: what is missing on this machine, and how to get it.</summary>
+internal sealed class DoctorCommand : Verb
+{
+    private const int DefaultPort = 7070;
+
+    private readonly OutputOption output = new();
+    private readonly Option<string> data = new("--data")
+    {
+        HelpName = "PATH",
+        Description = "Data folder that the server is to use",
+        DefaultValueFactory = _ => ServerTarget.DefaultDataFolder,
+    };
+
+    public DoctorCommand()
+        : base(
+            "doctor", "Look whether this machine can run Berth, and say how to get what is missing",
+            new("berth doctor", "All checks; exit code 69 when something is missing"),
+            new("berth doctor -o json | jq '.[] | select(.state != \"ok\")'", "What is not in order"))
+    {
+        Add(data);
+        Add(output);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        MachineFacts facts = await MachineFacts.GatherAsync(session.Get(data)!, DefaultPort, cancellationToken);
+        IReadOnlyList<Finding> findings = Checkup.Judge(facts);
+        if (session.Get(output) == "json")
+        {
+            JsonOutput.Write(
+                session.Terminal, [.. findings.Select(f => new FindingLine(f.Name, NameOf(f.State), f.Detail, f.Remedy))],
+                FindingJson.Default.FindingLineArray);
+        }
+        else
+        {
+            Write(session, findings);
+        }
+
+        return findings.Any(f => f.State == FindingState.Missing) ? ErrorCatalog.Find(ErrorCode.MissingTool).ExitCode : 0;
+    }
+
+    private static void Write(Session session, IReadOnlyList<Finding> findings)
+    {
+        Table table = new(new("CHECK"), new("STATE"), new("DETAIL"));
+        foreach (Finding finding in findings)
+        {
+            table.Add(finding.Name, NameOf(finding.State), finding.Detail);
+        }
+
+        table.Write(session.Terminal);
+        session.Terminal.Out.Flush();
+        Finding[] open = [.. findings.Where(f => f.State != FindingState.Ok)];
+        session.Say(open.Length == 0 ? "\nThis machine is ready: start a server with 'berth serve'." : "\nTo do:");
+        foreach (Finding finding in open)
+        {
+            session.Say($"  {finding.Name}: {finding.Remedy}");
+        }
+    }
+
+    private static string NameOf(FindingState state) => state.ToString().ToLowerInvariant();
+}
+
+/// <summary>A finding as JSON.</summary>
+internal sealed record FindingLine(string Name, string State, string Detail, string? Remedy);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(FindingLine[]))]
+internal sealed partial class FindingJson : JsonSerializerContext;
