@@ -20,6 +20,10 @@ public interface ILayerStore
 
     /// <summary>The folder if the layer is unpacked already.</summary>
     string? PathOf(Digest diffId);
+
+    /// <summary>Keeps layers from being collected until disposed; they may be named before they are
+    /// unpacked.</summary>
+    IDisposable Hold(params IEnumerable<Digest> diffIds);
 }
 
 /// <summary>Finds images for the executor.</summary>

@@ -1,0 +1,51 @@
+using Berth.Core.Errors;
+using Berth.Core.Images;
+using Berth.Oci.Content;
+
+namespace Berth.Oci.Images;
+
+/// <summary>Reads small documents out of a content store, whole and checked.</summary>
+internal static class BlobReading
+{
+    /// <summary>
+    /// The blob's bytes. Throws BerthException: BlobUnknown, SizeInvalid above <paramref name="max"/>, DigestMismatch
+    /// when the disk returned something else.
+    /// </summary>
+    internal static async Task<byte[]> ReadAsync(
+        IContentStore content, Digest digest, int max, CancellationToken cancellationToken)
+    {
+        await using Stream blob = content.OpenRead(digest);
+        byte[] bytes = await ReadAsync(blob, $"The document {digest}", max, cancellationToken);
+        using var hash = digest.CreateHash();
+        hash.AppendData(bytes);
+        return Digest.FromHash(digest.Algorithm, hash.GetCurrentHash()) == digest
+            ? bytes
+            : throw new BerthException(ErrorCode.DigestMismatch, $"The stored content of {digest} is damaged; push or pull it again.");
+    }
+
+    /// <summary>Reads a stream to its end, refusing more than <paramref name="max"/> bytes.</summary>
+    internal static async Task<byte[]> ReadAsync(Stream stream, string what, int max, CancellationToken cancellationToken)
+    {
+        byte[] buffer = new byte[16 * 1024];
+        int length = 0;
+        while (true)
+        {
+            int count = await stream.ReadAsync(buffer.AsMemory(length), cancellationToken);
+            if (count == 0)
+            {
+                return buffer[..length];
+            }
+
+            length += count;
+            if (length > max)
+            {
+                throw new BerthException(ErrorCode.SizeInvalid, $"{what} has more than {max} bytes.");
+            }
+
+            if (length == buffer.Length)
+            {
+                Array.Resize(ref buffer, Math.Min(buffer.Length * 2, max + 1));
+            }
+        }
+    }
+}

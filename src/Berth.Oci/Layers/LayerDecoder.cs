@@ -1,0 +1,89 @@
+using System.IO.Compression;
+
+namespace Berth.Oci.Layers;
+
+/// <summary>
+/// Turns a layer's blob into a plain tar stream. The content's first bytes decide, not the media type: clients get that
+/// wrong, and the diff id proves the outcome either way.
+/// </summary>
+internal static class LayerDecoder
+{
+    /// <summary>Opens the uncompressed view of <paramref name="blob"/> and takes it over.</summary>
+    internal static Stream Open(Stream blob)
+    {
+        var source = new LayerBlobStream(blob);
+        ReadOnlySpan<byte> start = source.Peek();
+        return start switch
+        {
+            [0x1f, 0x8b, ..] => new GZipStream(source, CompressionMode.Decompress),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] or [>= 0x50 and <= 0x5f, 0x2a, 0x4d, 0x18, ..] => new ZstdStream(source),
+            _ => source,
+        };
+    }
+}
+
+/// <summary>Reads a blob in large steps, because the decompressors ask for small ones, and lets its start be
+/// seen.</summary>
+internal sealed class LayerBlobStream(Stream blob) : Stream
+{
+    private readonly byte[] buffer = new byte[256 * 1024];
+    private int at;
+    private int end;
+
+    public override bool CanRead => true;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    /// <summary>The first bytes, four unless there are fewer, without taking them.</summary>
+    internal ReadOnlySpan<byte> Peek()
+    {
+        end = blob.ReadAtLeast(buffer, 4, throwOnEndOfStream: false);
+        return buffer.AsSpan(0, Math.Min(4, end));
+    }
+
+    public override int Read(Span<byte> target)
+    {
+        if (at == end)
+        {
+            at = 0;
+            end = blob.Read(buffer);
+        }
+
+        int count = Math.Min(target.Length, end - at);
+        buffer.AsSpan(at, count).CopyTo(target);
+        at += count;
+        return count;
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+
+    public override void Flush()
+    {
+    }
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            blob.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+}
