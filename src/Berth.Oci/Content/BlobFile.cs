@@ -22,7 +22,7 @@ public sealed class BlobFile : IBlobWriter
     private readonly SafeFileHandle file;
     private readonly bool keep;
     private readonly IncrementalHash hash;
-    private byte[] filling = ArrayPool<byte>.Shared.Rent(BlockSize);
+    private byte[]? filling;
     private byte[]? spare;
     private int filled;
     private long written;
@@ -47,7 +47,8 @@ public sealed class BlobFile : IBlobWriter
         new(store, path, File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read), keep);
 
     /// <summary>Goes on with a file that another request or server began; its content is hashed again.</summary>
-    internal static async Task<BlobFile> ResumeAsync(ContentStore store, string path, CancellationToken cancellationToken)
+    internal static async Task<BlobFile> ResumeAsync(
+        ContentStore store, string path, CancellationToken cancellationToken)
     {
         BlobFile blob = new(
             store, path, File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read), keep: true);
@@ -75,6 +76,7 @@ public sealed class BlobFile : IBlobWriter
                 await HandOverAsync();
             }
 
+            filling ??= ArrayPool<byte>.Shared.Rent(BlockSize);
             int take = Math.Min(bytes.Length, BlockSize - filled);
             bytes[..take].CopyTo(filling.AsMemory(filled));
             filled += take;
@@ -83,11 +85,13 @@ public sealed class BlobFile : IBlobWriter
         }
     }
 
-    /// <summary>Writes what is gathered to the file, so that its size is <see cref="Length"/>.</summary>
+    /// <summary>Writes what is gathered to the file, so that its size is <see cref="Length"/>, and gives up the
+    /// memory.</summary>
     public async Task FlushAsync()
     {
         await HandOverAsync();
         await draining;
+        GiveBack();
     }
 
     public async Task<Digest> CommitAsync(Digest? expected, CancellationToken cancellationToken)
@@ -101,7 +105,8 @@ public sealed class BlobFile : IBlobWriter
         if (expected is { } wanted && wanted != actual)
         {
             throw new BerthException(
-                ErrorCode.DigestMismatch, $"The content received ({Length} bytes) has the digest {actual}, not {wanted}.");
+                ErrorCode.DigestMismatch,
+                $"The content received ({Length} bytes) has the digest {actual}, not {wanted}.");
         }
 
         await Task.Run(() => Publish(actual), CancellationToken.None);
@@ -116,25 +121,15 @@ public sealed class BlobFile : IBlobWriter
         await draining.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         file.Dispose();
         hash.Dispose();
-        if (filling.Length > 0)
-        {
-            ArrayPool<byte>.Shared.Return(filling);
-            filling = [];
-        }
-
-        if (spare is not null)
-        {
-            ArrayPool<byte>.Shared.Return(spare);
-            spare = null;
-        }
-
+        GiveBack();
         if (!keep && !published)
         {
             File.Delete(FilePath);
         }
     }
 
-    private static async Task<long> HashFileAsync(SafeFileHandle file, IncrementalHash hash, CancellationToken cancellationToken)
+    private static async Task<long> HashFileAsync(
+        SafeFileHandle file, IncrementalHash hash, CancellationToken cancellationToken)
     {
         byte[] block = ArrayPool<byte>.Shared.Rent(BlockSize);
         try
@@ -170,9 +165,9 @@ public sealed class BlobFile : IBlobWriter
             return;
         }
 
-        byte[] block = filling;
+        byte[] block = filling!;
         int count = filled;
-        filling = spare ?? ArrayPool<byte>.Shared.Rent(BlockSize);
+        filling = spare;
         spare = block;
         filled = 0;
         draining = Task.Run(() => Drain(block, count));
@@ -197,6 +192,16 @@ public sealed class BlobFile : IBlobWriter
             DurableFile.StartWriting(file, writtenBack, written - writtenBack);
             writtenBack = written;
         }
+    }
+
+    private void GiveBack()
+    {
+        foreach (byte[] block in new[] { filling, spare }.OfType<byte[]>())
+        {
+            ArrayPool<byte>.Shared.Return(block);
+        }
+
+        filling = spare = null;
     }
 
     private void Publish(Digest digest)

@@ -172,7 +172,8 @@ public sealed class ContentStore : IContentStore
         lock (gate)
         {
             bool promised = promises.TryGetValue(digest, out long at) && time.GetElapsedTime(at, asOfStamp) <= grace;
-            if (!file.Exists || promised || leases.ContainsKey(digest) || file.LastWriteTimeUtc > asOf.UtcDateTime - grace)
+            if (!file.Exists || promised || leases.ContainsKey(digest)
+                || file.LastWriteTimeUtc > asOf.UtcDateTime - grace)
             {
                 return false;
             }

@@ -24,7 +24,9 @@ public sealed record ManifestDocument(string MediaType, ImageManifest? Manifest,
     /// <summary>What the referrers list calls this document: its own word, else its configuration's media
     /// type.</summary>
     public string? ArtifactType =>
-        Manifest is null ? NullIfEmpty(Index!.ArtifactType) : NullIfEmpty(Manifest.ArtifactType) ?? Manifest.Config.MediaType;
+        Manifest is null
+            ? NullIfEmpty(Index!.ArtifactType)
+            : NullIfEmpty(Manifest.ArtifactType) ?? Manifest.Config.MediaType;
 
     public IReadOnlyDictionary<string, string>? Annotations => Manifest?.Annotations ?? Index?.Annotations;
 

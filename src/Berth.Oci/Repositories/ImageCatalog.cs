@@ -72,6 +72,10 @@ public sealed class ImageCatalog(RepositoryStore repositories, IContentStore con
         return DescribeAsync(image, pushed, cancellationToken);
     }
 
+    /// <summary>What a stored manifest or index is, by its digest alone.</summary>
+    public Task<CatalogDetail> DescribeAsync(Digest digest, string mediaType, CancellationToken cancellationToken) =>
+        DescribeAsync(new ResolvedImage("", null, digest, mediaType), default, cancellationToken);
+
     /// <summary>
     /// Removes a name; with the last name of an image also the image, and what of an index has no name of its own. A
     /// reference by digest removes the image under all its names. Content goes with the next collection. Throws
@@ -232,7 +236,8 @@ public sealed class ImageCatalog(RepositoryStore repositories, IContentStore con
         foreach (ManifestLink other in repositories.Manifests(repository).Where(m => MediaTypes.IsIndex(m.MediaType)))
         {
             if (content.SizeOf(other.Digest) is not null
-                && (await ReadAsync(other.Digest, other.MediaType, cancellationToken)).Children.Any(c => c.Digest == digest))
+                && (await ReadAsync(other.Digest, other.MediaType, cancellationToken))
+                    .Children.Any(c => c.Digest == digest))
             {
                 return true;
             }

@@ -20,7 +20,8 @@ internal sealed class Repository
     public ImmutableSortedDictionary<string, TagLink> Tags { get; private set; } =
         ImmutableSortedDictionary.Create<string, TagLink>(StringComparer.Ordinal);
 
-    public ImmutableDictionary<Digest, ManifestLink> Manifests { get; private set; } = ImmutableDictionary<Digest, ManifestLink>.Empty;
+    public ImmutableDictionary<Digest, ManifestLink> Manifests { get; private set; } =
+        ImmutableDictionary<Digest, ManifestLink>.Empty;
 
     public static Repository Load(string path)
     {
@@ -58,7 +59,8 @@ internal sealed class Repository
             {
                 DurableFile.Replace(
                     folder.Tag(tag),
-                    JsonSerializer.SerializeToUtf8Bytes(new TagLinkFile(digest.Text, now), RepositoryJson.Default.TagLinkFile));
+                    JsonSerializer.SerializeToUtf8Bytes(
+                        new TagLinkFile(digest.Text, now), RepositoryJson.Default.TagLinkFile));
                 Tags = Tags.SetItem(tag, new TagLink(tag, digest, now));
             }
 
@@ -118,7 +120,8 @@ internal sealed class Repository
     public IReadOnlyList<Descriptor> Referrers(Digest subject)
     {
         List<Descriptor> found = [];
-        foreach (FileInfo file in RepositoryFolder.FilesOf(folder.ReferrersOf(subject)).OrderBy(f => f.Name, StringComparer.Ordinal))
+        foreach (FileInfo file in RepositoryFolder.FilesOf(folder.ReferrersOf(subject))
+            .OrderBy(f => f.Name, StringComparer.Ordinal))
         {
             if (RepositoryFolder.TryParse(file.Name, out Digest digest) && Manifests.ContainsKey(digest)
                 && Read(file) is { } bytes

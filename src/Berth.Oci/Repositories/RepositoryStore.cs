@@ -49,7 +49,8 @@ public sealed class RepositoryStore
 
     public TagLink? FindTag(string repository, string tag) => Find(repository)?.Tags.GetValueOrDefault(tag);
 
-    public ManifestLink? FindManifest(string repository, Digest digest) => Find(repository)?.Manifests.GetValueOrDefault(digest);
+    public ManifestLink? FindManifest(string repository, Digest digest) =>
+        Find(repository)?.Manifests.GetValueOrDefault(digest);
 
     /// <summary>The manifest that a tag or a digest names in a repository, or null.</summary>
     public ManifestLink? FindManifest(string repository, string tagOrDigest) =>
@@ -77,7 +78,8 @@ public sealed class RepositoryStore
         Find(repository) is { } found ? [.. found.Manifests.Values] : [];
 
     /// <summary>Descriptors of the manifests about <paramref name="subject"/>, sorted by digest.</summary>
-    public IReadOnlyList<Descriptor> Referrers(string repository, Digest subject) => Find(repository)?.Referrers(subject) ?? [];
+    public IReadOnlyList<Descriptor> Referrers(string repository, Digest subject) =>
+        Find(repository)?.Referrers(subject) ?? [];
 
     /// <summary>Whether the repository links the blob.</summary>
     public bool HasBlob(string repository, Digest digest) => Find(repository)?.HasBlob(digest) ?? false;
@@ -86,10 +88,12 @@ public sealed class RepositoryStore
     /// As <see cref="HasBlob"/>, and keeps the link from being collected for the grace period: whoever was told may
     /// rely on it.
     /// </summary>
-    public bool PromiseBlob(string repository, Digest digest) => Find(repository)?.PromiseBlob(digest, time.GetUtcNow()) ?? false;
+    public bool PromiseBlob(string repository, Digest digest) =>
+        Find(repository)?.PromiseBlob(digest, time.GetUtcNow()) ?? false;
 
     /// <summary>Makes a stored blob available through the repository.</summary>
-    public void LinkBlob(string repository, Digest digest) => OpenOrCreate(repository).LinkBlob(digest, time.GetUtcNow());
+    public void LinkBlob(string repository, Digest digest) =>
+        OpenOrCreate(repository).LinkBlob(digest, time.GetUtcNow());
 
     /// <summary>Takes a blob out of the repository. Returns false when it was not there.</summary>
     public bool UnlinkBlob(string repository, Digest digest) => Find(repository)?.UnlinkBlob(digest) ?? false;
@@ -108,24 +112,20 @@ public sealed class RepositoryStore
     public bool DeleteTag(string repository, string tag) => Find(repository)?.DeleteTag(tag) ?? false;
 
     /// <summary>Removes a manifest and the tags that point at it. Returns false when it is not there.</summary>
-    public bool DeleteManifest(string repository, Digest digest) => Find(repository)?.DeleteManifest(digest) ?? false;
+    public bool DeleteManifest(string repository, Digest digest) =>
+        Find(repository)?.DeleteManifest(digest) ?? false;
 
     /// <summary>
     /// Removes links to blobs that no manifest of the repository names, when they are older than
-    /// <paramref name="unusedSince"/> or their blob is gone, and repositories that hold nothing any more.
+    /// <paramref name="unusedSince"/> or their blob is gone.
     /// </summary>
     /// <param name="named">Blobs that the repository's manifests name, read after the pass began.</param>
     public int SweepBlobLinks(
-        string repository, IReadOnlySet<Digest> named, DateTimeOffset unusedSince, Func<Digest, bool> isStored)
-    {
-        int removed = 0;
-        if (Find(repository) is { } found)
-        {
-            removed = found.SweepBlobLinks(named, unusedSince, isStored);
-        }
+        string repository, IReadOnlySet<Digest> named, DateTimeOffset unusedSince, Func<Digest, bool> isStored) =>
+        Find(repository)?.SweepBlobLinks(named, unusedSince, isStored) ?? 0;
 
-        return removed;
-    }
+    /// <summary>Every repository, also one that holds only blobs.</summary>
+    public IReadOnlyCollection<string> AllNames() => names;
 
     private static void Check(string repository)
     {
@@ -133,8 +133,8 @@ public sealed class RepositoryStore
         {
             throw new BerthException(
                 ErrorCode.InvalidReference,
-                $"'{(repository.Length > 300 ? repository[..300] + "…" : repository)}' is not a repository name: expected "
-                + "lower-case letters and digits with . _ - / between them, at most 255 characters.");
+                $"'{(repository.Length > 300 ? repository[..300] + "…" : repository)}' is not a repository name: "
+                + "expected lower-case letters and digits with . _ - / between them, at most 255 characters.");
         }
     }
 

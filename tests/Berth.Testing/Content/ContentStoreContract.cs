@@ -48,7 +48,8 @@ public abstract class ContentStoreContract
     {
         Digest claimed = Digest.Sha256("other"u8);
 
-        BerthException refusal = await Assert.ThrowsAsync<BerthException>(() => WriteAsync("content"u8.ToArray(), claimed));
+        BerthException refusal = await Assert.ThrowsAsync<BerthException>(
+            () => WriteAsync("content"u8.ToArray(), claimed));
 
         Assert.Equal(ErrorCode.DigestMismatch, refusal.Code);
         Assert.Null(Store.SizeOf(claimed));

@@ -1,0 +1,233 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Security.Cryptography;
+using Berth.Core.Errors;
+using Berth.Core.Images;
+using Berth.Oci.Content;
+using Berth.Oci.Images;
+using Berth.Oci.Repositories;
+using Berth.Registry.Access;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Net.Http.Headers;
+
+namespace Berth.Registry.Endpoints;
+
+/// <summary>
+/// <c>/v2/NAME/manifests/REFERENCE</c>. Manifests are kept and returned byte by byte as they came. One is accepted when
+/// everything it names is in the repository with the size it says.
+/// </summary>
+internal sealed class ManifestEndpoints(
+    ContentStore content, RepositoryStore repositories, IReadOnlyList<IManifestObserver> observers,
+    RegistryCounters counters)
+{
+    public async Task GetAsync(HttpContext context, string repository, string reference)
+    {
+        ManifestLink link = Find(repository, reference);
+        if (!Accepts(context.Request, link.MediaType))
+        {
+            throw new BerthException(
+                ErrorCode.ManifestUnknown,
+                $"The manifest {reference} is a {link.MediaType}, which the request's Accept header leaves out.");
+        }
+
+        HttpResponse response = context.Response;
+        response.Headers.ETag = $"\"{link.Digest}\"";
+        response.Headers["Docker-Content-Digest"] = link.Digest.Text;
+        if (content.Promise(link.Digest) is null)
+        {
+            throw Unknown(repository, reference);
+        }
+
+        if (BlobEndpoints.Matches(context.Request.Headers.IfNoneMatch.ToString(), link.Digest))
+        {
+            response.StatusCode = StatusCodes.Status304NotModified;
+            return;
+        }
+
+        response.ContentType = link.MediaType;
+        response.ContentLength = link.Size;
+        if (HttpMethods.IsGet(context.Request.Method))
+        {
+            byte[] bytes = await ReadAsync(link, context.RequestAborted);
+            counters.ManifestPulled();
+            await response.Body.WriteAsync(bytes, context.RequestAborted);
+        }
+    }
+
+    public async Task PutAsync(HttpContext context, string repository, string reference, RequestAccess access)
+    {
+        // 1. Read it and find out what it is called.
+        bool byDigest = Digest.TryParse(reference, out Digest digest);
+        if (!byDigest && !ImageReference.IsTag(reference))
+        {
+            throw new BerthException(ErrorCode.InvalidDigest, $"'{reference}' is neither a tag nor a digest.");
+        }
+
+        byte[] bytes = await ReceiveAsync(context);
+        digest = Check(bytes, byDigest ? digest : null);
+        ManifestDocument document = ManifestDocument.Parse(bytes, MediaTypeOf(context.Request));
+        if (!byDigest && repositories.FindTag(repository, reference) is { } tagged && tagged.Digest != digest)
+        {
+            access.Demand(repository, RegistryAction.Overwrite);
+        }
+
+        // 2. Hold what it names from here until it is linked, so that the collector can't take it in between.
+        using IDisposable lease = content.Lease(
+            document.Blobs.Concat(document.Children).Select(d => d.Digest).Append(digest));
+        if (FindMissing(repository, document) is { } missing)
+        {
+            await OciErrors.WriteMissingAsync(context, missing);
+            return;
+        }
+
+        // 3. Store it, let the observers work on it, and only then make it visible.
+        await using (IBlobWriter writer = content.BeginWrite())
+        {
+            await writer.WriteAsync(bytes, context.RequestAborted);
+            await writer.CommitAsync(digest, context.RequestAborted);
+        }
+
+        foreach (IManifestObserver observer in observers)
+        {
+            await observer.OnManifestAsync(repository, digest, document.MediaType, context.RequestAborted);
+        }
+
+        repositories.PutManifest(repository, byDigest ? null : reference, digest, bytes.Length, document);
+        counters.ManifestPushed();
+        if (document.Subject is { } subject)
+        {
+            context.Response.Headers["OCI-Subject"] = subject.DigestText;
+        }
+
+        context.Response.Headers.Location = $"/v2/{repository}/manifests/{digest}";
+        context.Response.Headers["Docker-Content-Digest"] = digest.Text;
+        context.Response.StatusCode = StatusCodes.Status201Created;
+    }
+
+    public Task DeleteAsync(HttpContext context, string repository, string reference)
+    {
+        bool deleted = Digest.TryParse(reference, out Digest digest)
+            ? repositories.DeleteManifest(repository, digest)
+            : repositories.DeleteTag(repository, reference);
+        if (!deleted)
+        {
+            throw Unknown(repository, reference);
+        }
+
+        context.Response.StatusCode = StatusCodes.Status202Accepted;
+        return Task.CompletedTask;
+    }
+
+    private static bool Accepts(HttpRequest request, string mediaType)
+    {
+        if (!request.Headers.TryGetValue(HeaderNames.Accept, out var header)
+            || !MediaTypeHeaderValue.TryParseList(header, out var accepted) || accepted.Count == 0)
+        {
+            return true;
+        }
+
+        return accepted.Any(a => a.MediaType == mediaType || a.MatchesAllTypes
+            || a.MediaType.Equals("application/*", StringComparison.OrdinalIgnoreCase)
+            || a.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase));
+    }
+
+    private static string? MediaTypeOf(HttpRequest request) =>
+        string.IsNullOrEmpty(request.ContentType) ? null
+        : MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type) ? type.MediaType.ToString()
+        : throw new BerthException(
+            ErrorCode.ManifestInvalid, $"Content-Type '{request.ContentType}' is not a media type.");
+
+    private static Digest Check(byte[] bytes, Digest? expected)
+    {
+        Digest actual = expected is { Algorithm: "sha512" }
+            ? Digest.FromHash("sha512", SHA512.HashData(bytes))
+            : Digest.Sha256(bytes);
+        return expected is null || expected == actual
+            ? actual
+            : throw new BerthException(
+                ErrorCode.DigestMismatch, $"The manifest received has the digest {actual}, not {expected}.");
+    }
+
+    private static async Task<byte[]> ReceiveAsync(HttpContext context)
+    {
+        if (context.Request.ContentLength > ManifestDocument.MaxBytes)
+        {
+            throw TooLarge();
+        }
+
+        RequestSizes.Limit(context, null);
+        PipeReader body = context.Request.BodyReader;
+        while (true)
+        {
+            ReadResult read = await body.ReadAsync(context.RequestAborted);
+            if (read.Buffer.Length > ManifestDocument.MaxBytes)
+            {
+                throw TooLarge();
+            }
+
+            if (read.IsCompleted)
+            {
+                byte[] bytes = read.Buffer.ToArray();
+                body.AdvanceTo(read.Buffer.End);
+                return bytes;
+            }
+
+            body.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+        }
+    }
+
+    private static BerthException TooLarge() => new(
+        ErrorCode.BodyTooLarge,
+        $"The manifest is larger than the {ManifestDocument.MaxBytes} bytes that are accepted.");
+
+    private static BerthException Unknown(string repository, string reference) =>
+        new(ErrorCode.ManifestUnknown, $"There is no manifest {reference} in {repository}.");
+
+    private ManifestLink Find(string repository, string reference) =>
+        repositories.FindManifest(repository, reference) ?? throw Unknown(repository, reference);
+
+    private async Task<byte[]> ReadAsync(ManifestLink link, CancellationToken cancellationToken)
+    {
+        byte[] bytes = new byte[link.Size];
+        await using Stream blob = content.OpenVerified(link.Digest);
+        await blob.ReadExactlyAsync(bytes, cancellationToken);
+        return bytes;
+    }
+
+    /// <summary>Says what the repository lacks, or null when all is there; then it is promised to stay.</summary>
+    private string? FindMissing(string repository, ManifestDocument document)
+    {
+        foreach (Descriptor blob in document.Blobs.Where(b => !MediaTypes.IsForeignLayer(b.MediaType)))
+        {
+            if (!repositories.PromiseBlob(repository, blob.Digest) || content.Promise(blob.Digest) is not { } size)
+            {
+                return $"The manifest names the blob {blob.Digest}, which {repository} lacks: push it first.";
+            }
+
+            CheckSize(blob, size);
+        }
+
+        foreach (Descriptor child in document.Children)
+        {
+            if (repositories.FindManifest(repository, child.Digest) is not { } link
+                || content.Promise(child.Digest) is null)
+            {
+                return $"The index names the manifest {child.Digest}, which {repository} lacks: push it first.";
+            }
+
+            CheckSize(child, link.Size);
+        }
+
+        return null;
+    }
+
+    private static void CheckSize(Descriptor descriptor, long size)
+    {
+        if (descriptor.Size != size)
+        {
+            throw new BerthException(
+                ErrorCode.SizeInvalid,
+                $"The manifest says {descriptor.Digest} has {descriptor.Size} bytes; it has {size}.");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+using Berth.Core.Images;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Registry;
+
+/// <summary>The registry's log messages.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(LogLevel.Error, "{Method} {Path} failed")]
+    public static partial void RequestFailed(ILogger logger, string method, string path, Exception exception);
+
+    [LoggerMessage(LogLevel.Warning, "{Method} {Path}: the client went away or sent a broken body: {Reason}")]
+    public static partial void BodyBroken(ILogger logger, string method, string path, string reason);
+
+    [LoggerMessage(LogLevel.Critical, "The stored blob {Digest} is damaged and was taken out of use: {Reason}")]
+    public static partial void BlobDamaged(ILogger logger, Digest digest, string reason);
+
+    [LoggerMessage(LogLevel.Information, "{Count} uploads that nobody continued for a day were removed")]
+    public static partial void UploadsExpired(ILogger logger, int count);
+
+    [LoggerMessage(
+        LogLevel.Information,
+        "Collected {Blobs} blobs ({Bytes} bytes), {Layers} unpacked layers and {Links} links in {Duration}")]
+    public static partial void Collected(
+        ILogger logger, int blobs, long bytes, int layers, int links, TimeSpan duration);
+
+    [LoggerMessage(LogLevel.Warning, "The manifest {Digest} of {Repository} can't be read: {Reason}")]
+    public static partial void ManifestUnreadable(ILogger logger, Digest digest, string repository, string reason);
+
+    [LoggerMessage(LogLevel.Information, "Unpacked the {Layers} layers of {Repository}@{Digest} in {Duration}")]
+    public static partial void Unpacked(
+        ILogger logger, int layers, string repository, Digest digest, TimeSpan duration);
+}

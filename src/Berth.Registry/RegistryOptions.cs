@@ -1,0 +1,18 @@
+namespace Berth.Registry;
+
+/// <summary>How the registry is set up.</summary>
+public sealed record RegistryOptions
+{
+    /// <summary>Folder of uploads in progress, on the same file system as the content store.</summary>
+    public required string UploadFolder { get; init; }
+
+    /// <summary>File of the key that signs registry tokens; made at first use.</summary>
+    public required string TokenKeyPath { get; init; }
+
+    /// <summary>Largest blob accepted, in bytes.</summary>
+    public long MaxBlobBytes { get; init; } = 64L * 1024 * 1024 * 1024;
+
+    /// <summary>Address under which clients reach the server, where a proxy hides it; null to take it from the
+    /// request.</summary>
+    public Uri? PublicUrl { get; init; }
+}

@@ -1,0 +1,63 @@
+using Berth.Oci.Content;
+using Berth.Oci.Repositories;
+using Berth.Registry.Access;
+using Berth.Registry.Endpoints;
+using Berth.Registry.Uploads;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Registry;
+
+/// <summary>
+/// The registry: an OCI distribution server (specification 1.1) over the content and repository stores. Make one for a
+/// data folder, map it, and run <see cref="SweepUploadsAsync"/> now and then.
+/// </summary>
+public sealed class RegistryServer : IAsyncDisposable
+{
+    private readonly UploadStore uploads;
+    private readonly RegistryHandler handler;
+    private readonly ILogger logger;
+
+    public RegistryServer(
+        RegistryOptions options, ContentStore content, RepositoryStore repositories, IRegistryAuthorizer authorizer,
+        IReadOnlyList<IManifestObserver> observers, TimeProvider time, ILoggerFactory loggers)
+    {
+        logger = loggers.CreateLogger("Berth.Registry");
+        uploads = new UploadStore(options.UploadFolder, content, time);
+        RegistryTokens tokens = new(options.TokenKeyPath, time);
+        handler = new RegistryHandler(
+            options, authorizer, tokens, new TokenEndpoint(authorizer, tokens, time),
+            new BlobEndpoints(content, repositories, Counters, logger),
+            new UploadEndpoints(options, content, repositories, uploads, Counters),
+            new ManifestEndpoints(content, repositories, observers, Counters),
+            new ListEndpoints(repositories),
+            logger);
+    }
+
+    public RegistryCounters Counters { get; } = new();
+
+    /// <summary>Maps everything under <c>/v2</c>. The registry authenticates by itself, as its protocol
+    /// says.</summary>
+    public IEndpointConventionBuilder Map(IEndpointRouteBuilder endpoints) =>
+        endpoints.Map("/v2/{**path}", handler.HandleAsync);
+
+    /// <summary>Removes uploads that nobody continued for a day.</summary>
+    public async Task SweepUploadsAsync(CancellationToken cancellationToken)
+    {
+        int removed = await uploads.SweepAsync(cancellationToken);
+        if (removed > 0)
+        {
+            Log.UploadsExpired(logger, removed);
+        }
+    }
+
+    public async ValueTask DisposeAsync() => await uploads.CloseAllAsync();
+}
+
+/// <summary>Puts a registry among an application's endpoints.</summary>
+public static class RegistryRouting
+{
+    public static IEndpointConventionBuilder MapRegistry(
+        this IEndpointRouteBuilder endpoints, RegistryServer registry) => registry.Map(endpoints);
+}
