@@ -22,6 +22,10 @@ internal static class SqliteLibrary
             static (name, _, _) => name == "e_sqlite3" ? LoadSystemLibrary() : IntPtr.Zero);
         raw.SetProvider(new SQLite3Provider_e_sqlite3());
         raw.FreezeProvider();
+        // Connections are never shared between threads, and the statistics cost a lock at every allocation. The results
+        // only say that somebody in this process configured or started the library before.
+        _ = raw.sqlite3_config(raw.SQLITE_CONFIG_MULTITHREAD);
+        _ = raw.sqlite3_config(raw.SQLITE_CONFIG_MEMSTATUS, 0);
         int version = raw.sqlite3_libversion_number();
         return version >= OldestVersion
             ? true

@@ -22,10 +22,10 @@ internal sealed class SqliteWriter : IDisposable
     private readonly ILogger logger;
     private readonly Action reopened;
     private readonly Thread thread;
-    private readonly Lock gate = new();
-    private readonly SemaphoreSlim arrived = new(0);
+    // A monitor rather than a semaphore: its wait does not spin, and with few cores spinning takes time from callers.
+    private readonly object gate = new();
     private readonly List<StoreWrite> batch = new(BatchLimit);
-    private Queue<StoreWrite> waiting = new();
+    private readonly Queue<StoreWrite> waiting = new();
     private SqliteDatabase? database;
     private bool stopping;
     private long commits;
@@ -85,7 +85,7 @@ internal sealed class SqliteWriter : IDisposable
             waiting.Enqueue(write);
             if (waiting.Count == 1)
             {
-                arrived.Release();
+                Monitor.Pulse(gate);
             }
         }
 
@@ -103,12 +103,11 @@ internal sealed class SqliteWriter : IDisposable
             }
 
             stopping = true;
-            arrived.Release();
+            Monitor.Pulse(gate);
         }
 
         thread.Join();
         database?.Dispose();
-        arrived.Dispose();
     }
 
     private void Work()
@@ -120,15 +119,9 @@ internal sealed class SqliteWriter : IDisposable
                 TryRecover();
             }
 
-            if (!TakeBatch(out bool last))
+            if (!TakeBatch())
             {
-                if (last)
-                {
-                    return;
-                }
-
-                arrived.Wait(condition == StoreCondition.Accepting ? Timeout.InfiniteTimeSpan : RecoveryInterval);
-                continue;
+                return;
             }
 
             Commit(batch);
@@ -136,22 +129,33 @@ internal sealed class SqliteWriter : IDisposable
         }
     }
 
-    private bool TakeBatch(out bool last)
+    /// <summary>Waits for writes, or for the time of the next try to recover. False when there are none left and it is
+    /// time to stop.</summary>
+    private bool TakeBatch()
     {
         lock (gate)
         {
+            if (waiting.Count == 0 && !stopping)
+            {
+                Monitor.Wait(gate, condition == StoreCondition.Accepting ? Timeout.InfiniteTimeSpan : RecoveryInterval);
+            }
+
             while (batch.Count < BatchLimit && waiting.TryDequeue(out StoreWrite? write))
             {
                 batch.Add(write);
             }
 
-            last = stopping;
-            return batch.Count > 0;
+            return batch.Count > 0 || !stopping;
         }
     }
 
     private void Commit(List<StoreWrite> writesToCommit)
     {
+        if (writesToCommit.Count == 0)
+        {
+            return;
+        }
+
         try
         {
             CommitOnce(writesToCommit);
