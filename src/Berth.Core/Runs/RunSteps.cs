@@ -1,0 +1,110 @@
+namespace Berth.Core.Runs;
+
+/// <summary>
+/// Decides every step of a run: what came in and the time go in, the change to be stored comes out. The store refuses a
+/// change
+/// that comes too late; then nothing has happened.
+/// </summary>
+public static class RunSteps
+{
+    /// <summary>The program runs.</summary>
+    /// <param name="events">What happened since the last stored step.</param>
+    public static RunChange Start(Run run, string node, RunTimings timings, DateTimeOffset now, IReadOnlyList<RunEvent> events) =>
+        new(run with { State = RunState.Running, StartedAt = now, Node = node, Timings = timings }, run.Generation, events);
+
+    /// <summary>The program said how far it is.</summary>
+    public static RunChange Report(Run run, RunProgress progress, DateTimeOffset now) => new(
+        run with { Progress = progress },
+        run.Generation,
+        [new RunEvent(now, RunEventTypes.Progress, run.Attempts, FormattableString.Invariant($"{progress.Percent:0.#} %") + (progress.Message is null ? "" : ": " + progress.Message))]);
+
+    /// <summary>An attempt ended: another one follows, or the run is over.</summary>
+    /// <param name="earlier">Events that happened before the end and are not stored yet.</param>
+    /// <param name="random">Uniform in [0, 1), for the delay before a retry.</param>
+    public static RunChange End(
+        Run run, RunEnd end, DateTimeOffset now, double random, TimeSpan retention, IReadOnlyList<RunEvent> earlier)
+    {
+        TimeSpan? delay = run.CancelRequested ? null : run.Spec.Retry.NextDelay(run.Attempts, end.Reason, random);
+        if (delay is { } wait)
+        {
+            RunEvent retried = new(
+                now, RunEventTypes.Retried, run.Attempts, RunSentences.Retried(end, run.Attempts, run.Spec.Retry.MaxAttempts, wait));
+            Run waiting = run with
+            {
+                State = RunState.Queued, Generation = run.Generation + 1, ReadyAt = now + wait, End = end, Progress = null,
+            };
+            return new RunChange(waiting, run.Generation, [.. earlier, retried]);
+        }
+
+        string sentence = run.State == RunState.Running
+            ? RunSentences.Ended(end, run.Spec.Limits, run.Timings.Run)
+            : RunSentences.EndedEarly(end.Reason, end.Detail);
+        return Close(run, end, sentence, now, retention, earlier);
+    }
+
+    /// <summary>Gives a run back to the queue because this server stops. Doesn't count as an attempt.</summary>
+    public static RunChange HandBack(Run run, DateTimeOffset now) => new(
+        run with
+        {
+            State = RunState.Queued,
+            Generation = run.Generation + 1,
+            Attempts = run.Attempts - 1,
+            Progress = null,
+        },
+        run.Generation,
+        [new RunEvent(now, RunEventTypes.HandedBack, run.Attempts, RunSentences.HandedBack)]);
+
+    /// <summary>
+    /// What becomes of a run that a server left Starting or Running when it was killed. Whether its program finished is
+    /// not
+    /// known; it is begun again, unless that has happened so often that the run itself may be what kills servers.
+    /// </summary>
+    public static RunChange Recover(Run run, DateTimeOffset now, TimeSpan retention)
+    {
+        if (run.CancelRequested)
+        {
+            return Close(
+                run, new RunEnd(EndReason.Canceled, null, null, null, RunUsage.None),
+                RunSentences.EndedEarly(EndReason.Canceled, null), now, retention, []);
+        }
+
+        if (run.Attempts >= run.Spec.Retry.MaxAttempts)
+        {
+            string sentence = RunSentences.Poisoned(run.Attempts);
+            return Close(run, new RunEnd(EndReason.PlatformFault, null, null, sentence, RunUsage.None), sentence, now, retention, []);
+        }
+
+        Run waiting = run with { State = RunState.Queued, Generation = run.Generation + 1, ReadyAt = now, Progress = null };
+        string text = RunSentences.Recovered(run.Attempts, run.Spec.Retry.MaxAttempts);
+        return new RunChange(waiting, run.Generation, [new RunEvent(now, RunEventTypes.Recovered, run.Attempts, text)]);
+    }
+
+    /// <summary>Ends a run that waits because somebody asked for it.</summary>
+    public static RunChange CancelWaiting(Run run, DateTimeOffset now, TimeSpan retention) => Close(
+        run, new RunEnd(EndReason.Canceled, null, null, null, RunUsage.None),
+        "Cancelled while it waited.", now, retention, []);
+
+    /// <summary>Whether a waiting run has passed its maximum age.</summary>
+    public static bool IsOverAge(Run run, DateTimeOffset now) => run.ExpiresAt <= now;
+
+    /// <summary>Ends a run that waited too long.</summary>
+    public static RunChange Expire(Run run, DateTimeOffset now, TimeSpan retention)
+    {
+        string sentence = RunSentences.Expired(run.Spec.MaxAge ?? TimeSpan.Zero);
+        return Close(run, new RunEnd(EndReason.Expired, null, null, sentence, RunUsage.None), sentence, now, retention, []);
+    }
+
+    private static RunChange Close(
+        Run run, RunEnd end, string sentence, DateTimeOffset now, TimeSpan retention, IReadOnlyList<RunEvent> earlier)
+    {
+        // A cancel may reach a run whose program had not begun: that is Starting → Canceled, never Succeeded.
+        Run ended = run with
+        {
+            State = RunTransitions.TerminalStateOf(end.Reason),
+            End = end,
+            EndedAt = now,
+            ResultExpiresAt = now + retention,
+        };
+        return new RunChange(ended, run.Generation, [.. earlier, new RunEvent(now, RunEventTypes.Ended, run.Attempts, sentence)]);
+    }
+}

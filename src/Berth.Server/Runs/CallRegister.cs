@@ -1,0 +1,153 @@
+using System.Collections.Concurrent;
+using System.Threading.Channels;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+
+namespace Berth.Server.Runs;
+
+/// <summary>
+/// Calls under way, and those that ended but are not in the store yet. A call does not wait for the store: its record
+/// is
+/// written afterwards, many at once.
+/// </summary>
+internal sealed class CallRegister(RunRooms rooms)
+{
+    // About a minute of calls at the highest rates measured; when it is full the store stands still and records are
+    // lost.
+    private const int Backlog = 64 * 1024;
+    private const int BatchLimit = 256;
+
+    private readonly ConcurrentDictionary<RunId, CallEntry> calls = new();
+    private readonly Channel<CallEntry> ended = Channel.CreateBounded<CallEntry>(
+        new BoundedChannelOptions(Backlog) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
+
+    /// <summary>Calls under way.</summary>
+    public IEnumerable<CallEntry> Live => calls.Values.Where(entry => !entry.Run.State.IsTerminal());
+
+    /// <summary>Every call the store does not have yet.</summary>
+    public IEnumerable<Run> Unrecorded => calls.Values.Select(entry => entry.Run);
+
+    public CallEntry Add(Run run)
+    {
+        CallEntry entry = new(run);
+        calls[run.Id] = entry;
+        return entry;
+    }
+
+    public CallEntry? Find(RunId id) => calls.GetValueOrDefault(id);
+
+    public void Forget(CallEntry entry) => calls.TryRemove(entry.Run.Id, out _);
+
+    /// <summary>Takes an ended call for recording. Never waits.</summary>
+    public void Close(CallEntry entry)
+    {
+        rooms.Ledger.Count(entry.Run);
+        rooms.Logs.Complete(entry.Run.Id);
+        if (RunPresentation.CallEvents(entry.Run) is [.., var last])
+        {
+            rooms.Events.Publish(entry.Run.Id, last.Sequence, last.Event);
+        }
+
+        if (!ended.Writer.TryWrite(entry))
+        {
+            Lose([entry], null);
+        }
+    }
+
+    /// <summary>No more calls will come: <see cref="RecordAsync"/> ends when it has written the rest.</summary>
+    public void Complete() => ended.Writer.TryComplete();
+
+    /// <summary>Writes ended calls until <see cref="Complete"/>.</summary>
+    public async Task RecordAsync()
+    {
+        List<CallEntry> batch = new(BatchLimit);
+        while (await ended.Reader.WaitToReadAsync(CancellationToken.None))
+        {
+            while (batch.Count < BatchLimit && ended.Reader.TryRead(out CallEntry? entry))
+            {
+                batch.Add(entry);
+            }
+
+            await RecordAsync(batch);
+            batch.Clear();
+        }
+    }
+
+    private async Task RecordAsync(List<CallEntry> batch)
+    {
+        try
+        {
+            await Task.WhenAll(batch.Select(entry => rooms.Store.RecordAsync(entry.Run, CancellationToken.None)));
+            batch.ForEach(entry => calls.TryRemove(entry.Run.Id, out _));
+        }
+        catch (Exception error) when (error is BerthException or ObjectDisposedException)
+        {
+            Lose(batch, error);
+        }
+    }
+
+    private void Lose(List<CallEntry> entries, Exception? error)
+    {
+        foreach (CallEntry entry in entries)
+        {
+            calls.TryRemove(entry.Run.Id, out _);
+            rooms.Ledger.LostRecord();
+        }
+
+        Log.RecordsLost(rooms.Logger, entries.Count, error);
+    }
+}
+
+/// <summary>A call as this server knows it before the store does.</summary>
+internal sealed class CallEntry(Run run)
+{
+    private readonly Lock gate = new();
+    private LiveCall? live;
+    private EndReason? stop;
+
+    public Run Run { get; set; } = run;
+
+    /// <summary>Newest progress. Beside the run, because it is set by another thread than the run's steps.</summary>
+    public RunProgress? Progress { get; set; }
+
+    /// <summary>Cancelled while it waits for a place or its sandbox.</summary>
+    public CancellationTokenSource Waiting { get; } = new();
+
+    /// <summary>Why it was stopped before its program ran.</summary>
+    public EndReason? Stopped => stop;
+
+    /// <summary>The program runs. Stops it at once where that was asked for before.</summary>
+    public void Begin(LiveCall call)
+    {
+        EndReason? reason;
+        lock (gate)
+        {
+            live = call;
+            reason = stop;
+        }
+
+        if (reason is { } early)
+        {
+            call.Stop(early);
+        }
+    }
+
+    public void Stop(EndReason reason)
+    {
+        LiveCall? call;
+        lock (gate)
+        {
+            stop ??= reason;
+            call = live;
+        }
+
+        if (call is null)
+        {
+            Waiting.Cancel();
+        }
+        else
+        {
+            call.Stop(reason);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+
+namespace Berth.Server.Runs;
+
+/// <summary>Brings one synchronous call to the point where its program runs: a place, a sandbox, one deadline for
+/// all of it.</summary>
+internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister calls)
+{
+    public async Task<LiveCall> BeginAsync(RunSpec spec, string caller, CancellationToken cancellationToken)
+    {
+        DateTimeOffset accepted = rooms.Time.GetUtcNow();
+        long from = rooms.Time.GetTimestamp();
+        RunId id = RunId.New(accepted);
+        Run run = Run.Accepted(id, RunKind.Call, spec, caller, accepted, StoredBody.None);
+        CallEntry entry = calls.Add(run with { State = RunState.Queued, Generation = 1, Attempts = 1, Node = rooms.Node.Info.Name });
+        using CancellationTokenSource deadline = new(spec.Timeout, rooms.Time);
+        using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(
+            cancellationToken, deadline.Token, entry.Waiting.Token);
+        bool placed = false;
+        try
+        {
+            await places.TakeForCallAsync(any.Token);
+            placed = true;
+            TimeSpan queue = rooms.Time.GetElapsedTime(from);
+            entry.Run = entry.Run with { State = RunState.Starting, Timings = RunTimings.None with { Queue = queue } };
+            IAttempt attempt = await rooms.Node.StartAsync(rooms.Order(entry.Run, accepted + spec.Timeout), any.Token);
+            return Begin(entry, attempt);
+        }
+        catch (Exception error)
+        {
+            if (placed)
+            {
+                places.Release();
+            }
+
+            BerthException? refusal = Explain(entry, error, placed, deadline.IsCancellationRequested, cancellationToken);
+            Abandon(entry, refusal, error);
+            if (refusal is null)
+            {
+                throw;
+            }
+
+            throw refusal;
+        }
+    }
+
+    private LiveCall Begin(CallEntry entry, IAttempt attempt)
+    {
+        DateTimeOffset now = rooms.Time.GetUtcNow();
+        AttemptPreparation preparation = attempt.Preparation;
+        entry.Run = entry.Run with
+        {
+            State = RunState.Running,
+            StartedAt = now,
+            Timings = entry.Run.Timings with { Prepare = preparation.Prepare, Start = preparation.Start },
+        };
+        rooms.Events.Publish(entry.Run.Id, 2, RunPresentation.StartedEvent(entry.Run, now));
+        ErrorStreamCopy errors = new(attempt.Error, rooms.Logs.Append(entry.Run.Id));
+        LiveCall call = new(entry.Run.Spec, attempt, errors, (end, ran) => Finish(entry, end, ran));
+        entry.Begin(call);
+        // Ends with the program, which completes its progress.
+        _ = WatchProgressAsync(entry, attempt);
+        return call;
+    }
+
+    private Run Finish(CallEntry entry, RunEnd end, TimeSpan ran)
+    {
+        places.Release();
+        entry.Run = entry.Run with
+        {
+            State = RunTransitions.TerminalStateOf(end.Reason),
+            EndedAt = rooms.Time.GetUtcNow(),
+            End = end,
+            Timings = entry.Run.Timings with { Run = ran },
+            LastEvent = 3,
+        };
+        calls.Close(entry);
+        return entry.Run;
+    }
+
+    /// <summary>What the caller is told, or null to pass the error on as it is.</summary>
+    private BerthException? Explain(
+        CallEntry entry, Exception error, bool placed, bool late, CancellationToken cancellationToken)
+    {
+        if (error is not OperationCanceledException || cancellationToken.IsCancellationRequested)
+        {
+            return null;
+        }
+
+        if (entry.Stopped == EndReason.Canceled)
+        {
+            return new BerthException(ErrorCode.RunCanceled, $"Run {entry.Run.Id} was cancelled before its program ran.", error);
+        }
+
+        string timeout = RunSentences.Span(entry.Run.Spec.Timeout);
+        return !late
+            ? ShuttingDown(error)
+            : placed
+                ? new BerthException(
+                    ErrorCode.RunTimedOut, $"No sandbox was ready for run {entry.Run.Id} within its {timeout}: raise the timeout.", error)
+                : new BerthException(
+                    ErrorCode.RunTimedOut,
+                    $"Run {entry.Run.Id} waited all of its {timeout} for one of {places.Places:N0} places: raise the timeout or max_running.",
+                    error)
+                {
+                    RetryAfter = TimeSpan.FromSeconds(1),
+                };
+    }
+
+    public static BerthException ShuttingDown(Exception? cause) =>
+        new(ErrorCode.ShuttingDown, "The server is stopping and takes nothing new: send it again in a moment.", cause)
+        {
+            RetryAfter = TimeSpan.FromSeconds(5),
+        };
+
+    private void Abandon(CallEntry entry, BerthException? refusal, Exception error)
+    {
+        if (error is BerthException { Code: ErrorCode.QueueFull })
+        {
+            // Refused, not run: nothing to record.
+            rooms.Ledger.Refused();
+            calls.Forget(entry);
+            return;
+        }
+
+        EndReason reason = refusal?.Code switch
+        {
+            ErrorCode.RunTimedOut => EndReason.TimedOut,
+            ErrorCode.RunCanceled => EndReason.Canceled,
+            _ => error is OperationCanceledException && refusal is null ? EndReason.ClientGone : EndReason.PlatformFault,
+        };
+        entry.Run = entry.Run with
+        {
+            State = RunTransitions.TerminalStateOf(reason),
+            EndedAt = rooms.Time.GetUtcNow(),
+            End = new RunEnd(reason, null, null, (refusal ?? error).Message, RunUsage.None),
+            LastEvent = 2,
+        };
+        calls.Close(entry);
+    }
+
+    private static async Task WatchProgressAsync(CallEntry entry, IAttempt attempt)
+    {
+        await foreach (ProgressReport report in attempt.Progress.ReadAllAsync(CancellationToken.None))
+        {
+            entry.Progress = new RunProgress(report.Percent, report.Message);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+using System.Runtime.CompilerServices;
+using Berth.Api.Nodes;
+using Berth.Api.Runs;
+using Berth.Core.Callbacks;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+using Berth.Server.Callbacks;
+using Berth.Server.Events;
+using Berth.Server.Logs;
+using Berth.Server.Spool;
+using Berth.Server.Store;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Runs;
+
+/// <summary>
+/// The task manager: owns every run from its acceptance to its stored end. <see cref="StartAsync"/> after the node,
+/// <see
+/// cref="StopAsync"/> before it; the store, spool and logs given to it stay the caller's.
+/// </summary>
+public sealed class RunManager : IRunManager
+{
+    private readonly RunRooms rooms;
+    private readonly RunPlaces places;
+    private readonly TaskDispatcher dispatcher;
+    private readonly TaskIntake intake;
+    private readonly CallRegister calls;
+    private readonly CallStart starts;
+    private readonly RunReading reading;
+    private readonly RunUpkeep upkeep;
+    private readonly CallbackDelivery callbacks;
+    private readonly CancellationTokenSource stop = new();
+    private readonly CancellationTokenSource giveUp = new();
+    private readonly List<Task> loops = [];
+    private volatile bool accepting;
+
+    public RunManager(
+        IRunStore store, INode node, RunSpool spool, RunLogs logs, RunOptions options, CallbackPolicy callbackPolicy,
+        CallbackSigner signer, TimeProvider time, ILogger<RunManager> logger, IRunObserver? observer)
+    {
+        rooms = new RunRooms(store, node, spool, logs, new RunEventHub(), options, time, logger);
+        rooms.Ledger.Observer = observer;
+        places = new RunPlaces(options.MaxRunning, options.WaitingCallsLimit);
+        dispatcher = new TaskDispatcher(rooms, places);
+        intake = new TaskIntake(rooms, callbackPolicy);
+        calls = new CallRegister(rooms);
+        starts = new CallStart(rooms, places, calls);
+        reading = new RunReading(rooms, dispatcher, calls);
+        upkeep = new RunUpkeep(rooms);
+        callbacks = new CallbackDelivery(rooms, callbackPolicy, signer);
+    }
+
+    /// <summary>Recovers what the last server left, then begins to accept and to run.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await new RunRecovery(rooms).RunAsync(cancellationToken);
+        loops.Add(Task.Run(() => dispatcher.RunAsync(giveUp.Token, stop.Token), CancellationToken.None));
+        loops.Add(Task.Run(calls.RecordAsync, CancellationToken.None));
+        loops.Add(Task.Run(() => upkeep.RunAsync(stop.Token), CancellationToken.None));
+        loops.Add(Task.Run(() => callbacks.RunAsync(stop.Token), CancellationToken.None));
+        accepting = true;
+    }
+
+    /// <summary>
+    /// Takes nothing new, waits up to <paramref name="drain"/> for what is under way, then hands tasks back to the
+    /// queue and
+    /// ends calls. Afterwards nothing runs and everything is stored. Cancelling the token skips the waiting.
+    /// </summary>
+    public async Task StopAsync(TimeSpan drain, CancellationToken cancellationToken)
+    {
+        if (stop.IsCancellationRequested)
+        {
+            return;
+        }
+
+        accepting = false;
+        await stop.CancelAsync();
+        // The dispatcher first: what it has just claimed is under way too.
+        await loops[0].ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        int callsLeft = calls.Live.Count();
+        Log.Draining(rooms.Logger, dispatcher.Count, callsLeft);
+        Task drained = DrainAsync();
+        using (CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
+        {
+            Task timer = Task.Delay(drain, rooms.Time, limit.Token);
+            await Task.WhenAny(drained, timer);
+            await limit.CancelAsync();
+        }
+
+        if (!drained.IsCompleted)
+        {
+            callsLeft = calls.Live.Count();
+            Log.HandingBack(rooms.Logger, dispatcher.Count, callsLeft);
+            dispatcher.HandBackAll();
+            foreach (CallEntry call in calls.Live)
+            {
+                call.Stop(EndReason.PlatformFault);
+            }
+
+            // Stopped programs end within their grace; a store that can't be written must not keep the server.
+            giveUp.CancelAfter(rooms.Options.LeaseSlack);
+            await drained;
+        }
+
+        calls.Complete();
+        await Task.WhenAll(loops).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        rooms.Events.Close();
+    }
+
+    public async Task<RunAcceptance> SubmitAsync(RunSubmission submission, Stream input, CancellationToken cancellationToken)
+    {
+        ThrowUnlessAccepting();
+        RunAcceptance acceptance = await intake.AcceptAsync(submission, input, cancellationToken);
+        if (acceptance.IsNew)
+        {
+            dispatcher.Poke();
+        }
+
+        return acceptance;
+    }
+
+    public Task<LiveCall> CallAsync(RunSpec spec, string caller, CancellationToken cancellationToken)
+    {
+        ThrowUnlessAccepting();
+        return starts.BeginAsync(spec, caller, cancellationToken);
+    }
+
+    public Task<Run> GetAsync(RunId id, CancellationToken cancellationToken) => reading.GetAsync(id, cancellationToken);
+
+    public Task<RunList> ListAsync(RunQuery query, CancellationToken cancellationToken) => reading.ListAsync(query, cancellationToken);
+
+    public async Task<Run> CancelAsync(RunId id, CancellationToken cancellationToken)
+    {
+        if (calls.Find(id) is { } call)
+        {
+            call.Stop(EndReason.Canceled);
+            return call.Run;
+        }
+
+        while (true)
+        {
+            Run run = await reading.GetAsync(id, cancellationToken);
+            DateTimeOffset now = rooms.Time.GetUtcNow();
+            switch (run.State)
+            {
+                case RunState.Queued:
+                    RunChange change = RunSteps.CancelWaiting(run, now, rooms.Options.ResultRetention);
+                    if (await rooms.SaveAsync(change, cancellationToken) is { Applied: true, Current: { } ended })
+                    {
+                        rooms.Ledger.Wait(-1);
+                        return ended;
+                    }
+
+                    // It was claimed meanwhile: look again.
+                    continue;
+
+                case RunState.Starting or RunState.Running:
+                    RunEvent wish = new(now, RunEventTypes.CancelRequested, run.Attempts, "Its end was asked for.");
+                    Run asked = await rooms.Store.RequestCancelAsync(id, wish, cancellationToken) ?? run;
+                    if (!asked.CancelRequested && !asked.State.IsTerminal())
+                    {
+                        continue;
+                    }
+
+                    if (!run.CancelRequested)
+                    {
+                        rooms.Events.Publish(id, asked.LastEvent, wish);
+                    }
+
+                    dispatcher.Find(id)?.Cancel();
+                    return asked;
+
+                default:
+                    return run;
+            }
+        }
+    }
+
+    public Task<Run> WaitAsync(RunId id, TimeSpan limit, CancellationToken cancellationToken) =>
+        reading.WaitAsync(id, limit, cancellationToken);
+
+    public IAsyncEnumerable<RunEventView> EventsAsync(RunId id, long after, CancellationToken cancellationToken) =>
+        reading.EventsAsync(id, after, cancellationToken);
+
+    public async IAsyncEnumerable<RunEventView> AllEventsAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using RunEventHub.Subscription subscription = rooms.Events.Subscribe(null);
+        await foreach (RunEventView view in subscription.ReadAsync(cancellationToken))
+        {
+            yield return view;
+        }
+
+        if (subscription.WasCut)
+        {
+            yield return RunReading.Resync(RunId.New(rooms.Time.GetUtcNow()), 0, rooms.Time.GetUtcNow()) with { Run = "" };
+        }
+    }
+
+    public Task<RunWhy> WhyAsync(RunId id, CancellationToken cancellationToken) => reading.WhyAsync(id, cancellationToken);
+
+    public Task<RunContent> ResultAsync(RunId id, CancellationToken cancellationToken) => reading.ResultAsync(id, cancellationToken);
+
+    public Task<RunContent> InputAsync(RunId id, CancellationToken cancellationToken) => reading.InputAsync(id, cancellationToken);
+
+    public IAsyncEnumerable<LogLine> LogsAsync(RunId id, LogQuery query, CancellationToken cancellationToken) =>
+        reading.LogsAsync(id, query, cancellationToken);
+
+    public RunView View(Run run) => RunPresentation.View(run);
+
+    public RunStatistics Statistics() => rooms.Ledger.Statistics(places);
+
+    // Calls that arrive while it drains are refused at the door, so that this ends.
+    private async Task DrainAsync()
+    {
+        await dispatcher.DrainAsync();
+        foreach (CallEntry call in calls.Live)
+        {
+            await WaitAsync(call.Run.Id, Timeout.InfiniteTimeSpan, CancellationToken.None);
+        }
+    }
+
+    private void ThrowUnlessAccepting()
+    {
+        if (!accepting)
+        {
+            rooms.Ledger.Refused();
+            throw CallStart.ShuttingDown(null);
+        }
+    }
+}

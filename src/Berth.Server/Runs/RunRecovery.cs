@@ -1,0 +1,59 @@
+using Berth.Core.Runs;
+
+namespace Berth.Server.Runs;
+
+/// <summary>
+/// Puts in order what the last server left: runs under way go back to the queue or are closed with the truth, files
+/// that no
+/// run names are deleted. Runs before anything is accepted, and may itself be cut off and run again.
+/// </summary>
+internal sealed class RunRecovery(RunRooms rooms)
+{
+    private const int Page = 256;
+
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        int recovered = 0;
+        RunId? after = null;
+        while (true)
+        {
+            IReadOnlyList<Run> runs = await rooms.Store.UnfinishedAsync(after, Page, cancellationToken);
+            await Task.WhenAll(runs.Select(run => rooms.SaveAsync(
+                RunSteps.Recover(run, rooms.Time.GetUtcNow(), rooms.Options.ResultRetention), cancellationToken)));
+            recovered += runs.Count;
+            if (runs.Count < Page)
+            {
+                break;
+            }
+
+            after = runs[^1].Id;
+        }
+
+        if (recovered > 0)
+        {
+            Log.Recovered(rooms.Logger, recovered);
+        }
+
+        await SweepSpoolAsync(cancellationToken);
+        rooms.Ledger.Wait((await rooms.Store.CountAsync(cancellationToken)).Queued);
+    }
+
+    private async Task SweepSpoolAsync(CancellationToken cancellationToken)
+    {
+        int swept = 0;
+        foreach (RunId[] ids in rooms.Spool.List().Chunk(Page))
+        {
+            IReadOnlySet<RunId> known = await rooms.Store.KnownAsync(ids, cancellationToken);
+            foreach (RunId id in ids.Where(id => !known.Contains(id)))
+            {
+                rooms.Spool.Delete(id);
+                swept++;
+            }
+        }
+
+        if (swept > 0)
+        {
+            Log.SpoolSwept(rooms.Logger, swept);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+using Berth.Api.Nodes;
+using Berth.Core.Runs;
+using Berth.Server.Events;
+using Berth.Server.Logs;
+using Berth.Server.Spool;
+using Berth.Server.Store;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Runs;
+
+/// <summary>What the parts of the task manager work with, given once.</summary>
+internal sealed record RunRooms(
+    IRunStore Store, INode Node, RunSpool Spool, RunLogs Logs, RunEventHub Events, RunOptions Options, TimeProvider Time,
+    ILogger Logger)
+{
+    private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
+    public RunLedger Ledger { get; } = new();
+
+    public AttemptSpec Order(Run run, DateTimeOffset deadline)
+    {
+        RunSpec spec = run.Spec;
+        Dictionary<string, string> environment = new(spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text };
+        return new AttemptSpec(
+            $"{run.Id}-{run.Generation}", run.Id, run.Generation, Shape(spec), spec.Command, spec.Arguments, environment, spec.User,
+            spec.WorkingDirectory, deadline, spec.Grace);
+    }
+
+    public static SandboxSpec Shape(RunSpec spec) => new(spec.Digest, spec.Limits, spec.Network);
+
+    /// <summary>
+    /// Makes a step true and tells of it. While the store can't be written it is tried again, because the truth of an
+    /// attempt
+    /// exists nowhere else; once the server has to end, recovery does the rest.
+    /// </summary>
+    public async Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken giveUp)
+    {
+        change = RunPresentation.WithCallback(change);
+        SaveOutcome outcome;
+        while (true)
+        {
+            try
+            {
+                outcome = await Store.SaveAsync(change, giveUp);
+                break;
+            }
+            catch (Core.Errors.BerthException fault) when (
+                fault.Code is Core.Errors.ErrorCode.StorageFull or Core.Errors.ErrorCode.StorageFault)
+            {
+                Log.StepNotStored(Logger, change.Next.Id, fault);
+                await Task.Delay(RetryPause, Time, giveUp);
+            }
+        }
+
+        if (outcome is { Applied: true, Current: { } current })
+        {
+            Publish(change, current);
+        }
+
+        return outcome;
+    }
+
+    private void Publish(RunChange change, Run current)
+    {
+        long sequence = current.LastEvent - change.Events.Count;
+        foreach (RunEvent entry in change.Events)
+        {
+            Events.Publish(current.Id, ++sequence, entry);
+        }
+
+        if (current.State.IsTerminal())
+        {
+            Logs.Complete(current.Id);
+            Ledger.Count(current);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+using Berth.Core.Runs;
+
+namespace Berth.Server.Runs;
+
+/// <summary>
+/// The passes that keep house: runs too old to be begun are closed, bodies, logs and records are deleted when their
+/// time has
+/// come. Each is bounded and recomputed from the store, so that the next one is the retry.
+/// </summary>
+internal sealed class RunUpkeep(RunRooms rooms)
+{
+    private const int Batch = 256;
+
+    /// <summary>Between looks for waiting runs that are over age.</summary>
+    public static readonly TimeSpan AgeInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>Between looks for what retention deletes.</summary>
+    public static readonly TimeSpan RetentionInterval = TimeSpan.FromSeconds(60);
+
+    /// <summary>Closes waiting runs that are over age; returns how many.</summary>
+    public async Task<int> ExpireWaitingAsync(CancellationToken cancellationToken)
+    {
+        DateTimeOffset now = rooms.Time.GetUtcNow();
+        IReadOnlyList<Run> old = await rooms.Store.OverAgeAsync(now, Batch, cancellationToken);
+        int closed = 0;
+        foreach (Run run in old)
+        {
+            if ((await rooms.SaveAsync(RunSteps.Expire(run, now, rooms.Options.ResultRetention), cancellationToken)).Applied)
+            {
+                rooms.Ledger.Wait(-1);
+                closed++;
+            }
+        }
+
+        return closed;
+    }
+
+    /// <summary>Deletes bodies whose time has come; returns how many runs had some.</summary>
+    public async Task<int> ExpireBodiesAsync(CancellationToken cancellationToken)
+    {
+        IReadOnlyList<Run> due = await rooms.Store.ExpiredBodiesAsync(rooms.Time.GetUtcNow(), Batch, cancellationToken);
+        // Files first: cut off in between, the next pass finds the run again.
+        foreach (Run run in due)
+        {
+            rooms.Spool.Delete(run.Id);
+        }
+
+        if (due.Count > 0)
+        {
+            await rooms.Store.ForgetBodiesAsync([.. due.Select(run => run.Id)], cancellationToken);
+        }
+
+        return due.Count;
+    }
+
+    /// <summary>Deletes records of runs that ended long ago, with all that is theirs; returns how many.</summary>
+    public async Task<int> DeleteRecordsAsync(CancellationToken cancellationToken)
+    {
+        IReadOnlyList<RunId> deleted = await rooms.Store.DeleteEndedAsync(
+            rooms.Time.GetUtcNow() - rooms.Options.RunRetention, Batch, cancellationToken);
+        foreach (RunId id in deleted)
+        {
+            rooms.Spool.Delete(id);
+            rooms.Logs.Delete(id);
+        }
+
+        return deleted.Count;
+    }
+
+    public int DeleteLogs(CancellationToken cancellationToken) =>
+        rooms.Logs.DeleteOlderThan(rooms.Time.GetUtcNow() - rooms.Options.LogRetention, Batch, cancellationToken);
+
+    public Task RunAsync(CancellationToken stop) => Task.WhenAll(
+        RepeatAsync("age", AgeInterval, ExpireWaitingAsync, stop),
+        RepeatAsync("bodies", RetentionInterval, ExpireBodiesAsync, stop),
+        RepeatAsync("records", RetentionInterval, DeleteRecordsAsync, stop),
+        RepeatAsync("logs", RetentionInterval, token => Task.FromResult(DeleteLogs(token)), stop));
+
+    private async Task RepeatAsync(string name, TimeSpan interval, Func<CancellationToken, Task<int>> pass, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            int done = 0;
+            try
+            {
+                done = await pass(stop);
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error)
+            {
+                Log.PassFailed(rooms.Logger, name, error);
+            }
+
+            if (done < Batch)
+            {
+                await Task.Delay(interval, rooms.Time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+}

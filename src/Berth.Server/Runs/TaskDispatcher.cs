@@ -1,0 +1,146 @@
+using System.Collections.Concurrent;
+using Berth.Core.Runs;
+using Berth.Server.Store;
+
+namespace Berth.Server.Runs;
+
+/// <summary>
+/// Gives free places to waiting tasks, oldest first. A pass: it looks at the store, claims what fits and waits for a
+/// poke or for
+/// the time at which the next retry is due; nothing is lost when a poke is.
+/// </summary>
+internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
+{
+    /// <summary>Claims in one transaction; more would hold places that calls wait for.</summary>
+    private const int BatchLimit = 32;
+
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(30);
+
+    private readonly ConcurrentDictionary<RunId, (TaskExecution Execution, Task Done)> executions = new();
+    private readonly SemaphoreSlim poke = new(0, 1);
+
+    public int Count => executions.Count;
+
+    public void Poke()
+    {
+        try
+        {
+            poke.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // It was poked already and has not looked yet.
+            return;
+        }
+    }
+
+    public TaskExecution? Find(RunId id) => executions.TryGetValue(id, out (TaskExecution Execution, Task Done) entry) ? entry.Execution : null;
+
+    /// <summary>Dispatches until <paramref name="stop"/>; executions then go on by themselves.</summary>
+    /// <param name="giveUp">Ends the executions' tries to store their ends.</param>
+    public async Task RunAsync(CancellationToken giveUp, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            try
+            {
+                if (await DispatchAsync(giveUp, stop) == 0)
+                {
+                    await WaitAsync(stop);
+                }
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error)
+            {
+                Log.DispatchFailed(rooms.Logger, error);
+                await Task.Delay(TimeSpan.FromSeconds(1), rooms.Time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    /// <summary>Completes when every execution under way now has ended.</summary>
+    public Task DrainAsync() => Task.WhenAll(executions.Values.Select(entry => entry.Done));
+
+    public void HandBackAll()
+    {
+        foreach ((TaskExecution execution, _) in executions.Values)
+        {
+            execution.HandBack();
+        }
+    }
+
+    private async Task<int> DispatchAsync(CancellationToken giveUp, CancellationToken stop)
+    {
+        await places.TakeAsync(stop);
+        int held = 1 + places.TakeFree(BatchLimit - 1);
+        try
+        {
+            // Not cancelled by the stop: a claim that was made must be known here.
+            IReadOnlyList<ClaimedRun> claimed = await rooms.Store.ClaimAsync(held, rooms.Time.GetUtcNow(), CancellationToken.None);
+            foreach (ClaimedRun run in claimed)
+            {
+                held--;
+                Begin(run, giveUp);
+            }
+
+            return claimed.Count;
+        }
+        finally
+        {
+            for (; held > 0; held--)
+            {
+                places.Release();
+            }
+        }
+    }
+
+    private void Begin(ClaimedRun claimed, CancellationToken giveUp)
+    {
+        rooms.Ledger.Wait(-1);
+        DateTimeOffset now = rooms.Time.GetUtcNow();
+        TimeSpan waited = now - claimed.Run.ReadyAt;
+        RunEvent event_ = new(
+            now, RunEventTypes.Claimed, claimed.Run.Attempts, RunSentences.Claimed(waited, places.Taken, places.Places));
+        TaskExecution execution = new(rooms, claimed, event_, places.Release);
+        TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        // Known before it begins, so that a cancel finds it.
+        executions[execution.Id] = (execution, done.Task);
+        _ = Task.Run(() => ExecuteAsync(execution, done, giveUp), CancellationToken.None);
+    }
+
+    private async Task ExecuteAsync(TaskExecution execution, TaskCompletionSource done, CancellationToken giveUp)
+    {
+        try
+        {
+            await execution.RunAsync(giveUp);
+        }
+        catch (Exception error)
+        {
+            Log.ExecutionFailed(rooms.Logger, execution.Id, error);
+        }
+        finally
+        {
+            executions.TryRemove(execution.Id, out _);
+            done.SetResult();
+            Poke();
+        }
+    }
+
+    private async Task WaitAsync(CancellationToken stop)
+    {
+        TimeSpan wait = LongestWait;
+        if ((await rooms.Store.NextDueAsync(stop)).Run is { } due)
+        {
+            wait = TimeSpan.FromTicks(Math.Clamp((due - rooms.Time.GetUtcNow()).Ticks, 0, LongestWait.Ticks));
+        }
+
+        using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        Task timer = Task.Delay(wait, rooms.Time, awake.Token);
+        await Task.WhenAny(timer, poke.WaitAsync(awake.Token));
+        await awake.CancelAsync();
+        await timer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+}

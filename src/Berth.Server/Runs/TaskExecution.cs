@@ -1,0 +1,297 @@
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+using Berth.Server.Spool;
+using Berth.Server.Store;
+
+namespace Berth.Server.Runs;
+
+/// <summary>
+/// One attempt of a task, from the claim to the stored end. Holds the claim: whatever happens, the run is reported on,
+/// or the
+/// report is refused because somebody else holds it by then.
+/// </summary>
+internal sealed class TaskExecution
+{
+    private readonly RunRooms rooms;
+    private readonly ClaimedRun claimed;
+    private readonly Action releasePlace;
+    private readonly List<RunEvent> unsaved = [];
+    private readonly CancellationTokenSource interrupted = new();
+    private readonly Lock gate = new();
+    private Run run;
+    private IAttempt? attempt;
+    private volatile RunProgress? progress;
+    private bool cancelled;
+    private bool handingBack;
+    private bool placeReleased;
+
+    /// <param name="waited">How long the run waited, told with the number of places that were in use.</param>
+    public TaskExecution(RunRooms rooms, ClaimedRun claimed, RunEvent waited, Action releasePlace)
+    {
+        this.rooms = rooms;
+        this.claimed = claimed;
+        this.releasePlace = releasePlace;
+        TimeSpan queue = waited.At - claimed.Run.ReadyAt;
+        run = claimed.Run with { Timings = RunTimings.None with { Queue = queue > TimeSpan.Zero ? queue : TimeSpan.Zero } };
+        unsaved.Add(waited);
+    }
+
+    public RunId Id => claimed.Run.Id;
+
+    /// <summary>Newest progress, before it is stored.</summary>
+    public RunProgress? Progress => progress;
+
+    /// <summary>Somebody asked for the end; that was made durable before.</summary>
+    public void Cancel() => Interrupt(ref cancelled, EndReason.Canceled, run.Spec.Grace);
+
+    /// <summary>The server stops and can't wait any longer.</summary>
+    public void HandBack() => Interrupt(ref handingBack, EndReason.PlatformFault, TimeSpan.Zero);
+
+    /// <summary>Runs the attempt. Completes when its end is stored; faults only when <paramref name="giveUp"/> ends the
+    /// tries to store it.</summary>
+    public async Task RunAsync(CancellationToken giveUp)
+    {
+        try
+        {
+            if (RunSteps.IsOverAge(run, rooms.Time.GetUtcNow()))
+            {
+                await rooms.SaveAsync(RunSteps.Expire(run, rooms.Time.GetUtcNow(), rooms.Options.ResultRetention), giveUp);
+                return;
+            }
+
+            // The deadline runs on the monotonic clock from here on; the program is told it as a time of day.
+            DateTimeOffset deadline = rooms.Time.GetUtcNow() + run.Spec.Timeout;
+            if (await StartAsync(deadline, giveUp))
+            {
+                await FollowAsync(giveUp);
+            }
+        }
+        finally
+        {
+            ReleasePlace();
+            interrupted.Dispose();
+        }
+    }
+
+    private async Task<bool> StartAsync(DateTimeOffset deadline, CancellationToken giveUp)
+    {
+        using CancellationTokenSource limit = new(rooms.Options.StartLimit, rooms.Time);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, interrupted.Token);
+        RunEnd failure;
+        try
+        {
+            IAttempt started = await rooms.Node.StartAsync(rooms.Order(run, deadline), either.Token);
+            if (Adopt(started) is { } reason)
+            {
+                started.Stop(reason, TimeSpan.Zero);
+            }
+
+            return true;
+        }
+        catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
+        {
+            failure = Failure(cancelled ? EndReason.Canceled : EndReason.PlatformFault, null);
+        }
+        catch (OperationCanceledException)
+        {
+            failure = Failure(
+                EndReason.PlatformFault, $"No sandbox could be readied within {RunSentences.Span(rooms.Options.StartLimit)}.");
+        }
+        catch (BerthException fault)
+        {
+            failure = Failure(EndReason.PlatformFault, fault.Message);
+        }
+
+        ReleasePlace();
+        await EndAsync(failure, null, giveUp);
+        return false;
+    }
+
+    private async Task FollowAsync(CancellationToken giveUp)
+    {
+        IAttempt live = attempt!;
+        await using SpoolWriter result = rooms.Spool.WriteResult(run.Id, run.Generation, run.Spec.OutputLimit);
+        RunEnd end;
+        await using (live)
+        {
+            DateTimeOffset now = rooms.Time.GetUtcNow();
+            AttemptPreparation preparation = live.Preparation;
+            RunTimings timings = run.Timings with { Prepare = preparation.Prepare, Start = preparation.Start };
+            unsaved.Add(new RunEvent(
+                now, RunEventTypes.Started, run.Attempts,
+                RunSentences.Started(preparation.Prepare, preparation.Start, preparation.Prepared)));
+            RunChange start = RunSteps.Start(run, rooms.Node.Info.Name, timings, now, [.. unsaved]);
+            unsaved.Clear();
+            run = start.Next;
+            Task<SaveOutcome> saving = rooms.SaveAsync(start, giveUp);
+            AttemptStreams streams = new(rooms, run, live, claimed.InlineInput, result);
+            using CancellationTokenSource noReport = new();
+            Task reporting = ReportProgressAsync(start.Next, live, saving, noReport.Token, giveUp);
+            end = await CompleteAsync(live, streams, noReport);
+            ReleasePlace();
+            await reporting;
+            run = run with { Progress = progress };
+        }
+
+        await EndAsync(end, result, giveUp);
+    }
+
+    /// <summary>The truth about the attempt, or that there is none to be had.</summary>
+    private async Task<RunEnd> CompleteAsync(IAttempt live, AttemptStreams streams, CancellationTokenSource noReport)
+    {
+        TimeSpan lease = run.Spec.Timeout + run.Spec.Grace + rooms.Options.LeaseSlack;
+        AttemptReport report;
+        try
+        {
+            report = await live.Completion.WaitAsync(lease, rooms.Time);
+            await streams.Completion.WaitAsync(rooms.Options.LeaseSlack, rooms.Time);
+        }
+        catch (TimeoutException)
+        {
+            await noReport.CancelAsync();
+            live.Stop(EndReason.PlatformFault, TimeSpan.Zero);
+            return Failure(EndReason.PlatformFault, RunSentences.NoReport(rooms.Options.LeaseSlack));
+        }
+
+        run = run with { Timings = run.Timings with { Run = report.RunTime } };
+        RunEnd end = new(report.Reason, report.ExitCode, report.Signal, report.Detail, report.Usage);
+        if (streams.OutputPassed && end.Reason is not (EndReason.Canceled or EndReason.TimedOut))
+        {
+            return end with { Reason = EndReason.OutputLimit, Detail = RunSentences.OutputLimit(run.Spec.OutputLimit) };
+        }
+
+        return streams.Fault is { } fault ? end with { Reason = EndReason.PlatformFault, Detail = fault } : end;
+    }
+
+    private async Task EndAsync(RunEnd end, SpoolWriter? result, CancellationToken giveUp)
+    {
+        DateTimeOffset now = rooms.Time.GetUtcNow();
+        TimeSpan keep = rooms.Options.ResultRetention;
+        RunChange change = handingBack && end.Reason == EndReason.PlatformFault
+            ? RunSteps.HandBack(run, now)
+            : RunSteps.End(run, end, now, NextRandom(), keep, [.. unsaved]);
+        change = await WithResultAsync(change, result);
+        SaveOutcome outcome = await rooms.SaveAsync(change, giveUp);
+        if (outcome is { Applied: false, Current: { CancelRequested: true } current } && current.Generation == run.Generation
+            && change.Next.State == RunState.Queued)
+        {
+            // It would have been tried again, but somebody asked for its end meanwhile.
+            run = run with { CancelRequested = true };
+            change = RunSteps.End(run, end with { Reason = EndReason.Canceled }, now, 0, keep, [.. unsaved]);
+            outcome = await rooms.SaveAsync(change, giveUp);
+        }
+
+        if (!outcome.Applied)
+        {
+            Log.ReportRefused(rooms.Logger, run.Id, run.Generation);
+        }
+        else if (change.Next.State == RunState.Queued)
+        {
+            rooms.Ledger.Wait(1);
+            if (!handingBack)
+            {
+                rooms.Ledger.Retried();
+            }
+        }
+    }
+
+    private async Task<RunChange> WithResultAsync(RunChange change, SpoolWriter? result)
+    {
+        if (result is null || !change.Next.State.IsTerminal())
+        {
+            return change;
+        }
+
+        try
+        {
+            StoredBody body = await result.CommitAsync(CancellationToken.None);
+            return change with { Next = change.Next with { Result = body }, InlineResult = result.Inline };
+        }
+        catch (IOException error)
+        {
+            RunEnd lost = change.Next.End! with { Reason = EndReason.PlatformFault, Detail = $"Its result could not be kept: {error.Message}" };
+            return RunSteps.End(
+                run, lost, rooms.Time.GetUtcNow(), NextRandom(), rooms.Options.ResultRetention, [.. unsaved]);
+        }
+    }
+
+    /// <summary>Keeps the newest progress and stores it at most once a second, until the program's end.</summary>
+    private async Task ReportProgressAsync(
+        Run started, IAttempt live, Task<SaveOutcome> saving, CancellationToken noReport, CancellationToken giveUp)
+    {
+        if ((await saving).Current is { CancelRequested: true })
+        {
+            // Asked between the claim and now, when there was no attempt to stop.
+            Cancel();
+        }
+
+        long? saved = null;
+        try
+        {
+            await foreach (ProgressReport report in live.Progress.ReadAllAsync(noReport))
+            {
+                progress = new RunProgress(report.Percent, report.Message);
+                if (saved is not { } last || rooms.Time.GetElapsedTime(last) >= TimeSpan.FromSeconds(1))
+                {
+                    saved = rooms.Time.GetTimestamp();
+                    await rooms.SaveAsync(RunSteps.Report(started, progress, rooms.Time.GetUtcNow()), giveUp);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (noReport.IsCancellationRequested)
+        {
+            return;
+        }
+    }
+
+    private void Interrupt(ref bool wish, EndReason reason, TimeSpan grace)
+    {
+        IAttempt? live;
+        lock (gate)
+        {
+            wish = true;
+            live = attempt;
+        }
+
+        if (live is null)
+        {
+            try
+            {
+                interrupted.Cancel();
+            }
+            catch (ObjectDisposedException)
+            {
+                // It has just ended.
+                return;
+            }
+        }
+        else
+        {
+            live.Stop(reason, grace);
+        }
+    }
+
+    /// <summary>Takes the started attempt over; gives the reason for which it must end at once, if any.</summary>
+    private EndReason? Adopt(IAttempt started)
+    {
+        lock (gate)
+        {
+            attempt = started;
+            return cancelled ? EndReason.Canceled : handingBack ? EndReason.PlatformFault : null;
+        }
+    }
+
+    private void ReleasePlace()
+    {
+        if (!placeReleased)
+        {
+            placeReleased = true;
+            releasePlace();
+        }
+    }
+
+    private static RunEnd Failure(EndReason reason, string? detail) => new(reason, null, null, detail, RunUsage.None);
+
+    private static double NextRandom() => System.Security.Cryptography.RandomNumberGenerator.GetInt32(1 << 30) / (double)(1 << 30);
+}
