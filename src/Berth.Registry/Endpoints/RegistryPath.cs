@@ -22,6 +22,8 @@ internal enum RegistryRoute
 /// <param name="Argument">Digest, tag or upload id, as sent.</param>
 internal readonly record struct RegistryPath(RegistryRoute Route, string Repository, string Argument)
 {
+    private static RegistryPath Nothing => new(RegistryRoute.Unknown, "", "");
+
     /// <param name="path">The path after <c>/v2</c>, decoded.</param>
     public static RegistryPath Parse(string path)
     {
@@ -49,7 +51,7 @@ internal readonly record struct RegistryPath(RegistryRoute Route, string Reposit
         int slash = rest.LastIndexOf('/');
         if (slash <= 0)
         {
-            return default;
+            return Nothing;
         }
 
         string argument = rest[(slash + 1)..];
@@ -58,7 +60,7 @@ internal readonly record struct RegistryPath(RegistryRoute Route, string Reposit
             : Before(head, "/blobs") is { } blob ? new RegistryPath(RegistryRoute.Blob, blob, argument)
             : Before(head, "/manifests") is { } manifest ? new RegistryPath(RegistryRoute.Manifest, manifest, argument)
             : Before(head, "/referrers") is { } subject ? new RegistryPath(RegistryRoute.Referrers, subject, argument)
-            : default;
+            : Nothing;
     }
 
     private static string? Before(string text, string end) =>

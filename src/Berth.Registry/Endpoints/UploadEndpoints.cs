@@ -230,7 +230,7 @@ internal sealed class UploadEndpoints(
         {
             throw new BerthException(
                 ErrorCode.BodyTooLarge,
-                $"The blob has at least {size} bytes; at most {options.MaxBlobBytes} are accepted.");
+                $"The blob has at least {size} bytes; at most {options.MaxBlobBytes} are accepted (upload-limit).");
         }
     }
 }

@@ -159,11 +159,12 @@ internal sealed class UploadStore
         foreach (FileInfo file in new DirectoryInfo(folder).EnumerateFiles())
         {
             cancellationToken.ThrowIfCancellationRequested();
-            string id = Path.GetFileNameWithoutExtension(file.Name);
-            if (!sessions.ContainsKey(id) && file.LastWriteTimeUtc < expired)
+            bool isBytes = !file.Name.EndsWith(RepositorySuffix, StringComparison.Ordinal);
+            bool isOrphan = !isBytes && !File.Exists(file.FullName[..^RepositorySuffix.Length]);
+            if ((isOrphan || (isBytes && !sessions.ContainsKey(file.Name))) && file.LastWriteTimeUtc < expired)
             {
-                File.Delete(file.FullName);
-                removed += file.Name == id ? 1 : 0;
+                RemoveFiles(isBytes ? file.Name : Path.GetFileNameWithoutExtension(file.Name));
+                removed++;
             }
         }
 

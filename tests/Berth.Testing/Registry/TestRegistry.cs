@@ -1,0 +1,114 @@
+using System.Net;
+using System.Net.Http.Headers;
+using Berth.Oci.Content;
+using Berth.Oci.Layers;
+using Berth.Oci.Repositories;
+using Berth.Registry;
+using Berth.Registry.Collection;
+using Berth.Testing.Content;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Berth.Testing.Registry;
+
+/// <summary>The registry in a real Kestrel on a free port of the loopback, over a folder of its own.</summary>
+public sealed class TestRegistry : IAsyncDisposable
+{
+    private readonly TemporaryFolder folder = new();
+    private readonly List<IManifestObserver> observers;
+    private readonly long maxBlobBytes;
+    private WebApplication? application;
+    private RegistryServer? server;
+
+    private TestRegistry(SteppedTime time, long maxBlobBytes, List<IManifestObserver> observers)
+    {
+        Time = time;
+        this.maxBlobBytes = maxBlobBytes;
+        this.observers = observers;
+    }
+
+    public SteppedTime Time { get; }
+
+    public FakeAuthorizer Authorizer { get; } = new();
+
+    public ContentStore Content { get; private set; } = null!;
+
+    public RepositoryStore Repositories { get; private set; } = null!;
+
+    public RegistryServer Server => server!;
+
+    public string Folder => folder.Path;
+
+    /// <summary>Host and port, as image references begin with.</summary>
+    public string Host { get; private set; } = "";
+
+    /// <summary>Sends the administrator's token.</summary>
+    public HttpClient Client { get; private set; } = null!;
+
+    public static async Task<TestRegistry> StartAsync(
+        long maxBlobBytes = long.MaxValue, params IEnumerable<IManifestObserver> observers)
+    {
+        TestRegistry registry = new(new SteppedTime(), maxBlobBytes, [.. observers]);
+        await registry.StartServerAsync();
+        return registry;
+    }
+
+    /// <summary>Stops the server and starts another over the same folder.</summary>
+    public async Task RestartAsync()
+    {
+        await StopServerAsync();
+        await StartServerAsync();
+    }
+
+    public GarbageCollector Collector(TimeSpan grace, ICollectableLayers? layers = null) =>
+        new(Content, Repositories, layers, grace, Time, NullLoggerFactory.Instance);
+
+    public HttpClient ClientWith(AuthenticationHeaderValue? authorization)
+    {
+        HttpClient client = new() { BaseAddress = new Uri($"http://{Host}") };
+        client.DefaultRequestHeaders.Authorization = authorization;
+        return client;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopServerAsync();
+        folder.Dispose();
+    }
+
+    private async Task StartServerAsync()
+    {
+        Content = new ContentStore(folder["blobs"], Time);
+        Repositories = new RepositoryStore(folder["repositories"], Time);
+        RegistryOptions options = new()
+        {
+            UploadFolder = folder["uploads"],
+            TokenKeyPath = folder["registry.key"],
+            MaxBlobBytes = maxBlobBytes,
+        };
+        server = new RegistryServer(
+            options, Content, Repositories, Authorizer, observers, Time, NullLoggerFactory.Instance);
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        application = builder.Build();
+        application.MapRegistry(server);
+        await application.StartAsync();
+        string address = application.Services.GetRequiredService<IServer>().Features
+            .Get<IServerAddressesFeature>()!.Addresses.Single();
+        Host = new Uri(address).Authority;
+        Client = ClientWith(new AuthenticationHeaderValue("Bearer", FakeAuthorizer.Admin));
+    }
+
+    private async Task StopServerAsync()
+    {
+        Client.Dispose();
+        await application!.DisposeAsync();
+        await server!.DisposeAsync();
+    }
+}
