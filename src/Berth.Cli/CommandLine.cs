@@ -17,10 +17,12 @@ internal static class CommandLine
     private const int InterruptExitCode = 130;
     private const int TerminateExitCode = 143;
 
-    public static async Task<int> RunAsync(BerthRoot root, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(
+        BerthRoot root, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
     {
         Terminal terminal = root.Terminal;
-        ParseResult result = root.Parse(ProgramArguments.Protect(root, arguments), new ParserConfiguration { ResponseFileTokenReplacer = null });
+        ParseResult result = root.Parse(
+            ProgramArguments.Protect(root, arguments), new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (result.Action is not HelpPageAction)
         {
             // A noun alone: show what can be done with it.
@@ -40,7 +42,12 @@ internal static class CommandLine
         try
         {
             int exitCode = await result.InvokeAsync(
-                new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, cancellationToken);
+                new InvocationConfiguration
+                {
+                    EnableDefaultExceptionHandler = false,
+                    ProcessTerminationTimeout = null,
+                },
+                cancellationToken);
             await terminal.Out.FlushAsync(cancellationToken);
             return exitCode;
         }
@@ -84,8 +91,10 @@ internal static class CommandLine
             stop.Cancel();
         }
 
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c => Stop(c, InterruptExitCode));
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => Stop(c, TerminateExitCode));
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(
+            PosixSignal.SIGINT, c => Stop(c, InterruptExitCode));
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(
+            PosixSignal.SIGTERM, c => Stop(c, TerminateExitCode));
         int exitCode = await RunAsync(new BerthRoot(terminal), arguments, stop.Token);
         return exitCode == InterruptExitCode && signalCode != 0 ? signalCode : exitCode;
     }
@@ -118,11 +127,13 @@ internal static class CommandLine
         if (unknownOption is not null)
         {
             terminal.Error.WriteLine(
-                $"berth: '{HelpPage.PathOf(command)}' has no option '{unknownOption}'.{OptionSuggestion(command, unknownOption)}");
+                $"berth: '{HelpPage.PathOf(command)}' has no option '{unknownOption}'."
+                + OptionSuggestion(command, unknownOption));
         }
         else if (word is not null && command.Subcommands.Count > 0)
         {
-            terminal.Error.WriteLine($"berth: there is no command '{HelpPage.PathOf(command)} {word}'.{Suggestion(command, word)}");
+            terminal.Error.WriteLine(
+                $"berth: there is no command '{HelpPage.PathOf(command)} {word}'.{Suggestion(command, word)}");
         }
         else
         {
@@ -132,7 +143,8 @@ internal static class CommandLine
             }
         }
 
-        terminal.Error.WriteLine($"Usage: {HelpPage.UsageOf(command)}\n'{HelpPage.PathOf(command)} --help' tells more.");
+        terminal.Error.WriteLine(
+            $"Usage: {HelpPage.UsageOf(command)}\n'{HelpPage.PathOf(command)} --help' tells more.");
         return UsageExitCode;
     }
 

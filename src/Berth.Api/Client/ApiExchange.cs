@@ -7,7 +7,8 @@ using Berth.Core.Errors;
 
 namespace Berth.Api.Client;
 
-/// <summary>Sends requests to one server and turns whatever goes wrong into a BerthException. Owns the connections.</summary>
+/// <summary>Sends requests to one server and turns whatever goes wrong into a BerthException. Owns the
+/// connections.</summary>
 internal sealed class ApiExchange : IDisposable
 {
     private const int Tries = 3;
@@ -71,11 +72,13 @@ internal sealed class ApiExchange : IDisposable
     /// <summary>Deleting what is gone already is an answer too, so a second try may follow a broken first.</summary>
     public async Task DeleteAsync(string path, CancellationToken cancellationToken)
     {
-        using HttpResponseMessage response = await OpenAsync(new HttpRequestMessage(HttpMethod.Delete, UriOf(path)), cancellationToken);
+        using HttpResponseMessage response = await OpenAsync(
+            new HttpRequestMessage(HttpMethod.Delete, UriOf(path)), cancellationToken);
     }
 
     /// <summary>Sends a request without effect, again after a broken connection or when the server asks to.</summary>
-    public async Task<HttpResponseMessage> SendSafelyAsync(Func<HttpRequestMessage> request, CancellationToken cancellationToken)
+    public async Task<HttpResponseMessage> SendSafelyAsync(
+        Func<HttpRequestMessage> request, CancellationToken cancellationToken)
     {
         for (int attempt = 1; ; attempt++)
         {
@@ -83,7 +86,8 @@ internal sealed class ApiExchange : IDisposable
             {
                 return await OpenAsync(request(), cancellationToken);
             }
-            catch (BerthException e) when (attempt < Tries && e.Code is ErrorCode.Upstream or ErrorCode.ShuttingDown && e.RetryAfter is not null)
+            catch (BerthException e) when (
+                attempt < Tries && e.Code is ErrorCode.Upstream or ErrorCode.ShuttingDown && e.RetryAfter is not null)
             {
                 await Task.Delay(e.RetryAfter.Value, time, cancellationToken);
             }
@@ -94,10 +98,12 @@ internal sealed class ApiExchange : IDisposable
     public async Task<HttpResponseMessage> OpenAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         using CancellationTokenSource limit = new(AnswerTimeout, time);
-        using CancellationTokenSource both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        using CancellationTokenSource both = CancellationTokenSource.CreateLinkedTokenSource(
+            limit.Token, cancellationToken);
         try
         {
-            HttpResponseMessage response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, both.Token);
+            HttpResponseMessage response = await http.SendAsync(
+                request, HttpCompletionOption.ResponseHeadersRead, both.Token);
             if (response.IsSuccessStatusCode)
             {
                 return response;
@@ -112,9 +118,12 @@ internal sealed class ApiExchange : IDisposable
         {
             throw Unreachable(e);
         }
-        catch (OperationCanceledException e) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException e) when (
+            limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
-            throw new BerthException(ErrorCode.Upstream, $"The server at {Address} did not answer within {AnswerTimeout.TotalSeconds} s.", e);
+            throw new BerthException(
+                ErrorCode.Upstream, $"The server at {Address} did not answer within {AnswerTimeout.TotalSeconds} s.",
+                e);
         }
     }
 
@@ -122,12 +131,14 @@ internal sealed class ApiExchange : IDisposable
 
     public BerthException Unreachable(Exception cause) => new(
         ErrorCode.Upstream,
-        $"There is no answer from {Address}: {Innermost(cause).Message}. Start a server with 'berth serve', or name another "
-        + "one with --host or BERTH_HOST.",
+        $"There is no answer from {Address}: {Innermost(cause).Message}. Start a server with 'berth serve', or name "
+        + "another one with --host or BERTH_HOST.",
         cause)
     {
         // A refused connection will be refused again; one that broke may have met a restart.
-        RetryAfter = cause is HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError } ? null : TimeSpan.FromMilliseconds(200),
+        RetryAfter = cause is HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError }
+            ? null
+            : TimeSpan.FromMilliseconds(200),
     };
 
     /// <summary>Turns an error answer into the exception that the server meant.</summary>
@@ -149,7 +160,9 @@ internal sealed class ApiExchange : IDisposable
     {
         try
         {
-            return JsonSerializer.Deserialize(body, RunJson.Default.Problem) is { Code: not null } problem ? problem : null;
+            return JsonSerializer.Deserialize(body, RunJson.Default.Problem) is { Code: not null } problem
+                ? problem
+                : null;
         }
         catch (JsonException)
         {
@@ -157,14 +170,16 @@ internal sealed class ApiExchange : IDisposable
         }
     }
 
-    private static async Task<BerthException> ErrorOfAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    private static async Task<BerthException> ErrorOfAsync(
+        HttpResponseMessage response, CancellationToken cancellationToken)
     {
         await response.Content.LoadIntoBufferAsync(MaxErrorBytes, cancellationToken);
         byte[] body = await response.Content.ReadAsByteArrayAsync(cancellationToken);
         return ErrorOf((int)response.StatusCode, body, response.Headers.RetryAfter?.Delta);
     }
 
-    private static async Task<T> ReadAsync<T>(HttpResponseMessage response, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+    private static async Task<T> ReadAsync<T>(
+        HttpResponseMessage response, JsonTypeInfo<T> type, CancellationToken cancellationToken)
     {
         await using Stream body = await response.Content.ReadAsStreamAsync(cancellationToken);
         try
@@ -174,7 +189,8 @@ internal sealed class ApiExchange : IDisposable
         }
         catch (JsonException e)
         {
-            throw new BerthException(ErrorCode.Upstream, $"The server's answer is not what was asked for: {e.Message}", e);
+            throw new BerthException(
+                ErrorCode.Upstream, $"The server's answer is not what was asked for: {e.Message}", e);
         }
         catch (Exception e) when (e is IOException or HttpRequestException)
         {

@@ -63,7 +63,8 @@ public sealed class TokensClient
     internal TokensClient(ApiExchange exchange) => this.exchange = exchange;
 
     public Task<TokenCreated> CreateAsync(TokenRequest request, CancellationToken cancellationToken) =>
-        exchange.PostAsync("v1/tokens", request, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated, cancellationToken);
+        exchange.PostAsync(
+            "v1/tokens", request, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated, cancellationToken);
 
     public async Task<IReadOnlyList<TokenView>> ListAsync(CancellationToken cancellationToken) =>
         (await exchange.GetAsync("v1/tokens", AccessJson.Default.TokenList, cancellationToken)).Tokens;

@@ -10,7 +10,8 @@ namespace Berth.Api.Client;
 /// <param name="Problem">What the server says about a failure; its <c>Stderr</c> is the tail of standard error.</param>
 /// <param name="DurationMs">From the request's arrival to the program's end, by the server's clock.</param>
 public sealed record CallOutcome(
-    string RunId, string Reason, int? ExitCode, double? CpuMs, long? PeakMemoryBytes, double? DurationMs, Problem? Problem)
+    string RunId, string Reason, int? ExitCode, double? CpuMs, long? PeakMemoryBytes, double? DurationMs,
+    Problem? Problem)
 {
     public bool Succeeded => Problem is null && Reason == "completed";
 }
@@ -65,14 +66,16 @@ public sealed class Call : IAsyncDisposable
         return reason is null || !body.IsWhole
             ? await AskAsync(cancellationToken)
             : new CallOutcome(
-                RunId, reason, (int?)Number("Berth-Exit-Code"), Number("Berth-Cpu-Ms"), (long?)Number("Berth-Memory-Bytes"),
+                RunId, reason, (int?)Number("Berth-Exit-Code"), Number("Berth-Cpu-Ms"), (long?)Number(
+                    "Berth-Memory-Bytes"),
                 Number("Berth-Duration-Ms"), null);
     }
 
     public ValueTask DisposeAsync() => connection.DisposeAsync();
 
     /// <summary>Waits for the answer's head. Throws BerthException when no run came of the request.</summary>
-    internal static async Task<Call> ReceiveAsync(CallConnection connection, RunsClient runs, CancellationToken cancellationToken)
+    internal static async Task<Call> ReceiveAsync(
+        CallConnection connection, RunsClient runs, CancellationToken cancellationToken)
     {
         ResponseHead head = await connection.ReadHeadAsync(cancellationToken);
         CallBody body = new(connection, head);
@@ -117,9 +120,13 @@ public sealed class Call : IAsyncDisposable
         string reason = run.Reason ?? "platform_fault";
         ErrorEntry entry = ErrorCatalog.Find(CodeOf(reason));
         return new CallOutcome(
-            run.Id, reason, run.ExitCode, run.Usage is { } u ? u.CpuUserMs + u.CpuSystemMs : null, run.Usage?.PeakMemoryBytes,
+            run.Id, reason, run.ExitCode, run.Usage is { } u
+                ? u.CpuUserMs + u.CpuSystemMs
+                : null, run.Usage?.PeakMemoryBytes,
             run.Timings?.TotalMs,
-            new Problem("about:blank", entry.Title, entry.Status, run.Message ?? "The answer broke off before its end.", entry.Code,
+            new Problem(
+                "about:blank", entry.Title, entry.Status, run.Message ?? "The answer broke off before its end.",
+                entry.Code,
                 run.Id, run.ExitCode));
     }
 
@@ -143,5 +150,7 @@ public sealed class Call : IAsyncDisposable
     private string? Find(string name) => body.Trailers.GetValueOrDefault(name) ?? head[name];
 
     private double? Number(string name) =>
-        double.TryParse(Find(name), NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number : null;
+        double.TryParse(Find(name), NumberStyles.Float, CultureInfo.InvariantCulture, out double number)
+            ? number
+            : null;
 }

@@ -21,7 +21,9 @@ internal sealed class CallBody : Stream
         this.connection = connection;
         chunked = head["Transfer-Encoding"]?.EndsWith("chunked", StringComparison.OrdinalIgnoreCase) == true;
         left = chunked ? 0
-            : long.TryParse(head["Content-Length"], NumberStyles.None, CultureInfo.InvariantCulture, out long length) ? length : null;
+            : long.TryParse(head["Content-Length"], NumberStyles.None, CultureInfo.InvariantCulture, out long length)
+                ? length
+                : null;
         ended = head.Status is 204 or 304 || (!chunked && left == 0);
     }
 
@@ -96,7 +98,9 @@ internal sealed class CallBody : Stream
 
         first = false;
         string size = (await connection.ReadLineAsync(cancellationToken)).Split(';')[0].Trim();
-        if (!long.TryParse(size, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out long length) || length < 0)
+        if (
+            !long.TryParse(size, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out long length)
+                || length < 0)
         {
             throw new IOException("The answer's framing is broken.");
         }

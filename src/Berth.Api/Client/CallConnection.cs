@@ -182,7 +182,8 @@ internal sealed class CallConnection : IAsyncDisposable
                     break;
                 }
 
-                await stream.WriteAsync(chunked ? Frame(block, headroom, read) : block.AsMemory(headroom, read), cancellationToken);
+                await stream.WriteAsync(
+                    chunked ? Frame(block, headroom, read) : block.AsMemory(headroom, read), cancellationToken);
             }
 
             if (chunked)
@@ -228,7 +229,8 @@ internal sealed record ResponseHead(int Status, IReadOnlyDictionary<string, stri
         if (lines.Count == 0 || !lines[0].StartsWith("HTTP/1.", StringComparison.Ordinal) || lines[0].Length < 12
             || !int.TryParse(lines[0].AsSpan(9, 3), NumberStyles.None, CultureInfo.InvariantCulture, out int status))
         {
-            throw new BerthException(ErrorCode.Upstream, "The answer is not HTTP: is this the address of a Berth server?");
+            throw new BerthException(
+                ErrorCode.Upstream, "The answer is not HTTP: is this the address of a Berth server?");
         }
 
         return new ResponseHead(status, ParseFields(lines.Skip(1)));

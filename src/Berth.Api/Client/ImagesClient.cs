@@ -7,7 +7,8 @@ using Berth.Core.Errors;
 
 namespace Berth.Api.Client;
 
-/// <summary>The images in the server's registry. Content goes through the registry protocol, not through here.</summary>
+/// <summary>The images in the server's registry. Content goes through the registry protocol, not through
+/// here.</summary>
 public sealed class ImagesClient
 {
     private const int PageSize = 100;
@@ -23,7 +24,8 @@ public sealed class ImagesClient
         do
         {
             string query = Query.Of(("limit", PageSize.ToString(CultureInfo.InvariantCulture)), ("cursor", cursor));
-            ImagePage page = await exchange.GetAsync("v1/images" + query, ImageJson.Default.ImagePage, cancellationToken);
+            ImagePage page = await exchange.GetAsync(
+                "v1/images" + query, ImageJson.Default.ImagePage, cancellationToken);
             foreach (ImageView image in page.Images)
             {
                 yield return image;
@@ -41,11 +43,13 @@ public sealed class ImagesClient
     public Task RemoveAsync(string reference, CancellationToken cancellationToken) =>
         exchange.DeleteAsync("v1/images/" + reference, cancellationToken);
 
-    /// <summary>Has the server fetch an image from another registry. Ends with the progress that holds the digest.</summary>
+    /// <summary>Has the server fetch an image from another registry. Ends with the progress that holds the
+    /// digest.</summary>
     public IAsyncEnumerable<CopyProgress> PullAsync(CopyRequest request, CancellationToken cancellationToken) =>
         CopyAsync("v1/images/pull", request, cancellationToken);
 
-    /// <summary>Has the server send an image to another registry. Ends with the progress that holds the digest.</summary>
+    /// <summary>Has the server send an image to another registry. Ends with the progress that holds the
+    /// digest.</summary>
     public IAsyncEnumerable<CopyProgress> PushAsync(CopyRequest request, CancellationToken cancellationToken) =>
         CopyAsync("v1/images/push", request, cancellationToken);
 

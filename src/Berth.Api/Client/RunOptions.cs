@@ -66,9 +66,12 @@ public sealed record RunOptions
         foreach ((string name, string value) in AllHeaders())
         {
             // A line break would begin another header.
-            if (value.AsSpan().ContainsAnyInRange('\0', '\x1f') || value.AsSpan().ContainsAnyExceptInRange('\0', '\x7e'))
+            if (
+                value.AsSpan().ContainsAnyInRange('\0', '\x1f')
+                    || value.AsSpan().ContainsAnyExceptInRange('\0', '\x7e'))
             {
-                throw new BerthException(ErrorCode.InvalidRequest, $"'{value}' can't be sent as {name}: use printable ASCII characters.");
+                throw new BerthException(
+                    ErrorCode.InvalidRequest, $"'{value}' can't be sent as {name}: use printable ASCII characters.");
             }
 
             yield return (name, value);

@@ -18,7 +18,8 @@ public sealed record RunFilter(string? Kind = null, string? State = null, string
 /// <summary>Which part of a run's log.</summary>
 /// <param name="Follow">Goes on until the run has ended.</param>
 /// <param name="Tail">Only the last lines; null is all.</param>
-public sealed record LogOptions(bool Follow = false, int? Tail = null, DateTimeOffset? Since = null, bool Timestamps = false);
+public sealed record LogOptions(
+    bool Follow = false, int? Tail = null, DateTimeOffset? Since = null, bool Timestamps = false);
 
 /// <summary>Calls and tasks: both are runs.</summary>
 public sealed class RunsClient
@@ -36,7 +37,8 @@ public sealed class RunsClient
     /// Runs <paramref name="image"/> and answers when its output begins. <paramref name="input"/> is read while the
     /// output comes, so that neither has to fit into memory; null is empty input.
     /// </summary>
-    public async Task<Call> CallAsync(string image, RunOptions options, Stream? input, CancellationToken cancellationToken)
+    public async Task<Call> CallAsync(
+        string image, RunOptions options, Stream? input, CancellationToken cancellationToken)
     {
         CallConnection connection = await SendAsync("v1/call/" + image, options, input, cancellationToken);
         try
@@ -60,7 +62,8 @@ public sealed class RunsClient
     /// Hands in a task. It is on disk when this returns. With an idempotency key and an input that can be read again, a
     /// broken connection is followed by another try.
     /// </summary>
-    public async Task<RunView> SubmitAsync(string image, RunOptions options, Stream? input, CancellationToken cancellationToken)
+    public async Task<RunView> SubmitAsync(
+        string image, RunOptions options, Stream? input, CancellationToken cancellationToken)
     {
         bool repeatable = options.IdempotencyKey is not null && input is null or { CanSeek: true };
         long begin = input is { CanSeek: true } ? input.Position : 0;
@@ -70,7 +73,8 @@ public sealed class RunsClient
             {
                 return await SubmitOnceAsync(image, options, input, cancellationToken);
             }
-            catch (BerthException e) when (repeatable && attempt < 3 && e is { Code: ErrorCode.Upstream, InnerException: IOException })
+            catch (BerthException e) when (
+                repeatable && attempt < 3 && e is { Code: ErrorCode.Upstream, InnerException: IOException })
             {
                 if (input is not null)
                 {
@@ -91,7 +95,8 @@ public sealed class RunsClient
         {
             TimeSpan wait = left < Poll ? left : Poll;
             RunView run = await exchange.GetAsync(
-                $"v1/runs/{Uri.EscapeDataString(id)}?wait={Duration.Format(wait)}", RunJson.Default.RunView, cancellationToken);
+                $"v1/runs/{Uri.EscapeDataString(id)}?wait={Duration.Format(wait)}", RunJson.Default.RunView,
+                cancellationToken);
             left -= wait;
             if (IsTerminal(run) || left <= TimeSpan.Zero)
             {
@@ -130,7 +135,8 @@ public sealed class RunsClient
         OpenStreamAsync($"v1/runs/{Uri.EscapeDataString(id)}/input", cancellationToken);
 
     /// <summary>Opens what the program wrote to standard error. The caller disposes it.</summary>
-    public Task<Stream> OpenLogsAsync(string id, LogOptions options, CancellationToken cancellationToken) => OpenStreamAsync(
+    public Task<Stream> OpenLogsAsync(string id, LogOptions options, CancellationToken cancellationToken) =>
+        OpenStreamAsync(
         $"v1/runs/{Uri.EscapeDataString(id)}/logs" + Query.Of(
             ("follow", options.Follow ? "true" : null),
             ("tail", options.Tail?.ToString(CultureInfo.InvariantCulture)),
@@ -141,7 +147,8 @@ public sealed class RunsClient
     /// <summary>Asks for its end; the answer may still say that it runs.</summary>
     public async Task<RunView> CancelAsync(string id, CancellationToken cancellationToken)
     {
-        using HttpRequestMessage request = new(HttpMethod.Post, exchange.UriOf($"v1/runs/{Uri.EscapeDataString(id)}/cancel"));
+        using HttpRequestMessage request = new(
+            HttpMethod.Post, exchange.UriOf($"v1/runs/{Uri.EscapeDataString(id)}/cancel"));
         using HttpResponseMessage response = await exchange.OpenAsync(request, cancellationToken);
         byte[] body = await response.Content.ReadAsByteArrayAsync(cancellationToken);
         return body.Length == 0
@@ -183,7 +190,8 @@ public sealed class RunsClient
     public static ErrorEntry? FailureOf(RunView run) =>
         !IsTerminal(run) || run.State == "succeeded" ? null : ErrorCatalog.Find(Call.CodeOf(run.Reason ?? ""));
 
-    private async Task<RunView> SubmitOnceAsync(string image, RunOptions options, Stream? input, CancellationToken cancellationToken)
+    private async Task<RunView> SubmitOnceAsync(
+        string image, RunOptions options, Stream? input, CancellationToken cancellationToken)
     {
         await using CallConnection connection = await SendAsync("v1/tasks/" + image, options, input, cancellationToken);
         try
@@ -202,11 +210,13 @@ public sealed class RunsClient
         }
     }
 
-    private async Task<CallConnection> SendAsync(string path, RunOptions options, Stream? input, CancellationToken cancellationToken)
+    private async Task<CallConnection> SendAsync(
+        string path, RunOptions options, Stream? input, CancellationToken cancellationToken)
     {
         Uri target = exchange.UriOf(path);
         StringBuilder head = new();
-        head.Append($"POST {target.PathAndQuery} HTTP/1.1\r\nHost: {target.Authority}\r\nUser-Agent: {ApiExchange.UserAgent}\r\n");
+        head.Append(
+            $"POST {target.PathAndQuery} HTTP/1.1\r\nHost: {target.Authority}\r\nUser-Agent: {ApiExchange.UserAgent}\r\n");
         head.Append("Connection: close\r\nTE: trailers\r\n");
         if (exchange.Token is not null)
         {
@@ -248,7 +258,8 @@ internal static class Query
         {
             if (value is not null)
             {
-                query.Append(query.Length == 0 ? '?' : '&').Append(name).Append('=').Append(Uri.EscapeDataString(value));
+                query.Append(
+                    query.Length == 0 ? '?' : '&').Append(name).Append('=').Append(Uri.EscapeDataString(value));
             }
         }
 

@@ -25,9 +25,10 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         Add(Verbose);
         Command[] commands =
         [
-            new RunCommand(), TaskCommands.All(), ImageCommands.All(), new PsCommand(), new LogsCommand("logs"), new WhyCommand(),
-            new EventsCommand(), new LoginCommand(), ContextCommands.All(), TokenCommands.All(), new DoctorCommand(), new VersionCommand(),
-            new HelpCommand(), new ReferenceCommand(),
+            new RunCommand(), TaskCommands.All(), ImageCommands.All(),
+            new PsCommand(), new LogsCommand("logs"), new WhyCommand(), new EventsCommand(),
+            new LoginCommand(), ContextCommands.All(), TokenCommands.All(),
+            new DoctorCommand(), new VersionCommand(), new HelpCommand(), new ReferenceCommand(),
         ];
         foreach (Command command in commands)
         {

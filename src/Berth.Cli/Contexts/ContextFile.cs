@@ -11,7 +11,8 @@ internal sealed record ServerContext(string Host, string? Token);
 /// <summary>The remembered servers and which of them is meant when nothing else is said.</summary>
 internal sealed record ContextDocument(string? Current, SortedDictionary<string, ServerContext> Contexts)
 {
-    public static ContextDocument Empty => new(null, new SortedDictionary<string, ServerContext>(StringComparer.Ordinal));
+    public static ContextDocument Empty =>
+        new(null, new SortedDictionary<string, ServerContext>(StringComparer.Ordinal));
 }
 
 /// <summary>
@@ -51,7 +52,8 @@ internal sealed class ContextFile(string path)
         catch (JsonException e)
         {
             throw new BerthException(
-                ErrorCode.InvalidConfiguration, $"{path} is not valid: {e.Message} Repair it, or remove it and log in again.", e);
+                ErrorCode.InvalidConfiguration,
+                $"{path} is not valid: {e.Message} Repair it, or remove it and log in again.", e);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -66,7 +68,12 @@ internal sealed class ContextFile(string path)
         Directory.CreateDirectory(folder, OwnerOnly | UnixFileMode.UserExecute);
         string temporary = path + ".new";
         File.Delete(temporary);
-        FileStreamOptions options = new() { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly };
+        FileStreamOptions options = new()
+        {
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.Write,
+            UnixCreateMode = OwnerOnly,
+        };
         using (FileStream file = new(temporary, options))
         {
             JsonSerializer.Serialize(file, document, ContextJson.Default.ContextDocument);

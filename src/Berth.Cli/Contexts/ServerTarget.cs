@@ -12,7 +12,8 @@ internal sealed record ServerTarget(Uri Address, string AddressSource, string? T
     public const string DefaultDataFolder = "/var/lib/berth";
 
     /// <summary>
-    /// Address: --host, BERTH_HOST, --context or BERTH_CONTEXT, the current context, 127.0.0.1:7070. Token: BERTH_TOKEN,
+    /// Address: --host, BERTH_HOST, --context or BERTH_CONTEXT, the current context, 127.0.0.1:7070. Token:
+    /// BERTH_TOKEN,
     /// the context's, else, for a server on this machine, the administrator's of its data folder if that can be read.
     /// </summary>
     public static ServerTarget Resolve(Terminal terminal, string? host, string? contextName)
@@ -32,11 +33,13 @@ internal sealed record ServerTarget(Uri Address, string AddressSource, string? T
             || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps))
         {
             throw new BerthException(
-                ErrorCode.InvalidRequest, $"'{text}' (from {source}) is not a server's address: write http://host:port.");
+                ErrorCode.InvalidRequest,
+                $"'{text}' (from {source}) is not a server's address: write http://host:port.");
         }
 
         // "berth.example" alone means the port that berth listens on, not port 80.
-        bool namesPort = url.AsSpan(url.IndexOf("//", StringComparison.Ordinal) + 2).TrimEnd('/').EndsWith($":{address.Port}");
+        bool namesPort = url.AsSpan(
+            url.IndexOf("//", StringComparison.Ordinal) + 2).TrimEnd('/').EndsWith($":{address.Port}");
         return address.Scheme == Uri.UriSchemeHttp && address.IsDefaultPort && !namesPort
             ? new UriBuilder(address) { Port = 7070 }.Uri
             : address;
@@ -64,12 +67,14 @@ internal sealed record ServerTarget(Uri Address, string AddressSource, string? T
         return contexts.Contexts.TryGetValue(name, out ServerContext? context)
             ? (context.Host, $"the context '{name}'", context)
             : throw new BerthException(
-                ErrorCode.NotFound, $"There is no context '{name}': 'berth context ls' shows those there are, 'berth login' makes one.");
+                ErrorCode.NotFound,
+                $"There is no context '{name}': 'berth context ls' shows those there are, 'berth login' makes one.");
     }
 
     // A token belongs to the server that it was made by and is never sent to another.
     private static ServerContext? ByHost(ContextDocument contexts, string host, string source) =>
-        contexts.Contexts.Values.FirstOrDefault(c => ParseAddress(c.Host, "the contexts") == ParseAddress(host, source));
+        contexts.Contexts.Values.FirstOrDefault(
+            c => ParseAddress(c.Host, "the contexts") == ParseAddress(host, source));
 
     private static (string? Token, string Source) FindToken(Terminal terminal, Uri address, ServerContext? context)
     {
@@ -84,7 +89,8 @@ internal sealed record ServerTarget(Uri Address, string AddressSource, string? T
         }
 
         string file = Path.Combine(terminal.Variable("BERTH_DATA") ?? DefaultDataFolder, "admin.token");
-        bool local = address.Host == "localhost" || (IPAddress.TryParse(address.DnsSafeHost, out IPAddress? ip) && IPAddress.IsLoopback(ip));
+        bool local = address.Host == "localhost"
+            || (IPAddress.TryParse(address.DnsSafeHost, out IPAddress? ip) && IPAddress.IsLoopback(ip));
         try
         {
             return local ? (File.ReadAllText(file).Trim(), file) : (null, "nowhere");

@@ -31,13 +31,15 @@ internal static class Checkup
 
     public static IReadOnlyList<Finding> Judge(MachineFacts facts) =>
     [
-        System(facts), Root(facts), Runc(facts), .. Libraries(facts), Cgroups(facts), UserNamespaces(facts), Overlay(facts),
+        System(
+            facts), Root(facts), Runc(facts), .. Libraries(facts), Cgroups(facts), UserNamespaces(facts), Overlay(facts),
         Seccomp(facts), Disk(facts), Port(facts),
     ];
 
     private static Finding System(MachineFacts facts) => facts switch
     {
-        { IsLinux: false } => new("kernel", FindingState.Missing, "not Linux", "run the server on Linux; the other commands work here"),
+        { IsLinux: false } =>
+            new("kernel", FindingState.Missing, "not Linux", "run the server on Linux; the other commands work here"),
         { Kernel: { } kernel } when kernel < KernelForIdMappedOverlay => new(
             "kernel", FindingState.Missing, $"Linux {kernel} has no id-mapped overlay mounts",
             $"use Linux {KernelForIdMappedOverlay} or newer"),
@@ -58,12 +60,15 @@ internal static class Checkup
 
         string number = facts.RuncVersion.Split('+', '-', '~')[0];
         bool isFixed = Version.TryParse(number, out Version? version)
-            && (version >= FixedRunc[^1] || FixedRunc.Any(f => f.Major == version.Major && f.Minor == version.Minor && version >= f));
+            && (
+                version >= FixedRunc[^1]
+                    || FixedRunc.Any(f => f.Major == version.Major && f.Minor == version.Minor && version >= f));
         return isFixed
             ? new(name, FindingState.Ok, facts.RuncVersion)
             : new(
                 name, FindingState.Warning,
-                $"{facts.RuncVersion} may lack the fixes for CVE-2024-45310, CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881; "
+                $"{facts.RuncVersion} may lack the fixes for CVE-2024-45310, CVE-2025-31133, CVE-2025-52565 and "
+                + "CVE-2025-52881; "
                 + "Berth runs everything in user namespaces, which closes the known ways in",
                 $"apt-get update && apt-get install --only-upgrade runc, or install {FixedRunc[0]} or newer");
     }
@@ -104,10 +109,14 @@ internal static class Checkup
         }
 
         ByteSize size = ByteSize.FromBytes(free);
-        FindingState state = size < LeastDisk ? FindingState.Missing : size < ComfortableDisk ? FindingState.Warning : FindingState.Ok;
+        FindingState state = size < LeastDisk
+            ? FindingState.Missing : size < ComfortableDisk ? FindingState.Warning
+            : FindingState.Ok;
         return new(
             "disk", state, $"{size} free for {facts.DataFolder}",
-            state == FindingState.Ok ? null : "free some space, or put the data folder elsewhere: berth serve --data PATH");
+            state == FindingState.Ok
+                ? null
+                : "free some space, or put the data folder elsewhere: berth serve --data PATH");
     }
 
     private static Finding Port(MachineFacts facts) => facts switch
@@ -115,6 +124,7 @@ internal static class Checkup
         { PortIsFree: true } => new("port", FindingState.Ok, $"{facts.Port} is free"),
         { ServerAnswers: true } => new("port", FindingState.Ok, $"a server answers on {facts.Port}"),
         _ => new(
-            "port", FindingState.Warning, $"another program listens on {facts.Port}", "berth serve --listen 127.0.0.1:PORT with another port"),
+            "port", FindingState.Warning, $"another program listens on {facts.Port}",
+            "berth serve --listen 127.0.0.1:PORT with another port"),
     };
 }

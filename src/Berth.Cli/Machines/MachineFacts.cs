@@ -54,7 +54,9 @@ internal sealed record MachineFacts(
     }
 
     private static string[] MountedControllers() => Directory.Exists(CgroupRoot)
-        ? [.. Directory.EnumerateDirectories(CgroupRoot).Select(Path.GetFileName).SelectMany(n => n!.Split(',')).Distinct()]
+        ? [
+            .. Directory.EnumerateDirectories(CgroupRoot).Select(Path.GetFileName).SelectMany(
+                n => n!.Split(',')).Distinct()]
         : [];
 
     private static bool CanLoad(string library)
@@ -119,10 +121,12 @@ internal sealed record MachineFacts(
         http.Timeout = TimeSpan.FromSeconds(2);
         try
         {
-            using HttpResponseMessage response = await http.GetAsync(new Uri($"http://127.0.0.1:{port}/healthz"), cancellationToken);
+            using HttpResponseMessage response = await http.GetAsync(
+                new Uri($"http://127.0.0.1:{port}/healthz"), cancellationToken);
             return response.IsSuccessStatusCode;
         }
-        catch (Exception e) when (e is HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
+        catch (Exception e) when (
+            e is HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
         {
             return false;
         }

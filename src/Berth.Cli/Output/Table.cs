@@ -5,7 +5,8 @@ namespace Berth.Cli.Output;
 /// <summary>A column: its head, and whether its numbers line up at the right.</summary>
 internal sealed record Column(string Head, bool Right = false);
 
-/// <summary>Lays rows out in columns as docker and kubectl do. Nothing is cut off: lines may be piped to other programs.</summary>
+/// <summary>Lays rows out in columns as docker and kubectl do. Nothing is cut off: lines may be piped to other
+/// programs.</summary>
 internal sealed class Table(params IReadOnlyList<Column> columns)
 {
     private readonly List<string[]> rows = [];
@@ -29,7 +30,9 @@ internal sealed class Table(params IReadOnlyList<Column> columns)
     {
         IEnumerable<string> padded = cells.Select((cell, i) =>
         {
-            string text = columns[i].Right ? cell.PadLeft(widths[i]) : i == cells.Length - 1 ? cell : cell.PadRight(widths[i]);
+            string text = columns[i].Right
+                ? cell.PadLeft(widths[i]) : i == cells.Length - 1 ? cell
+                : cell.PadRight(widths[i]);
             return ColorOf(cell) is { } color ? terminal.Paint(text, color, colored) : text;
         });
         return string.Join("   ", padded).TrimEnd();

@@ -58,7 +58,8 @@ internal sealed class Terminal
     public string Paint(string text, Color color, bool colored) => colored ? $"\e[{(int)color}m{text}\e[0m" : text;
 
     // A FileStream knows the length of a redirected file, which spares the server chunked framing.
-    private static FileStream OpenStandardInput() => new(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0);
+    private static FileStream OpenStandardInput() =>
+        new(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0);
 
     private static int WidthOfWindow()
     {

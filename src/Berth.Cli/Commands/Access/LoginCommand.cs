@@ -17,8 +17,15 @@ internal sealed class LoginCommand : Verb
         Arity = ArgumentArity.ZeroOrOne,
     };
 
-    private readonly Option<string?> name = new("--name", "-n") { HelpName = "NAME", Description = "Name of the context; the host's name if left out" };
-    private readonly Option<bool> tokenStdin = new("--token-stdin") { Description = "Read the token from standard input" };
+    private readonly Option<string?> name = new("--name", "-n")
+    {
+        HelpName = "NAME",
+        Description = "Name of the context; the host's name if left out",
+    };
+    private readonly Option<bool> tokenStdin = new("--token-stdin")
+    {
+        Description = "Read the token from standard input",
+    };
 
     public LoginCommand()
         : base(

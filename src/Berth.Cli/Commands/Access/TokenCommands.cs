@@ -10,7 +10,9 @@ internal static class TokenCommands
     public static Noun All() => new(
         "token", "Make, list and remove tokens",
         [
-            new("berth token create --name ci --role user --expires 90d", "A token for a build server; it is shown once"),
+            new(
+                "berth token create --name ci --role user --expires 90d",
+                "A token for a build server; it is shown once"),
             new("berth token ls", "Which there are"),
         ],
         new TokenCreateCommand(), new TokenListCommand(), new TokenRemoveCommand());
@@ -18,7 +20,12 @@ internal static class TokenCommands
 
 internal sealed class TokenCreateCommand : Verb
 {
-    private readonly Option<string> name = new("--name", "-n") { HelpName = "NAME", Description = "What the token is for", Required = true };
+    private readonly Option<string> name = new("--name", "-n")
+    {
+        HelpName = "NAME",
+        Description = "What the token is for",
+        Required = true,
+    };
     private readonly Option<string> role = new("--role", "-r")
     {
         HelpName = "admin|user|pull",
@@ -26,7 +33,11 @@ internal sealed class TokenCreateCommand : Verb
         DefaultValueFactory = _ => "user",
     };
 
-    private readonly Option<string?> expires = new("--expires") { HelpName = "TIME", Description = "How long it is valid, for instance 90d; for ever if left out" };
+    private readonly Option<string?> expires = new("--expires")
+    {
+        HelpName = "TIME",
+        Description = "How long it is valid, for instance 90d; for ever if left out",
+    };
     private readonly OutputOption output = new();
 
     public TokenCreateCommand()
@@ -92,8 +103,12 @@ internal sealed class TokenListCommand : Verb
                 await session.Terminal.Out.WriteLineAsync(token.Id);
             }
 
-            string expires = token.ExpiresAt is { } end ? end <= now ? "expired" : "in " + Wording.Span(end - now) : "never";
-            table.Add(token.Id, token.Name, token.Role, Wording.Age(token.CreatedAt, now), expires, Wording.Age(token.LastUsedAt, now));
+            string expires = token.ExpiresAt is { } end
+                ? end <= now ? "expired" : "in " + Wording.Span(end - now)
+                : "never";
+            table.Add(
+                token.Id, token.Name, token.Role, Wording.Age(token.CreatedAt, now), expires,
+                Wording.Age(token.LastUsedAt, now));
         }
 
         if (!session.Get(quiet))
@@ -107,10 +122,16 @@ internal sealed class TokenListCommand : Verb
 
 internal sealed class TokenRemoveCommand : Verb
 {
-    private readonly Argument<string[]> ids = new("id") { Description = "Ids of the tokens, as 'berth token ls' shows them", Arity = ArgumentArity.OneOrMore };
+    private readonly Argument<string[]> ids = new("id")
+    {
+        Description = "Ids of the tokens, as 'berth token ls' shows them",
+        Arity = ArgumentArity.OneOrMore,
+    };
 
     public TokenRemoveCommand()
-        : base("rm", "Remove tokens; whoever holds one is refused from now on", new Example("berth token rm k3v9x2", "One of them"))
+        : base(
+            "rm", "Remove tokens; whoever holds one is refused from now on",
+            new Example("berth token rm k3v9x2", "One of them"))
         => Add(ids);
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)

@@ -38,7 +38,8 @@ internal sealed class HelpCommand : Verb
             at = at.Subcommands.FirstOrDefault(c => c.Name == word || c.Aliases.Contains(word))
                 ?? throw new BerthException(
                     ErrorCode.InvalidRequest,
-                    $"There is no help on '{string.Join(' ', words)}': name a command, or one of {string.Join(", ", Topics.All.Select(t => t.Name))}.");
+                    $"There is no help on '{string.Join(' ', words)}': name a command, or one of "
+                    + string.Join(", ", Topics.All.Select(t => t.Name)) + ".");
         }
 
         return at;

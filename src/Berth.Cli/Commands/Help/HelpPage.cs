@@ -15,12 +15,18 @@ internal static class HelpPage
     {
         StringBuilder page = new();
         page.Append(command.Description).Append("\n\nUsage: ").Append(UsageOf(command)).Append('\n');
-        Section(page, "Commands", [.. command.Subcommands.Where(c => !c.Hidden).Select(c => (c.Name, c.Description ?? ""))], width);
-        Section(page, "Arguments", [.. command.Arguments.Select(a => (a.Name.ToUpperInvariant(), a.Description ?? ""))], width);
+        Section(
+            page, "Commands", [.. command.Subcommands.Where(c => !c.Hidden).Select(c => (c.Name, c.Description ?? ""))],
+            width);
+        Section(
+            page, "Arguments", [.. command.Arguments.Select(a => (a.Name.ToUpperInvariant(), a.Description ?? ""))],
+            width);
         Section(page, "Options", [.. OwnOptions(command).Select(o => (LabelOf(o), DescriptionOf(o)))], width);
         if (command is not BerthRoot)
         {
-            Section(page, "Options of every command", [.. SharedOptions(command).Select(o => (LabelOf(o), DescriptionOf(o)))], width);
+            Section(
+                page, "Options of every command",
+                [.. SharedOptions(command).Select(o => (LabelOf(o), DescriptionOf(o)))], width);
         }
 
         if (command is IDocumented { Examples.Count: > 0 } documented)
@@ -68,13 +74,16 @@ internal static class HelpPage
     public static string LabelOf(Option option)
     {
         string? alias = option.Aliases.FirstOrDefault(a => a.Length == 2);
-        string value = option.ValueType == typeof(bool) || option.Arity.MaximumNumberOfValues == 0 ? "" : " " + (option.HelpName ?? "VALUE");
+        string value = option.ValueType == typeof(bool) || option.Arity.MaximumNumberOfValues == 0
+            ? ""
+            : " " + (option.HelpName ?? "VALUE");
         return (alias is null ? "    " : alias + ", ") + option.Name + value;
     }
 
     public static string DescriptionOf(Option option) =>
         option.Required ? option.Description + " (required)"
-        : option.HasDefaultValue && option.ValueType == typeof(string) && option.GetDefaultValue() is string { Length: > 0 } value
+        : option.HasDefaultValue && option.ValueType == typeof(string)
+            && option.GetDefaultValue() is string { Length: > 0 } value
             ? $"{option.Description} (default {value})"
             : option.Description ?? "";
 

@@ -63,7 +63,8 @@ internal sealed class ReferenceCommand : Verb
 
     private static void Append(StringBuilder page, Command command)
     {
-        page.Append($"\n## {HelpPage.PathOf(command)}\n\n{command.Description}.\n\n```\n{HelpPage.UsageOf(command)}\n```\n");
+        page.Append(
+            $"\n## {HelpPage.PathOf(command)}\n\n{command.Description}.\n\n```\n{HelpPage.UsageOf(command)}\n```\n");
         if (command.Arguments.Count > 0)
         {
             page.Append("\n| Argument | Meaning |\n|---|---|\n");

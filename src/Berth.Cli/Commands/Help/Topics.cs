@@ -10,7 +10,8 @@ internal sealed record Topic(string Name, Func<string> Text);
 /// <summary>The pages of help that belong to no command; the reference is made from them too.</summary>
 internal static class Topics
 {
-    public static IReadOnlyList<Topic> All { get; } = [new("exit-codes", ExitCodes), new("environment", EnvironmentPage)];
+    public static IReadOnlyList<Topic> All { get; } = [
+        new("exit-codes", ExitCodes), new("environment", EnvironmentPage)];
 
     /// <summary>Exit codes and the error codes that lead to each, lowest first.</summary>
     public static IEnumerable<(int Code, string Meaning)> ExitCodeRows()
@@ -28,8 +29,10 @@ internal static class Topics
     private static string ExitCodes()
     {
         StringBuilder page = new("Exit codes of berth\n\n");
-        page.Append("'berth run' passes the program's own exit code on; a program ended by a signal gives 128 plus its number.\n");
-        page.Append("Everything else is one of these (numbers as in sysexits.h where one fits; 130 is also Ctrl-C):\n\n");
+        page.Append(
+            "'berth run' passes the program's own exit code on; one ended by a signal gives 128 plus its number.\n");
+        page.Append(
+            "Everything else is one of these (numbers as in sysexits.h where one fits; 130 is also Ctrl-C):\n\n");
         foreach ((int code, string meaning) in ExitCodeRows())
         {
             page.Append($"  {code,3}  {meaning}\n");
@@ -50,8 +53,9 @@ internal static class Topics
           XDG_CONFIG_HOME folder for settings instead of ~/.config
 
         The server is the first of: --host, BERTH_HOST, --context or BERTH_CONTEXT, the context in use ('berth context
-        use'), {ServerTarget.DefaultAddress}. The token is the first of: BERTH_TOKEN, that of the context of the same server;
-        for a server on this machine also admin.token in BERTH_DATA or {ServerTarget.DefaultDataFolder}, if it can be read (by root).
+        use'), {ServerTarget.DefaultAddress}. The token is the first of: BERTH_TOKEN, that of the context of the same
+        server; for a server on this machine also admin.token in BERTH_DATA or {ServerTarget.DefaultDataFolder}, if it
+        can be read (by root).
 
         Contexts and their tokens are kept in ~/.config/berth/config.json, readable by its owner alone. The settings of
         'berth serve' have variables of their own: docs/reference/configuration.md.

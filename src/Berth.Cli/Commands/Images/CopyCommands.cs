@@ -13,13 +13,20 @@ internal sealed class RegistryAccess
 {
     private const string PasswordVariable = "BERTH_REGISTRY_PASSWORD";
 
-    private readonly Option<string?> username = new("--username", "-u") { HelpName = "NAME", Description = "User name at the other registry" };
+    private readonly Option<string?> username = new("--username", "-u")
+    {
+        HelpName = "NAME",
+        Description = "User name at the other registry",
+    };
     private readonly Option<bool> passwordStdin = new("--password-stdin")
     {
         Description = $"Read the password from standard input (else from {PasswordVariable})",
     };
 
-    private readonly Option<bool> insecure = new("--insecure") { Description = "Speak plain HTTP to the other registry" };
+    private readonly Option<bool> insecure = new("--insecure")
+    {
+        Description = "Speak plain HTTP to the other registry",
+    };
 
     public void AddTo(Command command)
     {
@@ -28,7 +35,8 @@ internal sealed class RegistryAccess
         command.Add(insecure);
     }
 
-    public async Task<CopyRequest> RequestAsync(Session session, string source, string target, CancellationToken cancellationToken)
+    public async Task<CopyRequest> RequestAsync(
+        Session session, string source, string target, CancellationToken cancellationToken)
     {
         string? name = session.Get(username);
         string? password = session.Terminal.Variable(PasswordVariable);
@@ -40,7 +48,8 @@ internal sealed class RegistryAccess
 
         return name is not null && string.IsNullOrEmpty(password)
             ? throw new BerthException(
-                ErrorCode.InvalidRequest, $"--username needs a password: give it by --password-stdin or in {PasswordVariable}.")
+                ErrorCode.InvalidRequest,
+                $"--username needs a password: give it by --password-stdin or in {PasswordVariable}.")
             : new CopyRequest(source, target, name, name is null ? null : password, session.Get(insecure));
     }
 
@@ -59,7 +68,9 @@ internal sealed class RegistryAccess
                 layers[progress.Layer] = (progress.Done ?? 0, progress.Total ?? progress.Done ?? 0);
             }
 
-            line.Show(progress.Status, layers.Values.Sum(l => l.Done), layers.Count == 0 ? null : layers.Values.Sum(l => l.Total));
+            line.Show(
+                progress.Status, layers.Values.Sum(l => l.Done),
+                layers.Count == 0 ? null : layers.Values.Sum(l => l.Total));
         }
 
         return digest;
@@ -68,7 +79,10 @@ internal sealed class RegistryAccess
 
 internal sealed class PullCommand : Verb
 {
-    private readonly Argument<string> source = new("source") { Description = "Image at another registry, for instance docker.io/library/busybox:1.36" };
+    private readonly Argument<string> source = new("source")
+    {
+        Description = "Image at another registry, for instance docker.io/library/busybox:1.36",
+    };
     private readonly Argument<string?> target = new("target")
     {
         Description = "Name to give it here; its own repository and tag if left out",
@@ -81,8 +95,12 @@ internal sealed class PullCommand : Verb
     public PullCommand()
         : base(
             "pull", "Have the server fetch an image from another registry",
-            new("berth image pull docker.io/library/busybox:1.36 demo/busybox", "From Docker Hub, under a name of our own"),
-            new("berth image pull --username ci --password-stdin registry.example.org/team/app:2 < password", "With a login"))
+            new(
+                "berth image pull docker.io/library/busybox:1.36 demo/busybox",
+                "From Docker Hub, under a name of our own"),
+            new(
+                "berth image pull --username ci --password-stdin registry.example.org/team/app:2 < password",
+                "With a login"))
     {
         Add(source);
         Add(target);
@@ -96,13 +114,15 @@ internal sealed class PullCommand : Verb
         if (from.RegistryHost is null)
         {
             throw new BerthException(
-                ErrorCode.InvalidReference, $"'{from}' names no registry: write it with its host, for instance docker.io/library/{from}.");
+                ErrorCode.InvalidReference,
+                $"'{from}' names no registry: write it with its host, for instance docker.io/library/{from}.");
         }
 
         string to = session.Result.GetValue(target) ?? $"{from.Repository}:{from.Tag ?? "latest"}";
         CopyRequest request = await access.RequestAsync(session, from.ToString(), to, cancellationToken);
         string digest = await RegistryAccess.FollowAsync(
-            session, session.Client.Images.PullAsync(request, cancellationToken), session.Get(quiet), cancellationToken);
+            session, session.Client.Images.PullAsync(request, cancellationToken), session.Get(quiet),
+            cancellationToken);
         await session.Terminal.Out.WriteLineAsync(session.Get(quiet) ? digest : $"{to} {digest}");
         return 0;
     }
@@ -111,7 +131,10 @@ internal sealed class PullCommand : Verb
 internal sealed class PushCommand : Verb
 {
     private readonly Argument<string> source = new("source") { Description = "Image in Berth's registry" };
-    private readonly Argument<string> target = new("target") { Description = "Where to put it, for instance registry.example.org/team/app:2" };
+    private readonly Argument<string> target = new("target")
+    {
+        Description = "Where to put it, for instance registry.example.org/team/app:2",
+    };
     private readonly RegistryAccess access = new();
     private readonly QuietOption quiet = new("Print the digest only, no progress");
 
@@ -133,12 +156,14 @@ internal sealed class PushCommand : Verb
         if (ImageReference.Parse(to).RegistryHost is null)
         {
             throw new BerthException(
-                ErrorCode.InvalidReference, $"'{to}' names no registry: write it with its host, for instance registry.example.org/{to}.");
+                ErrorCode.InvalidReference,
+                $"'{to}' names no registry: write it with its host, for instance registry.example.org/{to}.");
         }
 
         CopyRequest request = await access.RequestAsync(session, session.Get(source), to, cancellationToken);
         string digest = await RegistryAccess.FollowAsync(
-            session, session.Client.Images.PushAsync(request, cancellationToken), session.Get(quiet), cancellationToken);
+            session, session.Client.Images.PushAsync(request, cancellationToken), session.Get(quiet),
+            cancellationToken);
         await session.Terminal.Out.WriteLineAsync(session.Get(quiet) ? digest : $"{to} {digest}");
         return 0;
     }

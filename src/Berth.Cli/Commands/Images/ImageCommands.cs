@@ -43,7 +43,8 @@ internal sealed class ImageListCommand : Verb
         }
 
         Table table = new(
-            new("REPOSITORY"), new("TAG"), new("DIGEST"), new("SIZE", Right: true), new("PLATFORM"), new("PUSHED"), new("STATE"));
+            new("REPOSITORY"), new("TAG"), new("DIGEST"), new("SIZE", Right: true), new("PLATFORM"), new("PUSHED"),
+            new("STATE"));
         await foreach (ImageView image in images)
         {
             if (session.Get(quiet))
@@ -141,7 +142,11 @@ internal sealed class InspectCommand : Verb
 
 internal sealed class RemoveCommand : Verb
 {
-    private readonly Argument<string[]> references = new("image") { Description = "Images, by tag or digest", Arity = ArgumentArity.OneOrMore };
+    private readonly Argument<string[]> references = new("image")
+    {
+        Description = "Images, by tag or digest",
+        Arity = ArgumentArity.OneOrMore,
+    };
     private readonly QuietOption quiet = new("Print nothing");
 
     public RemoveCommand()

@@ -60,8 +60,15 @@ internal sealed class LogsCommand : Verb
 {
     private readonly RunIdArgument id = new();
     private readonly Option<bool> follow = new("--follow", "-f") { Description = "Go on until the run has ended" };
-    private readonly Option<string?> tail = new("--tail", "-n") { HelpName = "LINES", Description = "Only the last lines" };
-    private readonly Option<bool> timestamps = new("--timestamps", "-t") { Description = "Put the time before each line" };
+    private readonly Option<string?> tail = new("--tail", "-n")
+    {
+        HelpName = "LINES",
+        Description = "Only the last lines",
+    };
+    private readonly Option<bool> timestamps = new("--timestamps", "-t")
+    {
+        Description = "Put the time before each line",
+    };
     private readonly Option<string?> since = new("--since")
     {
         HelpName = "TIME",
@@ -127,7 +134,9 @@ internal sealed class WhyCommand : Verb
         {
             table.Add(
                 Wording.Time(happening.At), Wording.Milliseconds((happening.At - why.Run.CreatedAt).TotalMilliseconds),
-                happening.Attempt > 0 ? happening.Attempt.ToString(CultureInfo.InvariantCulture) : "", happening.Type, happening.Detail);
+                happening.Attempt > 0
+                    ? happening.Attempt.ToString(CultureInfo.InvariantCulture)
+                    : "", happening.Type, happening.Detail);
         }
 
         table.Write(session.Terminal);
@@ -138,7 +147,11 @@ internal sealed class WhyCommand : Verb
 /// <summary><c>berth events</c>: things as they happen, to one run or to all.</summary>
 internal sealed class EventsCommand : Verb
 {
-    private readonly Argument<string?> id = new("id") { Description = "Id of a run; without it, all runs", Arity = ArgumentArity.ZeroOrOne };
+    private readonly Argument<string?> id = new("id")
+    {
+        Description = "Id of a run; without it, all runs",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
     private readonly OutputOption output = new();
 
     public EventsCommand()
@@ -156,7 +169,8 @@ internal sealed class EventsCommand : Verb
     {
         Terminal terminal = session.Terminal;
         bool json = session.Get(output) == "json";
-        await foreach (RunEventView happening in session.Client.Runs.EventsAsync(session.Result.GetValue(id), cancellationToken))
+        await foreach (
+            RunEventView happening in session.Client.Runs.EventsAsync(session.Result.GetValue(id), cancellationToken))
         {
             if (json)
             {

@@ -8,20 +8,33 @@ namespace Berth.Cli.Commands.Runs;
 /// <summary>The options that say how an image is run; 'run' and 'task submit' share them.</summary>
 internal sealed class RunSettings
 {
-    private readonly Option<string[]> environment = Repeated("--env", "-e", "KEY=VALUE", "Set a variable; KEY alone passes on this shell's value");
+    private readonly Option<string[]> environment = Repeated(
+        "--env", "-e", "KEY=VALUE", "Set a variable; KEY alone passes on this shell's value");
     private readonly Option<string?> memory = Named("--memory", "-m", "SIZE", "Memory limit, for instance 512Mi");
     private readonly Option<string?> cpus = Named("--cpus", null, "N", "CPU limit in cores, for instance 0.5 or 2");
     private readonly Option<string?> pids = Named("--pids-limit", null, "N", "Most processes and threads at once");
-    private readonly Option<string?> disk = Named("--disk", null, "SIZE", "Size of the writable layer, for instance 1Gi");
-    private readonly Option<string?> timeout = Named("--timeout", null, "TIME", "End the program after this time, for instance 90s or 10m");
-    private readonly Option<string?> user = Named("--user", "-u", "USER[:GROUP]", "Run as this user instead of the image's");
-    private readonly Option<string?> workdir = Named("--workdir", "-w", "PATH", "Working directory instead of the image's");
-    private readonly Option<string?> network = Named("--network", null, "none|host", "What the program can reach; none is the default");
-    private readonly Option<string?> entrypoint = Named("--entrypoint", null, "PROGRAM", "Program to run instead of the image's entry point");
-    private readonly Option<string[]> labels = Repeated("--label", "-l", "KEY=VALUE", "Label of the run, to find it by");
-    private readonly Option<string?> outputLimit = Named("--output-limit", null, "SIZE", "End the program when it has written more than this");
-    private readonly Option<string?> contentType = Named("--content-type", null, "TYPE", "Media type of the input, told to the program");
-    private readonly Argument<string> image = new("image") { Description = "Image to run, for instance demo/thumbnail:latest" };
+    private readonly Option<string?> disk = Named(
+        "--disk", null, "SIZE", "Size of the writable layer, for instance 1Gi");
+    private readonly Option<string?> timeout = Named(
+        "--timeout", null, "TIME", "End the program after this time, for instance 90s or 10m");
+    private readonly Option<string?> user = Named(
+        "--user", "-u", "USER[:GROUP]", "Run as this user instead of the image's");
+    private readonly Option<string?> workdir = Named(
+        "--workdir", "-w", "PATH", "Working directory instead of the image's");
+    private readonly Option<string?> network = Named(
+        "--network", null, "none|host", "What the program can reach; none is the default");
+    private readonly Option<string?> entrypoint = Named(
+        "--entrypoint", null, "PROGRAM", "Program to run instead of the image's entry point");
+    private readonly Option<string[]> labels = Repeated(
+        "--label", "-l", "KEY=VALUE", "Label of the run, to find it by");
+    private readonly Option<string?> outputLimit = Named(
+        "--output-limit", null, "SIZE", "End the program when it has written more than this");
+    private readonly Option<string?> contentType = Named(
+        "--content-type", null, "TYPE", "Media type of the input, told to the program");
+    private readonly Argument<string> image = new("image")
+    {
+        Description = "Image to run, for instance demo/thumbnail:latest",
+    };
     private readonly Argument<string[]> arguments = new("args")
     {
         Description = "Arguments for the program; everything after IMAGE is passed on as it is",
@@ -32,7 +45,10 @@ internal sealed class RunSettings
     public void AddTo(Command command)
     {
         network.AcceptOnlyFromAmong("none", "host");
-        foreach (Option option in (Option[])[environment, memory, cpus, pids, disk, timeout, user, workdir, network, entrypoint, labels, outputLimit, contentType])
+        foreach (
+            Option option in (Option[])[
+                environment, memory, cpus, pids, disk, timeout, user, workdir, network, entrypoint, labels, outputLimit,
+                contentType])
         {
             command.Add(option);
         }
@@ -115,5 +131,10 @@ internal sealed class RunSettings
         new(name, alias is null ? [] : [alias]) { HelpName = value, Description = description };
 
     private static Option<string[]> Repeated(string name, string alias, string value, string description) =>
-        new(name, alias) { HelpName = value, Description = description + " (repeatable)", AllowMultipleArgumentsPerToken = false };
+        new(name, alias)
+        {
+            HelpName = value,
+            Description = description + " (repeatable)",
+            AllowMultipleArgumentsPerToken = false,
+        };
 }

@@ -9,10 +9,13 @@ namespace Berth.Cli.Commands.Runs;
 internal static class RunText
 {
     public static Table NewTable() =>
-        new(new("ID"), new("KIND"), new("STATE"), new("IMAGE"), new("CREATED"), new("TIME", Right: true), new("DETAIL"));
+        new(
+            new("ID"), new("KIND"), new("STATE"), new("IMAGE"), new("CREATED"), new("TIME", Right: true),
+            new("DETAIL"));
 
     public static void AddTo(Table table, RunView run, DateTimeOffset now) => table.Add(
-        run.Id, run.Kind, run.State, run.Image, Wording.Age(run.CreatedAt, now), Wording.Milliseconds(run.Timings?.TotalMs),
+        run.Id, run.Kind, run.State, run.Image, Wording.Age(run.CreatedAt, now), Wording.Milliseconds(
+            run.Timings?.TotalMs),
         DetailOf(run));
 
     /// <summary>One run, a line for each thing known.</summary>
@@ -32,7 +35,11 @@ internal static class RunText
         Line("Exit code", run.ExitCode?.ToString(CultureInfo.InvariantCulture));
         Line("Signal", run.Signal?.ToString(CultureInfo.InvariantCulture));
         Line("Message", run.Message);
-        Line("Progress", run.Percent is null ? null : string.Create(CultureInfo.InvariantCulture, $"{run.Percent:0.#} % {run.ProgressMessage}"));
+        Line(
+            "Progress",
+            run.Percent is null
+                ? null
+                : string.Create(CultureInfo.InvariantCulture, $"{run.Percent:0.#} % {run.ProgressMessage}"));
         Line("Image", run.Image);
         Line("Digest", run.ImageDigest);
         Line("Node", run.Node);
@@ -43,7 +50,8 @@ internal static class RunText
         if (run.Timings is { } t)
         {
             Line("Time", $"{Wording.Milliseconds(t.TotalMs)}: queue {Wording.Milliseconds(t.QueueMs)}, prepare "
-                + $"{Wording.Milliseconds(t.PrepareMs)}, start {Wording.Milliseconds(t.StartMs)}, run {Wording.Milliseconds(t.RunMs)}");
+                + $"{Wording.Milliseconds(t.PrepareMs)}, start {Wording.Milliseconds(t.StartMs)}, "
+                    + $"run {Wording.Milliseconds(t.RunMs)}");
         }
 
         if (run.Usage is { } u)
@@ -60,7 +68,8 @@ internal static class RunText
 
     private static string DetailOf(RunView run) => run switch
     {
-        { State: "running", Percent: { } percent } => string.Create(CultureInfo.InvariantCulture, $"{percent:0.#} % {run.ProgressMessage}"),
+        { State: "running", Percent: { } percent } =>
+            string.Create(CultureInfo.InvariantCulture, $"{percent:0.#} % {run.ProgressMessage}"),
         { ExitCode: > 0 } => $"exit code {run.ExitCode}",
         { Reason: not null and not "completed" } => run.Reason.Replace('_', ' '),
         _ => "",

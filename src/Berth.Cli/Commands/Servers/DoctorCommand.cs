@@ -38,7 +38,8 @@ internal sealed class DoctorCommand : Verb
         if (session.Get(output) == "json")
         {
             JsonOutput.Write(
-                session.Terminal, [.. findings.Select(f => new FindingLine(f.Name, NameOf(f.State), f.Detail, f.Remedy))],
+                session.Terminal, [
+                    .. findings.Select(f => new FindingLine(f.Name, NameOf(f.State), f.Detail, f.Remedy))],
                 FindingJson.Default.FindingLineArray);
         }
         else
@@ -46,7 +47,9 @@ internal sealed class DoctorCommand : Verb
             Write(session, findings);
         }
 
-        return findings.Any(f => f.State == FindingState.Missing) ? ErrorCatalog.Find(ErrorCode.MissingTool).ExitCode : 0;
+        return findings.Any(f => f.State == FindingState.Missing)
+            ? ErrorCatalog.Find(ErrorCode.MissingTool).ExitCode
+            : 0;
     }
 
     private static void Write(Session session, IReadOnlyList<Finding> findings)

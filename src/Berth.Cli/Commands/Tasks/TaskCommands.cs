@@ -35,17 +35,36 @@ internal sealed class SubmitCommand : Verb
         Description = "A second submission with the same key is the same task; random if not given",
     };
 
-    private readonly Option<string?> callback = new("--callback") { HelpName = "URL", Description = "Address told by POST when the task has ended" };
-    private readonly Option<string?> maxAge = new("--max-age") { HelpName = "TIME", Description = "Give up when it has not begun after this time" };
-    private readonly Option<string?> attempts = new("--attempts") { HelpName = "N", Description = "How many times it is tried at most" };
-    private readonly Option<bool> retryFailures = new("--retry-failures") { Description = "Try again after the program's own failure too" };
+    private readonly Option<string?> callback = new("--callback")
+    {
+        HelpName = "URL",
+        Description = "Address told by POST when the task has ended",
+    };
+    private readonly Option<string?> maxAge = new("--max-age")
+    {
+        HelpName = "TIME",
+        Description = "Give up when it has not begun after this time",
+    };
+    private readonly Option<string?> attempts = new("--attempts")
+    {
+        HelpName = "N",
+        Description = "How many times it is tried at most",
+    };
+    private readonly Option<bool> retryFailures = new("--retry-failures")
+    {
+        Description = "Try again after the program's own failure too",
+    };
 
     public SubmitCommand()
         : base(
             "submit", "Hand in a task and print its id; it is on disk before the id is printed",
             new("berth task submit demo/thumbnail 400 < photo.jpg", "The input is standard input"),
-            new("id=$(berth task submit demo/report --timeout 1h < data.csv) && berth task wait $id", "Hand in, then wait"),
-            new("berth task submit --attempts 5 --retry-failures --label batch=7 demo/fetch https://example.org", "Try again when it fails"))
+            new(
+                "id=$(berth task submit demo/report --timeout 1h < data.csv) && berth task wait $id",
+                "Hand in, then wait"),
+            new(
+                "berth task submit --attempts 5 --retry-failures --label batch=7 demo/fetch https://example.org",
+                "Try again when it fails"))
     {
         foreach (Option option in (Option[])[output, key, callback, maxAge, attempts, retryFailures])
         {
@@ -90,10 +109,26 @@ internal sealed class TaskListCommand : Verb
     private readonly OutputOption output = new();
     private readonly QuietOption quiet = new("Print ids only");
     private readonly Option<bool> all = new("--all", "-a") { Description = "List synchronous calls too" };
-    private readonly Option<string?> state = new("--state") { HelpName = "STATE", Description = "Only those in this state" };
-    private readonly Option<string?> image = new("--image") { HelpName = "IMAGE", Description = "Only those of this image" };
-    private readonly Option<string?> label = new("--label", "-l") { HelpName = "KEY=VALUE", Description = "Only those with this label" };
-    private readonly Option<string?> limit = new("--limit", "-n") { HelpName = "N", Description = "At most this many (default 50)" };
+    private readonly Option<string?> state = new("--state")
+    {
+        HelpName = "STATE",
+        Description = "Only those in this state",
+    };
+    private readonly Option<string?> image = new("--image")
+    {
+        HelpName = "IMAGE",
+        Description = "Only those of this image",
+    };
+    private readonly Option<string?> label = new("--label", "-l")
+    {
+        HelpName = "KEY=VALUE",
+        Description = "Only those with this label",
+    };
+    private readonly Option<string?> limit = new("--limit", "-n")
+    {
+        HelpName = "N",
+        Description = "At most this many (default 50)",
+    };
 
     public TaskListCommand()
         : base(
@@ -112,7 +147,8 @@ internal sealed class TaskListCommand : Verb
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
         Terminal terminal = session.Terminal;
-        RunFilter filter = new(session.Get(all) ? null : "task", session.Get(state), session.Get(image), session.Get(label));
+        RunFilter filter = new(
+            session.Get(all) ? null : "task", session.Get(state), session.Get(image), session.Get(label));
         int most = RunSettings.Parse(session, limit, RunSettings.ParseNumber) ?? 50;
         IAsyncEnumerable<RunView> runs = session.Client.Runs.ListAsync(filter, cancellationToken).Take(most);
         if (session.Get(output) == "json")
@@ -174,8 +210,16 @@ internal sealed class GetCommand : Verb
 
 internal sealed class WaitCommand : Verb
 {
-    private readonly Argument<string[]> ids = new("id") { Description = "Ids of the tasks", Arity = ArgumentArity.OneOrMore };
-    private readonly Option<string?> timeout = new("--timeout") { HelpName = "TIME", Description = "Wait no longer than this (exit code 124)" };
+    private readonly Argument<string[]> ids = new("id")
+    {
+        Description = "Ids of the tasks",
+        Arity = ArgumentArity.OneOrMore,
+    };
+    private readonly Option<string?> timeout = new("--timeout")
+    {
+        HelpName = "TIME",
+        Description = "Wait no longer than this (exit code 124)",
+    };
     private readonly QuietOption quiet = new("Print nothing, only give the exit code");
 
     public WaitCommand()
@@ -197,7 +241,8 @@ internal sealed class WaitCommand : Verb
         foreach (string id in session.Get(ids))
         {
             TimeSpan? left = limit - session.Terminal.Time.GetElapsedTime(begun);
-            RunView run = await session.Client.Runs.WaitAsync(id, left < TimeSpan.Zero ? TimeSpan.Zero : left, cancellationToken);
+            RunView run = await session.Client.Runs.WaitAsync(
+                id, left < TimeSpan.Zero ? TimeSpan.Zero : left, cancellationToken);
             if (!session.Get(quiet))
             {
                 await session.Terminal.Out.WriteLineAsync($"{run.Id} {run.State}");
@@ -217,7 +262,11 @@ internal sealed class ResultCommand : Verb
 {
     private readonly RunIdArgument id = new();
     private readonly Option<bool> wait = new("--wait", "-w") { Description = "Wait until the task has ended" };
-    private readonly Option<string?> file = new("--file", "-f") { HelpName = "PATH", Description = "Write to this file instead of standard output" };
+    private readonly Option<string?> file = new("--file", "-f")
+    {
+        HelpName = "PATH",
+        Description = "Write to this file instead of standard output",
+    };
 
     public ResultCommand()
         : base(
@@ -238,7 +287,8 @@ internal sealed class ResultCommand : Verb
             RunView ended = await session.Client.Runs.WaitAsync(run, null, cancellationToken);
             if (RunsClient.FailureOf(ended) is { } failure)
             {
-                throw new BerthException(failure.Error, $"Run {ended.Id} ended without a result: {ended.Message ?? failure.Title}");
+                throw new BerthException(
+                    failure.Error, $"Run {ended.Id} ended without a result: {ended.Message ?? failure.Title}");
             }
         }
 
@@ -257,7 +307,11 @@ internal sealed class ResultCommand : Verb
 
 internal sealed class CancelCommand : Verb
 {
-    private readonly Argument<string[]> ids = new("id") { Description = "Ids of the tasks", Arity = ArgumentArity.OneOrMore };
+    private readonly Argument<string[]> ids = new("id")
+    {
+        Description = "Ids of the tasks",
+        Arity = ArgumentArity.OneOrMore,
+    };
     private readonly QuietOption quiet = new("Print nothing");
 
     public CancelCommand()
@@ -277,7 +331,8 @@ internal sealed class CancelCommand : Verb
             RunView run = await session.Client.Runs.CancelAsync(id, cancellationToken);
             if (!session.Get(quiet))
             {
-                await session.Terminal.Out.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"{run.Id} {run.State}"));
+                await session.Terminal.Out.WriteLineAsync(
+                    string.Create(CultureInfo.InvariantCulture, $"{run.Id} {run.State}"));
             }
         }
 
