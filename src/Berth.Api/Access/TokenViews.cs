@@ -8,7 +8,8 @@ namespace Berth.Api.Access;
 /// pulling images only.</param>
 /// <param name="LastUsedAt">To the minute; null when it was never used.</param>
 public sealed record TokenView(
-    string Id, string Name, string Role, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt);
+    string Id, string Name, string Role, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt,
+    DateTimeOffset? LastUsedAt);
 
 /// <summary>The tokens, the administrator's first one included.</summary>
 public sealed record TokenList(IReadOnlyList<TokenView> Tokens);

@@ -117,17 +117,23 @@ public sealed class Call : IAsyncDisposable
             throw new BerthException(ErrorCode.Upstream, $"The connection broke before run {RunId} had answered.", e);
         }
 
-        string reason = run.Reason ?? "platform_fault";
-        ErrorEntry entry = ErrorCatalog.Find(CodeOf(reason));
-        return new CallOutcome(
-            run.Id, reason, run.ExitCode, run.Usage is { } u
-                ? u.CpuUserMs + u.CpuSystemMs
-                : null, run.Usage?.PeakMemoryBytes,
-            run.Timings?.TotalMs,
-            new Problem(
-                "about:blank", entry.Title, entry.Status, run.Message ?? "The answer broke off before its end.",
-                entry.Code,
-                run.Id, run.ExitCode));
+        double? cpu = run.Usage is { } u ? u.CpuUserMs + u.CpuSystemMs : null;
+        CallOutcome outcome = new(
+            run.Id, run.Reason
+                ?? "platform_fault", run.ExitCode, cpu, run.Usage?.PeakMemoryBytes, run.Timings?.TotalMs, null);
+        if (outcome.Reason == "completed" && body.IsWhole)
+        {
+            return outcome;
+        }
+
+        // The program may well have succeeded, but its output did not arrive.
+        ErrorEntry entry = ErrorCatalog.Find(
+            outcome.Reason == "completed" ? ErrorCode.Upstream : CodeOf(outcome.Reason));
+        string detail = run.Message ?? "The answer broke off before its end.";
+        return outcome with
+        {
+            Problem = new Problem("about:blank", entry.Title, entry.Status, detail, entry.Code, run.Id, run.ExitCode),
+        };
     }
 
     private CallOutcome OutcomeOf(Problem failure, string? reason) => new(

@@ -215,9 +215,8 @@ public sealed class RunsClient
     {
         Uri target = exchange.UriOf(path);
         StringBuilder head = new();
-        head.Append(
-            $"POST {target.PathAndQuery} HTTP/1.1\r\nHost: {target.Authority}\r\nUser-Agent: {ApiExchange.UserAgent}\r\n");
-        head.Append("Connection: close\r\nTE: trailers\r\n");
+        head.Append($"POST {target.PathAndQuery} HTTP/1.1\r\nHost: {target.Authority}\r\n");
+        head.Append($"User-Agent: {ApiExchange.UserAgent}\r\nConnection: close\r\nTE: trailers\r\n");
         if (exchange.Token is not null)
         {
             head.Append($"Authorization: Bearer {exchange.Token}\r\n");

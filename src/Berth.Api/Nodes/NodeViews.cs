@@ -7,8 +7,8 @@ namespace Berth.Api.Nodes;
 /// <param name="Waiting">Calls waiting for a place.</param>
 /// <param name="Queued">Tasks waiting for a place.</param>
 public sealed record NodeView(
-    string Name, string Engine, int CgroupVersion, int Cores, long MemoryBytes, IReadOnlyDictionary<string, int> Sandboxes,
-    int Waiting, int Queued);
+    string Name, string Engine, int CgroupVersion, int Cores, long MemoryBytes,
+    IReadOnlyDictionary<string, int> Sandboxes, int Waiting, int Queued);
 
 /// <summary>Answer of <c>GET /v1/version</c>.</summary>
 public sealed record VersionView(string Version, string Runtime, string OperatingSystem, string Architecture);

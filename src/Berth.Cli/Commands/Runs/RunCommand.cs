@@ -29,7 +29,7 @@ internal sealed class RunCommand : Verb
             "run", "Run an image once and wait: standard input goes in, standard output comes out",
             new("berth run demo/thumbnail 400 < photo.jpg > thumbnail.jpg", "Send a file through a program"),
             new(
-                "berth run -e LEVEL=9 --memory 512Mi --timeout 2m tools/compress -- --best < in > out",
+                "berth run -e LEVEL=9 --memory 512Mi --timeout 2m tools/compress --best < in > out",
                 "With limits and a variable"),
             new("berth run --entrypoint /bin/sh demo/thumbnail -c 'id; env'", "Look around inside an image"))
     {

@@ -1,0 +1,76 @@
+using System.Text;
+using System.Threading.Channels;
+using Berth.Api.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using Xunit;
+
+namespace Berth.Tests.Client;
+
+/// <summary>A Kestrel on a free port that answers everything with one handler.</summary>
+internal sealed class PlayedServer(WebApplication application) : IAsyncDisposable
+{
+    public static async Task<PlayedServer> StartAsync(RequestDelegate handler)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        WebApplication application = builder.Build();
+        application.Run(handler);
+        await application.StartAsync(TestContext.Current.CancellationToken);
+        return new PlayedServer(application);
+    }
+
+    public BerthClient Client() => new(new Uri(application.Urls.Single()), "a-token", TimeProvider.System);
+
+    public ValueTask DisposeAsync() => application.DisposeAsync();
+}
+
+/// <summary>A stream that gives only what it was handed so far, and waits for more.</summary>
+internal sealed class LockStepStream : Stream
+{
+    private readonly Channel<byte[]> pieces = Channel.CreateUnbounded<byte[]>();
+
+    public override bool CanRead => true;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public void Give(string text) => pieces.Writer.TryWrite(Encoding.UTF8.GetBytes(text));
+
+    public void End() => pieces.Writer.Complete();
+
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        if (!await pieces.Reader.WaitToReadAsync(cancellationToken) || !pieces.Reader.TryRead(out byte[]? piece))
+        {
+            return 0;
+        }
+
+        piece.CopyTo(buffer);
+        return piece.Length;
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override void Flush()
+    {
+    }
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+}
