@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Content;
@@ -16,15 +17,27 @@ internal static class BlobReading
     {
         await using Stream blob = content.OpenRead(digest);
         byte[] bytes = await ReadAsync(blob, $"The document {digest}", max, cancellationToken);
-        using var hash = digest.CreateHash();
+        Verify(bytes, digest);
+        return bytes;
+    }
+
+    /// <summary>Throws BerthException(DigestMismatch) unless the bytes have that digest.</summary>
+    internal static void Verify(ReadOnlySpan<byte> bytes, Digest digest)
+    {
+        using IncrementalHash hash = digest.CreateHash();
         hash.AppendData(bytes);
-        return Digest.FromHash(digest.Algorithm, hash.GetCurrentHash()) == digest
-            ? bytes
-            : throw new BerthException(ErrorCode.DigestMismatch, $"The stored content of {digest} is damaged; push or pull it again.");
+        Digest found = Digest.FromHash(digest.Algorithm, hash.GetCurrentHash());
+        if (found != digest)
+        {
+            throw new BerthException(
+                ErrorCode.DigestMismatch,
+                $"The content of {digest} is damaged: it is {found}. Push or pull the image again.");
+        }
     }
 
     /// <summary>Reads a stream to its end, refusing more than <paramref name="max"/> bytes.</summary>
-    internal static async Task<byte[]> ReadAsync(Stream stream, string what, int max, CancellationToken cancellationToken)
+    internal static async Task<byte[]> ReadAsync(
+        Stream stream, string what, int max, CancellationToken cancellationToken)
     {
         byte[] buffer = new byte[16 * 1024];
         int length = 0;

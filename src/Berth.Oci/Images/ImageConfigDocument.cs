@@ -25,9 +25,12 @@ public static class ImageConfigDocument
                 ? json.RootElement.Deserialize(OciJson.Default.ImageConfig)
                 : null;
             return config?.RootFs?.DiffIds is not { } diffIds ? throw Invalid("it has no rootfs.diff_ids")
-                : config.RootFs.Type != "layers" ? throw Invalid($"its rootfs.type is '{config.RootFs.Type}', not 'layers'")
-                : diffIds.Count > MaxLayers ? throw Invalid($"it has {diffIds.Count} layers; at most {MaxLayers} can be stacked")
-                : diffIds.FirstOrDefault(d => !Digest.TryParse(d, out _)) is { } wrong ? throw Invalid($"its diff id '{wrong}' is no digest")
+                : config.RootFs.Type != "layers"
+                    ? throw Invalid($"its rootfs.type is '{config.RootFs.Type}', not 'layers'")
+                : diffIds.Count > MaxLayers
+                    ? throw Invalid($"it has {diffIds.Count} layers; at most {MaxLayers} can be stacked")
+                : diffIds.FirstOrDefault(d => !Digest.TryParse(d, out _)) is { } wrong
+                    ? throw Invalid($"its diff id '{wrong}' is no digest")
                 : config;
         }
         catch (JsonException e)
@@ -40,7 +43,8 @@ public static class ImageConfigDocument
     public static IReadOnlyList<Digest> DiffIds(ImageConfig config, ImageManifest manifest) =>
         config.RootFs.DiffIds.Count == manifest.Layers.Count
             ? [.. config.RootFs.DiffIds.Select(Digest.Parse)]
-            : throw Invalid($"it has {config.RootFs.DiffIds.Count} diff ids for the manifest's {manifest.Layers.Count} layers");
+            : throw Invalid(
+                $"it has {config.RootFs.DiffIds.Count} diff ids for the manifest's {manifest.Layers.Count} layers");
 
     private static BerthException Invalid(string why, Exception? inner = null) =>
         new(ErrorCode.ManifestInvalid, $"The image's configuration was refused: {why}.", inner);

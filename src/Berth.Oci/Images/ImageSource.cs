@@ -22,16 +22,19 @@ public sealed class ImageSource(IContentStore content, ILayerStore layers, Platf
             if (!MediaTypes.IsImageConfig(image.Config.MediaType))
             {
                 throw new BerthException(
-                    ErrorCode.ManifestInvalid, $"{manifest} is no image to run: its configuration is a '{image.Config.MediaType}'.");
+                    ErrorCode.ManifestInvalid,
+                    $"{manifest} is no image to run: its configuration is a '{image.Config.MediaType}'.");
             }
 
-            byte[] bytes = await BlobReading.ReadAsync(content, configDigest, ImageConfigDocument.MaxBytes, cancellationToken);
+            byte[] bytes = await BlobReading.ReadAsync(
+                content, configDigest, ImageConfigDocument.MaxBytes, cancellationToken);
             ImageConfig config = ImageConfigDocument.Parse(bytes);
             CheckPlatform(manifest, config);
             IReadOnlyList<Digest> diffIds = ImageConfigDocument.DiffIds(config, image);
             hold.Add(layers.Hold(diffIds));
             string[] paths = await Task.WhenAll(
-                image.Layers.Zip(diffIds, (layer, diffId) => layers.EnsureUnpackedAsync(layer, diffId, cancellationToken)));
+                image.Layers.Zip(
+                    diffIds, (layer, diffId) => layers.EnsureUnpackedAsync(layer, diffId, cancellationToken)));
             return new ImageHandle(manifest, config, Visible(paths), hold);
         }
         catch
@@ -53,23 +56,27 @@ public sealed class ImageSource(IContentStore content, ILayerStore layers, Platf
         return lowest <= 0 ? paths : paths[lowest..];
     }
 
-    private async Task<ImageManifest> ReadManifestAsync(Digest digest, ImageHold hold, CancellationToken cancellationToken)
+    private async Task<ImageManifest> ReadManifestAsync(
+        Digest digest, ImageHold hold, CancellationToken cancellationToken)
     {
         ManifestDocument document = await ReadDocumentAsync(digest, null, cancellationToken);
         if (document.Index is { } index)
         {
             Descriptor chosen = PlatformChoice.Choose(index, platform)
                 ?? throw new BerthException(
-                    ErrorCode.ImageNotFound, $"The image {digest} has no variant for {platform.Os}/{platform.Architecture}.");
+                    ErrorCode.ImageNotFound,
+                    $"The image {digest} has no variant for {platform.Os}/{platform.Architecture}.");
             hold.Add(content.Lease(chosen.Digest));
             document = await ReadDocumentAsync(chosen.Digest, chosen.MediaType, cancellationToken);
         }
 
         return document.Manifest
-            ?? throw new BerthException(ErrorCode.ManifestInvalid, $"The index {digest} names an index; one level is supported.");
+            ?? throw new BerthException(
+                ErrorCode.ManifestInvalid, $"The index {digest} names an index; one level is supported.");
     }
 
-    private async Task<ManifestDocument> ReadDocumentAsync(Digest digest, string? mediaType, CancellationToken cancellationToken)
+    private async Task<ManifestDocument> ReadDocumentAsync(
+        Digest digest, string? mediaType, CancellationToken cancellationToken)
     {
         try
         {
@@ -88,7 +95,8 @@ public sealed class ImageSource(IContentStore content, ILayerStore layers, Platf
         {
             throw new BerthException(
                 ErrorCode.ImageNotFound,
-                $"The image {manifest} is for {config.Os}/{config.Architecture}; this machine runs {platform.Os}/{platform.Architecture}.");
+                $"The image {manifest} is for {config.Os}/{config.Architecture}; this machine runs "
+                    + $"{platform.Os}/{platform.Architecture}.");
         }
     }
 

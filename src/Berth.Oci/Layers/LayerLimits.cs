@@ -18,11 +18,13 @@ public enum SpecialFiles
 /// <param name="MaxOwner">Highest user and group id: sandboxes map 65,536 ids.</param>
 /// <param name="MaxRatio">Most times a layer may grow when it is decompressed, once it passed <paramref
 /// name="RatioAfter"/>.</param>
-/// <param name="RatioAfter">Uncompressed bytes up to which any ratio is taken: small layers of zeros are honest.</param>
+/// <param name="RatioAfter">Uncompressed bytes up to which any ratio is taken: small layers of zeros are
+/// honest.</param>
 /// <param name="FolderNames">Bytes of all folders' paths, which are held in memory until the layer is whole.</param>
 /// <param name="Parallel">Layers unpacked at the same time.</param>
 public sealed record LayerLimits(
-    TarLimits Tar, int MaxOwner, int MaxRatio, long RatioAfter, long FolderNames, SpecialFiles SpecialFiles, int Parallel)
+    TarLimits Tar, int MaxOwner, int MaxRatio, long RatioAfter, long FolderNames, SpecialFiles SpecialFiles,
+    int Parallel)
 {
     public static LayerLimits Default { get; } = new(
         TarLimits.Default, 65_535, 250, 1024L * 1024 * 1024, 64L * 1024 * 1024, SpecialFiles.Refuse, 2);

@@ -178,11 +178,13 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
     private async Task UnpackAsync(Descriptor layer, Digest diffId, string target, CancellationToken cancellationToken)
     {
         long size = content.SizeOf(layer.Digest)
-            ?? throw new BerthException(ErrorCode.BlobUnknown, $"The layer {layer.Digest} is not stored here; push or pull it.");
+            ?? throw new BerthException(
+                ErrorCode.BlobUnknown, $"The layer {layer.Digest} is not stored here; push or pull it.");
         if (size != layer.Size)
         {
             throw new BerthException(
-                ErrorCode.SizeInvalid, $"The layer {layer.Digest} has {size} bytes, but its manifest says {layer.Size}.");
+                ErrorCode.SizeInvalid,
+                $"The layer {layer.Digest} has {size} bytes, but its manifest says {layer.Size}.");
         }
 
         try
@@ -259,7 +261,8 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         List<string> doomed = [];
         using UnixFolder open = UnixFolder.Open(folder);
         List<string> names = [.. open.ReadNames().Select(Encoding.UTF8.GetString)];
-        HashSet<string> marks = [.. names.Where(n => n.StartsWith(Synced, StringComparison.Ordinal)).Select(n => n[Synced.Length..])];
+        HashSet<string> marks =
+            [.. names.Where(n => n.StartsWith(Synced, StringComparison.Ordinal)).Select(n => n[Synced.Length..])];
         foreach (string name in names.Where(n => !n.StartsWith(Synced, StringComparison.Ordinal)))
         {
             string text = (name.Length == 128 ? "sha512:" : "sha256:") + name;

@@ -18,7 +18,8 @@ internal sealed class LayerUnpacker(LayerLimits limits)
     /// </summary>
     /// <param name="blob">The layer as stored; closed at the end.</param>
     /// <param name="size">Bytes of the blob.</param>
-    internal async Task UnpackAsync(Stream blob, long size, Digest diffId, string folder, CancellationToken cancellationToken)
+    internal async Task UnpackAsync(
+        Stream blob, long size, Digest diffId, string folder, CancellationToken cancellationToken)
     {
         using var ring = new ChunkRing();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -63,7 +64,8 @@ internal sealed class LayerUnpacker(LayerLimits limits)
         catch (Exception e) when (e is InvalidDataException or EndOfStreamException)
         {
             ring.Fail(new BerthException(
-                ErrorCode.ArchiveRefused, $"The archive was refused: its compressed data is damaged or cut off: {e.Message}.", e));
+                ErrorCode.ArchiveRefused,
+                $"The archive was refused: its compressed data is damaged or cut off: {e.Message}.", e));
         }
         catch (Exception e)
         {
@@ -102,7 +104,8 @@ internal sealed class LayerUnpacker(LayerLimits limits)
         }
     }
 
-    private sealed class HashedInput(ChunkRing ring, IncrementalHash hash, CancellationToken cancellationToken) : ITarInput
+    private sealed class HashedInput(
+        ChunkRing ring, IncrementalHash hash, CancellationToken cancellationToken) : ITarInput
     {
         public ReadOnlyMemory<byte> Next()
         {

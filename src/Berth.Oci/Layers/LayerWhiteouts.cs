@@ -9,7 +9,8 @@ namespace Berth.Oci.Layers;
 /// </summary>
 internal static class LayerWhiteouts
 {
-    /// <summary>overlayfs' mark of a folder that hides the one below (Documentation/filesystems/overlayfs.rst).</summary>
+    /// <summary>overlayfs' mark of a folder that hides the one below
+    /// (Documentation/filesystems/overlayfs.rst).</summary>
     internal const string OpaqueAttribute = "trusted.overlay.opaque";
 
     internal static ReadOnlySpan<byte> Prefix => ".wh."u8;
@@ -29,7 +30,8 @@ internal static class LayerWhiteouts
         {
             if (parent[range].StartsWith(Prefix))
             {
-                throw EntryPath.Refuse(entry.Name, "lies under a name that begins with '.wh.', which marks removed files");
+                throw EntryPath.Refuse(
+                    entry.Name, "lies under a name that begins with '.wh.', which marks removed files");
             }
         }
     }
@@ -43,7 +45,8 @@ internal static class LayerWhiteouts
         }
     }
 
-    internal static bool IsOpaque(UnixFolder folder) => UnixFile.GetXattr(folder.Handle, OpaqueAttribute) is [(byte)'y'];
+    internal static bool IsOpaque(UnixFolder folder) =>
+        UnixFile.GetXattr(folder.Handle, OpaqueAttribute) is [(byte)'y'];
 
     /// <summary>Applies the whiteout entry called <paramref name="name"/> to <paramref name="folder"/>.</summary>
     internal static void Write(TarEntry entry, UnixFolder folder, ReadOnlySpan<byte> name)

@@ -177,7 +177,8 @@ internal sealed class LayerWriter : IDisposable
         if (entry.LinkTarget.Length is 0 or > UnixFolder.MaxTarget)
         {
             throw EntryPath.Refuse(
-                entry.Name, $"has a link target of {entry.LinkTarget.Length} bytes; 1 to {UnixFolder.MaxTarget} are accepted");
+                entry.Name,
+                $"has a link target of {entry.LinkTarget.Length} bytes; 1 to {UnixFolder.MaxTarget} are accepted");
         }
 
         CheckOwner(entry);
@@ -283,7 +284,8 @@ internal sealed class LayerWriter : IDisposable
 
         foreach ((string name, byte[] value) in entry.Xattrs)
         {
-            if (name.StartsWith("user.", StringComparison.Ordinal) && !name.StartsWith("user.overlay.", StringComparison.Ordinal))
+            if (name.StartsWith("user.", StringComparison.Ordinal)
+                && !name.StartsWith("user.overlay.", StringComparison.Ordinal))
             {
                 SetXattr(entry, descriptor, name, value);
             }
@@ -297,7 +299,8 @@ internal sealed class LayerWriter : IDisposable
         {
             // ext4 says so when a file's attributes exceed one block; the disk is not full.
             throw EntryPath.Refuse(
-                entry.Name, $"has the extended attribute '{EntryPath.Quote(Encoding.UTF8.GetBytes(name))}' of {value.Length} bytes, "
+                entry.Name, $"has the extended attribute '{EntryPath.Quote(Encoding.UTF8.GetBytes(name))}' of "
+                    + $"{value.Length} bytes, "
                 + "more than the data folder's file system keeps for a file");
         }
 
@@ -312,7 +315,8 @@ internal sealed class LayerWriter : IDisposable
         if (entry.User < 0 || entry.User > limits.MaxOwner || entry.Group < 0 || entry.Group > limits.MaxOwner)
         {
             throw EntryPath.Refuse(
-                entry.Name, $"belongs to {entry.User}:{entry.Group}; user and group ids up to {limits.MaxOwner} exist in a sandbox");
+                entry.Name, $"belongs to {entry.User}:{entry.Group}; user and group ids up to {limits.MaxOwner} "
+                    + "exist in a sandbox");
         }
     }
 

@@ -28,7 +28,8 @@ internal sealed unsafe class ZstdStream : Stream
         catch (DllNotFoundException e)
         {
             throw new BerthException(
-                ErrorCode.MissingTool, "A layer is compressed with zstd, but libzstd.so.1 is missing: apt-get install libzstd1.", e);
+                ErrorCode.MissingTool,
+                "A layer is compressed with zstd, but libzstd.so.1 is missing: apt-get install libzstd1.", e);
         }
 
         Check(Zstd.SetParameter(context, Zstd.WindowLogMax, MaxWindowLog));
@@ -110,7 +111,8 @@ internal sealed unsafe class ZstdStream : Stream
     private static nuint Check(nuint code) => Zstd.IsError(code) == 0
         ? code
         : throw new InvalidDataException(
-            $"the zstd data can't be decompressed ({Zstd.Describe(code)}); a window of at most {1 << (MaxWindowLog - 20)} MiB is accepted");
+            $"the zstd data can't be decompressed ({Zstd.Describe(code)}); a window of at most "
+                + $"{1 << (MaxWindowLog - 20)} MiB is accepted");
 
     private int Decompress(Span<byte> buffer)
     {

@@ -105,7 +105,8 @@ internal readonly struct EntryPath
 
         if (component.Length > MaxComponent)
         {
-            throw Refuse(name, $"has a name of {component.Length} bytes in its path; at most {MaxComponent} are accepted");
+            throw Refuse(
+                name, $"has a name of {component.Length} bytes in its path; at most {MaxComponent} are accepted");
         }
     }
 }

@@ -18,7 +18,8 @@ internal static class PaxRecords
         while (!text.IsEmpty)
         {
             int space = text.IndexOf((byte)' ');
-            if (space is <= 0 or > 8 || !Utf8Parser.TryParse(text[..space], out int length, out int used) || used != space
+            if (space is <= 0 or > 8 || !Utf8Parser.TryParse(text[..space], out int length, out int used)
+                || used != space
                 || length <= space + 2 || length > text.Length || text[length - 1] != (byte)'\n')
             {
                 throw Refuse("an extended header is not made of whole records");
@@ -64,5 +65,6 @@ internal static class PaxRecords
         records[key] = value.ToArray();
     }
 
-    private static BerthException Refuse(string why) => new(ErrorCode.ArchiveRefused, $"The archive was refused: {why}.");
+    private static BerthException Refuse(string why) =>
+        new(ErrorCode.ArchiveRefused, $"The archive was refused: {why}.");
 }

@@ -15,7 +15,8 @@ internal enum TarEntryKind
 /// <summary>One entry's header with its pax and GNU extensions applied. Names are bytes as they stand in the
 /// archive.</summary>
 internal sealed record TarEntry(
-    TarEntryKind Kind, byte[] Name, byte[] LinkTarget, uint Mode, long User, long Group, long Size, long Seconds, int Nanoseconds,
+    TarEntryKind Kind, byte[] Name, byte[] LinkTarget, uint Mode, long User, long Group, long Size, long Seconds,
+    int Nanoseconds,
     uint DeviceMajor, uint DeviceMinor, IReadOnlyList<KeyValuePair<string, byte[]>> Xattrs)
 {
     /// <summary>The name for messages: printable, quoted and not too long.</summary>

@@ -108,7 +108,8 @@ internal static class TarHeader
             }
 
             string name = key[PaxRecords.XattrPrefix.Length..];
-            if (name.Length == 0 || Encoding.UTF8.GetByteCount(name) > MaxXattrName || name.Contains('\0', StringComparison.Ordinal))
+            if (name.Length == 0 || Encoding.UTF8.GetByteCount(name) > MaxXattrName
+                || name.Contains('\0', StringComparison.Ordinal))
             {
                 throw EntryPath.Refuse(entry, $"has an extended attribute whose name is not 1 to {MaxXattrName} bytes");
             }
@@ -134,5 +135,6 @@ internal static class TarHeader
         return (zero < 0 ? field : field[..zero]).ToArray();
     }
 
-    private static BerthException Refuse(string why) => new(ErrorCode.ArchiveRefused, $"The archive was refused: {why}.");
+    private static BerthException Refuse(string why) =>
+        new(ErrorCode.ArchiveRefused, $"The archive was refused: {why}.");
 }

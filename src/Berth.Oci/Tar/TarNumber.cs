@@ -77,5 +77,6 @@ internal static class TarNumber
     }
 
     private static BerthException Refuse(string name, ReadOnlySpan<byte> field) => new(
-        ErrorCode.ArchiveRefused, $"The archive was refused: '{EntryPath.Quote(field)}' is no valid {name} in a tar header.");
+        ErrorCode.ArchiveRefused,
+        $"The archive was refused: '{EntryPath.Quote(field)}' is no valid {name} in a tar header.");
 }

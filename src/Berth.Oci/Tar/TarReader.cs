@@ -71,7 +71,8 @@ internal sealed class TarReader(ITarInput input, TarLimits limits)
         return data;
     }
 
-    private static BerthException Refuse(string why) => new(ErrorCode.ArchiveRefused, $"The archive was refused: {why}.");
+    private static BerthException Refuse(string why) =>
+        new(ErrorCode.ArchiveRefused, $"The archive was refused: {why}.");
 
     private TarEntry BeginEntry(char type)
     {

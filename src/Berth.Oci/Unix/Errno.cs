@@ -37,7 +37,8 @@ internal static class UnixError
         return error switch
         {
             Errno.NoSpace or Errno.Quota => new BerthException(
-                ErrorCode.StorageFull, $"{text}. Free space on that file system, or remove images.", new IOException(text)),
+                ErrorCode.StorageFull, $"{text}. Free space on that file system, or remove images.",
+                new IOException(text)),
             Errno.NotSupported => new BerthException(
                 ErrorCode.InvalidConfiguration,
                 $"{text}. The data folder needs a file system with extended attributes, such as ext4 or xfs."),
@@ -45,5 +46,6 @@ internal static class UnixError
         };
     }
 
-    internal static Exception From(string call, ReadOnlySpan<byte> name) => From(Last, call, Encoding.UTF8.GetString(name));
+    internal static Exception From(string call, ReadOnlySpan<byte> name) =>
+        From(Last, call, Encoding.UTF8.GetString(name));
 }

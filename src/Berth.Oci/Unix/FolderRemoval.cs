@@ -14,7 +14,8 @@ internal static class FolderRemoval
     /// <summary>Removes <paramref name="path"/> if it is there. Links are removed, never followed.</summary>
     internal static void Remove(string path)
     {
-        string parent = Path.GetDirectoryName(path) ?? throw new ArgumentException("The root can't be removed.", nameof(path));
+        string parent = Path.GetDirectoryName(path)
+            ?? throw new ArgumentException("The root can't be removed.", nameof(path));
         if (Directory.Exists(parent))
         {
             using UnixFolder folder = UnixFolder.Open(parent);
