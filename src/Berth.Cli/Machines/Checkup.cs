@@ -31,9 +31,8 @@ internal static class Checkup
 
     public static IReadOnlyList<Finding> Judge(MachineFacts facts) =>
     [
-        System(
-            facts), Root(facts), Runc(facts), .. Libraries(facts), Cgroups(facts), UserNamespaces(facts), Overlay(facts),
-        Seccomp(facts), Disk(facts), Port(facts),
+        System(facts), Root(facts), Runc(facts), .. Libraries(facts), Cgroups(facts), UserNamespaces(facts),
+        Overlay(facts), Seccomp(facts), Disk(facts), Port(facts),
     ];
 
     private static Finding System(MachineFacts facts) => facts switch

@@ -84,7 +84,10 @@ public sealed class CallTests
             context.Response.Headers["Berth-Run-Id"] = "r1";
             context.Response.Headers["Berth-Reason"] = "exit_code";
             await context.Response.WriteAsync(
-                """{"type":"t","title":"T","status":502,"detail":"d","code":"run_failed","runId":"r1","exitCode":3,"stderr":"oh"}""",
+                """
+                {"type":"t","title":"T","status":502,"detail":"d","code":"run_failed","runId":"r1","exitCode":3,
+                "stderr":"oh"}
+                """,
                 Cancel);
         });
         using BerthClient client = server.Client();
@@ -211,8 +214,8 @@ public sealed class CallTests
 
     private const string FailedRun =
         """
-        {"id":"r1","kind":"call","state":"failed","image":"demo/a","imageDigest":"sha256:0","createdAt":"2026-01-02T03:04:05Z",
-        "attempts":1,"reason":"output_limit","message":"Too much.","labels":{}}
+        {"id":"r1","kind":"call","state":"failed","image":"demo/a","imageDigest":"sha256:0",
+        "createdAt":"2026-01-02T03:04:05Z","attempts":1,"reason":"output_limit","message":"Too much.","labels":{}}
         """;
 
     private static async Task EchoAsync(HttpContext context)

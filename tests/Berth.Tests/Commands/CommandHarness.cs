@@ -77,7 +77,7 @@ internal sealed class ScriptedServer((string Path, string Answer)[] answers) : H
         Requests.Add(asked);
         Bodies.Add(request.Content is null ? "" : await request.Content.ReadAsStringAsync(cancellationToken));
         string? answer = answers.Where(a => a.Path == asked).Select(a => a.Answer).FirstOrDefault();
-        answer ??= """404 {"type":"about:blank","title":"?","status":404,"detail":"Nothing at this path.","code":"not_found"}""";
+        answer ??= """404 {"type":"about:blank","title":"?","status":404,"detail":"Nothing here.","code":"not_found"}""";
         bool isError = answer.Length > 3 && char.IsAsciiDigit(answer[0]) && answer[3] == ' ';
         return new HttpResponseMessage(isError ? (HttpStatusCode)int.Parse(answer[..3]) : HttpStatusCode.OK)
         {

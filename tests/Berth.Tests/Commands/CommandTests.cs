@@ -9,8 +9,8 @@ public sealed class CommandTests
 
     private const string Run =
         """
-        {"id":"01jd3v8k2m7q9x4r5t6w0y1z2b","kind":"task","state":"failed","image":"demo/a:latest","imageDigest":"sha256:00",
-        "createdAt":"2026-01-02T03:00:05Z","attempts":1,"reason":"exit_code","exitCode":3,
+        {"id":"01jd3v8k2m7q9x4r5t6w0y1z2b","kind":"task","state":"failed","image":"demo/a:latest",
+        "imageDigest":"sha256:00","createdAt":"2026-01-02T03:00:05Z","attempts":1,"reason":"exit_code","exitCode":3,
         "message":"The program ended with exit code 3.","labels":{},
         "usage":{"cpuUserMs":12,"cpuSystemMs":3.5,"peakMemoryBytes":3145728,"bytesIn":10,"bytesOut":20},
         "timings":{"queueMs":0.1,"prepareMs":0,"startMs":1.2,"runMs":20,"totalMs":21.3}}
@@ -103,13 +103,13 @@ public sealed class CommandTests
     {
         using CommandHarness harness = new((
             $"GET /v1/runs/{Id}",
-            $$"""{{status}} {"type":"t","title":"T","status":{{status}},"detail":"What was wrong.","code":"{{code}}"}"""));
+            $$"""{{status}} {"type":"t","title":"T","status":{{status}},"detail":"What was.","code":"{{code}}"}"""));
 
         int exitCode = await harness.RunAsync($"task get {Id}");
 
         Assert.Equal(expected, exitCode);
         Assert.Equal("", harness.Output);
-        Assert.Equal("berth: What was wrong.\n", harness.Error);
+        Assert.Equal("berth: What was.\n", harness.Error);
     }
 
     [Fact]

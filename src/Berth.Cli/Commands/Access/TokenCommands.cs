@@ -29,7 +29,8 @@ internal sealed class TokenCreateCommand : Verb
     private readonly Option<string> role = new("--role", "-r")
     {
         HelpName = "admin|user|pull",
-        Description = "admin may do everything; user everything but tokens and garbage collection; pull only fetches images",
+        Description = "admin may do everything; user everything but tokens and garbage collection; "
+            + "pull only fetches images",
         DefaultValueFactory = _ => "user",
     };
 

@@ -41,9 +41,9 @@ internal sealed class ReferenceCommand : Verb
             """
             # Command line
 
-            Generated from the program by `berth reference docs/reference`; a test holds that it is up to date. The result of
-            a command goes to standard output, everything else to standard error. [Exit codes](exit-codes.md) have a page of
-            their own.
+            Generated from the program by `berth reference docs/reference`; a test holds that it is up to date. The
+            result of a command goes to standard output, everything else to standard error. [Exit codes](exit-codes.md)
+            have a page of their own.
 
 
             """);
@@ -108,8 +108,9 @@ internal sealed class ReferenceCommand : Verb
             """
             # Exit codes
 
-            Generated from the program's table of errors. `berth run` passes the program's own exit code on; a program ended
-            by a signal gives 128 plus its number. Numbers are those of sysexits.h where one fits; 130 is also Ctrl-C.
+            Generated from the program's table of errors. `berth run` passes the program's own exit code on; a program
+            ended by a signal gives 128 plus its number. Numbers are those of sysexits.h where one fits; 130 is also
+            Ctrl-C.
 
             | Exit code | Meaning |
             |--:|---|
