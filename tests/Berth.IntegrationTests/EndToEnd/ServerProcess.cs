@@ -1,0 +1,156 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text;
+using Xunit;
+
+namespace Berth.IntegrationTests.EndToEnd;
+
+/// <summary>The published executable as a server, with a data folder and a port of its own.</summary>
+internal sealed class ServerProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private readonly StringBuilder log = new();
+    private Process? process;
+
+    public ServerProcess()
+    {
+        Folder = Directory.CreateDirectory($"/var/tmp/berth-e2e-{Path.GetRandomFileName()}").FullName;
+        using TcpListener probe = new(IPAddress.Loopback, 0);
+        probe.Start();
+        Port = ((IPEndPoint)probe.LocalEndpoint).Port;
+    }
+
+    /// <summary>The executable that build.sh makes; test.sh names it in BERTH_EXECUTABLE.</summary>
+    public static string Executable { get; } =
+        Environment.GetEnvironmentVariable("BERTH_EXECUTABLE") ?? Path.Combine(RepositoryRoot(), "out/berth");
+
+    public string Folder { get; }
+
+    public string Data => Path.Combine(Folder, "data");
+
+    public int Port { get; }
+
+    public string Host => $"127.0.0.1:{Port}";
+
+    public string Address => $"http://{Host}";
+
+    public string Token => File.ReadAllText(Path.Combine(Data, "admin.token")).Trim();
+
+    public int Pid => process!.Id;
+
+    public string Log
+    {
+        get
+        {
+            lock (log)
+            {
+                return log.ToString();
+            }
+        }
+    }
+
+    public Dictionary<string, string> Variables => new()
+    {
+        ["BERTH_HOST"] = Address,
+        ["BERTH_TOKEN"] = Token,
+        ["HOME"] = Folder,
+        ["NO_COLOR"] = "1",
+    };
+
+    public async Task StartAsync(params string[] flags)
+    {
+        Assert.SkipUnless(File.Exists(Executable), $"{Executable} is missing: run ./build.sh.");
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "A server needs root.");
+        process = Tool.Start(Executable, ["serve", "--data", Data, "--listen", Host, .. flags]);
+        process.StandardInput.Close();
+        process.OutputDataReceived += Note;
+        process.ErrorDataReceived += Note;
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        await BecomesReadyAsync();
+    }
+
+    /// <summary>Asks it to stop as an operator does, and waits until it has.</summary>
+    public async Task<int> StopAsync()
+    {
+        Signal(Pid, 15);
+        using CancellationTokenSource limit = new(Patience);
+        await process!.WaitForExitAsync(limit.Token);
+        return process.ExitCode;
+    }
+
+    public async Task KillAsync()
+    {
+        process!.Kill();
+        await process.WaitForExitAsync();
+    }
+
+    /// <summary>Runs the command line against this server.</summary>
+    public Task<ToolResult> BerthAsync(params string[] arguments) => BerthAsync([], arguments);
+
+    public Task<ToolResult> BerthAsync(byte[] input, params string[] arguments) =>
+        Tool.RunAsync(Executable, arguments, input, Variables);
+
+    public async ValueTask DisposeAsync()
+    {
+        if (process is { HasExited: false })
+        {
+            await StopAsync();
+        }
+
+        process?.Dispose();
+        Directory.Delete(Folder, recursive: true);
+    }
+
+    public static void Signal(int pid, int signal) => Assert.Equal(0, Kill(pid, signal));
+
+    [DllImport("libc", EntryPoint = "kill")]
+    private static extern int Kill(int pid, int signal);
+
+    private async Task BecomesReadyAsync()
+    {
+        using HttpClient http = new(new SocketsHttpHandler { UseProxy = false });
+        long begun = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                using HttpResponseMessage answer = await http.GetAsync(new Uri(Address + "/readyz"));
+                if (answer.IsSuccessStatusCode)
+                {
+                    return;
+                }
+            }
+            catch (HttpRequestException)
+            {
+                // Not listening yet.
+            }
+
+            Assert.False(process!.HasExited, $"The server ended before it was ready:\n{Log}");
+            Assert.True(TimeProvider.System.GetElapsedTime(begun) < Patience, $"The server is not ready:\n{Log}");
+            await Task.Delay(TimeSpan.FromMilliseconds(20));
+        }
+    }
+
+    private void Note(object sender, DataReceivedEventArgs line)
+    {
+        lock (log)
+        {
+            log.AppendLine(line.Data);
+        }
+    }
+
+    private static string RepositoryRoot()
+    {
+        DirectoryInfo? folder = new(AppContext.BaseDirectory);
+        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Berth.slnx")))
+        {
+            folder = folder.Parent;
+        }
+
+        return folder?.FullName ?? AppContext.BaseDirectory;
+    }
+}
