@@ -1,0 +1,99 @@
+using System.Collections.Frozen;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
+
+namespace Berth.Server.Calls;
+
+/// <summary>The <c>Berth-*</c> headers of one request, each known, and given no more often than it may be.</summary>
+internal sealed class OptionHeaders
+{
+    public const string Prefix = "Berth-";
+
+    public const string Argument = "Berth-Arg";
+    public const string Command = "Berth-Command";
+    public const string Variable = "Berth-Env";
+    public const string Memory = "Berth-Memory";
+    public const string Cpus = "Berth-Cpus";
+    public const string Pids = "Berth-Pids";
+    public const string Disk = "Berth-Disk";
+    public const string Timeout = "Berth-Timeout";
+    public const string User = "Berth-User";
+    public const string WorkingDirectory = "Berth-Workdir";
+    public const string Network = "Berth-Network";
+    public const string Label = "Berth-Label";
+    public const string OutputLimit = "Berth-Output-Limit";
+    public const string ContentType = "Berth-Content-Type";
+    public const string Callback = "Berth-Callback";
+    public const string MaxAge = "Berth-Max-Age";
+    public const string Attempts = "Berth-Attempts";
+    public const string RetryFailures = "Berth-Retry-Failures";
+    public const string IdempotencyKey = "Idempotency-Key";
+
+    private static readonly FrozenSet<string> Repeatable =
+        FrozenSet.ToFrozenSet([Argument, Command, Variable, Label], StringComparer.OrdinalIgnoreCase);
+
+    private static readonly FrozenSet<string> TaskOnly = FrozenSet.ToFrozenSet(
+        [Callback, MaxAge, Attempts, RetryFailures, IdempotencyKey], StringComparer.OrdinalIgnoreCase);
+
+    private static readonly string[] Names =
+    [
+        Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Label, OutputLimit,
+        ContentType, Callback, MaxAge, Attempts, RetryFailures,
+    ];
+
+    private static readonly FrozenSet<string> Known = Names.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    private readonly Dictionary<string, StringValues> given = new(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Every option header there is, for documents and tests.</summary>
+    public static IReadOnlyList<string> All => Names;
+
+    /// <summary>Collects the options; throws <c>InvalidRequest</c> for one that is unknown, repeated or of tasks
+    /// only.</summary>
+    public static OptionHeaders Read(IHeaderDictionary headers, RunKind kind)
+    {
+        OptionHeaders options = new();
+        foreach ((string name, StringValues values) in headers)
+        {
+            if (name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase)
+                || name.Equals(IdempotencyKey, StringComparison.OrdinalIgnoreCase))
+            {
+                Check(name, values, kind);
+                options.given.Add(name, values);
+            }
+        }
+
+        return options;
+    }
+
+    public string? Find(string name) => given.TryGetValue(name, out StringValues values) ? values[0] : null;
+
+    public StringValues FindAll(string name) => given.GetValueOrDefault(name);
+
+    /// <summary>A refusal that names the header and its value.</summary>
+    public static BerthException Refuse(string name, string? value, string why) => new(
+        ErrorCode.InvalidRequest,
+        $"The header {name} = '{(value is { Length: > 100 } ? value[..100] + "…" : value)}' can't be used: {why}.");
+
+    private static void Check(string name, StringValues values, RunKind kind)
+    {
+        if (!Known.Contains(name) && !name.Equals(IdempotencyKey, StringComparison.OrdinalIgnoreCase))
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest, $"There is no option {name}; the options are {string.Join(", ", Names)}.");
+        }
+
+        if (values.Count != 1 && !Repeatable.Contains(name))
+        {
+            throw Refuse(name, values.ToString(), "it is given more than once, and only one can hold");
+        }
+
+        if (kind == RunKind.Call && TaskOnly.Contains(name))
+        {
+            throw Refuse(
+                name, values[0], "it belongs to tasks; add 'Prefer: respond-async' or send the request to /v1/tasks/ instead of /v1/call/");
+        }
+    }
+}
