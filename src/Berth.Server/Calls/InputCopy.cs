@@ -1,0 +1,106 @@
+using System.Buffers;
+using System.IO.Pipelines;
+
+namespace Berth.Server.Calls;
+
+/// <summary>
+/// Copies a request's body into a program's standard input, block by block as it arrives, then closes it. A program that
+/// closes its input early has read all it wanted, which is no failure.
+/// </summary>
+internal sealed class InputCopy
+{
+    private readonly PipeReader body;
+    private readonly Stream input;
+    private readonly Action failed;
+    private volatile bool ended;
+
+    /// <param name="failed">Called when the caller went away or sent a broken body, so that the program is ended.</param>
+    public InputCopy(PipeReader body, Stream input, Action failed)
+    {
+        this.body = body;
+        this.input = input;
+        this.failed = failed;
+    }
+
+    /// <summary>What was wrong with the body; null when nothing was.</summary>
+    public Exception? Fault { get; private set; }
+
+    /// <summary>Copies until the body ends or the program does. Never throws; see <see cref="Fault"/>.</summary>
+    public async Task RunAsync()
+    {
+        try
+        {
+            await CopyAsync();
+        }
+        catch (Exception e)
+        {
+            Fault = e;
+            failed();
+        }
+        finally
+        {
+            await CloseAsync();
+        }
+    }
+
+    /// <summary>The program is gone: stops waiting for more of the body.</summary>
+    public void End()
+    {
+        ended = true;
+        body.CancelPendingRead();
+    }
+
+    private async Task CopyAsync()
+    {
+        while (!ended)
+        {
+            ReadResult read = await body.ReadAsync();
+            if (read.IsCanceled)
+            {
+                body.AdvanceTo(read.Buffer.Start);
+                return;
+            }
+
+            bool open = await WriteAsync(read.Buffer);
+            body.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted || !open)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Returns whether the program still takes input.</summary>
+    private async ValueTask<bool> WriteAsync(ReadOnlySequence<byte> bytes)
+    {
+        try
+        {
+            foreach (ReadOnlyMemory<byte> block in bytes)
+            {
+                await input.WriteAsync(block);
+            }
+
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    private async ValueTask CloseAsync()
+    {
+        try
+        {
+            await input.DisposeAsync();
+        }
+        catch (IOException)
+        {
+            // The program had closed its end before.
+        }
+    }
+}

@@ -1,0 +1,24 @@
+using System.Text;
+using Berth.Core.Runs;
+using Berth.Server.Logs;
+using Berth.Server.Runs;
+
+namespace Berth.Server.RunEndpoints;
+
+/// <summary>The end of an ended run's standard error, for a problem document.</summary>
+internal static class RunLogTail
+{
+    private const int MaxLines = 40;
+    private const int MaxBytes = 4096;
+
+    public static async Task<string> ReadAsync(IRunManager runs, RunId id, CancellationToken cancellationToken)
+    {
+        StringBuilder tail = new();
+        await foreach (LogLine line in runs.LogsAsync(id, new LogQuery(Follow: false, MaxLines, null), cancellationToken))
+        {
+            tail.Append(Encoding.UTF8.GetString(line.Text.Span)).Append('\n');
+        }
+
+        return tail.Length <= MaxBytes ? tail.ToString() : tail.ToString(tail.Length - MaxBytes, MaxBytes);
+    }
+}
