@@ -57,13 +57,6 @@ public sealed class ImageCopier(IImageOrigin origin, IImageTarget target, CopyOp
         return await CopyAsync(root, tag, MaxDepth, cancellationToken);
     }
 
-    /// <summary>Copies blobs that the target lacks, without a manifest.</summary>
-    public async Task CopyBlobsAsync(IEnumerable<Descriptor> blobs, CancellationToken cancellationToken) =>
-        await Parallel.ForEachAsync(
-            blobs.DistinctBy(b => b.DigestText),
-            new ParallelOptions { MaxDegreeOfParallelism = options.Parallel, CancellationToken = cancellationToken },
-            async (blob, stop) => await CopyBlobAsync(blob, stop));
-
     private async Task<Digest> CopyAsync(
         ManifestContent content, string? tag, int depth, CancellationToken cancellationToken)
     {

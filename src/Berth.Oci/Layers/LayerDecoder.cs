@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using Berth.Oci.Images;
 
 namespace Berth.Oci.Layers;
 
@@ -12,14 +13,24 @@ internal static class LayerDecoder
     internal static Stream Open(Stream blob)
     {
         var source = new LayerBlobStream(blob);
-        ReadOnlySpan<byte> start = source.Peek();
-        return start switch
+        return MediaTypeOf(source.Peek()) switch
         {
-            [0x1f, 0x8b, ..] => new GZipStream(source, CompressionMode.Decompress),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] or [>= 0x50 and <= 0x5f, 0x2a, 0x4d, 0x18, ..] => new ZstdStream(source),
+            MediaTypes.OciLayerGzip => new GZipStream(source, CompressionMode.Decompress),
+            MediaTypes.OciLayerZstd => new ZstdStream(source),
             _ => source,
         };
     }
+
+    internal static bool IsCompressed(ReadOnlySpan<byte> start) => MediaTypeOf(start) != MediaTypes.OciLayer;
+
+    /// <summary>What a layer that begins so is: gzip (RFC 1952), zstd or a skippable zstd frame (RFC 8878), else plain
+    /// tar.</summary>
+    internal static string MediaTypeOf(ReadOnlySpan<byte> start) => start switch
+    {
+        [0x1f, 0x8b, ..] => MediaTypes.OciLayerGzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] or [>= 0x50 and <= 0x5f, 0x2a, 0x4d, 0x18, ..] => MediaTypes.OciLayerZstd,
+        _ => MediaTypes.OciLayer,
+    };
 }
 
 /// <summary>Reads a blob in large steps, because the decompressors ask for small ones, and lets its start be
