@@ -77,11 +77,9 @@ internal sealed class DockerSave : IArchiveForm
         byte[] bytes = JsonSerializer.SerializeToUtf8Bytes(manifest, OciJson.Default.ImageManifest);
         Digest digest = Digest.Sha256(bytes);
         manifests[digest] = new ManifestContent(digest, MediaTypes.OciManifest, bytes);
-        IReadOnlyList<string?> names = image.RepoTags is { Count: > 0 } tags ? tags : [null];
-        foreach (string? name in names)
-        {
-            images.Add(new ArchivedImage(name, digest));
-        }
+        images.AddRange(image.RepoTags is { Count: > 0 } tags
+            ? tags.Select(name => new ArchivedImage(name, digest))
+            : [new ArchivedImage(null, digest)]);
     }
 
     /// <summary>Reads a file of the archive for its digest; <paramref name="mediaType"/> null means a layer.</summary>
