@@ -16,8 +16,8 @@ public sealed class UserNamespace : IDisposable
     public FileDescriptor Descriptor { get; }
 
     /// <summary>
-    /// A multithreaded process can't unshare its user namespace (unshare(2)), so a berth-init is started in its
-    /// holding role: it makes the namespace, says so by one byte, and stays until its input ends.
+    /// A multithreaded process can't make itself a user namespace (unshare(2)), so a berth-init is started in its
+    /// holding role: it forks a child into a new one, tells its process id, and stays until its input ends.
     /// </summary>
     public static async Task<UserNamespace> CreateAsync(
         string initPath,
@@ -27,31 +27,32 @@ public sealed class UserNamespace : IDisposable
         CancellationToken cancellationToken)
     {
         using Pipe hold = Pipe.Create();
-        using Pipe ready = Pipe.Create();
+        using Pipe told = Pipe.Create();
         using PidHandle holder = Spawner.Start(
-            new SpawnSpec(initPath, ["hold-user-namespace"], Descriptors: [hold.ReadEnd, ready.WriteEnd]), poller);
+            new SpawnSpec(initPath, ["hold-user-namespace"], Descriptors: [hold.ReadEnd, told.WriteEnd]), poller);
         hold.ReadEnd.Dispose();
-        ready.WriteEnd.Dispose();
+        told.WriteEnd.Dispose();
         try
         {
-            await using PipeReadStream answer = new(ready.ReadEnd, poller);
-            if (await answer.ReadAsync(new byte[1], cancellationToken) == 0)
+            await using PipeReadStream answer = new(told.ReadEnd, poller);
+            byte[] child = new byte[sizeof(int)];
+            if (await answer.ReadAtLeastAsync(child, child.Length, throwOnEndOfStream: false, cancellationToken) == 0)
             {
                 ProgramEnd? end = await holder.Exited;
-                throw new LinuxException("unshare", "CLONE_NEWUSER", end?.ExitCode ?? 0);
+                throw new LinuxException("clone", "CLONE_NEWUSER", end?.ExitCode ?? 0);
             }
 
-            await WriteMapAsync($"/proc/{holder.Pid}/uid_map", users, cancellationToken);
-            await WriteMapAsync($"/proc/{holder.Pid}/gid_map", groups, cancellationToken);
-            string path = $"/proc/{holder.Pid}/ns/user";
-            int number = Libc.Open(path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0);
+            string folder = $"/proc/{BitConverter.ToInt32(child)}";
+            await WriteMapAsync($"{folder}/uid_map", users, cancellationToken);
+            await WriteMapAsync($"{folder}/gid_map", groups, cancellationToken);
+            int number = Libc.Open($"{folder}/ns/user", Libc.O_RDONLY | Libc.O_CLOEXEC, 0);
             return number >= 0
                 ? new UserNamespace(new FileDescriptor(number))
-                : throw LinuxException.Last("open", path);
+                : throw LinuxException.Last("open", $"{folder}/ns/user");
         }
         finally
         {
-            holder.Signal(PidHandle.SigKill);
+            hold.WriteEnd.Dispose();
             await holder.Exited;
         }
     }

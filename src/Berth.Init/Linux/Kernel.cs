@@ -1,0 +1,176 @@
+using System.Runtime.InteropServices;
+
+namespace Berth.Init.Linux;
+
+/// <summary>
+/// The system calls of the init, by number (x86_64, asm/unistd_64.h), all through libc's syscall(2). That entry takes
+/// no locks, runs no handlers and keeps no books about threads, so the same calls are right in a forked child, where
+/// nothing of the runtime may be touched. The transition to the collector is left out for the same reason; a blocking
+/// call holds nobody up, because no second thread runs managed code.
+/// </summary>
+internal static unsafe class Kernel
+{
+    public const int EINTR = 4;
+    public const int EAGAIN = 11;
+    public const int EACCES = 13;
+    public const int EEXIST = 17;
+    public const int ENOENT = 2;
+    public const int ENOMEM = 12;
+    public const int ENOTDIR = 20;
+    public const int EINVAL = 22;
+    public const int ENOEXEC = 8;
+
+    public const int SIGKILL = 9;
+    public const int SIGCHLD = 17;
+    public const int HighestSignal = 64;
+
+    public const int WNOHANG = 1;
+    public const int O_RDONLY = 0;
+    public const int O_WRONLY = 1;
+    public const int O_RDWR = 2;
+    public const int O_NONBLOCK = 0x800;
+    public const int O_CLOEXEC = 0x80000;
+    public const int CLOSE_RANGE_CLOEXEC = 4;
+    public const int CLONE_NEWUSER = 0x10000000;
+    public const int MSG_NOSIGNAL = 0x4000;
+    public const short POLLIN = 1;
+
+    public static int Errno => *ErrnoLocation();
+
+    public static nint Read(int fd, void* buffer, nint count) => Call(0, fd, (nint)buffer, count);
+
+    public static nint Write(int fd, void* buffer, nint count) => Call(1, fd, (nint)buffer, count);
+
+    /// <summary>To standard error.</summary>
+    public static void Say(ReadOnlySpan<byte> text)
+    {
+        fixed (byte* start = text)
+        {
+            Write(2, start, text.Length);
+        }
+    }
+
+    public static int Open(byte* path, int flags) => (int)Call(2, (nint)path, flags);
+
+    public static int Close(int fd) => (int)Call(3, fd);
+
+    public static int Stat(byte* path, FileStatus* status) => (int)Call(4, (nint)path, (nint)status);
+
+    public static int FStat(int fd, FileStatus* status) => (int)Call(5, fd, (nint)status);
+
+    public static int Poll(PollEntry* entries, int count, int timeout) => (int)Call(7, (nint)entries, count, timeout);
+
+    public static int SetAction(int signal, SignalAction* action) => (int)Call(13, signal, (nint)action, 0, 8);
+
+    /// <summary>SIG_SETMASK; bit n - 1 stands for signal n.</summary>
+    public static int SetMask(ulong blocked) => (int)Call(14, 2, (nint)(&blocked), 0, 8);
+
+    public static int GetPid() => (int)Call(39);
+
+    public static nint Send(int fd, void* buffer, nint count) => Call(44, fd, (nint)buffer, count, MSG_NOSIGNAL);
+
+    /// <summary>fork(2), or with flags clone(2) on a copy of the stack.</summary>
+    public static int Fork(int flags = 0) => (int)Call(56, flags | SIGCHLD);
+
+    public static int Execve(byte* path, byte** arguments, byte** environment) =>
+        (int)Call(59, (nint)path, (nint)arguments, (nint)environment);
+
+    public static int Wait4(int pid, int* status, int options, ResourceUsage* usage) =>
+        (int)Call(61, pid, (nint)status, options, (nint)usage);
+
+    public static int Kill(int pid, int signal) => (int)Call(62, pid, signal);
+
+    public static int SetNonInheritable(int fd) => (int)Call(72, fd, 2, 1);
+
+    public static int GetWorkingDirectory(byte* buffer, int size) => (int)Call(79, (nint)buffer, size);
+
+    public static int ChangeDirectory(byte* path) => (int)Call(80, (nint)path);
+
+    public static int MakeDirectory(byte* path, int mode) => (int)Call(83, (nint)path, mode);
+
+    public static int SetFileMask(int mask) => (int)Call(95, mask);
+
+    public static int NewSession() => (int)Call(112);
+
+    public static int SetGroups(int count, uint* groups) => (int)Call(116, count, (nint)groups);
+
+    public static int SetUser(uint id) => (int)Call(117, (nint)id, (nint)id, (nint)id);
+
+    public static int SetGroup(uint id) => (int)Call(119, (nint)id, (nint)id, (nint)id);
+
+    public static int ProcessControl(int option, nint value) => (int)Call(157, option, value);
+
+    public static void Exit(int code) => Call(231, code);
+
+    public static int SignalDescriptor(ulong signals) =>
+        (int)Call(289, -1, (nint)(&signals), 8, O_NONBLOCK | O_CLOEXEC);
+
+    public static int Duplicate(int from, int to) => (int)Call(33, from, to);
+
+    public static int Pipe(int* ends, int flags) => (int)Call(293, (nint)ends, flags);
+
+    public static int Seccomp(int operation, int flags, FilterProgram* program) =>
+        (int)Call(317, operation, flags, (nint)program);
+
+    public static int CloseRange(uint first, uint last, int flags) => (int)Call(436, (nint)first, (nint)last, flags);
+
+    [DllImport("libc", EntryPoint = "syscall"), SuppressGCTransition]
+    private static extern nint Call(
+        nint number, nint a = 0, nint b = 0, nint c = 0, nint d = 0, nint e = 0, nint f = 0);
+
+    [DllImport("libc", EntryPoint = "__errno_location"), SuppressGCTransition]
+    private static extern int* ErrnoLocation();
+
+    /// <summary>The kernel's struct sigaction; all zero is SIG_DFL.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct SignalAction
+    {
+        public nint Handler;
+        public nuint Flags;
+        public nint Restorer;
+        public ulong Mask;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    public struct PollEntry
+    {
+        public int Descriptor;
+        public short Events;
+        public short Returned;
+    }
+
+    /// <summary>struct rusage.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct ResourceUsage
+    {
+        public long UserSeconds;
+        public long UserMicroseconds;
+        public long SystemSeconds;
+        public long SystemMicroseconds;
+        public long PeakResidentKibibytes;
+        public fixed long Rest[13];
+    }
+
+    /// <summary>struct stat, of which the mode and the size count here.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 144)]
+    public struct FileStatus
+    {
+        [FieldOffset(24)]
+        public uint Mode;
+
+        [FieldOffset(48)]
+        public long Size;
+
+        public readonly bool IsRegular => (Mode & 0xF000) == 0x8000;
+
+        public readonly bool IsFolder => (Mode & 0xF000) == 0x4000;
+    }
+
+    /// <summary>struct sock_fprog.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct FilterProgram
+    {
+        public ushort Length;
+        public nint Instructions;
+    }
+}

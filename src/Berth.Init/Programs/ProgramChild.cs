@@ -1,0 +1,107 @@
+using Berth.Init.Linux;
+
+namespace Berth.Init.Programs;
+
+/// <summary>Which step of the child failed.</summary>
+internal enum ChildStep
+{
+    User = 1,
+    WorkingDirectory = 2,
+    Descriptors = 3,
+    Execute = 4,
+}
+
+/// <summary>What a child that could not execute says before it exits.</summary>
+internal struct ChildReport
+{
+    public int Step;
+    public int Errno;
+}
+
+/// <summary>
+/// The forked child until execve. Only system calls on memory that was ready before the fork: the runtime's other
+/// thread does not exist here, and any lock it held is held for ever.
+/// </summary>
+internal static unsafe class ProgramChild
+{
+    private const int PathBytes = 4096;
+
+    public static void Run(ProgramPlan* plan)
+    {
+        byte* buffer = stackalloc byte[PathBytes];
+        Kernel.NewSession();
+        Kernel.SetMask(0);
+        PreferAsVictim();
+
+        // As root still, like runc: an unreadable parent folder is no obstacle. Then make sure that no link led out
+        // of the container (CVE-2024-21626): the kernel names such a place "(unreachable)".
+        if (Kernel.ChangeDirectory(plan->WorkingDirectory) < 0
+            || Kernel.GetWorkingDirectory(buffer, PathBytes) < 0
+            || buffer[0] != (byte)'/')
+        {
+            Fail(plan, ChildStep.WorkingDirectory, Kernel.Errno);
+        }
+
+        if (Kernel.Duplicate(ProgramLauncher.ProgressDescriptor, ProgramLauncher.ProgramProgressDescriptor) < 0
+            || Kernel.CloseRange(
+                ProgramLauncher.ProgramProgressDescriptor + 1, uint.MaxValue, Kernel.CLOSE_RANGE_CLOEXEC) < 0)
+        {
+            Fail(plan, ChildStep.Descriptors, Kernel.Errno);
+        }
+
+        if (Kernel.SetGroups(plan->GroupCount, plan->Groups) < 0
+            || Kernel.SetGroup(plan->Group) < 0
+            || Kernel.SetUser(plan->User) < 0)
+        {
+            Fail(plan, ChildStep.User, Kernel.Errno);
+        }
+
+        Fail(plan, ChildStep.Execute, TryEach(plan));
+    }
+
+    /// <summary>Returns the errno to report: as execvp(3), a refused candidate counts more than a missing one.</summary>
+    private static int TryEach(ProgramPlan* plan)
+    {
+        int errno = Kernel.ENOENT;
+        for (int i = 0; i < plan->CandidateCount; i++)
+        {
+            Kernel.Execve(plan->Candidates[i], plan->Arguments, plan->Environment);
+            switch (Kernel.Errno)
+            {
+                case Kernel.ENOENT or Kernel.ENOTDIR:
+                    break;
+                case Kernel.EACCES:
+                    errno = Kernel.EACCES;
+                    break;
+                default:
+                    return Kernel.Errno;
+            }
+        }
+
+        return errno;
+    }
+
+    /// <summary>Out of memory must hit the program rather than the init, which has the end to report. Raising
+    /// one's own score needs no privilege (proc(5)).</summary>
+    private static void PreferAsVictim()
+    {
+        fixed (byte* path = "/proc/self/oom_score_adj\0"u8)
+        fixed (byte* score = "500"u8)
+        {
+            int fd = Kernel.Open(path, Kernel.O_WRONLY | Kernel.O_CLOEXEC);
+            if (fd >= 0)
+            {
+                Kernel.Write(fd, score, 3);
+                Kernel.Close(fd);
+            }
+        }
+    }
+
+    private static void Fail(ProgramPlan* plan, ChildStep step, int errno)
+    {
+        const int NotStarted = 127;
+        ChildReport report = new() { Step = (int)step, Errno = errno };
+        Kernel.Write(plan->Report, &report, sizeof(ChildReport));
+        Kernel.Exit(NotStarted);
+    }
+}

@@ -1,0 +1,65 @@
+using Berth.Init.Linux;
+using Berth.Init.Programs;
+using Berth.Init.Protocol;
+
+namespace Berth.Init;
+
+/// <summary>
+/// The life of a sandbox: seal the process, take the filter, say ready, wait as long as the pool does, run one program,
+/// report, exit. Every way out ends in exit, and with process 1 the kernel ends all others.
+/// </summary>
+internal static unsafe class SandboxInit
+{
+    public static void Run()
+    {
+        ControlSocket control = new();
+        try
+        {
+            RunOnce(control);
+        }
+        catch (InitException error)
+        {
+            ProgramLauncher.LetGoOfStreams();
+            control.SendRefusal(error);
+        }
+
+        // Past the runtime's own shutdown: nothing is left to flush.
+        Kernel.Exit(0);
+    }
+
+    private static void RunOnce(ControlSocket control)
+    {
+        Lockdown.SealProcess();
+        if (!control.TryReceive(out FrameType type, out byte* payload, out int length))
+        {
+            return;
+        }
+
+        if (type != FrameType.Boot || !BootFrame.TryDecode(new(payload, length), out ReadOnlySpan<byte> filter))
+        {
+            throw new InitException(0, "the Boot frame is malformed or of another version");
+        }
+
+        Lockdown.InstallFilter(filter);
+        if (!control.TrySend(PlainFrames.EncodeReady()) || !control.TryReceive(out type, out payload, out length))
+        {
+            return;
+        }
+
+        if (type == FrameType.Kill)
+        {
+            return;
+        }
+
+        if (type != FrameType.Start || !StartFrame.TryDecode(new(payload, length), out StartFrame? start))
+        {
+            throw new InitException(0, "the Start frame is malformed");
+        }
+
+        int program = ProgramLauncher.Launch(ProgramPlan.Make(start!, payload));
+        if (control.TrySend(PlainFrames.EncodeStarted(program)))
+        {
+            new Supervision(control, program).Run();
+        }
+    }
+}
