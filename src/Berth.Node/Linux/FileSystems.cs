@@ -67,6 +67,13 @@ public static class FileSystems
         }
     }
 
+    /// <summary>Opens a named pipe's reading end, whether or not somebody has it open for writing (fifo(7)).</summary>
+    public static FileDescriptor OpenFifo(string path)
+    {
+        int number = Libc.Open(path, Libc.O_RDONLY | Libc.O_NONBLOCK | Libc.O_CLOEXEC, 0);
+        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
+    }
+
     /// <summary>The descriptor only names the folder (O_PATH); it grants no reading.</summary>
     public static FileDescriptor OpenFolder(string path)
     {

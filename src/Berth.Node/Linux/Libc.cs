@@ -31,6 +31,7 @@ internal static partial class Libc
     public const uint EPOLLHUP = 0x10;
     public const uint EPOLLRDHUP = 0x2000;
     public const uint EPOLLET = 1u << 31;
+    public const nuint FIONREAD = 0x541B;
     public const short POLLIN = 1;
     public const short POLLOUT = 4;
     public const int AT_FDCWD = -100;
@@ -83,6 +84,9 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     public static partial int FcntlInt(FileDescriptor fd, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    public static unsafe partial int Ioctl(FileDescriptor fd, nuint request, int* argument);
 
     [LibraryImport("libc", EntryPoint = "fchmod", SetLastError = true)]
     public static partial int FChMod(FileDescriptor fd, int mode);

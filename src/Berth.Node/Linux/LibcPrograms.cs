@@ -92,6 +92,9 @@ internal static partial class LibcPrograms
     [LibraryImport("libc", EntryPoint = "posix_spawnattr_setsigdefault")]
     public static unsafe partial int AttributesSetSignalDefaults(byte* attributes, byte* signals);
 
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    public static partial int Kill(int pid, int signal);
+
     [LibraryImport("libc", EntryPoint = "pidfd_open", SetLastError = true)]
     public static partial int PidFdOpen(int pid, uint flags);
 

@@ -22,6 +22,9 @@ public sealed class PipeReadStream(FileDescriptor readEnd, ReadinessPoller polle
         set => throw new NotSupportedException();
     }
 
+    /// <summary>Bytes that came through the pipe: those read and those waiting to be.</summary>
+    public long BytesArrived => descriptor.BytesArrived();
+
     // A read of no bytes is the wait-until-ready idiom of PipeReader; the kernel would answer it at once.
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         buffer.IsEmpty ? ValueTask.FromResult(0) : descriptor.ReadAsync(buffer, cancellationToken);

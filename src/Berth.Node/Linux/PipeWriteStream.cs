@@ -22,6 +22,8 @@ public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller pol
         set => throw new NotSupportedException();
     }
 
+    public long BytesWritten => descriptor.BytesWritten;
+
     public override ValueTask WriteAsync(
         ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
         descriptor.WriteAsync(buffer, cancellationToken);

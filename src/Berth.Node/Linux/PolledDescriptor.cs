@@ -14,7 +14,10 @@ internal sealed class PolledDescriptor : IDisposable
     private readonly Readiness readable = new();
     private readonly Readiness writable = new();
     private readonly Lock gate = new();
+    private readonly Lock counting = new();
     private long key;
+    private long bytesRead;
+    private long bytesWritten;
 
     /// <summary>Takes ownership of the descriptor.</summary>
     public PolledDescriptor(FileDescriptor descriptor, ReadinessPoller poller)
@@ -25,6 +28,19 @@ internal sealed class PolledDescriptor : IDisposable
     }
 
     public bool IsClosed => readable.IsClosed;
+
+    public long BytesWritten => Interlocked.Read(ref bytesWritten);
+
+    /// <summary>Bytes read and those still waiting in the kernel, as one sum that no concurrent read can
+    /// tear.</summary>
+    public unsafe long BytesArrived()
+    {
+        lock (counting)
+        {
+            int waiting = 0;
+            return IsClosed || Libc.Ioctl(descriptor, Libc.FIONREAD, &waiting) < 0 ? bytesRead : bytesRead + waiting;
+        }
+    }
 
     /// <summary>Bytes read; 0 is end of file.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
@@ -157,7 +173,13 @@ internal sealed class PolledDescriptor : IDisposable
         {
             while (true)
             {
-                nint count = Libc.Read(descriptor, start, buffer.Length);
+                nint count;
+                lock (counting)
+                {
+                    count = Libc.Read(descriptor, start, buffer.Length);
+                    bytesRead += Math.Max(count, 0);
+                }
+
                 if (count >= 0)
                 {
                     return (int)count;
@@ -190,6 +212,7 @@ internal sealed class PolledDescriptor : IDisposable
                 nint count = Libc.Write(descriptor, start, buffer.Length);
                 if (count >= 0)
                 {
+                    Interlocked.Add(ref bytesWritten, count);
                     return (int)count;
                 }
 

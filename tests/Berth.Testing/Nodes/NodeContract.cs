@@ -58,7 +58,7 @@ public abstract class NodeContract
         await using IAttempt attempt = await StartAsync(["true"]);
         await CompleteAsync(attempt);
 
-        await Assert.ThrowsAsync<IOException>(async () =>
+        await Assert.ThrowsAnyAsync<IOException>(async () =>
         {
             // A pipe's reader can be seen to be gone only by writing; one write may still fit into the pipe.
             for (int i = 0; i < 64; i++)
@@ -255,10 +255,12 @@ public abstract class NodeContract
         int number = Interlocked.Increment(ref attempts);
         return new AttemptSpec(
             string.Create(CultureInfo.InvariantCulture, $"{run}-{number}"), run, number, Sandbox, command, null,
-            new Dictionary<string, string> { ["GREETING"] = "good day" }, null, null, now + limit, TimeSpan.FromMilliseconds(300));
+            new Dictionary<string, string> { ["GREETING"] = "good day" }, null, null, now + limit,
+            TimeSpan.FromMilliseconds(300));
     }
 
-    protected static async Task<AttemptReport> CompleteAsync(IAttempt attempt) => await attempt.Completion.WaitAsync(Patience);
+    protected static async Task<AttemptReport> CompleteAsync(IAttempt attempt) =>
+        await attempt.Completion.WaitAsync(Patience);
 
     protected static async Task<byte[]> ReadAllAsync(Stream stream)
     {

@@ -1,0 +1,191 @@
+using System.Threading.Channels;
+using Berth.Api.Nodes;
+using Berth.Core.Runs;
+using Berth.Node.Engines;
+using Berth.Node.Init;
+using Berth.Node.Linux;
+
+namespace Berth.Node.Attempts;
+
+/// <summary>
+/// One program in one sandbox: watches its deadline, passes on signals and progress, and when it ended tells how and
+/// what it used. The sandbox is handed over for removal then; the pipes stay open until this is disposed.
+/// </summary>
+internal sealed class LocalAttempt : IAttempt
+{
+    /// <summary>An init answers a kill within microseconds; one that doesn't is killed itself.</summary>
+    private static readonly TimeSpan InitPatience = TimeSpan.FromSeconds(2);
+
+    private readonly ISandbox sandbox;
+    private readonly TimeProvider time;
+    private readonly Action<LocalAttempt> ended;
+    private readonly Channel<ProgressReport> progress = Channel.CreateBounded<ProgressReport>(
+        new BoundedChannelOptions(64) { FullMode = BoundedChannelFullMode.DropOldest });
+
+    private readonly TaskCompletionSource<AttemptReport> completion =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock gate = new();
+    private EndReason? stopReason;
+    private Task progressReading = Task.CompletedTask;
+    private bool over;
+    private ITimer? deadline;
+    private ITimer? grace;
+    private ITimer? lastResort;
+
+    public LocalAttempt(
+        AttemptSpec spec, ISandbox sandbox, AttemptPreparation preparation, TimeProvider time,
+        Action<LocalAttempt> ended)
+    {
+        Spec = spec;
+        Preparation = preparation;
+        this.sandbox = sandbox;
+        this.time = time;
+        this.ended = ended;
+    }
+
+    public AttemptSpec Spec { get; }
+
+    public AttemptPreparation Preparation { get; }
+
+    public ISandbox Sandbox => sandbox;
+
+    public Stream Input => sandbox.Streams.Input;
+
+    public Stream Output => sandbox.Streams.Output;
+
+    public Stream Error => sandbox.Streams.Error;
+
+    public ChannelReader<ProgressReport> Progress => progress.Reader;
+
+    public Task<AttemptReport> Completion => completion.Task;
+
+    /// <summary>Called once, when the program runs.</summary>
+    public void Watch()
+    {
+        TimeSpan left = Spec.Deadline - time.GetUtcNow();
+        lock (gate)
+        {
+            deadline = time.CreateTimer(
+                _ => Stop(EndReason.TimedOut, Spec.Grace), null, left > TimeSpan.Zero ? left : TimeSpan.Zero,
+                Timeout.InfiniteTimeSpan);
+        }
+
+        progressReading = ReadProgressAsync();
+        _ = WatchAsync(time.GetTimestamp());
+    }
+
+    /// <summary>Called instead of <see cref="Watch"/> when there is nothing to run.</summary>
+    public void Refuse(string detail)
+    {
+        progress.Writer.TryComplete();
+        Complete(new AttemptReport(EndReason.EntryPointMissing, null, null, detail, RunUsage.None, TimeSpan.Zero));
+    }
+
+    public void Stop(EndReason reason, TimeSpan grace)
+    {
+        lock (gate)
+        {
+            if (over)
+            {
+                return;
+            }
+
+            stopReason ??= reason;
+            if (grace > TimeSpan.Zero)
+            {
+                sandbox.Signal(PidHandle.SigTerm);
+                this.grace ??= time.CreateTimer(_ => Kill(), null, grace, Timeout.InfiniteTimeSpan);
+                return;
+            }
+        }
+
+        Kill();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Stop(EndReason.Canceled, TimeSpan.Zero);
+        await completion.Task;
+        sandbox.Streams.Dispose();
+        await progressReading;
+    }
+
+    private void Kill()
+    {
+        lock (gate)
+        {
+            if (!over)
+            {
+                sandbox.Kill();
+                lastResort ??= time.CreateTimer(_ => KillInit(), null, InitPatience, Timeout.InfiniteTimeSpan);
+            }
+        }
+    }
+
+    private void KillInit()
+    {
+        lock (gate)
+        {
+            if (!over)
+            {
+                sandbox.KillInit();
+            }
+        }
+    }
+
+    private async Task WatchAsync(long begun)
+    {
+        ProgramExit? exit = await sandbox.Exited;
+        TimeSpan runTime = time.GetElapsedTime(begun);
+        EndReason? stop;
+        lock (gate)
+        {
+            stop = stopReason;
+        }
+
+        SandboxUsage? usage = ReadUsage();
+        (EndReason reason, string? detail) =
+            AttemptVerdict.Decide(stop, exit, usage?.OutOfMemoryKills ?? 0, Spec.Sandbox.Limits);
+        RunUsage used = AttemptVerdict.UsageOf(
+            usage, exit, sandbox.Streams.Input.BytesWritten, sandbox.Streams.Output.BytesArrived);
+        var report = new AttemptReport(
+            reason, exit is { Signal: 0 } ? exit.ExitCode : null, exit is { Signal: > 0 } ? exit.Signal
+                : null, detail, used, runTime);
+
+        Complete(report);
+    }
+
+    /// <summary>Ends a moment after the program, when the init has let go of the pipe; the report doesn't
+    /// wait.</summary>
+    private async Task ReadProgressAsync()
+    {
+        await ProgressReader.ReadAsync(sandbox.Streams.Progress, progress.Writer);
+        progress.Writer.TryComplete();
+    }
+
+    private SandboxUsage? ReadUsage()
+    {
+        try
+        {
+            return sandbox.ReadUsage();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    private void Complete(AttemptReport report)
+    {
+        lock (gate)
+        {
+            over = true;
+            deadline?.Dispose();
+            grace?.Dispose();
+            lastResort?.Dispose();
+        }
+
+        ended(this);
+        completion.TrySetResult(report);
+    }
+}

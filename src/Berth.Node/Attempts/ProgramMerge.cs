@@ -1,0 +1,44 @@
+using Berth.Api.Nodes;
+using Berth.Node.Init;
+using Berth.Oci.Images;
+
+namespace Berth.Node.Attempts;
+
+/// <summary>Puts together what an image says about its program and what the caller ordered, by docker's rules.
+/// Pure.</summary>
+internal static class ProgramMerge
+{
+    /// <summary>Null when neither says what to run.</summary>
+    public static ProgramStart? Merge(AttemptSpec order, ImageConfig image, string hostName)
+    {
+        ContainerDefaults defaults = image.Config ?? new ContainerDefaults();
+        IReadOnlyList<string> command = order.Command is { Count: > 0 } replaced
+            ? [.. replaced, .. order.Arguments ?? []]
+            : [.. defaults.Entrypoint ?? [], .. order.Arguments ?? defaults.Cmd ?? []];
+        if (command.Count == 0 || command[0].Length == 0)
+        {
+            return null;
+        }
+
+        Dictionary<string, string> environment = new(StringComparer.Ordinal);
+        foreach (string entry in defaults.Env ?? [])
+        {
+            int equals = entry.IndexOf('=', StringComparison.Ordinal);
+            if (equals > 0)
+            {
+                environment[entry[..equals]] = entry[(equals + 1)..];
+            }
+        }
+
+        environment["HOSTNAME"] = hostName;
+        foreach ((string name, string value) in order.Environment)
+        {
+            environment[name] = value;
+        }
+
+        string folder =
+            order.WorkingDirectory ?? (string.IsNullOrEmpty(defaults.WorkingDir) ? "/" : defaults.WorkingDir);
+        return new ProgramStart(
+            command, environment, order.User ?? defaults.User ?? "", folder.StartsWith('/') ? folder : "/" + folder);
+    }
+}

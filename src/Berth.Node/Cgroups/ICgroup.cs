@@ -1,0 +1,53 @@
+using Berth.Core.Resources;
+
+namespace Berth.Node.Cgroups;
+
+// Vocabulary: a path is what stands after the mount point, the same in every hierarchy, for instance
+// /berth-1a2b3c/01jd…; runc makes the group and sets its limits, this room reads, tightens, ends and removes it.
+
+/// <summary>The kernel's control groups as this machine has them mounted.</summary>
+public interface ICgroups
+{
+    /// <summary>1 for version 1 and for the hybrid layout (controllers in version 1), 2 for the unified one.</summary>
+    int Version { get; }
+
+    /// <summary>Whether swap can be limited; then a sandbox gets none.</summary>
+    bool CanLimitSwap { get; }
+
+    /// <summary>The group at a path; it need not exist.</summary>
+    ICgroup At(string path);
+
+    /// <summary>Names of the groups right below a path, in whichever hierarchy they are left.</summary>
+    IReadOnlySet<string> ChildrenOf(string path);
+}
+
+/// <summary>The group of one sandbox. Reading one that is gone throws; ending and removing it do nothing.</summary>
+public interface ICgroup
+{
+    string Path { get; }
+
+    CgroupUsage ReadUsage();
+
+    /// <summary>Times the kernel ended a process of the group at its memory limit.</summary>
+    long ReadOutOfMemoryKills();
+
+    /// <summary>Begins the peak of memory anew where the kernel can: what making the sandbox took is not the
+    /// program's.</summary>
+    void ResetPeak();
+
+    /// <summary>Lowers limits below what runc itself needs to make a container.</summary>
+    void Tighten(ByteSize? memory, int? pids);
+
+    /// <summary>SIGKILL to every process in the group, those being forked included. Returns before they are
+    /// gone.</summary>
+    void Kill();
+
+    bool IsPopulated();
+
+    /// <summary>False while processes are left in it.</summary>
+    bool TryRemove();
+}
+
+/// <param name="Cpu">Processor time of all processes since the group was made.</param>
+/// <param name="PeakMemory">Since the last reset, or since the group was made.</param>
+public sealed record CgroupUsage(TimeSpan Cpu, TimeSpan CpuUser, TimeSpan CpuSystem, ByteSize PeakMemory);

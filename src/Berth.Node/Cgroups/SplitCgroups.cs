@@ -1,0 +1,145 @@
+using Berth.Core.Resources;
+
+namespace Berth.Node.Cgroups;
+
+/// <summary>
+/// Version 1: a hierarchy per controller (kernel documents admin-guide/cgroup-v1/*.rst). In the hybrid layout a
+/// hierarchy of version 2 without controllers stands beside them; runc joins it too, and its cgroup.kill ends a group
+/// in one atomic step where version 1 needs freeze, kill, thaw.
+/// </summary>
+public sealed class SplitCgroups : ICgroups
+{
+    private readonly IReadOnlyDictionary<string, string> mounts;
+    private readonly string? unified;
+
+    /// <param name="mounts">Mount point by controller; <c>name=systemd</c> counts as one.</param>
+    /// <param name="unified">Mount point of the hybrid layout's version 2 hierarchy.</param>
+    public SplitCgroups(IReadOnlyDictionary<string, string> mounts, string? unified)
+    {
+        this.mounts = mounts;
+        this.unified = unified;
+        CanLimitSwap = File.Exists(mounts["memory"] + "/memory.memsw.limit_in_bytes");
+    }
+
+    public int Version => 1;
+
+    public bool CanLimitSwap { get; }
+
+    public ICgroup At(string path) => new SplitCgroup(path, this);
+
+    public IReadOnlySet<string> ChildrenOf(string path) => Hierarchies()
+        .Select(mount => mount + path)
+        .Where(Directory.Exists)
+        .SelectMany(Directory.EnumerateDirectories)
+        .Select(d => System.IO.Path.GetFileName(d))
+        .ToHashSet();
+
+    private IEnumerable<string> Hierarchies()
+    {
+        IEnumerable<string> all = mounts.Values;
+        return (unified is null ? all : all.Append(unified)).Distinct();
+    }
+
+    private sealed class SplitCgroup(string path, SplitCgroups root) : ICgroup
+    {
+        public string Path => path;
+
+        public CgroupUsage ReadUsage()
+        {
+            string cpu = root.mounts["cpuacct"] + path;
+            return new CgroupUsage(
+                Nanoseconds(cpu + "/cpuacct.usage"), Nanoseconds(cpu + "/cpuacct.usage_user"),
+                Nanoseconds(cpu + "/cpuacct.usage_sys"),
+                ByteSize.FromBytes(CgroupFile.ReadNumber(Memory + "/memory.max_usage_in_bytes")));
+        }
+
+        public long ReadOutOfMemoryKills() => CgroupFile.ReadKey(Memory + "/memory.oom_control", "oom_kill");
+
+        /// <summary>Any write sets the peak to the current usage (memory.rst, 5.1).</summary>
+        public void ResetPeak() => CgroupFile.Write(Memory + "/memory.max_usage_in_bytes", "0");
+
+        public void Tighten(ByteSize? memory, int? pids)
+        {
+            if (memory is { } bytes)
+            {
+                // Memory alone can never be more than memory and swap together, so it is lowered first.
+                CgroupFile.Write(Memory + "/memory.limit_in_bytes", bytes.Bytes.ToString());
+                if (root.CanLimitSwap)
+                {
+                    CgroupFile.Write(Memory + "/memory.memsw.limit_in_bytes", bytes.Bytes.ToString());
+                }
+            }
+
+            if (pids is { } count)
+            {
+                CgroupFile.Write(root.mounts["pids"] + path + "/pids.max", count.ToString());
+            }
+        }
+
+        public void Kill()
+        {
+            try
+            {
+                if (root.unified is { } mount && File.Exists(mount + path + "/cgroup.kill"))
+                {
+                    CgroupFile.Write(mount + path + "/cgroup.kill", "1");
+                }
+
+                KillFrozen();
+            }
+            catch (IOException error) when (CgroupFile.IsGone(error))
+            {
+                // Nothing left to kill.
+            }
+        }
+
+        public bool IsPopulated() =>
+            root.Hierarchies().Any(mount => CgroupFile.ReadPids(mount + path + "/cgroup.procs").Count > 0);
+
+        public bool TryRemove()
+        {
+            bool removed = true;
+            foreach (string mount in root.Hierarchies())
+            {
+                removed &= CgroupFolders.TryRemove(mount + path);
+            }
+
+            return removed;
+        }
+
+        private string Memory => root.mounts["memory"] + path;
+
+        /// <summary>
+        /// Frozen processes can't fork, so one reading of the list has them all; they die of the signal when thawed
+        /// (freezer-subsystem.rst).
+        /// </summary>
+        private void KillFrozen()
+        {
+            string? freezer =
+                root.mounts.TryGetValue("freezer", out string? mount) ? mount + path + "/freezer.state" : null;
+            IReadOnlyList<int> pids = CgroupFile.ReadPids(root.mounts["memory"] + path + "/cgroup.procs");
+            if (pids.Count == 0)
+            {
+                return;
+            }
+
+            if (freezer is not null)
+            {
+                CgroupFile.Write(freezer, "FROZEN");
+                pids = CgroupFile.ReadPids(mount + path + "/cgroup.procs");
+            }
+
+            foreach (int pid in pids)
+            {
+                Linux.Signals.Send(pid, Linux.PidHandle.SigKill);
+            }
+
+            if (freezer is not null)
+            {
+                CgroupFile.Write(freezer, "THAWED");
+            }
+        }
+
+        private static TimeSpan Nanoseconds(string file) => TimeSpan.FromTicks(CgroupFile.ReadNumber(file) / 100);
+    }
+}

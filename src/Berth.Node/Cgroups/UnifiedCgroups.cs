@@ -1,0 +1,110 @@
+using Berth.Core.Resources;
+
+namespace Berth.Node.Cgroups;
+
+/// <summary>
+/// Version 2: one hierarchy (kernel document admin-guide/cgroup-v2.rst). Needs Linux 5.14 for cgroup.kill; memory.peak
+/// is there since 5.19, and can be reset since 6.12.
+/// </summary>
+public sealed class UnifiedCgroups(string mountPoint) : ICgroups
+{
+    public int Version => 2;
+
+    /// <summary>The root group has no memory.swap.* files; the controller's presence is what counts, and runc ignores
+    /// a kernel without swap accounting.</summary>
+    public bool CanLimitSwap => true;
+
+    public ICgroup At(string path) => new UnifiedCgroup(path, mountPoint + path);
+
+    public IReadOnlySet<string> ChildrenOf(string path)
+    {
+        string folder = mountPoint + path;
+        return Directory.Exists(folder)
+            ? Directory.EnumerateDirectories(folder).Select(d => System.IO.Path.GetFileName(d)).ToHashSet()
+            : [];
+    }
+
+    private sealed class UnifiedCgroup(string path, string folder) : ICgroup
+    {
+        public string Path => path;
+
+        public CgroupUsage ReadUsage()
+        {
+            long usage = 0;
+            long user = 0;
+            long system = 0;
+            foreach ((string key, long value) in CgroupFile.ReadTable(folder + "/cpu.stat"))
+            {
+                switch (key)
+                {
+                    case "usage_usec":
+                        usage = value;
+                        break;
+                    case "user_usec":
+                        user = value;
+                        break;
+                    case "system_usec":
+                        system = value;
+                        break;
+                }
+            }
+
+            return new CgroupUsage(
+                TimeSpan.FromMicroseconds(usage), TimeSpan.FromMicroseconds(user), TimeSpan.FromMicroseconds(system),
+                ByteSize.FromBytes(ReadPeak()));
+        }
+
+        public long ReadOutOfMemoryKills() => CgroupFile.ReadKey(folder + "/memory.events", "oom_kill");
+
+        /// <summary>A reset through memory.peak holds only for the descriptor it was written to, so the group's own
+        /// peak stays; it includes the few MiB that making the sandbox took.</summary>
+        public void ResetPeak()
+        {
+        }
+
+        public void Tighten(ByteSize? memory, int? pids)
+        {
+            if (memory is { } bytes)
+            {
+                CgroupFile.Write(folder + "/memory.max", bytes.Bytes.ToString());
+            }
+
+            if (pids is { } count)
+            {
+                CgroupFile.Write(folder + "/pids.max", count.ToString());
+            }
+        }
+
+        public void Kill()
+        {
+            try
+            {
+                CgroupFile.Write(folder + "/cgroup.kill", "1");
+            }
+            catch (IOException error) when (CgroupFile.IsGone(error))
+            {
+                // Nothing left to kill.
+            }
+        }
+
+        public bool IsPopulated()
+        {
+            try
+            {
+                return CgroupFile.ReadKey(folder + "/cgroup.events", "populated") != 0;
+            }
+            catch (IOException error) when (CgroupFile.IsGone(error))
+            {
+                return false;
+            }
+        }
+
+        public bool TryRemove() => CgroupFolders.TryRemove(folder);
+
+        private long ReadPeak()
+        {
+            string peak = folder + "/memory.peak";
+            return CgroupFile.ReadNumber(File.Exists(peak) ? peak : folder + "/memory.current");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+using Berth.Api.Nodes;
+using Berth.Core.Resources;
+
+namespace Berth.Node.Engines;
+
+/// <summary>
+/// What every sandbox's config.json says, whoever runs in it: namespaces, capabilities, mounts, masked paths, limits.
+/// The program itself, its user and its environment go to the init later.
+/// </summary>
+internal static class ContainerShape
+{
+    /// <summary>Where the init stands in the sandbox: below /dev, which is the runtime's own tmpfs, so that nothing of
+    /// the image can be in the way.</summary>
+    public const string InitPath = "/dev/.berth-init";
+
+    /// <summary>runc's own init needs this much before it becomes ours; smaller limits are set afterwards.</summary>
+    public static readonly ByteSize LeastMemory = ByteSize.MiB(48);
+    public const int LeastPids = 32;
+
+    private const ulong MostOpenFiles = 65_536;
+    private const int PeriodMicroseconds = 100_000;
+
+    /// <summary>Docker's set without NET_RAW, MKNOD, SYS_CHROOT, AUDIT_WRITE and SETFCAP.</summary>
+    private static readonly string[] Capabilities =
+    [
+        "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID",
+        "CAP_SETUID", "CAP_SETPCAP",
+    ];
+
+    private static readonly string[] MaskedPaths =
+    [
+        "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+        "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
+        "/sys/devices/virtual/powercap",
+    ];
+
+    private static readonly string[] ReadOnlyPaths =
+        ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+    private static readonly string[] OwnNamespaces = ["pid", "ipc", "uts", "mount", "cgroup", "user"];
+
+    /// <param name="hardOpenFiles">This process's own hard limit of open files; a container can't have more.</param>
+    public static RuntimeConfig Render(
+        SandboxSpec spec, string root, string hostName, uint owner, string cgroup, string initPath, ulong hardOpenFiles,
+        bool canLimitSwap)
+    {
+        ulong files = Math.Min(hardOpenFiles, MostOpenFiles);
+        RuntimeIdMapping[] ids = [new(0, owner, RootFilesystems.OwnerRange.Size)];
+        IEnumerable<string> namespaces =
+            spec.Network == NetworkMode.None ? OwnNamespaces.Append("network") : OwnNamespaces;
+        return new RuntimeConfig(
+            "1.0.2",
+            new RuntimeProcess(
+                new RuntimeUser(0, 0), [InitPath],
+                ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "/",
+                new RuntimeCapabilities(Capabilities, Capabilities, Capabilities),
+                [new("RLIMIT_NOFILE", files, files), new("RLIMIT_CORE", 0, 0)], NoNewPrivileges: true),
+            new RuntimeRoot(root),
+            hostName,
+            MountsOf(spec, initPath),
+            new RuntimeLinux(
+                ids, ids, cgroup, LimitsOf(spec.Limits, canLimitSwap),
+                [.. namespaces.Select(n => new RuntimeNamespace(n))],
+                MaskedPaths, ReadOnlyPaths));
+    }
+
+    /// <summary>One more than asked: the init is a process too.</summary>
+    public static int PidsOf(SandboxLimits limits) => limits.Pids + 1;
+
+    private static RuntimeMount[] MountsOf(SandboxSpec spec, string initPath)
+    {
+        // Shared memory and /dev are charged to the sandbox's memory like everything on a tmpfs.
+        RuntimeMount[] always =
+        [
+            new("/proc", "proc", "proc", ["nosuid", "noexec", "nodev"]),
+            new("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=1024k", "nr_inodes=256"]),
+            new("/dev/pts", "devpts", "devpts",
+                ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            new("/dev/shm", "tmpfs", "shm",
+                ["nosuid", "noexec", "nodev", "mode=1777",
+                    $"size={Math.Min(spec.Limits.Memory.Bytes, ByteSize.MiB(64).Bytes)}"]),
+            new("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
+            new(InitPath, "bind", initPath, ["bind", "ro", "nosuid", "nodev"]),
+        ];
+        // sysfs shows the devices of the network namespace it is mounted in, and only that namespace's owner may mount
+        // it; on the machine's network the machine's own is shown instead, without its control groups.
+        return spec.Network == NetworkMode.None
+            ? [.. always, new("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", "ro"])]
+            :
+            [
+                .. always,
+                new("/sys", "none", "/sys", ["rbind", "rro", "nosuid", "noexec", "nodev", "rprivate"]),
+                new("/sys/fs/cgroup", "tmpfs", "tmpfs", ["nosuid", "noexec", "nodev", "ro", "mode=755", "size=4k"]),
+            ];
+    }
+
+    private static RuntimeResources LimitsOf(SandboxLimits limits, bool canLimitSwap)
+    {
+        long memory = Math.Max(limits.Memory.Bytes, LeastMemory.Bytes);
+        return new RuntimeResources(
+            [new RuntimeDeviceRule(false, "rwm")],
+            new RuntimeMemory(memory, canLimitSwap ? memory : null),
+            new RuntimeCpu(
+                (long)limits.Cpu.Millicores * PeriodMicroseconds / 1000, PeriodMicroseconds,
+                (ulong)Math.Clamp(limits.Cpu.Millicores * 1024L / 1000, 2, 262_144)),
+            new RuntimePids(Math.Max(PidsOf(limits), LeastPids)));
+    }
+}

@@ -1,0 +1,80 @@
+using Berth.Api.Nodes;
+using Berth.Node.Cgroups;
+using Berth.Node.Init;
+using Berth.Oci.Layers;
+
+namespace Berth.Node.Engines;
+
+// Vocabulary: an engine makes containers. A sandbox is one of its containers with berth-init as process 1, ready to run
+// one program, once.
+
+/// <summary>Makes sandboxes. Every call may be interrupted at any point, by the death of this process too: what is
+/// half-made is found by the next <see cref="SweepAsync"/>.</summary>
+public interface IEngine : IAsyncDisposable
+{
+    /// <summary>Name and version, for people.</summary>
+    string Name { get; }
+
+    int CgroupVersion { get; }
+
+    /// <summary>
+    /// Takes the machine over: removes everything that an earlier process left and checks that containers can be made.
+    /// Throws BerthException (MissingTool, NodeFault).
+    /// </summary>
+    Task StartAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Makes a sandbox whose init waits for its program. The image must be held until the sandbox is removed. Throws
+    /// BerthException (NodeFault, or what the image is to blame for) or OperationCanceledException and leaves nothing
+    /// behind.
+    /// </summary>
+    Task<ISandbox> PrepareAsync(SandboxSpec spec, ImageHandle image, CancellationToken cancellationToken);
+
+    /// <summary>Removes what belongs to no living sandbox. Returns how many objects that were.</summary>
+    Task<int> SweepAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>One container. Disposing removes it whatever its state and closes the streams: idempotent, and complete
+/// when it returns.</summary>
+public interface ISandbox : IAsyncDisposable
+{
+    string Id { get; }
+
+    SandboxSpec Spec { get; }
+
+    /// <summary>The name the program sees as its machine's.</summary>
+    string HostName { get; }
+
+    DateTimeOffset Created { get; }
+
+    /// <summary>False once its init is gone; such a sandbox can't run anything.</summary>
+    bool IsAlive { get; }
+
+    SandboxStreams Streams { get; }
+
+    /// <summary>The program and all it started are gone; null when they went without their init's report.</summary>
+    Task<ProgramExit?> Exited { get; }
+
+    /// <summary>Runs the program; once per sandbox. See <see cref="InitChannel.StartAsync"/>.</summary>
+    Task<StartOutcome> StartAsync(ProgramStart program, CancellationToken cancellationToken);
+
+    /// <summary>To the program's main process.</summary>
+    void Signal(int signal);
+
+    /// <summary>SIGKILL to everything the program started.</summary>
+    void Kill();
+
+    /// <summary>SIGKILL to the init too, for when it doesn't answer.</summary>
+    void KillInit();
+
+    /// <summary>What was used since the sandbox stood ready. Throws IOException once it was removed.</summary>
+    SandboxUsage ReadUsage();
+
+    /// <summary>Removes the container but leaves the streams open, so that what the program wrote can still be
+    /// read.</summary>
+    Task RemoveAsync();
+}
+
+/// <param name="Resources">Since the sandbox stood ready.</param>
+/// <param name="OutOfMemoryKills">Processes the kernel ended at the memory limit.</param>
+public sealed record SandboxUsage(CgroupUsage Resources, long OutOfMemoryKills);

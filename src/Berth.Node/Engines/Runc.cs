@@ -1,0 +1,136 @@
+using System.Text.Json;
+using Berth.Core.Errors;
+using Berth.Node.Linux;
+
+namespace Berth.Node.Engines;
+
+/// <summary>The runc executable: found, asked for its version, and used to make containers. Starting and removing them
+/// takes no runc; see <see cref="RuncEngine"/>.</summary>
+internal sealed class Runc
+{
+    /// <summary>A create takes some 15 ms; a machine so loaded that it takes this long can't serve calls.</summary>
+    private static readonly TimeSpan CreateTimeout = TimeSpan.FromSeconds(30);
+
+    private static readonly string[] Folders =
+        ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+    /// <summary>
+    /// One thread is enough for so short a program, and it needs no garbage collection: both cost more than they gain.
+    /// </summary>
+    private static readonly string[] Environment =
+        ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=off"];
+
+    private readonly string path;
+    private readonly ReadinessPoller poller;
+    private readonly TimeProvider time;
+
+    private Runc(string path, string version, ReadinessPoller poller, TimeProvider time)
+    {
+        this.path = path;
+        this.poller = poller;
+        this.time = time;
+        Version = version;
+    }
+
+    /// <summary>For instance <c>runc 1.1.5</c>.</summary>
+    public string Version { get; }
+
+    /// <summary>Throws BerthException (MissingTool) when there is none or it doesn't run.</summary>
+    public static async Task<Runc> FindAsync(
+        string? configured, ReadinessPoller poller, TimeProvider time, CancellationToken cancellationToken)
+    {
+        string path = configured ?? Folders.Select(f => f + "/runc").FirstOrDefault(File.Exists)
+            ?? throw new BerthException(
+                ErrorCode.MissingTool,
+                "runc is not installed. Install it: 'apt-get install runc' on Debian and Ubuntu.");
+        using Pipe output = Pipe.Create();
+        try
+        {
+            using PidHandle program = Spawner.Start(
+                new SpawnSpec(path, ["--version"], Descriptors: [null, output.WriteEnd, null]), poller);
+            output.WriteEnd.Dispose();
+            using var reader = new StreamReader(new PipeReadStream(output.ReadEnd, poller));
+            string first = await reader.ReadLineAsync(cancellationToken) ?? "";
+            ProgramEnd? end = await program.Exited.WaitAsync(cancellationToken);
+            return end is { Succeeded: true } && first.StartsWith("runc version ", StringComparison.Ordinal)
+                ? new Runc(path, "runc " + first["runc version ".Length..], poller, time)
+                : throw new BerthException(ErrorCode.MissingTool,
+                    $"{path} is not a working runc: it {end} and says '{first}'.");
+        }
+        catch (LinuxException error)
+        {
+            throw new BerthException(ErrorCode.MissingTool, $"{path} can't be executed: {error.Message}", error);
+        }
+    }
+
+    /// <summary>
+    /// Runs <c>runc create</c> on a bundle and returns the process id of the container's init. Never canceled half-way:
+    /// a half-made container is harder to remove than a whole one. Throws BerthException (NodeFault).
+    /// </summary>
+    public async Task<int> CreateAsync(string id, string stateRoot, string bundle,
+        IReadOnlyList<FileDescriptor> descriptors)
+    {
+        string pidFile = bundle + "/pid";
+        string log = bundle + "/runc.log";
+        string[] arguments =
+        [
+            "--root", stateRoot, "--log", log, "--log-format", "json", "create", "--bundle", bundle, "--pid-file",
+            pidFile,
+            "--preserve-fds", (descriptors.Count - 3).ToString(), id,
+        ];
+        try
+        {
+            using PidHandle program =
+                Spawner.Start(new SpawnSpec(path, arguments, Environment, null, descriptors), poller);
+            ProgramEnd? end;
+            try
+            {
+                end = await program.Exited.WaitAsync(CreateTimeout, time);
+            }
+            catch (TimeoutException)
+            {
+                program.Signal(PidHandle.SigKill);
+                await program.Exited;
+                throw new BerthException(ErrorCode.NodeFault,
+                    $"runc create took more than {CreateTimeout.TotalSeconds} s.");
+            }
+
+            return end is { Succeeded: true }
+                ? int.Parse(await File.ReadAllTextAsync(pidFile, CancellationToken.None))
+                : throw new BerthException(ErrorCode.NodeFault, $"runc create {end}: {LastError(log)}");
+        }
+        catch (LinuxException error)
+        {
+            throw new BerthException(ErrorCode.NodeFault, $"runc can't be executed: {error.Message}", error);
+        }
+    }
+
+    /// <summary>For what no longer has the shape in which it can be removed in process. Best effort.</summary>
+    public async Task DeleteAsync(string id, string stateRoot)
+    {
+        using PidHandle program = Spawner.Start(
+            new SpawnSpec(path, ["--root", stateRoot, "delete", "--force", id], Environment), poller);
+        await program.Exited;
+    }
+
+    private static string LastError(string log)
+    {
+        const int MaxBytes = 64 * 1024;
+        if (!File.Exists(log) || new FileInfo(log).Length > MaxBytes)
+        {
+            return "it left no log.";
+        }
+
+        string last = "it left an empty log.";
+        foreach (string line in File.ReadLines(log).Where(l => l.StartsWith('{')))
+        {
+            using var entry = JsonDocument.Parse(line);
+            if (entry.RootElement.TryGetProperty("msg", out JsonElement message))
+            {
+                last = message.GetString() ?? last;
+            }
+        }
+
+        return last;
+    }
+}

@@ -1,0 +1,216 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+using Berth.Node.Cgroups;
+using Berth.Node.Init;
+using Berth.Node.Linux;
+using Berth.Node.RootFilesystems;
+using Berth.Node.Sweeps;
+using Berth.Oci.Layers;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Node.Engines;
+
+/// <summary>
+/// Drives runc directly. runc makes the container; everything after that happens in this process: the container is
+/// started by opening its exec.fifo, its init is told what to run over a socket, and it is removed by killing the init
+/// and taking away what <see cref="HostObjects"/> lists. A container's mounts leave this machine's tree as soon as it
+/// has them, so parked sandboxes cost the next one nothing and die with their namespace.
+/// </summary>
+public sealed class RuncEngine : IEngine
+{
+    private readonly NodeOptions options;
+    private readonly TimeProvider time;
+    private readonly ILogger logger;
+    private readonly EngineFolders folders;
+    private readonly ReadinessPoller poller = new();
+    private readonly ConcurrentDictionary<string, HostObjects> living = new(StringComparer.Ordinal);
+    private FileStream? instanceLock;
+    private ICgroups? cgroups;
+    private OwnerRanges? owners;
+    private Runc? runc;
+    private Leftovers? leftovers;
+    private string initPath = "";
+    private SeccompFilter? filter;
+    private ulong hardOpenFiles;
+
+    public RuncEngine(NodeOptions options, TimeProvider time, ILogger<RuncEngine> logger)
+    {
+        this.options = options;
+        this.time = time;
+        this.logger = logger;
+        folders = new EngineFolders(options);
+    }
+
+    public string Name => runc?.Version ?? "runc";
+
+    public int CgroupVersion => cgroups?.Version ?? 0;
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        LockInstance();
+        Spawner.BecomeSubreaper();
+        runc = await Runc.FindAsync(options.Runc, poller, time, cancellationToken);
+        filter = SeccompFilter.Compile();
+        cgroups = CgroupDetection.Detect();
+        hardOpenFiles = ReadHardOpenFiles();
+        leftovers = new Leftovers(folders, cgroups, time, logger);
+        await leftovers.RemoveAllAsync(cancellationToken);
+        folders.Make();
+        initPath = await InitBinary.WriteToAsync(folders.Root, cancellationToken);
+        owners = new OwnerRanges(initPath, poller, options);
+    }
+
+    public async Task<ISandbox> PrepareAsync(SandboxSpec spec, ImageHandle image, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        OwnerRanges ranges = owners ?? throw new InvalidOperationException("The engine was not started.");
+        string id = RunId.New(time.GetUtcNow()).Text;
+        var objects = new HostObjects(id, folders, cgroups!.At(folders.CgroupOf(id)), ranges, time);
+        // Before anything is made, so that no sweep takes it for a leftover.
+        living[id] = objects;
+        SandboxStreams? streams = null;
+        try
+        {
+            string hostName = id[^12..];
+            objects.Owner = await ranges.TakeAsync(cancellationToken);
+            await WriteBundleAsync(objects, spec, image, hostName, cancellationToken);
+            streams = await CreateAsync(objects);
+            await BootAsync(objects, spec, cancellationToken);
+            return new RuncSandbox(
+                objects, spec, hostName, time.GetUtcNow(), streams, objects.Cgroup.ReadUsage(), RemoveAsync);
+        }
+        catch (Exception error)
+        {
+            streams?.Dispose();
+            await RemoveAsync(objects);
+            if (error is IOException or UnauthorizedAccessException)
+            {
+                throw new BerthException(ErrorCode.NodeFault, $"A sandbox could not be made: {error.Message}", error);
+            }
+
+            throw;
+        }
+    }
+
+    public async Task<int> SweepAsync(CancellationToken cancellationToken) =>
+        leftovers is null ? 0 : await leftovers.RemoveExceptAsync(id => living.ContainsKey(id), cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (HostObjects objects in living.Values)
+        {
+            await RemoveAsync(objects);
+        }
+
+        if (leftovers is not null)
+        {
+            await leftovers.RemoveAllAsync(CancellationToken.None);
+        }
+
+        owners?.Dispose();
+        poller.Dispose();
+        if (instanceLock is not null)
+        {
+            File.Delete(folders.Lock);
+            await instanceLock.DisposeAsync();
+        }
+    }
+
+    private async Task WriteBundleAsync(
+        HostObjects objects, SandboxSpec spec, ImageHandle image, string hostName, CancellationToken cancellationToken)
+    {
+        string folder = folders.Of(objects.Id);
+        Directory.CreateDirectory(folder);
+        OwnerRange owner = objects.Owner!;
+        objects.Root = OverlayRoot.Mount(folder + "/fs", image.LayerPaths, owner, spec.Limits.WritableLayer);
+        RootPreparation.Complete(objects.Root.Path, owner, hostName, spec.Network == NetworkMode.Host);
+        RuntimeConfig config = ContainerShape.Render(
+            spec, objects.Root.Path, hostName, owner.First, objects.Cgroup.Path, initPath, hardOpenFiles,
+            cgroups!.CanLimitSwap);
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(config, RuntimeJson.Default.RuntimeConfig);
+        await File.WriteAllBytesAsync(folder + "/config.json", json, cancellationToken);
+    }
+
+    private async Task<SandboxStreams> CreateAsync(HostObjects objects)
+    {
+        using Pipe input = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
+        using Pipe output = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
+        using Pipe error = Pipe.Create(openToAll: true);
+        using Pipe progress = Pipe.Create(openToAll: true);
+        using SocketPair control = SocketPair.Create();
+        int pid = await runc!.CreateAsync(
+            objects.Id, folders.RuncState, folders.Of(objects.Id),
+            [input.ReadEnd, output.WriteEnd, error.WriteEnd, control.Theirs, progress.WriteEnd]);
+        objects.Init = PidHandle.Open(pid, poller);
+        objects.Channel = new InitChannel(control.Ours.Duplicate(), poller);
+        return new SandboxStreams(
+            new PipeWriteStream(input.WriteEnd.Duplicate(), poller),
+            new PipeReadStream(output.ReadEnd.Duplicate(), poller),
+            new PipeReadStream(error.ReadEnd.Duplicate(), poller),
+            new PipeReadStream(progress.ReadEnd.Duplicate(), poller));
+    }
+
+    /// <summary>runc's init waits until somebody reads its fifo, then becomes ours, which locks itself down.</summary>
+    private async Task BootAsync(HostObjects objects, SandboxSpec spec, CancellationToken cancellationToken)
+    {
+        using (FileSystems.OpenFifo(folders.StateOf(objects.Id) + "/exec.fifo"))
+        {
+            objects.Root!.Detach();
+            await objects.Channel!.WaitReadyAsync(filter!.Instructions, cancellationToken);
+        }
+
+        ByteSize memory = spec.Limits.Memory;
+        int pids = ContainerShape.PidsOf(spec.Limits);
+        objects.Cgroup.Tighten(
+            memory < ContainerShape.LeastMemory ? memory : null, pids < ContainerShape.LeastPids ? pids : null);
+        objects.Cgroup.ResetPeak();
+    }
+
+    private async Task RemoveAsync(HostObjects objects)
+    {
+        try
+        {
+            if (!await objects.RemoveAsync())
+            {
+                Log.RemovalIncomplete(logger, objects.Id);
+            }
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            Log.RemovalFailed(logger, objects.Id, error);
+        }
+
+        // From here on it is a leftover, if anything of it is left.
+        living.TryRemove(objects.Id, out _);
+    }
+
+    private void LockInstance()
+    {
+        Directory.CreateDirectory(options.RuntimeFolder);
+        try
+        {
+            instanceLock = new FileStream(folders.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException error)
+        {
+            throw new BerthException(
+                ErrorCode.NodeFault,
+                $"Another server of the same data folder is running: {folders.Lock} is locked. Stop it, or use another "
+                + "data folder.",
+                error);
+        }
+    }
+
+    /// <summary>Field 5 of "Max open files" (proc_pid_limits(5)).</summary>
+    private static ulong ReadHardOpenFiles()
+    {
+        string line =
+            File.ReadLines("/proc/self/limits").First(l => l.StartsWith("Max open files", StringComparison.Ordinal));
+        return ulong.TryParse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[4], out ulong hard) ? hard
+            : 1_048_576;
+    }
+}

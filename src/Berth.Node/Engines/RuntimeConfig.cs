@@ -1,0 +1,54 @@
+using System.Text.Json.Serialization;
+
+namespace Berth.Node.Engines;
+
+// The parts of the OCI runtime specification 1.0.2 (config.md, config-linux.md) that a sandbox needs.
+
+internal sealed record RuntimeConfig(
+    string OciVersion, RuntimeProcess Process, RuntimeRoot Root, string Hostname, IReadOnlyList<RuntimeMount> Mounts,
+    RuntimeLinux Linux);
+
+internal sealed record RuntimeProcess(
+    RuntimeUser User, IReadOnlyList<string> Args, IReadOnlyList<string> Env, string Cwd,
+    RuntimeCapabilities Capabilities,
+    IReadOnlyList<RuntimeRlimit> Rlimits, bool NoNewPrivileges, bool Terminal = false);
+
+internal sealed record RuntimeUser(int Uid, int Gid);
+
+internal sealed record RuntimeCapabilities(
+    IReadOnlyList<string> Bounding, IReadOnlyList<string> Effective, IReadOnlyList<string> Permitted);
+
+internal sealed record RuntimeRlimit(string Type, ulong Hard, ulong Soft);
+
+internal sealed record RuntimeRoot(string Path);
+
+internal sealed record RuntimeMount(string Destination, string Type, string Source, IReadOnlyList<string> Options);
+
+internal sealed record RuntimeLinux(
+    IReadOnlyList<RuntimeIdMapping> UidMappings, IReadOnlyList<RuntimeIdMapping> GidMappings, string CgroupsPath,
+    RuntimeResources Resources, IReadOnlyList<RuntimeNamespace> Namespaces, IReadOnlyList<string> MaskedPaths,
+    IReadOnlyList<string> ReadonlyPaths);
+
+internal sealed record RuntimeIdMapping(
+    [property: JsonPropertyName("containerID")] uint ContainerId, [property: JsonPropertyName("hostID")] uint HostId,
+    uint Size);
+
+internal sealed record RuntimeNamespace(string Type);
+
+internal sealed record RuntimeResources(
+    IReadOnlyList<RuntimeDeviceRule> Devices, RuntimeMemory Memory, RuntimeCpu Cpu, RuntimePids Pids);
+
+internal sealed record RuntimeDeviceRule(bool Allow, string Access);
+
+/// <param name="Swap">Memory and swap together; equal to the limit it means no swap.</param>
+internal sealed record RuntimeMemory(long Limit, long? Swap);
+
+/// <summary>Microseconds.</summary>
+internal sealed record RuntimeCpu(long Quota, ulong Period, ulong Shares);
+
+internal sealed record RuntimePids(long Limit);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(RuntimeConfig))]
+internal sealed partial class RuntimeJson : JsonSerializerContext;

@@ -1,0 +1,208 @@
+using System.Collections.Concurrent;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+using Berth.Node.Attempts;
+using Berth.Node.Engines;
+using Berth.Node.Init;
+using Berth.Node.Pools;
+using Berth.Oci.Layers;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Node;
+
+/// <summary>
+/// This machine as a node: takes sandboxes from its pools, runs attempts in them, removes them, and looks for leftovers
+/// at the start and every minute. The first type to read in this project.
+/// </summary>
+public sealed class LocalNode : INode
+{
+    private static readonly TimeSpan StopPause = TimeSpan.FromMilliseconds(5);
+
+    private readonly NodeOptions options;
+    private readonly IEngine engine;
+    private readonly TimeProvider time;
+    private readonly ILogger logger;
+    private readonly Remover remover = new();
+    private readonly SandboxPools pools;
+    private readonly ConcurrentDictionary<string, LocalAttempt> running = new(StringComparer.Ordinal);
+    private readonly CancellationTokenSource stopping = new();
+    private Task sweeping = Task.CompletedTask;
+    private volatile bool accepting;
+    private long takenReady;
+    private long takenCold;
+    private long faults;
+    private int starting;
+    private int stopped;
+
+    public LocalNode(
+        NodeOptions options, IEngine engine, IImageSource images, TimeProvider time, ILogger<LocalNode> logger)
+    {
+        this.options = options;
+        this.engine = engine;
+        this.time = time;
+        this.logger = logger;
+        pools = new SandboxPools(engine, images, options.Pool, remover, Environment.ProcessorCount, time, logger);
+    }
+
+    public NodeInfo Info => new(
+        options.Name, Environment.ProcessorCount,
+        ByteSize.FromBytes(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes), engine.Name, engine.CgroupVersion);
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await engine.StartAsync(cancellationToken);
+        pools.Start();
+        sweeping = Task.Run(SweepAsync, CancellationToken.None);
+        accepting = true;
+        Log.NodeStarted(logger, options.Name, engine.Name, engine.CgroupVersion);
+    }
+
+    public void Expect(SandboxSpec spec)
+    {
+        if (accepting)
+        {
+            pools.Expect(spec);
+        }
+    }
+
+    public async Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken)
+    {
+        if (!accepting)
+        {
+            throw new BerthException(ErrorCode.ShuttingDown, $"Node '{options.Name}' accepts no attempts now.");
+        }
+
+        cancellationToken.ThrowIfCancellationRequested();
+        Interlocked.Increment(ref starting);
+        pools.BeginServing();
+        try
+        {
+            long begun = time.GetTimestamp();
+            TakenSandbox taken = await pools.TakeAsync(spec.Sandbox, cancellationToken);
+            return await StartAsync(spec, taken, begun, cancellationToken);
+        }
+        catch (Exception error)
+        {
+            pools.EndServing();
+            if (error is BerthException { Code: ErrorCode.NodeFault })
+            {
+                Interlocked.Increment(ref faults);
+            }
+
+            throw;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref starting);
+        }
+    }
+
+    public NodeStatus Status()
+    {
+        IEnumerable<SandboxView> attempts = running.Values.Select(a => new SandboxView(
+            a.Sandbox.Id, "running", a.Spec.Id, a.Spec.Sandbox.Image, a.Sandbox.Created));
+        IEnumerable<SandboxView> removing = remover.Waiting.Select(s => new SandboxView(
+            s.Id, "removing", null, s.Spec.Image, s.Created));
+        return new NodeStatus(
+            [.. pools.Views(), .. attempts, .. removing], pools.Prepared, Interlocked.Read(ref takenReady),
+            Interlocked.Read(ref takenCold), remover.Removed, Interlocked.Read(ref faults) + pools.Faults);
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        accepting = false;
+        if (Interlocked.Exchange(ref stopped, 1) != 0)
+        {
+            return;
+        }
+
+        await stopping.CancelAsync();
+        await sweeping;
+        await pools.DisposeAsync();
+        // The pools serve no start any more, but one that was served before may still be about to run its program.
+        while (Volatile.Read(ref starting) > 0 || !running.IsEmpty)
+        {
+            foreach (LocalAttempt attempt in running.Values)
+            {
+                attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
+            }
+
+            await Task.Delay(StopPause, time, CancellationToken.None);
+        }
+
+        await remover.DisposeAsync();
+        await engine.DisposeAsync();
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    private async Task<IAttempt> StartAsync(
+        AttemptSpec spec, TakenSandbox taken, long begun, CancellationToken cancellationToken)
+    {
+        TimeSpan prepare = time.GetElapsedTime(begun);
+        try
+        {
+            ProgramStart? program = ProgramMerge.Merge(spec, taken.Image, taken.Sandbox.HostName);
+            StartOutcome outcome = program is null
+                ? new StartOutcome.EntryPointMissing("The image has neither ENTRYPOINT nor CMD. Give a command.")
+                : await taken.Sandbox.StartAsync(program, cancellationToken);
+            TimeSpan start = time.GetElapsedTime(begun) - prepare;
+            Interlocked.Increment(ref taken.Prepared ? ref takenReady : ref takenCold);
+            var attempt = new LocalAttempt(
+                spec, taken.Sandbox, new AttemptPreparation(prepare, start, taken.Prepared), time, Forget);
+            running[spec.Id] = attempt;
+            if (outcome is StartOutcome.EntryPointMissing missing)
+            {
+                attempt.Refuse(missing.Detail);
+            }
+            else
+            {
+                attempt.Watch();
+            }
+
+            return attempt;
+        }
+        catch
+        {
+            pools.GiveUp(taken.Sandbox, closeStreams: true);
+            throw;
+        }
+    }
+
+    private void Forget(LocalAttempt attempt)
+    {
+        pools.GiveUp(attempt.Sandbox, closeStreams: false);
+        running.TryRemove(attempt.Spec.Id, out _);
+        pools.EndServing();
+    }
+
+    private async Task SweepAsync()
+    {
+        using var timer = new PeriodicTimer(options.SweepPeriod, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stopping.Token))
+            {
+                await SweepOnceAsync();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The end.
+        }
+    }
+
+    private async Task SweepOnceAsync()
+    {
+        try
+        {
+            await engine.SweepAsync(stopping.Token);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            Log.SweepFailed(logger, error);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Node;
+
+/// <summary>Every message this project logs.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Warning, "Removed {Count} leftovers of sandboxes that nobody uses.")]
+    public static partial void LeftoversRemoved(ILogger logger, int count);
+
+    [LoggerMessage(2, LogLevel.Error,
+        "The control group {Path} still has processes that don't end; the next pass tries again.")]
+    public static partial void CgroupStuck(ILogger logger, string path);
+
+    [LoggerMessage(3, LogLevel.Warning,
+        "Sandbox {Sandbox} could not be removed completely; the next pass tries again.")]
+    public static partial void RemovalIncomplete(ILogger logger, string sandbox);
+
+    [LoggerMessage(4, LogLevel.Warning, "Removing sandbox {Sandbox} failed; the next pass tries again.")]
+    public static partial void RemovalFailed(ILogger logger, string sandbox, Exception error);
+
+    [LoggerMessage(5, LogLevel.Warning, "Preparing a sandbox of {Image} ahead failed; tried again after {Pause}.")]
+    public static partial void RefillFailed(ILogger logger, string image, TimeSpan pause, Exception error);
+
+    [LoggerMessage(6, LogLevel.Error, "The pass that looks for leftovers failed; the next one tries again.")]
+    public static partial void SweepFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(7, LogLevel.Information,
+        "Node {Node} runs sandboxes with {Engine}, control groups version {Cgroups}.")]
+    public static partial void NodeStarted(ILogger logger, string node, string engine, int cgroups);
+}

@@ -1,0 +1,438 @@
+using System.Collections.Concurrent;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Pools;
+using Berth.Node.Engines;
+using Berth.Oci.Layers;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Node.Pools;
+
+/// <summary>
+/// Sandboxes that stand ready, a shelf per shape, each used once. One worker per core makes them: first for starts that
+/// wait, oldest first, then ahead of need as <see cref="PoolPolicy"/> says. Preparing ahead gives way to programs being
+/// served, but never for longer than a moment.
+/// </summary>
+internal sealed class SandboxPools : IAsyncDisposable
+{
+    /// <summary>A refill waits at most this long for a quiet moment.</summary>
+    private static readonly TimeSpan QuietPatience = TimeSpan.FromMilliseconds(25);
+    private static readonly TimeSpan TrimPeriod = TimeSpan.FromSeconds(10);
+
+    private readonly IEngine engine;
+    private readonly IImageSource images;
+    private readonly PoolLimits limits;
+    private readonly Remover remover;
+    private readonly TimeProvider time;
+    private readonly ILogger logger;
+    private readonly Lock gate = new();
+    private readonly Dictionary<SandboxSpec, Shelf> shelves = [];
+    private readonly ConcurrentDictionary<string, SharedImage> imagesInUse = new(StringComparer.Ordinal);
+    private readonly SemaphoreSlim work = new(0);
+    private readonly CancellationTokenSource stopping = new();
+    private readonly int cores;
+    private readonly long epoch;
+    private Task[] workers = [];
+    private Task trimming = Task.CompletedTask;
+    private long tickets;
+    private int serving;
+    private TimeSpan? refillHeldSince;
+    private long prepared;
+    private long faults;
+
+    public SandboxPools(
+        IEngine engine, IImageSource images, PoolLimits limits, Remover remover, int cores, TimeProvider time,
+        ILogger logger)
+    {
+        this.engine = engine;
+        this.images = images;
+        this.limits = limits;
+        this.remover = remover;
+        this.cores = cores;
+        this.time = time;
+        this.logger = logger;
+        epoch = time.GetTimestamp();
+    }
+
+    /// <summary>Sandboxes made since the start.</summary>
+    public long Prepared => Interlocked.Read(ref prepared);
+
+    /// <summary>Creations that failed since the start.</summary>
+    public long Faults => Interlocked.Read(ref faults);
+
+    private TimeSpan Now => time.GetElapsedTime(epoch);
+
+    public void Start()
+    {
+        workers = [.. Enumerable.Range(0, cores).Select(_ => Task.Run(WorkAsync))];
+        trimming = Task.Run(TrimAsync);
+    }
+
+    public void Expect(SandboxSpec spec)
+    {
+        lock (gate)
+        {
+            ShelfOf(spec).NoteExpected(Now);
+        }
+
+        work.Release();
+    }
+
+    /// <summary>A living sandbox, waiting for one to be made if none stands ready. The caller hands it to the remover
+    /// through <see cref="GiveUp"/>.</summary>
+    public async Task<TakenSandbox> TakeAsync(SandboxSpec spec, CancellationToken cancellationToken)
+    {
+        Waiter waiter;
+        lock (gate)
+        {
+            ObjectDisposedException.ThrowIf(stopping.IsCancellationRequested, this);
+            Shelf shelf = ShelfOf(spec);
+            shelf.NoteStart(Now);
+            while (shelf.Ready.TryDequeue(out ISandbox? ready))
+            {
+                if (ready.IsAlive)
+                {
+                    return new TakenSandbox(ready, imagesInUse[ready.Id].Handle.Config, true);
+                }
+
+                GiveUp(ready, closeStreams: true);
+            }
+
+            waiter = new Waiter(
+                tickets++, new TaskCompletionSource<ISandbox>(TaskCreationOptions.RunContinuationsAsynchronously));
+            shelf.Waiters.AddLast(waiter);
+        }
+
+        work.Release();
+        ISandbox made = await WaitAsync(spec, waiter, cancellationToken);
+        return new TakenSandbox(made, imagesInUse[made.Id].Handle.Config, false);
+    }
+
+    /// <summary>Hands a sandbox over for removal; returns at once.</summary>
+    public void GiveUp(ISandbox sandbox, bool closeStreams) => remover.Add(sandbox, closeStreams, () =>
+    {
+        if (imagesInUse.TryRemove(sandbox.Id, out SharedImage? image))
+        {
+            image.Release();
+        }
+    });
+
+    /// <summary>A program is being served from here until <see cref="EndServing"/>.</summary>
+    public void BeginServing() => Interlocked.Increment(ref serving);
+
+    public void EndServing()
+    {
+        if (Interlocked.Decrement(ref serving) == 0)
+        {
+            work.Release();
+        }
+    }
+
+    public IReadOnlyList<SandboxView> Views()
+    {
+        lock (gate)
+        {
+            return
+            [
+                .. shelves.Values.SelectMany(shelf => shelf.Ready.Select(
+                    s => new SandboxView(s.Id, "ready", null, s.Spec.Image, s.Created))),
+                .. shelves.Values.SelectMany(shelf => Enumerable.Range(0, shelf.Creating).Select(
+                    _ => new SandboxView("", "preparing", null, shelf.Spec.Image, time.GetUtcNow()))),
+            ];
+        }
+    }
+
+    /// <summary>Ends waiting starts and hands every ready sandbox over for removal.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await stopping.CancelAsync();
+        await Task.WhenAll(workers);
+        await trimming;
+        lock (gate)
+        {
+            foreach (Shelf shelf in shelves.Values)
+            {
+                foreach (Waiter waiter in shelf.Waiters)
+                {
+                    waiter.Sandbox.TrySetException(new BerthException(ErrorCode.ShuttingDown, "The node is stopping."));
+                }
+
+                Empty(shelf, 0);
+                shelf.Image?.Release();
+            }
+
+            shelves.Clear();
+        }
+    }
+
+    private async Task<ISandbox> WaitAsync(SandboxSpec spec, Waiter waiter, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await waiter.Sandbox.Task.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            lock (gate)
+            {
+                if (shelves.TryGetValue(spec, out Shelf? shelf) && shelf.Waiters.Remove(waiter))
+                {
+                    throw;
+                }
+            }
+
+            // It was served in the same moment; what it got goes to the next one.
+            if (waiter.Sandbox.Task.IsCompletedSuccessfully)
+            {
+                Deliver(spec, await waiter.Sandbox.Task);
+            }
+
+            throw;
+        }
+    }
+
+    private Shelf ShelfOf(SandboxSpec spec)
+    {
+        if (!shelves.TryGetValue(spec, out Shelf? shelf))
+        {
+            shelf = new Shelf(spec);
+            shelves.Add(spec, shelf);
+        }
+
+        return shelf;
+    }
+
+    private async Task WorkAsync()
+    {
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                if (Pick(out bool refillHeld) is { } shelf)
+                {
+                    await CreateAsync(shelf);
+                    continue;
+                }
+
+                await work.WaitAsync(refillHeld ? QuietPatience : Timeout.InfiniteTimeSpan, stopping.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>The shelf to make the next sandbox for, counted as being made; null when there is nothing to do
+    /// now.</summary>
+    private Shelf? Pick(out bool refillHeld)
+    {
+        lock (gate)
+        {
+            Shelf? picked =
+                shelves.Values.Where(s => s.Waiters.Count > s.Creating).MinBy(s => s.Waiters.First!.Value.Ticket)
+                ?? PickRefill();
+            refillHeld = picked is null && refillHeldSince is not null;
+            if (picked is not null)
+            {
+                picked.Creating++;
+                // There may be work for another core too.
+                work.Release();
+            }
+
+            return picked;
+        }
+    }
+
+    private Shelf? PickRefill()
+    {
+        TimeSpan now = Now;
+        IReadOnlyDictionary<SandboxSpec, int> targets = Targets(now);
+        Shelf? wanted = shelves.Values
+            .Where(s => s.MayRefill(now) && targets.GetValueOrDefault(s.Spec) > s.Ready.Count + s.Creating)
+            .MaxBy(s => targets[s.Spec] - s.Ready.Count - s.Creating);
+        if (wanted is null)
+        {
+            refillHeldSince = null;
+            return null;
+        }
+
+        if (Volatile.Read(ref serving) > 0)
+        {
+            refillHeldSince ??= now;
+            if (now - refillHeldSince < QuietPatience)
+            {
+                return null;
+            }
+        }
+
+        refillHeldSince = null;
+        return wanted;
+    }
+
+    private IReadOnlyDictionary<SandboxSpec, int> Targets(TimeSpan now) =>
+        PoolPolicy.Plan([.. shelves.Values.Select(s => s.Demand)], limits, now);
+
+    private async Task CreateAsync(Shelf shelf)
+    {
+        long begun = time.GetTimestamp();
+        try
+        {
+            await remover.WaitForRoomAsync(stopping.Token);
+            SharedImage image = await ImageOfAsync(shelf);
+            ISandbox sandbox;
+            try
+            {
+                sandbox = await engine.PrepareAsync(shelf.Spec, image.Handle, stopping.Token);
+            }
+            catch
+            {
+                image.Release();
+                throw;
+            }
+
+            imagesInUse[sandbox.Id] = image;
+            Interlocked.Increment(ref prepared);
+            lock (gate)
+            {
+                shelf.Creating--;
+                shelf.NoteCreated(time.GetElapsedTime(begun));
+            }
+
+            Deliver(shelf.Spec, sandbox);
+        }
+        catch (OperationCanceledException)
+        {
+            lock (gate)
+            {
+                shelf.Creating--;
+            }
+        }
+        catch (Exception error)
+        {
+            Fail(shelf, error);
+        }
+    }
+
+    /// <summary>The shelf's image with one hold more, which is the caller's.</summary>
+    private async Task<SharedImage> ImageOfAsync(Shelf shelf)
+    {
+        lock (gate)
+        {
+            if (shelf.Image is { } open)
+            {
+                open.Hold();
+                return open;
+            }
+        }
+
+        var opened = new SharedImage(await images.OpenAsync(shelf.Spec.Image, stopping.Token));
+        lock (gate)
+        {
+            if (shelf.Image is null)
+            {
+                shelf.Image = opened;
+                opened.Hold();
+                return opened;
+            }
+
+            shelf.Image.Hold();
+        }
+
+        opened.Release();
+        return shelf.Image;
+    }
+
+    private void Deliver(SandboxSpec spec, ISandbox sandbox)
+    {
+        lock (gate)
+        {
+            if (!stopping.IsCancellationRequested)
+            {
+                Shelf shelf = ShelfOf(spec);
+                while (shelf.Waiters.First is { } first)
+                {
+                    shelf.Waiters.RemoveFirst();
+                    if (first.Value.Sandbox.TrySetResult(sandbox))
+                    {
+                        return;
+                    }
+                }
+
+                shelf.Ready.Enqueue(sandbox);
+                return;
+            }
+        }
+
+        GiveUp(sandbox, closeStreams: true);
+    }
+
+    private void Fail(Shelf shelf, Exception error)
+    {
+        Interlocked.Increment(ref faults);
+        Waiter? waiter = null;
+        TimeSpan pause;
+        lock (gate)
+        {
+            shelf.Creating--;
+            pause = shelf.NoteFailure(Now);
+            if (shelf.Waiters.First is { } first)
+            {
+                waiter = first.Value;
+                shelf.Waiters.RemoveFirst();
+            }
+        }
+
+        if (waiter is null)
+        {
+            Log.RefillFailed(logger, shelf.Spec.Image.Short, pause, error);
+            return;
+        }
+
+        waiter.Sandbox.TrySetException(error);
+    }
+
+    private async Task TrimAsync()
+    {
+        using var timer = new PeriodicTimer(TrimPeriod, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stopping.Token))
+            {
+                Trim();
+                // A shelf whose refill rested after a failure may be due.
+                work.Release();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The end.
+        }
+    }
+
+    private void Trim()
+    {
+        lock (gate)
+        {
+            IReadOnlyDictionary<SandboxSpec, int> targets = Targets(Now);
+            foreach (Shelf shelf in shelves.Values.ToArray())
+            {
+                int target = targets.GetValueOrDefault(shelf.Spec);
+                Empty(shelf, target);
+                if (target == 0 && shelf.IsUnused)
+                {
+                    shelves.Remove(shelf.Spec);
+                    shelf.Image?.Release();
+                }
+            }
+        }
+    }
+
+    private void Empty(Shelf shelf, int target)
+    {
+        while (shelf.Ready.Count > target)
+        {
+            GiveUp(shelf.Ready.Dequeue(), closeStreams: true);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+using System.Globalization;
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+using Berth.Node.Linux;
+
+namespace Berth.Node.RootFilesystems;
+
+/// <summary>
+/// The root file system of one sandbox: the image's layers through id-mapped mounts, nothing copied and nothing changed
+/// owner, under a writable layer on a tmpfs of limited size. All of it hangs below one mount, so that one lazy unmount
+/// takes it away; the container keeps its own reference.
+/// </summary>
+internal sealed class OverlayRoot
+{
+    /// <summary>mount(2) takes at most a page of options, the terminating NUL included.</summary>
+    private const int MaxOptions = 4095;
+
+    private const UnixFileMode Reachable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+        | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+
+    private readonly string folder;
+
+    private OverlayRoot(string folder) => this.folder = folder;
+
+    /// <summary>Where the container's root is found while this is attached.</summary>
+    public string Path => folder + "/root";
+
+    /// <summary>
+    /// Mounts it all on a folder, which is made. Layers are lowest first. Throws BerthException (NodeFault) when the
+    /// kernel can't do it; then nothing is mounted.
+    /// </summary>
+    public static OverlayRoot Mount(
+        string folder, IReadOnlyList<string> layers, OwnerRange owner, ByteSize writable)
+    {
+        Directory.CreateDirectory(folder);
+        // A file takes an inode of about 1 KiB of kernel memory; the limit keeps empty files within the same bounds.
+        long inodes = Math.Clamp(writable.Bytes / 4096, 4096, 1_000_000) + layers.Count + 8;
+        Mounts.Mount(
+            "berth", folder, "tmpfs", MountFlags.NoDevices | MountFlags.NoSetUserId,
+            string.Create(CultureInfo.InvariantCulture, $"size={writable.Bytes},nr_inodes={inodes},mode=0711"));
+        try
+        {
+            var root = new OverlayRoot(folder);
+            root.MountLayers(layers, owner);
+            root.MountOverlay(layers.Count, owner);
+            return root;
+        }
+        catch
+        {
+            Mounts.Unmount(folder, lazy: true);
+            throw;
+        }
+    }
+
+    /// <summary>Takes the mounts out of this machine's tree. Idempotent.</summary>
+    public void Detach() => Mounts.Unmount(folder, lazy: true);
+
+    private void MountLayers(IReadOnlyList<string> layers, OwnerRange owner)
+    {
+        for (int i = 0; i < layers.Count; i++)
+        {
+            string place = string.Create(CultureInfo.InvariantCulture, $"{folder}/{i}");
+            Directory.CreateDirectory(place);
+            using FileDescriptor tree = Mounts.CloneTree(layers[i]);
+            try
+            {
+                Mounts.SetAttributes(
+                    tree, MountAttribute.ReadOnly | MountAttribute.NoSetUserId | MountAttribute.NoDevices, owner.Map);
+            }
+            catch (LinuxException error)
+            {
+                throw NoIdMaps($"the file system of {layers[i]}", error);
+            }
+
+            Mounts.Attach(tree, place);
+        }
+    }
+
+    private void MountOverlay(int layers, OwnerRange owner)
+    {
+        foreach (string name in new[] { "upper", "work", "root" })
+        {
+            Directory.CreateDirectory($"{folder}/{name}", Reachable);
+        }
+
+        FileSystems.ChangeOwner(folder + "/upper", owner.First, owner.First);
+        File.SetUnixFileMode(
+            folder + "/upper", Reachable | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+
+        // Through a descriptor every layer costs about twenty characters, however long the folder's own path is.
+        using FileDescriptor here = FileSystems.OpenFolder(folder);
+        string at = string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{here.Number}");
+        string lowers = string.Join(
+            ':', Enumerable.Range(0, layers).Reverse()
+                .Select(i => string.Create(CultureInfo.InvariantCulture, $"{at}/{i}")));
+        string options = $"lowerdir={lowers},upperdir={at}/upper,workdir={at}/work,"
+            + "volatile,redirect_dir=nofollow,metacopy=off,index=off,xino=off";
+        if (options.Length > MaxOptions)
+        {
+            throw new BerthException(
+                ErrorCode.NodeFault,
+                $"The image has {layers} layers, more than one overlay mount can take. Squash some of them.");
+        }
+
+        try
+        {
+            Mounts.Mount("overlay", Path, "overlay", MountFlags.NoDevices | MountFlags.NoSetUserId, options);
+        }
+        catch (LinuxException error) when (error.Errno == Errno.Invalid)
+        {
+            throw NoIdMaps("overlayfs", error);
+        }
+    }
+
+    private static BerthException NoIdMaps(string what, LinuxException error) => new(
+        ErrorCode.NodeFault,
+        $"This kernel can't map owners on {what}: {error.Message} Sandboxes need Linux 5.19 or newer and a data folder "
+        + "on ext4, xfs or btrfs; 'berth doctor' checks both.",
+        error);
+}

@@ -1,0 +1,51 @@
+using System.Text;
+using Berth.Api.Nodes;
+using Berth.Core.Runs;
+
+namespace Berth.IntegrationTests.Nodes;
+
+/// <summary>What one run left: everything a test asks about it.</summary>
+internal sealed record RunOutcome(AttemptReport Report, string Output, string Error);
+
+/// <summary>Runs a program to its end and collects what it wrote.</summary>
+internal static class SandboxRuns
+{
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    public static AttemptSpec Spec(SandboxSpec sandbox, params string[] command)
+    {
+        DateTimeOffset now = TimeProvider.System.GetUtcNow();
+        var run = RunId.New(now);
+        return new AttemptSpec(
+            run + "-1", run, 1, sandbox, command, null, new Dictionary<string, string>(), null, null,
+            now + TimeSpan.FromMinutes(2),
+            TimeSpan.FromMilliseconds(200));
+    }
+
+    public static AttemptSpec Within(this AttemptSpec spec, TimeSpan limit) =>
+        spec with { Deadline = TimeProvider.System.GetUtcNow() + limit };
+
+    public static async Task<RunOutcome> RunAsync(this INode node, AttemptSpec spec, string input = "")
+    {
+        await using IAttempt attempt = await node.StartAsync(spec, CancellationToken.None);
+        Task<string> output = ReadAsync(attempt.Output);
+        Task<string> error = ReadAsync(attempt.Error);
+        try
+        {
+            await attempt.Input.WriteAsync(Encoding.UTF8.GetBytes(input));
+            await attempt.Input.DisposeAsync();
+        }
+        catch (IOException)
+        {
+            // The program didn't want it.
+        }
+
+        return new RunOutcome(await attempt.Completion.WaitAsync(Patience), await output, await error);
+    }
+
+    private static async Task<string> ReadAsync(Stream stream)
+    {
+        using var reader = new StreamReader(stream, Encoding.UTF8, leaveOpen: true);
+        return await reader.ReadToEndAsync().WaitAsync(Patience);
+    }
+}
