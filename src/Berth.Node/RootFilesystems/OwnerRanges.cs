@@ -19,9 +19,10 @@ internal sealed record OwnerRange(uint First, UserNamespace Map)
 /// </summary>
 internal sealed class OwnerRanges : IDisposable
 {
-    /// <summary>Servers on one machine take different windows of ranges, chosen by their instance.</summary>
+    /// <summary>Servers on one machine take different windows of ranges, chosen by their instance. All ids stay below
+    /// 2^31: many tools take larger ones for negative.</summary>
     private const uint RangesPerInstance = 1_000;
-    private const uint Windows = 64;
+    private const uint Windows = 30;
 
     private readonly Lock gate = new();
     private readonly Stack<OwnerRange> free = new();
