@@ -22,6 +22,7 @@ internal sealed class LoginCommand : Verb
         HelpName = "NAME",
         Description = "Name of the context; the host's name if left out",
     };
+
     private readonly Option<bool> tokenStdin = new("--token-stdin")
     {
         Description = "Read the token from standard input",

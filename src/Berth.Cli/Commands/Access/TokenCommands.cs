@@ -26,6 +26,7 @@ internal sealed class TokenCreateCommand : Verb
         Description = "What the token is for",
         Required = true,
     };
+
     private readonly Option<string> role = new("--role", "-r")
     {
         HelpName = "admin|user|pull",
@@ -39,6 +40,7 @@ internal sealed class TokenCreateCommand : Verb
         HelpName = "TIME",
         Description = "How long it is valid, for instance 90d; for ever if left out",
     };
+
     private readonly OutputOption output = new();
 
     public TokenCreateCommand()

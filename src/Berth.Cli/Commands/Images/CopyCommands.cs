@@ -18,6 +18,7 @@ internal sealed class RegistryAccess
         HelpName = "NAME",
         Description = "User name at the other registry",
     };
+
     private readonly Option<bool> passwordStdin = new("--password-stdin")
     {
         Description = $"Read the password from standard input (else from {PasswordVariable})",
@@ -83,6 +84,7 @@ internal sealed class PullCommand : Verb
     {
         Description = "Image at another registry, for instance docker.io/library/busybox:1.36",
     };
+
     private readonly Argument<string?> target = new("target")
     {
         Description = "Name to give it here; its own repository and tag if left out",
@@ -135,6 +137,7 @@ internal sealed class PushCommand : Verb
     {
         Description = "Where to put it, for instance registry.example.org/team/app:2",
     };
+
     private readonly RegistryAccess access = new();
     private readonly QuietOption quiet = new("Print the digest only, no progress");
 

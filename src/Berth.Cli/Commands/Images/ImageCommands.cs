@@ -148,6 +148,7 @@ internal sealed class RemoveCommand : Verb
         Description = "Images, by tag or digest",
         Arity = ArgumentArity.OneOrMore,
     };
+
     private readonly QuietOption quiet = new("Print nothing");
 
     public RemoveCommand()

@@ -28,11 +28,13 @@ internal sealed class PackCommand : Verb
         HelpName = "IMAGE",
         Description = "Image to lay them on, of this server or with a registry's host",
     };
+
     private readonly Option<string?> prefix = new("--prefix")
     {
         HelpName = "PATH",
         Description = "Folder of the image to put the content into, instead of the root",
     };
+
     private readonly Option<string[]> entrypoint = Repeated(
         "--entrypoint", "WORD", "Program to run; further words are its fixed arguments");
     private readonly Option<string[]> command = Repeated("--cmd", "WORD", "Arguments when none are given");
@@ -43,15 +45,18 @@ internal sealed class PackCommand : Verb
         HelpName = "USER[:GROUP]",
         Description = "User to run as",
     };
+
     private readonly Option<string?> workdir = new("--workdir", "-w")
     {
         HelpName = "PATH",
         Description = "Working directory",
     };
+
     private readonly Option<bool> keepOwners = new("--keep-owners")
     {
         Description = "Keep the files' owners instead of giving all to root",
     };
+
     private readonly QuietOption quiet = new("Print the digest only, no progress");
 
     public PackCommand()
@@ -90,7 +95,7 @@ internal sealed class PackCommand : Verb
         for (int i = 0; i < paths.Length; i++)
         {
             bool last = i == paths.Length - 1;
-            PackOptions options = Options(session, paths[i], last);
+            PackOptions options = Wanted(session, paths[i], last);
             string name = Path.GetFileName(Path.GetFullPath(paths[i]));
             using PackedLayer layer = await PackedLayer.CreateAsync(
                 options, Path.GetTempPath(), bytes => line.Show($"packing {name}", bytes, null), cancellationToken);
@@ -108,7 +113,7 @@ internal sealed class PackCommand : Verb
         return 0;
     }
 
-    private PackOptions Options(Session session, string folder, bool last)
+    private PackOptions Wanted(Session session, string folder, bool last)
     {
         ContainerDefaults overrides = !last ? new ContainerDefaults() : new ContainerDefaults(
             User: session.Get(user),

@@ -65,10 +65,12 @@ internal sealed class LogsCommand : Verb
         HelpName = "LINES",
         Description = "Only the last lines",
     };
+
     private readonly Option<bool> timestamps = new("--timestamps", "-t")
     {
         Description = "Put the time before each line",
     };
+
     private readonly Option<string?> since = new("--since")
     {
         HelpName = "TIME",
@@ -152,6 +154,7 @@ internal sealed class EventsCommand : Verb
         Description = "Id of a run; without it, all runs",
         Arity = ArgumentArity.ZeroOrOne,
     };
+
     private readonly OutputOption output = new();
 
     public EventsCommand()

@@ -35,6 +35,7 @@ internal sealed class RunSettings
     {
         Description = "Image to run, for instance demo/thumbnail:latest",
     };
+
     private readonly Argument<string[]> arguments = new("args")
     {
         Description = "Arguments for the program; everything after IMAGE is passed on as it is",

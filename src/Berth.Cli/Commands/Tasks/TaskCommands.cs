@@ -40,16 +40,19 @@ internal sealed class SubmitCommand : Verb
         HelpName = "URL",
         Description = "Address told by POST when the task has ended",
     };
+
     private readonly Option<string?> maxAge = new("--max-age")
     {
         HelpName = "TIME",
         Description = "Give up when it has not begun after this time",
     };
+
     private readonly Option<string?> attempts = new("--attempts")
     {
         HelpName = "N",
         Description = "How many times it is tried at most",
     };
+
     private readonly Option<bool> retryFailures = new("--retry-failures")
     {
         Description = "Try again after the program's own failure too",
@@ -114,16 +117,19 @@ internal sealed class TaskListCommand : Verb
         HelpName = "STATE",
         Description = "Only those in this state",
     };
+
     private readonly Option<string?> image = new("--image")
     {
         HelpName = "IMAGE",
         Description = "Only those of this image",
     };
+
     private readonly Option<string?> label = new("--label", "-l")
     {
         HelpName = "KEY=VALUE",
         Description = "Only those with this label",
     };
+
     private readonly Option<string?> limit = new("--limit", "-n")
     {
         HelpName = "N",
@@ -215,11 +221,13 @@ internal sealed class WaitCommand : Verb
         Description = "Ids of the tasks",
         Arity = ArgumentArity.OneOrMore,
     };
+
     private readonly Option<string?> timeout = new("--timeout")
     {
         HelpName = "TIME",
         Description = "Wait no longer than this (exit code 124)",
     };
+
     private readonly QuietOption quiet = new("Print nothing, only give the exit code");
 
     public WaitCommand()
@@ -312,6 +320,7 @@ internal sealed class CancelCommand : Verb
         Description = "Ids of the tasks",
         Arity = ArgumentArity.OneOrMore,
     };
+
     private readonly QuietOption quiet = new("Print nothing");
 
     public CancelCommand()
