@@ -25,9 +25,6 @@ public sealed record CatalogDetail(CatalogImage Image, ImageManifest? Manifest, 
 /// <summary>Answers questions about images by name: what a reference names, what there is, what an image is.</summary>
 public sealed class ImageCatalog(RepositoryStore repositories, IContentStore content)
 {
-    // Configurations carry a history; a few megabytes are beyond anything real.
-    private const int MaxConfigBytes = 8 * 1024 * 1024;
-
     /// <summary>Resolves a reference to one of this server's images. Throws BerthException(ImageNotFound).</summary>
     public ResolvedImage Resolve(ImageReference reference)
     {
@@ -92,10 +89,15 @@ public sealed class ImageCatalog(RepositoryStore repositories, IContentStore con
         await RemoveAsync(image.Repository, image.Digest, evenIfTagged: image.Tag is null, cancellationToken);
     }
 
-    /// <summary>Reads a stored manifest or index. Throws BerthException(BlobUnknown or ManifestInvalid).</summary>
+    /// <summary>Whether a document could not be read because it is gone, damaged or no manifest.</summary>
+    public static bool IsDamage(BerthException e) => e.Code
+        is ErrorCode.BlobUnknown or ErrorCode.ManifestInvalid or ErrorCode.DigestMismatch or ErrorCode.SizeInvalid;
+
+    /// <summary>Reads a stored manifest or index. Throws a BerthException for which <see cref="IsDamage"/> holds when
+    /// that can't be done.</summary>
     public async Task<ManifestDocument> ReadAsync(Digest digest, string? mediaType, CancellationToken cancellationToken)
     {
-        byte[] bytes = await ReadSmallAsync(digest, ManifestDocument.MaxBytes, cancellationToken);
+        byte[] bytes = await BlobReading.ReadAsync(content, digest, ManifestDocument.MaxBytes, cancellationToken);
         return ManifestDocument.Parse(bytes, mediaType);
     }
 
@@ -138,7 +140,7 @@ public sealed class ImageCatalog(RepositoryStore repositories, IContentStore con
 
             return await DescribeAsync(summary, document, cancellationToken);
         }
-        catch (BerthException e) when (e.Code is ErrorCode.BlobUnknown or ErrorCode.ManifestInvalid)
+        catch (BerthException e) when (IsDamage(e))
         {
             // One damaged image must not hide the others from a list.
             return new CatalogDetail(summary, null, null);
@@ -175,33 +177,14 @@ public sealed class ImageCatalog(RepositoryStore repositories, IContentStore con
     {
         try
         {
-            byte[] bytes = await ReadSmallAsync(digest, MaxConfigBytes, cancellationToken);
+            byte[] bytes = await BlobReading.ReadAsync(
+                content, digest, ImageConfigDocument.MaxBytes, cancellationToken);
             return JsonSerializer.Deserialize(bytes, OciJson.Default.ImageConfig);
         }
         catch (JsonException)
         {
             return null;
         }
-    }
-
-    private async Task<byte[]> ReadSmallAsync(Digest digest, int limit, CancellationToken cancellationToken)
-    {
-        await using Stream blob = content.OpenRead(digest);
-        if (blob.Length > limit)
-        {
-            throw new BerthException(
-                ErrorCode.ManifestInvalid, $"The document {digest} has {blob.Length} bytes; at most {limit} are read.");
-        }
-
-        byte[] bytes = new byte[blob.Length];
-        await blob.ReadExactlyAsync(bytes, cancellationToken);
-        if (digest.Algorithm == "sha256" && Digest.Sha256(bytes) != digest)
-        {
-            throw new BerthException(
-                ErrorCode.ManifestInvalid, $"The stored document {digest} is damaged; push the image again.");
-        }
-
-        return bytes;
     }
 
     private async Task RemoveAsync(

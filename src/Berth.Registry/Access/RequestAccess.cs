@@ -84,7 +84,8 @@ internal sealed class RequestAccess
             return;
         }
 
-        if (scopes is not null && !scopes.Any(s => s.Allows(repository, action)))
+        // Another token helps only if its holder has the right.
+        if (caller.May(repository, action))
         {
             throw new ChallengeException(RegistryScope.For(repository, action), "insufficient_scope");
         }

@@ -72,11 +72,13 @@ internal sealed class TokenEndpoint(IRegistryAuthorizer authorizer, RegistryToke
         List<RegistryScope> granted =
             [.. RegistryScope.Parse(scopes).Select(s => s.GrantTo(caller)).OfType<RegistryScope>()];
         string token = tokens.Issue(caller.Id, granted);
+
+        // With a Z: an offset's plus sign would be escaped in JSON, which Go's time parser does not undo.
+        string issued = time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ");
         context.Response.Headers.CacheControl = "no-store";
         await context.Response.WriteAsJsonAsync(
             new TokenAnswer(
-                token, token, "Bearer", (int)RegistryTokens.Lifetime.TotalSeconds, time.GetUtcNow().ToString("O"),
-                string.Join(' ', granted)),
+                token, token, "Bearer", (int)RegistryTokens.Lifetime.TotalSeconds, issued, string.Join(' ', granted)),
             RegistryAnswers.Default.TokenAnswer, contentType: null, context.RequestAborted);
     }
 }

@@ -74,7 +74,7 @@ public sealed class GarbageCollector(
                 named.UnionWith(document.Blobs.Select(b => b.Digest));
                 marks.Blobs.UnionWith(document.Children.Select(c => c.Digest));
             }
-            catch (BerthException e) when (e.Code is ErrorCode.BlobUnknown or ErrorCode.ManifestInvalid)
+            catch (BerthException e) when (ImageCatalog.IsDamage(e))
             {
                 // It can't be pulled or run any more, so what it named is not kept for it.
                 Log.ManifestUnreadable(logger, link.Digest, repository, e.Message);

@@ -20,19 +20,16 @@ namespace Berth.Testing.Registry;
 public sealed class TestRegistry : IAsyncDisposable
 {
     private readonly TemporaryFolder folder = new();
-    private readonly List<IManifestObserver> observers;
     private readonly long maxBlobBytes;
     private WebApplication? application;
     private RegistryServer? server;
 
-    private TestRegistry(SteppedTime time, long maxBlobBytes, List<IManifestObserver> observers)
-    {
-        Time = time;
-        this.maxBlobBytes = maxBlobBytes;
-        this.observers = observers;
-    }
+    private TestRegistry(long maxBlobBytes) => this.maxBlobBytes = maxBlobBytes;
 
-    public SteppedTime Time { get; }
+    public SteppedTime Time { get; } = new();
+
+    /// <summary>Told of pushes; a test adds its own.</summary>
+    public List<IManifestObserver> Observers { get; } = [];
 
     public FakeAuthorizer Authorizer { get; } = new();
 
@@ -50,10 +47,9 @@ public sealed class TestRegistry : IAsyncDisposable
     /// <summary>Sends the administrator's token.</summary>
     public HttpClient Client { get; private set; } = null!;
 
-    public static async Task<TestRegistry> StartAsync(
-        long maxBlobBytes = long.MaxValue, params IEnumerable<IManifestObserver> observers)
+    public static async Task<TestRegistry> StartAsync(long maxBlobBytes = long.MaxValue)
     {
-        TestRegistry registry = new(new SteppedTime(), maxBlobBytes, [.. observers]);
+        TestRegistry registry = new(maxBlobBytes);
         await registry.StartServerAsync();
         return registry;
     }
@@ -92,7 +88,7 @@ public sealed class TestRegistry : IAsyncDisposable
             MaxBlobBytes = maxBlobBytes,
         };
         server = new RegistryServer(
-            options, Content, Repositories, Authorizer, observers, Time, NullLoggerFactory.Instance);
+            options, Content, Repositories, Authorizer, Observers, Time, NullLoggerFactory.Instance);
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));

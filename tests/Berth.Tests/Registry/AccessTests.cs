@@ -160,8 +160,8 @@ public sealed partial class AccessTests : IAsyncLifetime
         using HttpResponseMessage secret = await client.GetAsync("/v2/secret/app/manifests/v1", Stop);
 
         await ExpectAsync(HttpStatusCode.OK, pull);
-        await ExpectAsync(HttpStatusCode.Unauthorized, push);
-        await ExpectAsync(HttpStatusCode.Unauthorized, secret);
+        await ExpectAsync(HttpStatusCode.Forbidden, push);
+        await ExpectAsync(HttpStatusCode.NotFound, secret);
     }
 
     [Fact]

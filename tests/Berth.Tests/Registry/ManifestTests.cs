@@ -25,7 +25,8 @@ public sealed class ManifestTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        registry = await TestRegistry.StartAsync(observers: observer);
+        registry = await TestRegistry.StartAsync();
+        registry.Observers.Add(observer);
         await registry.Client.PushBlobAsync("demo", Config);
         await registry.Client.PushBlobAsync("demo", Layer);
     }
