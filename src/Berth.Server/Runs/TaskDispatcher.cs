@@ -74,8 +74,15 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
 
     private async Task<int> DispatchAsync(CancellationToken giveUp, CancellationToken stop)
     {
+        // No place is held on the mere chance of work: calls would wait for it.
+        DateTimeOffset? due = rooms.Ledger.Queued > 0 ? (await rooms.Store.NextDueAsync(stop)).Run : null;
+        if (due is null || due > rooms.Time.GetUtcNow())
+        {
+            return 0;
+        }
+
         await places.TakeAsync(stop);
-        int held = 1 + places.TakeFree(BatchLimit - 1);
+        int held = 1 + places.TakeFree((int)Math.Clamp(rooms.Ledger.Queued - 1, 0, BatchLimit - 1));
         try
         {
             // Not cancelled by the stop: a claim that was made must be known here.

@@ -17,13 +17,15 @@ namespace Berth.Testing.Runs;
 /// <summary>A task manager on a real store with a node without containers. Restarting keeps the data folder.</summary>
 public sealed class RunManagerRig : IAsyncDisposable
 {
-    private readonly TemporaryFolder folder = new();
+    private readonly TemporaryFolder? owned;
     private readonly TimeProvider time;
     private SqliteRunStore? store;
 
-    private RunManagerRig(TimeProvider time, RunOptions options)
+    private RunManagerRig(TimeProvider time, RunOptions options, string? folder)
     {
         this.time = time;
+        owned = folder is null ? new TemporaryFolder() : null;
+        Folder = folder ?? owned!.Path;
         Options = options;
         Node = new FakeNode(time);
     }
@@ -42,15 +44,17 @@ public sealed class RunManagerRig : IAsyncDisposable
 
     public RunLogs Logs { get; private set; } = null!;
 
-    public string Folder => folder.Path;
+    public string Folder { get; }
 
     public static CallbackSigner Signer { get; } = new("a secret");
 
     public static RunOptions SmallOptions { get; } = RunOptions.Default(2, ByteSize.GiB(4)) with { MaxRunning = 4, QueueLimit = 1000 };
 
-    public static async Task<RunManagerRig> StartAsync(TimeProvider? time = null, RunOptions? options = null)
+    /// <param name="folder">A data folder to begin or go on with; without one the rig has its own and deletes
+    /// it.</param>
+    public static async Task<RunManagerRig> StartAsync(TimeProvider? time = null, RunOptions? options = null, string? folder = null)
     {
-        RunManagerRig rig = new(time ?? TimeProvider.System, options ?? SmallOptions);
+        RunManagerRig rig = new(time ?? TimeProvider.System, options ?? SmallOptions, folder);
         await rig.BeginAsync();
         return rig;
     }
@@ -59,11 +63,11 @@ public sealed class RunManagerRig : IAsyncDisposable
     public async Task BeginAsync()
     {
         store = await SqliteRunStore.OpenAsync(
-            folder["berth.db"], ByteSize.MiB(1), NullLogger<SqliteRunStore>.Instance, CancellationToken.None);
+            Path.Combine(Folder, "berth.db"), ByteSize.MiB(1), NullLogger<SqliteRunStore>.Instance, CancellationToken.None);
         Node = new FakeNode(time);
         await Node.StartAsync(CancellationToken.None);
-        Spool = new RunSpool(folder["spool"]);
-        Logs = new RunLogs(folder["logs"], ByteSize.MiB(10), time, NullLogger<RunLogs>.Instance);
+        Spool = new RunSpool(Path.Combine(Folder, "spool"));
+        Logs = new RunLogs(Path.Combine(Folder, "logs"), ByteSize.MiB(10), time, NullLogger<RunLogs>.Instance);
         Manager = new RunManager(
             store, Node, Spool, Logs, Options, Callbacks, Signer, time, NullLogger<RunManager>.Instance, observer: null);
         await Manager.StartAsync(CancellationToken.None);
@@ -121,6 +125,6 @@ public sealed class RunManagerRig : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await StopAsync(TimeSpan.Zero);
-        folder.Dispose();
+        owned?.Dispose();
     }
 }

@@ -328,7 +328,7 @@ public sealed class RunManagerTests : IAsyncLifetime
         while (!await condition())
         {
             Assert.False(limit.IsCancellationRequested, $"It was expected that {expected}.");
-            await Task.Yield();
+            await Task.Delay(1, limit.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
