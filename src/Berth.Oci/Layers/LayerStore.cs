@@ -33,6 +33,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
     private readonly Dictionary<(Digest Blob, Digest DiffId), Task<string>> running = [];
     private readonly HashSet<Task> background = [];
     private int temporaries;
+    private bool disposed;
 
     /// <summary>Opens the store and removes what an earlier process left unfinished.</summary>
     /// <param name="folder">The <c>layers</c> folder of the data folder.</param>
@@ -132,6 +133,11 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
     /// <summary>Stops what is being unpacked and waits until finished layers are on disk.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref disposed, true))
+        {
+            return;
+        }
+
         await closing.CancelAsync();
         Task[] open;
         lock (gate)
