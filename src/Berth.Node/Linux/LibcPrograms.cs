@@ -34,10 +34,10 @@ internal static partial class LibcPrograms
         [FieldOffset(8)]
         public int Code;
 
-        [FieldOffset(12)]
+        [FieldOffset(16)]
         public int Pid;
 
-        [FieldOffset(20)]
+        [FieldOffset(24)]
         public int Status;
     }
 
