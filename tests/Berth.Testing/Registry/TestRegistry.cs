@@ -19,12 +19,16 @@ namespace Berth.Testing.Registry;
 /// <summary>The registry in a real Kestrel on a free port of the loopback, over a folder of its own.</summary>
 public sealed class TestRegistry : IAsyncDisposable
 {
-    private readonly TemporaryFolder folder = new();
+    private readonly TemporaryFolder folder;
     private readonly long maxBlobBytes;
     private WebApplication? application;
     private RegistryServer? server;
 
-    private TestRegistry(long maxBlobBytes) => this.maxBlobBytes = maxBlobBytes;
+    private TestRegistry(long maxBlobBytes, TemporaryFolder folder)
+    {
+        this.maxBlobBytes = maxBlobBytes;
+        this.folder = folder;
+    }
 
     public SteppedTime Time { get; } = new();
 
@@ -47,9 +51,11 @@ public sealed class TestRegistry : IAsyncDisposable
     /// <summary>Sends the administrator's token.</summary>
     public HttpClient Client { get; private set; } = null!;
 
-    public static async Task<TestRegistry> StartAsync(long maxBlobBytes = long.MaxValue)
+    /// <param name="folder">The data folder, which is removed at the end; null for a new one.</param>
+    public static async Task<TestRegistry> StartAsync(
+        long maxBlobBytes = long.MaxValue, TemporaryFolder? folder = null)
     {
-        TestRegistry registry = new(maxBlobBytes);
+        TestRegistry registry = new(maxBlobBytes, folder ?? new TemporaryFolder());
         await registry.StartServerAsync();
         return registry;
     }
