@@ -1,0 +1,80 @@
+using System.Globalization;
+using System.Text;
+
+namespace Berth.Server.Metrics;
+
+/// <summary>Writes metrics in Prometheus' text format 0.0.4.</summary>
+internal sealed class MetricText
+{
+    public const string MediaType = "text/plain; version=0.0.4; charset=utf-8";
+
+    private readonly StringBuilder text = new(16 * 1024);
+    private Metric? current;
+
+    /// <summary>Begins a family; its samples must follow before the next family begins.</summary>
+    public MetricText Begin(Metric metric)
+    {
+        current = metric;
+        text.Append("# HELP ").Append(metric.Name).Append(' ')
+            .Append(metric.Help.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal))
+            .Append("\n# TYPE ").Append(metric.Name).Append(' ').Append(metric.Type.ToString().ToLowerInvariant()).Append('\n');
+        return this;
+    }
+
+    public MetricText Sample(double value, params ReadOnlySpan<string> labels)
+    {
+        Line("", labels, null, value);
+        return this;
+    }
+
+    /// <summary>A family of one sample without labels.</summary>
+    public void Single(Metric metric, double value) => Begin(metric).Sample(value);
+
+    public void Sample(Histogram histogram, params ReadOnlySpan<string> labels)
+    {
+        long[] counts = histogram.Cumulative();
+        for (int i = 0; i < Histogram.Bounds.Length; i++)
+        {
+            Line("_bucket", labels, Format(Histogram.Bounds[i]), counts[i]);
+        }
+
+        Line("_bucket", labels, "+Inf", counts[^1]);
+        Line("_sum", labels, null, histogram.Sum);
+        Line("_count", labels, null, counts[^1]);
+    }
+
+    public override string ToString() => text.ToString();
+
+    private void Line(string suffix, ReadOnlySpan<string> labels, string? bound, double value)
+    {
+        Metric metric = current ?? throw new InvalidOperationException("No family was begun.");
+        if (labels.Length != metric.Labels.Length)
+        {
+            throw new InvalidOperationException($"{metric.Name} has {metric.Labels.Length} labels, not {labels.Length}.");
+        }
+
+        text.Append(metric.Name).Append(suffix);
+        char separator = '{';
+        for (int i = 0; i < labels.Length; i++)
+        {
+            Label(separator, metric.Labels[i], labels[i]);
+            separator = ',';
+        }
+
+        if (bound is not null)
+        {
+            Label(separator, "le", bound);
+            separator = ',';
+        }
+
+        text.Append(separator == '{' ? "" : "}").Append(' ').Append(Format(value)).Append('\n');
+    }
+
+    private void Label(char separator, string name, string value) =>
+        text.Append(separator).Append(name).Append("=\"").Append(value
+            .Replace("\\", "\\\\", StringComparison.Ordinal)
+            .Replace("\"", "\\\"", StringComparison.Ordinal)
+            .Replace("\n", "\\n", StringComparison.Ordinal)).Append('"');
+
+    private static string Format(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+}

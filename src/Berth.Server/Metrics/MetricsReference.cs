@@ -1,0 +1,29 @@
+using System.Text;
+
+namespace Berth.Server.Metrics;
+
+/// <summary>Writes docs/reference/metrics.md from the table of metrics.</summary>
+public static class MetricsReference
+{
+    public static string Markdown()
+    {
+        StringBuilder text = new(
+            """
+            # Metrics
+
+            `GET /metrics` tells these in Prometheus' text format. It needs a token (`Authorization: Bearer TOKEN`) unless the
+            setting `metrics-open` is true. Generated from the program's own table. Counters begin at 0 when the server starts.
+
+            | Metric | Type | Labels | What it tells |
+            |---|---|---|---|
+
+            """);
+        foreach (Metric metric in MetricCatalog.All)
+        {
+            string labels = metric.Labels.Length == 0 ? "" : string.Join(", ", metric.Labels.Select(l => $"`{l}`"));
+            text.Append($"| `{metric.Name}` | {metric.Type.ToString().ToLowerInvariant()} | {labels} | {metric.Help} |\n");
+        }
+
+        return text.ToString();
+    }
+}
