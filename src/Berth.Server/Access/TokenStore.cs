@@ -71,6 +71,13 @@ public sealed class TokenStore
         return new Caller(token.Id, token.Name, role);
     }
 
+    /// <summary>The holder of the token with this public part; null when there is none, or none any more.</summary>
+    public Caller? FindById(string id) =>
+        tokens.TryGetValue(id, out Entry? entry) && !(entry.Token.ExpiresAt <= time.GetUtcNow())
+        && Roles.TryParse(entry.Token.Role, out Role role)
+            ? new Caller(id, entry.Token.Name, role)
+            : null;
+
     /// <summary>Makes a token; its secret is returned this once and kept nowhere.</summary>
     public TokenCreated Create(string name, Role role, TimeSpan? lifetime) => Create(name, role, lifetime, static _ => { });
 

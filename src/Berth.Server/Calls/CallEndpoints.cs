@@ -8,6 +8,7 @@ using Berth.Oci.Repositories;
 using Berth.Server.Access;
 using Berth.Server.Configuration;
 using Berth.Server.Hosting;
+using Berth.Server.Metrics;
 using Berth.Server.RunEndpoints;
 using Berth.Server.Runs;
 using Berth.Server.Store;
@@ -17,7 +18,8 @@ using Microsoft.AspNetCore.Http.Features;
 namespace Berth.Server.Calls;
 
 /// <summary>Starts runs: <c>/v1/call/</c> waits for the end, <c>/v1/tasks/</c> answers once the run is durable.</summary>
-internal sealed class CallEndpoints(IRunManager runs, ImageCatalog images, ServerOptions options)
+internal sealed class CallEndpoints(
+    IRunManager runs, ImageCatalog images, ServerOptions options, RunMeters meters, TimeProvider time)
 {
     /// <summary>A synchronous call, or a task where <c>Prefer: respond-async</c> asks for one.</summary>
     public async Task CallAsync(HttpContext context)
@@ -43,7 +45,9 @@ internal sealed class CallEndpoints(IRunManager runs, ImageCatalog images, Serve
         RunSpec spec = Parse(context, RunKind.Task);
         RunSubmission submission = new(spec, Caller.Of(context).Name, RunRequest.IdempotencyKey(context.Request));
         LimitBody(context, options.InputLimit, "input-limit");
+        long start = time.GetTimestamp();
         RunAcceptance acceptance = await runs.SubmitAsync(submission, context.Request.Body, context.RequestAborted);
+        meters.Accept.Record(time.GetElapsedTime(start));
         Run run = acceptance.Run;
         if (preference.RespondAsync)
         {

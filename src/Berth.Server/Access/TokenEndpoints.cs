@@ -1,0 +1,43 @@
+using Berth.Api.Access;
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+using Berth.Server.Hosting;
+using Microsoft.AspNetCore.Http;
+
+namespace Berth.Server.Access;
+
+/// <summary>Makes, lists and revokes tokens; for administrators.</summary>
+internal sealed class TokenEndpoints(TokenStore tokens)
+{
+    private static readonly TimeSpan LeastLife = TimeSpan.FromMinutes(1);
+
+    public Task ListAsync(HttpContext context) =>
+        JsonBody.WriteAsync(context, new TokenList(tokens.List()), AccessJson.Default.TokenList);
+
+    public async Task CreateAsync(HttpContext context)
+    {
+        TokenRequest wanted = await JsonBody.ReadAsync(context, AccessJson.Default.TokenRequest);
+        if (!Roles.TryParse(wanted.Role ?? "user", out Role role))
+        {
+            throw new BerthException(ErrorCode.InvalidRequest, $"There is no role '{wanted.Role}'; the roles are admin, user and pull.");
+        }
+
+        TimeSpan? life = wanted.ExpiresIn is null ? null : Duration.Parse(wanted.ExpiresIn);
+        if (life < LeastLife)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest, $"expiresIn = '{wanted.ExpiresIn}' is too short: a token lives for at least 1m.");
+        }
+
+        TokenCreated created = tokens.Create(wanted.Name ?? "", role, life);
+        context.Response.Headers.CacheControl = "no-store";
+        await JsonBody.WriteAsync(context, created, AccessJson.Default.TokenCreated, StatusCodes.Status201Created);
+    }
+
+    public Task RevokeAsync(HttpContext context)
+    {
+        tokens.Revoke((string)context.Request.RouteValues["id"]!);
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+        return Task.CompletedTask;
+    }
+}
