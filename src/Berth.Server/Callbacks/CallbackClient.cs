@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Server.Store;
@@ -8,9 +7,7 @@ using Berth.Server.Store;
 namespace Berth.Server.Callbacks;
 
 /// <summary>
-/// Sends one callback. The address is chosen when the connection is made and checked then, so that a name can't change
-/// its
-/// mind between check and use. No redirects, no proxy, no cookies, a bounded answer, a bounded time.
+/// Sends one callback, where <see cref="GuardedConnection"/> lets it go. No redirects, no proxy, no cookies, a bounded answer, a bounded time.
 /// </summary>
 internal sealed class CallbackClient : IDisposable
 {
@@ -18,14 +15,12 @@ internal sealed class CallbackClient : IDisposable
 
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
 
-    private readonly CallbackPolicy policy;
     private readonly CallbackSigner signer;
     private readonly TimeProvider time;
     private readonly HttpMessageInvoker client;
 
     public CallbackClient(CallbackPolicy policy, CallbackSigner signer, TimeProvider time)
     {
-        this.policy = policy;
         this.signer = signer;
         this.time = time;
         client = new HttpMessageInvoker(new SocketsHttpHandler
@@ -37,7 +32,7 @@ internal sealed class CallbackClient : IDisposable
             MaxResponseHeadersLength = 32,
             ConnectTimeout = Limit,
             PooledConnectionLifetime = TimeSpan.FromMinutes(1),
-            ConnectCallback = ConnectAsync,
+            ConnectCallback = new GuardedConnection(policy, ErrorCode.CallbackForbidden, "callback-allow").ConnectAsync,
         });
     }
 
@@ -80,32 +75,6 @@ internal sealed class CallbackClient : IDisposable
         request.Headers.Add("Berth-Run-Id", callback.Run.Text);
         request.Headers.Add(CallbackSigner.Header, signer.Sign(callback.Body.Span, time.GetUtcNow()));
         return request;
-    }
-
-    private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
-    {
-        DnsEndPoint target = context.DnsEndPoint;
-        IPAddress[] addresses = IPAddress.TryParse(target.Host, out IPAddress? literal)
-            ? [literal]
-            : await Dns.GetHostAddressesAsync(target.Host, cancellationToken);
-        IPAddress[] open = [.. addresses.Where(address => policy.Allows(target.Host, address))];
-        if (open.Length == 0)
-        {
-            throw new BerthException(
-                ErrorCode.CallbackForbidden, $"{target.Host} has no public address, only {string.Join(", ", addresses.Take(4))}");
-        }
-
-        Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        try
-        {
-            await socket.ConnectAsync(open, target.Port, cancellationToken);
-            return new NetworkStream(socket, ownsSocket: true);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
     }
 
     /// <summary>Reads the answer so that the connection can be used again, but not without end.</summary>

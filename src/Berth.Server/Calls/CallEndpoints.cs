@@ -8,6 +8,7 @@ using Berth.Oci.Repositories;
 using Berth.Server.Access;
 using Berth.Server.Configuration;
 using Berth.Server.Hosting;
+using Berth.Server.ImageEndpoints;
 using Berth.Server.Metrics;
 using Berth.Server.RunEndpoints;
 using Berth.Server.Runs;
@@ -91,15 +92,7 @@ internal sealed class CallEndpoints(
 
     private RunSpec Parse(HttpContext context, RunKind kind)
     {
-        ImageReference reference = ImageReference.Parse((string)context.Request.RouteValues["reference"]!);
-        // A reference written with this server's own address means this server's own image.
-        if (reference.RegistryHost is { } host && !host.Equals(context.Request.Host.Value, StringComparison.OrdinalIgnoreCase))
-        {
-            throw new BerthException(
-                ErrorCode.ImageNotFound,
-                $"The image {reference} is in another registry: copy it here first with 'berth image pull {reference}'.");
-        }
-
+        ImageReference reference = RequestedImage.Parse(context);
         return RunRequest.Parse(context.Request, kind, reference, images.Resolve(reference).Digest, options);
     }
 

@@ -115,6 +115,13 @@ public static class ConfigurationKeys
             Expected = "host names, addresses or networks such as 10.0.0.0/8",
             Apply = (o, texts) => texts.All(CallbackTarget.IsValid) ? o with { CallbackAllow = [.. texts] } : null,
         },
+        new("registry-allow", ValueKind.Text, "",
+            "Hosts, addresses or networks of other registries that images may be copied from and to although they are internal.",
+            IsList: true)
+        {
+            Expected = "host names, addresses or networks such as 10.0.0.0/8",
+            Apply = (o, texts) => texts.All(CallbackTarget.IsValid) ? o with { RegistryAllow = [.. texts] } : null,
+        },
         KeyOf.Span("shutdown-grace", "30s", TimeSpan.Zero, TimeSpan.FromHours(1),
             "How long a stopping server lets calls finish before it ends them. Tasks are handed back to the queue.",
             (o, v) => o with { ShutdownGrace = v }),

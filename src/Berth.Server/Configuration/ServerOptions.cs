@@ -56,6 +56,9 @@ public sealed record ServerOptions
     /// internal.</summary>
     public IReadOnlyList<string> CallbackAllow { get; init; } = [];
 
+    /// <summary>The same for other registries that images are copied from and to.</summary>
+    public IReadOnlyList<string> RegistryAllow { get; init; } = [];
+
     public TimeSpan ResultRetention { get; init; }
 
     public TimeSpan LogRetention { get; init; }

@@ -1,0 +1,150 @@
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Server.Access;
+using Berth.Server.Configuration;
+using Berth.Server.Hosting;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server;
+
+/// <summary>
+/// The control server: the HTTP interface, the registry, the task manager and the store, around one node. The type to
+/// open first in this project; <see cref="ServerRooms"/> has its parts, <see cref="ServerRoutes"/> its addresses.
+/// </summary>
+public sealed class BerthServer : IAsyncDisposable
+{
+    private readonly ServerRooms rooms;
+    private readonly WebApplication host;
+    private readonly ILogger logger;
+    private readonly CancellationTokenSource passesStop = new();
+    private readonly Task passes;
+    private int stopped;
+
+    private BerthServer(ServerRooms rooms, WebApplication host, ILogger logger, string? newTokenFile)
+    {
+        this.rooms = rooms;
+        this.host = host;
+        this.logger = logger;
+        NewTokenFile = newTokenFile;
+        Addresses = HttpHost.AddressesOf(host);
+        passes = Task.Run(() => new CollectPass(rooms, logger).RunAsync(passesStop.Token), CancellationToken.None);
+    }
+
+    /// <summary>Where it listens, with the ports that were taken.</summary>
+    public IReadOnlyList<Uri> Addresses { get; }
+
+    /// <summary>File of the administrator's token when this start made it; null at every later start.</summary>
+    public string? NewTokenFile { get; }
+
+    /// <summary>The routes as mapped, for tests.</summary>
+    internal Microsoft.AspNetCore.Routing.EndpointDataSource Routes =>
+        ((Microsoft.AspNetCore.Routing.IEndpointRouteBuilder)host).DataSources.Single();
+
+    internal ServerRooms Rooms => rooms;
+
+    /// <summary>
+    /// Takes the data folder, starts node and task manager, and listens. Returns when it is ready for work. Throws
+    /// BerthException (<c>InvalidConfiguration</c>, <c>MissingTool</c>, <c>NodeFault</c>, <c>StorageFault</c>); then
+    /// nothing is left running.
+    /// </summary>
+    /// <param name="makeNode">Makes the node from the server's parts; the server starts, stops and disposes it.</param>
+    public static async Task<BerthServer> StartAsync(
+        ServerOptions options, Func<NodeParts, INode> makeNode, TimeProvider time, CancellationToken cancellationToken)
+    {
+        ILoggerFactory loggers = ServerLogs.Create(options);
+        DataFolder? data = null;
+        ServerRooms? rooms = null;
+        try
+        {
+            data = DataFolder.Open(options.DataFolder);
+            rooms = await ServerRooms.OpenAsync(options, data, makeNode, time, loggers, cancellationToken);
+            return await StartAsync(rooms, cancellationToken);
+        }
+        catch
+        {
+            if (rooms is not null)
+            {
+                await rooms.Runs.StopAsync(TimeSpan.Zero, CancellationToken.None);
+                await rooms.DisposeAsync();
+            }
+
+            data?.Dispose();
+            loggers.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Takes nothing new, lets calls finish within the operator's grace, hands tasks back to the queue, stops the node and
+    /// closes the store. Cancelling the token skips the waiting. Idempotent.
+    /// </summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (Interlocked.Exchange(ref stopped, 1) == 1)
+        {
+            return;
+        }
+
+        // 1. No new connections; long answers end; new runs are refused.
+        TimeSpan grace = rooms.Options.ShutdownGrace;
+        Log.Stopping(logger, grace);
+        rooms.Lifetime.BeginStopping();
+        await passesStop.CancelAsync();
+        using CancellationTokenSource cut = new();
+        Task closing = host.StopAsync(cut.Token);
+
+        // 2. What runs finishes or is handed back; then its answers are sent.
+        await rooms.Runs.StopAsync(grace, cancellationToken);
+        cut.CancelAfter(TimeSpan.FromSeconds(5));
+        await closing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
+        // 3. Everything else, in the opposite order of its start.
+        await host.DisposeAsync();
+        await passes;
+        await rooms.Node.StopAsync(CancellationToken.None);
+        rooms.Tokens.Flush();
+        await rooms.DisposeAsync();
+        passesStop.Dispose();
+        Log.Stopped(logger);
+        rooms.Data.Dispose();
+        rooms.Loggers.Dispose();
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    private static async Task<BerthServer> StartAsync(ServerRooms rooms, CancellationToken cancellationToken)
+    {
+        ILogger logger = rooms.Loggers.CreateLogger<BerthServer>();
+        string? tokenFile = AdministratorToken.EnsureExists(rooms.Tokens, rooms.Data.Path);
+        await rooms.Node.StartAsync(cancellationToken);
+        await rooms.Runs.StartAsync(cancellationToken);
+        WebApplication host = HttpHost.Build(rooms);
+        try
+        {
+            await host.StartAsync(cancellationToken);
+        }
+        catch (IOException e)
+        {
+            await host.DisposeAsync();
+            throw new BerthException(
+                ErrorCode.InvalidConfiguration,
+                $"listen = '{string.Join(",", rooms.Options.Listen)}' can't be used: {e.Message} Choose another with --listen.", e);
+        }
+
+        BerthServer server = new(rooms, host, logger, tokenFile);
+        if (tokenFile is not null)
+        {
+            Log.AdministratorToken(logger, tokenFile);
+        }
+
+        foreach (Uri address in server.Addresses.Where(a => a.Scheme == "http" && !a.IsLoopback))
+        {
+            Log.InTheClear(logger, address);
+        }
+
+        string addresses = string.Join(", ", server.Addresses);
+        Log.Ready(logger, ServerVersion.Text, addresses, rooms.Data.Path);
+        return server;
+    }
+}

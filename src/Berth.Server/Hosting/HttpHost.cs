@@ -1,0 +1,134 @@
+using System.Security.Cryptography.X509Certificates;
+using Berth.Core.Errors;
+using Berth.Server.Access;
+using Berth.Server.Configuration;
+using Berth.Server.Problems;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Hosting;
+
+/// <summary>Builds the web server around the routes: addresses, limits, the gate and the problem documents.</summary>
+internal static class HttpHost
+{
+    /// <summary>All of a request's headers. Arguments and variables of a run travel in them.</summary>
+    private const int MaxHeaders = 128 * 1024;
+
+    private const int MaxHeaderCount = 2048;
+
+    public static WebApplication Build(ServerRooms rooms)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddSingleton(rooms.Loggers);
+        builder.Services.AddRoutingCore();
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>();
+        // Signals are the command line's to handle.
+        builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
+        PrefaceSwitch preface = new();
+        builder.Services.AddSingleton<IConnectionListenerFactory>(preface);
+        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);
+        builder.WebHost.UseKestrelCore();
+        if (rooms.Options.TlsCertificate is not null)
+        {
+            builder.WebHost.UseKestrelHttpsConfiguration();
+        }
+
+        builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, rooms.Options, preface));
+        WebApplication application = builder.Build();
+        AccessGate gate = new(rooms.Tokens, rooms.Options.MetricsOpen);
+        ILogger<ProblemMiddleware> logger = rooms.Loggers.CreateLogger<ProblemMiddleware>();
+        application.Use(next => new ProblemMiddleware(next, logger).InvokeAsync);
+        application.UseRouting();
+        application.Use(next => context =>
+        {
+            gate.Check(context);
+            return next(context);
+        });
+        ServerRoutes.Map(application, rooms);
+        return application;
+    }
+
+    /// <summary>The addresses that are listened on, ports resolved.</summary>
+    public static IReadOnlyList<Uri> AddressesOf(WebApplication application) =>
+        [.. application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses
+            .Where(a => !a.Contains(PrefaceSwitch.Inside.ToString()!, StringComparison.Ordinal)).Select(a => new Uri(a))];
+
+    private static void Configure(KestrelServerOptions kestrel, ServerOptions options, PrefaceSwitch preface)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.AllowSynchronousIO = false;
+        kestrel.Limits.MaxConcurrentConnections = options.MaxConnections;
+        kestrel.Limits.MaxRequestHeadersTotalSize = MaxHeaders;
+        kestrel.Limits.MaxRequestHeaderCount = MaxHeaderCount;
+        kestrel.Limits.MaxRequestLineSize = 16 * 1024;
+        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
+        kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
+        // Every route sets its own limit; what takes no body gets none.
+        kestrel.Limits.MaxRequestBodySize = JsonBody.MaxLength;
+        // Several blocks under way in each direction, so that neither side waits for the other at every block.
+        kestrel.Limits.MaxRequestBufferSize = 1024 * 1024;
+        kestrel.Limits.MaxResponseBufferSize = 1024 * 1024;
+        kestrel.Limits.Http2.MaxStreamsPerConnection = 256;
+        kestrel.Limits.Http2.InitialConnectionWindowSize = 4 * 1024 * 1024;
+        kestrel.Limits.Http2.InitialStreamWindowSize = 1024 * 1024;
+        kestrel.Limits.Http2.MaxFrameSize = 64 * 1024;
+        kestrel.Limits.Http2.MaxRequestHeaderFieldSize = 64 * 1024;
+        kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(60);
+
+        X509Certificate2? certificate = Certificate(options);
+        foreach (ListenAddress address in options.Listen)
+        {
+            kestrel.Listen(address.Address, address.Port, listen =>
+            {
+                if (certificate is not null)
+                {
+                    listen.Protocols = HttpProtocols.Http1AndHttp2;
+                    listen.UseHttps(certificate);
+                    return;
+                }
+
+                listen.Protocols = HttpProtocols.Http1;
+                listen.Use(next => connection => preface.HandleAsync(connection, next));
+            });
+        }
+
+        if (certificate is null)
+        {
+            kestrel.Listen(PrefaceSwitch.Inside, listen => listen.Protocols = HttpProtocols.Http2);
+        }
+    }
+
+    private static X509Certificate2? Certificate(ServerOptions options)
+    {
+        if (options.TlsCertificate is null)
+        {
+            return null;
+        }
+
+        try
+        {
+            return X509Certificate2.CreateFromPemFile(options.TlsCertificate, options.TlsKey);
+        }
+        catch (Exception e) when (e is System.Security.Cryptography.CryptographicException or IOException)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidConfiguration,
+                $"tls-certificate = '{options.TlsCertificate}' with tls-key = '{options.TlsKey}' can't be used: {e.Message}", e);
+        }
+    }
+
+    private sealed class SilentLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

@@ -1,0 +1,166 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net;
+using System.Threading.Channels;
+using Microsoft.AspNetCore.Connections;
+
+namespace Berth.Server.Hosting;
+
+/// <summary>
+/// HTTP/1.1 and HTTP/2 on one port without TLS. Kestrel decides by TLS's negotiation alone; here a connection that begins
+/// with HTTP/2's preface (RFC 9113, section 3.4) is handed to a second listener inside the process that speaks only
+/// HTTP/2.
+/// </summary>
+internal sealed class PrefaceSwitch : IConnectionListenerFactory, IConnectionListenerFactorySelector
+{
+    // A clear connection cannot pile up here: the other listener accepts as fast as it can.
+    private readonly Channel<ConnectionContext> handedOver = Channel.CreateBounded<ConnectionContext>(1024);
+
+    private static ReadOnlySpan<byte> Preface => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8;
+
+    /// <summary>Where the second listener listens.</summary>
+    public static EndPoint Inside { get; } = new InsideEndPoint();
+
+    public bool CanBind(EndPoint endpoint) => endpoint is InsideEndPoint;
+
+    public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default) =>
+        ValueTask.FromResult<IConnectionListener>(new Listener(handedOver));
+
+    /// <summary>Looks at a connection's first bytes, takes none of them, and passes it on to whom it is for.</summary>
+    public async Task HandleAsync(ConnectionContext connection, ConnectionDelegate http1)
+    {
+        if (!await IsHttp2Async(connection.Transport.Input, connection.ConnectionClosed))
+        {
+            await http1(connection);
+            return;
+        }
+
+        Handed handed = new(connection);
+        await handedOver.Writer.WriteAsync(handed);
+        await handed.Ended;
+    }
+
+    private static async Task<bool> IsHttp2Async(PipeReader input, CancellationToken closed)
+    {
+        while (true)
+        {
+            ReadResult read;
+            try
+            {
+                read = await input.ReadAsync(closed);
+            }
+            catch (Exception e) when (e is OperationCanceledException or ConnectionResetException or ConnectionAbortedException)
+            {
+                return false;
+            }
+
+            ReadOnlySequence<byte> start = read.Buffer.Slice(0, Math.Min(read.Buffer.Length, Preface.Length));
+            bool equal = Begins(start);
+            bool whole = start.Length == Preface.Length;
+            // Nothing is taken. Less than the preface is looked at again when more has come.
+            input.AdvanceTo(read.Buffer.Start, equal && !whole && !read.IsCompleted ? read.Buffer.End : read.Buffer.Start);
+            if (!equal || whole || read.IsCompleted || read.IsCanceled)
+            {
+                return equal && whole;
+            }
+        }
+    }
+
+    private static bool Begins(ReadOnlySequence<byte> start)
+    {
+        Span<byte> bytes = stackalloc byte[Preface.Length];
+        start.CopyTo(bytes);
+        return Preface.StartsWith(bytes[..(int)start.Length]);
+    }
+
+    private sealed class InsideEndPoint : EndPoint
+    {
+        public override string ToString() => "http2-inside";
+    }
+
+    private sealed class Listener(Channel<ConnectionContext> connections) : IConnectionListener
+    {
+        private readonly CancellationTokenSource unbound = new();
+
+        public EndPoint EndPoint => Inside;
+
+        public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default)
+        {
+            using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(unbound.Token, cancellationToken);
+            try
+            {
+                return await connections.Reader.ReadAsync(either.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return null;
+            }
+        }
+
+        public ValueTask UnbindAsync(CancellationToken cancellationToken = default)
+        {
+            unbound.Cancel();
+            return ValueTask.CompletedTask;
+        }
+
+        public ValueTask DisposeAsync()
+        {
+            unbound.Dispose();
+            return ValueTask.CompletedTask;
+        }
+    }
+
+    /// <summary>The connection as the second listener sees it; disposing it lets the first one close it.</summary>
+    private sealed class Handed(ConnectionContext inner) : ConnectionContext
+    {
+        private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Ended => ended.Task;
+
+        public override string ConnectionId
+        {
+            get => inner.ConnectionId;
+            set => inner.ConnectionId = value;
+        }
+
+        public override Microsoft.AspNetCore.Http.Features.IFeatureCollection Features => inner.Features;
+
+        public override IDictionary<object, object?> Items
+        {
+            get => inner.Items;
+            set => inner.Items = value;
+        }
+
+        public override IDuplexPipe Transport
+        {
+            get => inner.Transport;
+            set => inner.Transport = value;
+        }
+
+        public override EndPoint? LocalEndPoint
+        {
+            get => inner.LocalEndPoint;
+            set => inner.LocalEndPoint = value;
+        }
+
+        public override EndPoint? RemoteEndPoint
+        {
+            get => inner.RemoteEndPoint;
+            set => inner.RemoteEndPoint = value;
+        }
+
+        public override CancellationToken ConnectionClosed
+        {
+            get => inner.ConnectionClosed;
+            set => inner.ConnectionClosed = value;
+        }
+
+        public override void Abort(ConnectionAbortedException abortReason) => inner.Abort(abortReason);
+
+        public override ValueTask DisposeAsync()
+        {
+            ended.TrySetResult();
+            return base.DisposeAsync();
+        }
+    }
+}

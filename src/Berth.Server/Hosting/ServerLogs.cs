@@ -1,0 +1,45 @@
+using Berth.Server.Configuration;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+
+namespace Berth.Server.Hosting;
+
+/// <summary>The server's own log: text or JSON, one message a line, on standard error.</summary>
+internal static class ServerLogs
+{
+    public static ILoggerFactory Create(ServerOptions options) => LoggerFactory.Create(logging =>
+    {
+        logging.SetMinimumLevel(options.LogLevel switch
+        {
+            LogLevelName.Debug => LogLevel.Debug,
+            LogLevelName.Warning => LogLevel.Warning,
+            LogLevelName.Error => LogLevel.Error,
+            _ => LogLevel.Information,
+        });
+        // The framework's own messages are of use to its developers.
+        logging.AddFilter("Microsoft", LogLevel.Warning);
+        logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Error);
+        logging.AddFilter("System", LogLevel.Warning);
+        logging.AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        if (options.LogFormat == Configuration.LogFormat.Json)
+        {
+            logging.AddJsonConsole(json =>
+            {
+                json.UseUtcTimestamp = true;
+                json.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ";
+                json.IncludeScopes = true;
+            });
+        }
+        else
+        {
+            logging.AddSimpleConsole(text =>
+            {
+                text.SingleLine = true;
+                text.UseUtcTimestamp = true;
+                text.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+                text.ColorBehavior = LoggerColorBehavior.Disabled;
+                text.IncludeScopes = true;
+            });
+        }
+    });
+}

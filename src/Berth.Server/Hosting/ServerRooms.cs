@@ -1,0 +1,146 @@
+using Berth.Api.Nodes;
+using Berth.Core.Callbacks;
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+using Berth.Oci.Content;
+using Berth.Oci.Images;
+using Berth.Oci.Layers;
+using Berth.Oci.Repositories;
+using Berth.Registry;
+using Berth.Registry.Collection;
+using Berth.Registry.Unpacking;
+using Berth.Server.Access;
+using Berth.Server.Callbacks;
+using Berth.Server.Configuration;
+using Berth.Server.ImageEndpoints;
+using Berth.Server.Logs;
+using Berth.Server.Metrics;
+using Berth.Server.Runs;
+using Berth.Server.Spool;
+using Berth.Server.Store;
+using Berth.Server.Store.Sqlite;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Hosting;
+
+/// <summary>What a node is made from.</summary>
+public sealed record NodeParts(ServerOptions Options, IImageSource Images, TimeProvider Time, ILoggerFactory Loggers);
+
+/// <summary>Everything that one server consists of, made in order of need and taken down in the opposite order.</summary>
+internal sealed class ServerRooms : IAsyncDisposable
+{
+    /// <summary>Kept for unpacking images while a run is readied.</summary>
+    private static readonly TimeSpan StartLimit = TimeSpan.FromMinutes(5);
+
+    private static readonly TimeSpan LeaseSlack = TimeSpan.FromSeconds(30);
+
+    private ServerRooms(ServerOptions options, DataFolder data, NodeParts parts, INode node, IRunStore store)
+    {
+        Options = options;
+        Data = data;
+        Time = parts.Time;
+        Loggers = parts.Loggers;
+        Node = node;
+        Store = store;
+    }
+
+    public ServerOptions Options { get; }
+
+    public DataFolder Data { get; }
+
+    public TimeProvider Time { get; }
+
+    public ILoggerFactory Loggers { get; }
+
+    public ServerLifetime Lifetime { get; } = new();
+
+    public required RunMeters Meters { get; init; }
+
+    public INode Node { get; }
+
+    public IRunStore Store { get; }
+
+    public required ContentStore Content { get; init; }
+
+    public required RepositoryStore Repositories { get; init; }
+
+    public required LayerStore Layers { get; init; }
+
+    public required ImageCatalog Catalog { get; init; }
+
+    public required TokenStore Tokens { get; init; }
+
+    public required ImageReadiness Readiness { get; init; }
+
+    public required RegistryServer Registry { get; init; }
+
+    public required GarbageCollector Collector { get; init; }
+
+    public required ContentFigures Figures { get; init; }
+
+    public required RunManager Runs { get; init; }
+
+    /// <summary>Opens everything; nothing runs yet.</summary>
+    public static async Task<ServerRooms> OpenAsync(
+        ServerOptions options, DataFolder data, Func<NodeParts, INode> makeNode, TimeProvider time, ILoggerFactory loggers,
+        CancellationToken cancellationToken)
+    {
+        ContentStore content = new(data["blobs"], time);
+        RepositoryStore repositories = new(data["repositories"], time);
+        LayerStore layers = new(content, data["layers"], LayerLimits.Default, time);
+        ImageCatalog catalog = new(repositories, content);
+        ImageSource images = new(content, layers, PlatformChoice.Here);
+        TokenStore tokens = TokenStore.Open(data.Path, time);
+        IRunStore store = await SqliteRunStore.OpenAsync(
+            data["berth.db"], SqliteRunStore.DefaultBallast, loggers.CreateLogger<SqliteRunStore>(), cancellationToken);
+        NodeParts parts = new(options, images, time, loggers);
+        INode node = makeNode(parts);
+        ImageReadiness readiness = new(node, options);
+        RunMeters meters = new();
+        return new ServerRooms(options, data, parts, node, store)
+        {
+            Content = content,
+            Repositories = repositories,
+            Layers = layers,
+            Catalog = catalog,
+            Tokens = tokens,
+            Readiness = readiness,
+            Registry = new RegistryServer(
+                new RegistryOptions
+                {
+                    UploadFolder = data["uploads"],
+                    TokenKeyPath = data["registry.key"],
+                    MaxBlobBytes = options.UploadLimit.Bytes,
+                },
+                content, repositories, new RegistryAuthorizer(tokens),
+                [new UnpackOnPush(catalog, layers, time, loggers), readiness], time, loggers),
+            Collector = new GarbageCollector(content, repositories, layers, options.CollectGrace, time, loggers),
+            Figures = new ContentFigures(content),
+            Meters = meters,
+            Runs = new RunManager(
+                store, node, new RunSpool(data["spool"]),
+                new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
+                RunOptionsOf(options, node.Info), new CallbackPolicy(options.CallbackAllow),
+                CallbackSigner.LoadOrCreate(data["callback.key"]), time, loggers.CreateLogger<RunManager>(), meters),
+        };
+    }
+
+    public GuardedConnection OtherRegistries() =>
+        new(new CallbackPolicy(Options.RegistryAllow), ErrorCode.Forbidden, "registry-allow");
+
+    public async ValueTask DisposeAsync()
+    {
+        await Registry.DisposeAsync();
+        await Node.DisposeAsync();
+        await Layers.DisposeAsync();
+        await Store.DisposeAsync();
+        Collector.Dispose();
+        Lifetime.Dispose();
+    }
+
+    private static RunOptions RunOptionsOf(ServerOptions options, NodeInfo node) => new(
+        options.MaxRunning ?? RunCapacity.DefaultPlaces(node.Cores, node.Memory),
+        options.QueueLimit, options.WaitingCallsLimit, options.InputLimit, options.ResultRetention, options.LogRetention,
+        options.RunRetention, StartLimit, LeaseSlack);
+}

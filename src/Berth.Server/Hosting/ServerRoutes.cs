@@ -1,0 +1,81 @@
+using Berth.Server.Access;
+using Berth.Server.Calls;
+using Berth.Server.ImageEndpoints;
+using Berth.Server.Metrics;
+using Berth.Server.OpenApi;
+using Berth.Server.RunEndpoints;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Hosting;
+
+/// <summary>Maps every route to what answers it. What each needs stands in <see cref="AccessTable"/>.</summary>
+internal static class ServerRoutes
+{
+    public static void Map(IEndpointRouteBuilder routes, ServerRooms rooms)
+    {
+        MapOperation(routes, rooms);
+        MapRuns(routes, rooms);
+        MapImages(routes, rooms);
+        TokenEndpoints tokens = new(rooms.Tokens);
+        Map(routes, "GET", "/v1/tokens", tokens.ListAsync);
+        Map(routes, "POST", "/v1/tokens", tokens.CreateAsync);
+        Map(routes, "DELETE", "/v1/tokens/{id}", tokens.RevokeAsync);
+        rooms.Registry.Map(routes).WithMetadata(AccessTable.Registry);
+    }
+
+    private static void MapOperation(IEndpointRouteBuilder routes, ServerRooms rooms)
+    {
+        HealthEndpoints health = new(rooms.Options, rooms.Store, rooms.Lifetime);
+        Map(routes, "GET", "/healthz", health.HealthAsync);
+        Map(routes, "GET", "/readyz", health.ReadyAsync);
+        Map(routes, "GET", "/openapi/v1.json", OpenApiDocument.HandleAsync);
+        MetricsEndpoint metrics = new(
+            rooms.Meters, rooms.Runs, rooms.Store, rooms.Node, rooms.Registry.Counters, rooms.Figures, rooms.Time);
+        Map(routes, "GET", "/metrics", metrics.HandleAsync);
+        NodeEndpoints node = new(rooms.Node, rooms.Runs);
+        Map(routes, "GET", "/v1/node", node.NodeAsync);
+        Map(routes, "GET", "/v1/sandboxes", node.SandboxesAsync);
+        Map(routes, "GET", "/v1/version", node.VersionAsync);
+    }
+
+    private static void MapRuns(IEndpointRouteBuilder routes, ServerRooms rooms)
+    {
+        CallEndpoints calls = new(rooms.Runs, rooms.Catalog, rooms.Options, rooms.Meters, rooms.Time);
+        Map(routes, "POST", "/v1/call/{**reference}", calls.CallAsync);
+        Map(routes, "GET", "/v1/call/{**reference}", calls.CallAsync);
+        Map(routes, "POST", "/v1/tasks/{**reference}", calls.TaskAsync);
+
+        RunEndpoints.RunEndpoints runs = new(rooms.Runs, rooms.Lifetime);
+        LogEndpoint logs = new(rooms.Runs, rooms.Lifetime, rooms.Time);
+        EventEndpoints events = new(rooms.Runs, rooms.Lifetime, rooms.Time);
+        Map(routes, "GET", "/v1/runs", runs.ListAsync);
+        Map(routes, "GET", "/v1/runs/{id}", runs.GetAsync);
+        Map(routes, "GET", "/v1/runs/{id}/result", runs.ResultAsync);
+        Map(routes, "GET", "/v1/runs/{id}/input", runs.InputAsync);
+        Map(routes, "GET", "/v1/runs/{id}/logs", logs.HandleAsync);
+        Map(routes, "GET", "/v1/runs/{id}/events", events.OfRunAsync);
+        Map(routes, "GET", "/v1/runs/{id}/why", runs.WhyAsync);
+        Map(routes, "POST", "/v1/runs/{id}/cancel", runs.CancelAsync);
+        Map(routes, "GET", "/v1/events", events.OfAllAsync);
+    }
+
+    private static void MapImages(IEndpointRouteBuilder routes, ServerRooms rooms)
+    {
+        ImageEndpoints.ImageEndpoints images = new(rooms.Catalog, rooms.Layers, rooms.Collector, rooms.Figures);
+        CopyEndpoints copies = new(
+            rooms.Content, rooms.Repositories, rooms.Layers, rooms.OtherRegistries(), rooms.Readiness, rooms.Time,
+            rooms.Loggers.CreateLogger<CopyEndpoints>());
+        Map(routes, "GET", "/v1/images", images.ListAsync);
+        Map(routes, "GET", "/v1/images/{**reference}", images.GetAsync);
+        Map(routes, "DELETE", "/v1/images/{**reference}", images.DeleteAsync);
+        Map(routes, "POST", "/v1/images/pull", copies.PullAsync);
+        Map(routes, "POST", "/v1/images/push", copies.PushAsync);
+        Map(routes, "POST", "/v1/images/collect", images.CollectAsync);
+    }
+
+    private static void Map(IEndpointRouteBuilder routes, string method, string pattern, RequestDelegate handler) =>
+        routes.MapMethods(pattern, [method], handler).WithMetadata(AccessTable.Find(method, pattern));
+}
