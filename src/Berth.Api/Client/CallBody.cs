@@ -6,7 +6,7 @@ namespace Berth.Api.Client;
 /// The body of an answer, freed of its framing (RFC 9112, section 6). Reading to the end fills <see cref="Trailers"/>;
 /// a body that breaks off throws IOException, so that a torn answer never passes for a whole one.
 /// </summary>
-internal sealed class CallBody : Stream
+internal class CallBody : Stream
 {
     private readonly CallConnection connection;
     private readonly bool chunked;
@@ -26,6 +26,8 @@ internal sealed class CallBody : Stream
                 : null;
         ended = head.Status is 204 or 304 || (!chunked && left == 0);
     }
+
+    protected CallConnection Connection => connection;
 
     public Dictionary<string, string> Trailers { get; private set; } = [];
 

@@ -26,6 +26,7 @@ internal sealed class CallConnection : IAsyncDisposable
     private readonly byte[] buffer = new byte[BufferSize];
     private int start;
     private int end;
+    private bool disposed;
     private Task sending = Task.CompletedTask;
 
     private CallConnection(Stream stream) => this.stream = stream;
@@ -148,6 +149,12 @@ internal sealed class CallConnection : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (disposed)
+        {
+            return;
+        }
+
+        disposed = true;
         // A program may end without having read its input; nobody waits for the rest of it.
         await sendingEnds.CancelAsync();
         await stream.DisposeAsync();

@@ -20,9 +20,11 @@ internal sealed class Session(ParseResult result, BerthRoot root) : IDisposable
 
     public ServerTarget Target => target ??= FindTarget();
 
-    public BerthClient Client => client ??= root.Handler is null
-        ? new BerthClient(Target.Address, Target.Token, Terminal.Time)
-        : new BerthClient(Target.Address, Target.Token, Terminal.Time, root.Handler);
+    public BerthClient Client => client ??=
+        new BerthClient(Target.Address, Target.Token, Terminal.Time, Handler);
+
+    /// <summary>A new one for each client, which disposes it.</summary>
+    public HttpMessageHandler Handler => root.Handler ?? new OneShotHandler();
 
     public T? Get<T>(Option<T> option) => result.GetValue(option);
 

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Berth.Api.Client;
+using Berth.Api.Runs;
 using Berth.Core.Errors;
 using Microsoft.AspNetCore.Http;
 using Xunit;
@@ -184,6 +185,24 @@ public sealed class CallTests
 
         Assert.False(outcome.Succeeded);
         Assert.Equal(("output_limit", "run_output_limit"), (outcome.Reason, outcome.Problem?.Code));
+    }
+
+    [Fact]
+    public async Task A_connection_for_each_request_serves_as_well()
+    {
+        string asked = "";
+        await using PlayedServer server = await PlayedServer.StartAsync(context =>
+        {
+            asked += $"{context.Request.Method} {context.Request.Path} {context.Request.Headers.Authorization} ";
+            return context.Request.Method == "DELETE" ? Task.CompletedTask : EchoAsync(context);
+        });
+        using BerthClient client = new(server.Address, "a-token", TimeProvider.System, new OneShotHandler());
+
+        RunView run = await client.Runs.GetAsync("r1", Cancel);
+        await client.Tokens.RemoveAsync("k1", Cancel);
+
+        Assert.Equal("succeeded", run.State);
+        Assert.Equal("GET /v1/runs/r1 Bearer a-token DELETE /v1/tokens/k1 Bearer a-token ", asked);
     }
 
     [Fact]

@@ -23,7 +23,9 @@ internal sealed class PlayedServer(WebApplication application) : IAsyncDisposabl
         return new PlayedServer(application);
     }
 
-    public BerthClient Client() => new(new Uri(application.Urls.Single()), "a-token", TimeProvider.System);
+    public Uri Address => new(application.Urls.Single());
+
+    public BerthClient Client() => new(Address, "a-token", TimeProvider.System);
 
     public ValueTask DisposeAsync() => application.DisposeAsync();
 }

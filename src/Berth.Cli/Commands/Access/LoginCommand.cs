@@ -45,7 +45,7 @@ internal sealed class LoginCommand : Verb
         string asked = session.Result.GetValue(host) ?? terminal.Variable("BERTH_HOST") ?? ServerTarget.DefaultAddress;
         Uri address = ServerTarget.ParseAddress(asked, "the command line");
         string token = await FindTokenAsync(session, asked, cancellationToken);
-        using (BerthClient client = new(address, token, terminal.Time))
+        using (BerthClient client = new(address, token, terminal.Time, session.Handler))
         {
             VersionView version = await client.VersionAsync(cancellationToken);
             session.Say($"Logged in to {address} (Berth {version.Version}).");
