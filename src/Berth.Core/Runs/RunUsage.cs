@@ -7,7 +7,7 @@ namespace Berth.Core.Runs;
 /// <param name="CpuSystem">Processor time in kernel mode.</param>
 /// <param name="PeakMemory">Highest memory charged to the sandbox's cgroup.</param>
 /// <param name="BytesIn">Bytes delivered to standard input.</param>
-/// <param name="BytesOut">Bytes taken from standard output.</param>
+/// <param name="BytesOut">Bytes the program wrote to standard output, read or not.</param>
 public sealed record RunUsage(TimeSpan CpuUser, TimeSpan CpuSystem, ByteSize PeakMemory, long BytesIn, long BytesOut)
 {
     public static RunUsage None { get; } = new(TimeSpan.Zero, TimeSpan.Zero, ByteSize.Zero, 0, 0);

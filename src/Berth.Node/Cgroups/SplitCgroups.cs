@@ -78,23 +78,28 @@ public sealed class SplitCgroups : ICgroups
 
         public void Kill()
         {
-            try
+            if (root.unified is { } mount)
             {
-                if (root.unified is { } mount && File.Exists(mount + path + "/cgroup.kill"))
-                {
-                    CgroupFile.Write(mount + path + "/cgroup.kill", "1");
-                }
-
-                KillFrozen();
+                TryWrite(mount + path + "/cgroup.kill", "1");
             }
-            catch (IOException error) when (CgroupFile.IsGone(error))
+
+            // Frozen processes can't fork, so one reading of the lists has them all; they die of the signal when thawed
+            // (freezer-subsystem.rst). One that joined only some hierarchies before its runc died is found too.
+            string? freezer =
+                root.mounts.TryGetValue("freezer", out string? point) ? point + path + "/freezer.state" : null;
+            bool frozen = freezer is not null && TryWrite(freezer, "FROZEN");
+            foreach (int pid in Pids().ToHashSet())
             {
-                // Nothing left to kill.
+                Linux.Signals.Send(pid, Linux.PidHandle.SigKill);
+            }
+
+            if (frozen)
+            {
+                TryWrite(freezer!, "THAWED");
             }
         }
 
-        public bool IsPopulated() =>
-            root.Hierarchies().Any(mount => CgroupFile.ReadPids(mount + path + "/cgroup.procs").Count > 0);
+        public bool IsPopulated() => Pids().Any();
 
         public bool TryRemove()
         {
@@ -109,34 +114,20 @@ public sealed class SplitCgroups : ICgroups
 
         private string Memory => root.mounts["memory"] + path;
 
-        /// <summary>
-        /// Frozen processes can't fork, so one reading of the list has them all; they die of the signal when thawed
-        /// (freezer-subsystem.rst).
-        /// </summary>
-        private void KillFrozen()
+        private IEnumerable<int> Pids() =>
+            root.Hierarchies().SelectMany(mount => CgroupFile.ReadPids(mount + path + "/cgroup.procs"));
+
+        /// <summary>False when there is no such file: the group is gone, or the kernel too old.</summary>
+        private static bool TryWrite(string file, string value)
         {
-            string? freezer =
-                root.mounts.TryGetValue("freezer", out string? mount) ? mount + path + "/freezer.state" : null;
-            IReadOnlyList<int> pids = CgroupFile.ReadPids(root.mounts["memory"] + path + "/cgroup.procs");
-            if (pids.Count == 0)
+            try
             {
-                return;
+                CgroupFile.Write(file, value);
+                return true;
             }
-
-            if (freezer is not null)
+            catch (IOException error) when (CgroupFile.IsGone(error))
             {
-                CgroupFile.Write(freezer, "FROZEN");
-                pids = CgroupFile.ReadPids(mount + path + "/cgroup.procs");
-            }
-
-            foreach (int pid in pids)
-            {
-                Linux.Signals.Send(pid, Linux.PidHandle.SigKill);
-            }
-
-            if (freezer is not null)
-            {
-                CgroupFile.Write(freezer, "THAWED");
+                return false;
             }
         }
 

@@ -22,6 +22,9 @@ namespace Berth.Node.Engines;
 /// </summary>
 public sealed class RuncEngine : IEngine
 {
+    private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(20);
+
     private readonly NodeOptions options;
     private readonly TimeProvider time;
     private readonly ILogger logger;
@@ -33,6 +36,7 @@ public sealed class RuncEngine : IEngine
     private OwnerRanges? owners;
     private Runc? runc;
     private Leftovers? leftovers;
+    private Orphans? orphans;
     private string initPath = "";
     private SeccompFilter? filter;
     private ulong hardOpenFiles;
@@ -51,13 +55,14 @@ public sealed class RuncEngine : IEngine
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        LockInstance();
+        await LockInstanceAsync(cancellationToken);
         Spawner.BecomeSubreaper();
         runc = await Runc.FindAsync(options.Runc, poller, time, cancellationToken);
         filter = SeccompFilter.Compile();
         cgroups = CgroupDetection.Detect();
         hardOpenFiles = ReadHardOpenFiles();
         leftovers = new Leftovers(folders, cgroups, time, logger);
+        orphans = new Orphans(poller);
         await leftovers.RemoveAllAsync(cancellationToken);
         folders.Make();
         initPath = await InitBinary.WriteToAsync(folders.Root, cancellationToken);
@@ -96,8 +101,16 @@ public sealed class RuncEngine : IEngine
         }
     }
 
-    public async Task<int> SweepAsync(CancellationToken cancellationToken) =>
-        leftovers is null ? 0 : await leftovers.RemoveExceptAsync(id => living.ContainsKey(id), cancellationToken);
+    public async Task<int> SweepAsync(CancellationToken cancellationToken)
+    {
+        if (leftovers is null)
+        {
+            return 0;
+        }
+
+        await orphans!.ReapAsync();
+        return await leftovers.RemoveExceptAsync(living.ContainsKey, cancellationToken);
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -188,20 +201,32 @@ public sealed class RuncEngine : IEngine
         living.TryRemove(objects.Id, out _);
     }
 
-    private void LockInstance()
+    /// <summary>A predecessor that was just killed may hold the lock for a moment still: its last child has it until
+    /// it executes its own program.</summary>
+    private async Task LockInstanceAsync(CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(options.RuntimeFolder);
-        try
+        long begun = time.GetTimestamp();
+        while (true)
         {
-            instanceLock = new FileStream(folders.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        }
-        catch (IOException error)
-        {
-            throw new BerthException(
-                ErrorCode.NodeFault,
-                $"Another server of the same data folder is running: {folders.Lock} is locked. Stop it, or use another "
-                + "data folder.",
-                error);
+            try
+            {
+                instanceLock = new FileStream(
+                    folders.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                return;
+            }
+            catch (IOException error) when (time.GetElapsedTime(begun) > LockPatience)
+            {
+                throw new BerthException(
+                    ErrorCode.NodeFault,
+                    $"Another server of the same data folder is running: {folders.Lock} is locked. Stop it, or use "
+                    + "another data folder.",
+                    error);
+            }
+            catch (IOException)
+            {
+                await Task.Delay(LockPause, time, cancellationToken);
+            }
         }
     }
 

@@ -41,8 +41,9 @@ internal sealed class OverlayRoot
         try
         {
             var root = new OverlayRoot(folder);
-            root.MountLayers(layers, owner);
-            root.MountOverlay(layers.Count, owner);
+            string[] stack = StackOf(layers);
+            root.MountLayers(stack, owner);
+            root.MountOverlay(Math.Max(stack.Length, 1), owner);
             return root;
         }
         catch
@@ -55,9 +56,16 @@ internal sealed class OverlayRoot
     /// <summary>Takes the mounts out of this machine's tree. Idempotent.</summary>
     public void Detach() => Mounts.Unmount(folder, lazy: true);
 
-    private void MountLayers(IReadOnlyList<string> layers, OwnerRange owner)
+    /// <summary>overlayfs refuses a layer that is there twice, as empty ones often are. The upper one says all that the
+    /// lower one could.</summary>
+    private static string[] StackOf(IReadOnlyList<string> layers) =>
+        [.. layers.Where((layer, i) => !layers.Skip(i + 1).Contains(layer))];
+
+    private void MountLayers(string[] layers, OwnerRange owner)
     {
-        for (int i = 0; i < layers.Count; i++)
+        // The layer of an image without layers: overlayfs wants at least one.
+        Directory.CreateDirectory(folder + "/0");
+        for (int i = 0; i < layers.Length; i++)
         {
             string place = string.Create(CultureInfo.InvariantCulture, $"{folder}/{i}");
             Directory.CreateDirectory(place);

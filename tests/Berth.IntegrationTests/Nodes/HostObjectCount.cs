@@ -27,6 +27,17 @@ internal sealed record HostObjectCount(int Mounts, int Cgroups, int Processes, i
         return new HostObjectCount(mounts, cgroups, processes, Directory.Exists(root) ? 1 : 0);
     }
 
+    /// <summary>Programs in sandboxes of this server whose command line begins like this.</summary>
+    public static int Programs(string instance, string command) => Directory.EnumerateDirectories("/proc")
+        .Where(d => int.TryParse(Path.GetFileName(d), out _))
+        .Count(d => Read(d + "/cgroup").Contains($"/berth-{instance}/", StringComparison.Ordinal)
+            && Read(d + "/cmdline").StartsWith(command + "\0", StringComparison.Ordinal));
+
+    /// <summary>Ended children of this process that nobody has waited for.</summary>
+    public static int EndedChildren() => Directory.EnumerateDirectories("/proc")
+        .Where(d => int.TryParse(Path.GetFileName(d), out _))
+        .Count(d => Read(d + "/stat").Contains($") Z {Environment.ProcessId} ", StringComparison.Ordinal));
+
     private static string Read(string path)
     {
         try

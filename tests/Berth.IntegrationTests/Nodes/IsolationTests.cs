@@ -168,6 +168,28 @@ public sealed class IsolationTests(NodeFixture fixture)
     }
 
     [Fact]
+    public async Task A_layer_may_be_in_an_image_more_than_once()
+    {
+        string files = fixture.Images.PathOfLayer("files");
+        string tools = fixture.Images.PathOfLayer("tools");
+        Digest image = fixture.Images.Add("repeated", new(Env: ["PATH=/bin"]), files, tools, files, files);
+
+        RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(fixture.Of(image), "cat", "/etc/greeting"));
+
+        Assert.Equal("hello from the image\n", run.Output);
+    }
+
+    [Fact]
+    public async Task An_image_without_layers_has_no_program_but_no_fault_either()
+    {
+        Digest image = fixture.Images.Add("scratch", new());
+
+        RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(fixture.Of(image), "/bin/true"));
+
+        Assert.Equal(EndReason.EntryPointMissing, run.Report.Reason);
+    }
+
+    [Fact]
     public async Task A_missing_image_is_named()
     {
         BerthException error = await Assert.ThrowsAsync<BerthException>(() => fixture.Node.StartAsync(

@@ -11,15 +11,19 @@ namespace Berth.IntegrationTests.Nodes;
 /// <summary>kill -9 of the process that owns sandboxes, at each step of their life: nothing survives the next
 /// start.</summary>
 [Collection("containers")]
-public sealed class KilledOwnerTests : IDisposable
+public sealed class KilledOwnerTests : IAsyncLifetime
 {
     private readonly string folder =
         Directory.CreateDirectory($"/var/tmp/berth-test-{Path.GetRandomFileName()}").FullName;
 
     private string Instance => NodeOptions.InstanceOf(folder);
 
-    public void Dispose()
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+
+    /// <summary>A test that failed half-way leaves nothing either.</summary>
+    public async ValueTask DisposeAsync()
     {
+        await StartAndStopAsync();
         if (Directory.Exists(folder))
         {
             Directory.Delete(folder, recursive: true);
@@ -49,7 +53,8 @@ public sealed class KilledOwnerTests : IDisposable
     {
         await KillAfterAsync("run", "up", 1);
 
-        await Eventually.BecomesTrueAsync(() => Count().Processes == 0, "the sandbox's processes are gone");
+        await Eventually.BecomesTrueAsync(
+            () => HostObjectCount.Programs(Instance, "sleep") == 0, "what the program started is gone");
 
         Assert.True(Count().Cgroups > 0, "There was nothing to be left: the test shows nothing.");
         await StartAndStopAsync();
