@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Runtime.InteropServices;
 using Berth.Api.Errors;
 using Berth.Cli.Commands;
 using Berth.Cli.Commands.Help;
@@ -14,8 +13,6 @@ namespace Berth.Cli;
 internal static class CommandLine
 {
     private const int UsageExitCode = 64;
-    private const int InterruptExitCode = 130;
-    private const int TerminateExitCode = 143;
 
     public static async Task<int> RunAsync(
         BerthRoot root, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
@@ -68,35 +65,18 @@ internal static class CommandLine
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            return InterruptExitCode;
+            return Interrupts.InterruptExitCode;
         }
     }
 
-    /// <summary>Runs as the process: Ctrl-C and SIGTERM end the command in an orderly way, a second one at
-    /// once.</summary>
+    /// <summary>Runs as the process, with its streams and signals.</summary>
     public static async Task<int> RunProcessAsync(string[] arguments)
     {
-        Terminal terminal = Terminal.OfProcess();
-        using CancellationTokenSource stop = new();
-        int signalCode = 0;
-        void Stop(PosixSignalContext context, int code)
-        {
-            if (stop.IsCancellationRequested)
-            {
-                Environment.Exit(code);
-            }
-
-            context.Cancel = true;
-            signalCode = code;
-            stop.Cancel();
-        }
-
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(
-            PosixSignal.SIGINT, c => Stop(c, InterruptExitCode));
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(
-            PosixSignal.SIGTERM, c => Stop(c, TerminateExitCode));
-        int exitCode = await RunAsync(new BerthRoot(terminal), arguments, stop.Token);
-        return exitCode == InterruptExitCode && signalCode != 0 ? signalCode : exitCode;
+        using Interrupts interrupts = new();
+        interrupts.Listen();
+        BerthRoot root = new(Terminal.OfProcess()) { Interrupts = interrupts };
+        int exitCode = await RunAsync(root, arguments, interrupts.Stop);
+        return exitCode == Interrupts.InterruptExitCode && interrupts.ExitCode != 0 ? interrupts.ExitCode : exitCode;
     }
 
     private static async Task FlushAsync(Terminal terminal)

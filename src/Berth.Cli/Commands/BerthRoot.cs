@@ -28,7 +28,7 @@ internal sealed class BerthRoot : RootCommand, IDocumented
             new RunCommand(), TaskCommands.All(), ImageCommands.All(),
             new PsCommand(), new LogsCommand("logs"), new WhyCommand(), new EventsCommand(),
             new LoginCommand(), ContextCommands.All(), TokenCommands.All(),
-            new DoctorCommand(), new VersionCommand(), new HelpCommand(), new ReferenceCommand(),
+            new ServeCommand(), new DoctorCommand(), new VersionCommand(), new HelpCommand(), new ReferenceCommand(),
         ];
         foreach (Command command in commands)
         {
@@ -37,6 +37,8 @@ internal sealed class BerthRoot : RootCommand, IDocumented
     }
 
     public Terminal Terminal { get; }
+
+    public Interrupts Interrupts { get; init; } = new();
 
     /// <summary>In place of the network; for tests.</summary>
     public HttpMessageHandler? Handler { get; }

@@ -14,6 +14,8 @@ internal sealed class Session(ParseResult result, BerthRoot root) : IDisposable
 
     public Terminal Terminal => root.Terminal;
 
+    public Interrupts Interrupts => root.Interrupts;
+
     public ParseResult Result => result;
 
     public bool Verbose => result.GetValue(root.Verbose);
