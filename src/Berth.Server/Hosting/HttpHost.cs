@@ -33,9 +33,10 @@ internal static class HttpHost
         // Signals are the command line's to handle.
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
         PrefaceSwitch preface = new();
-        builder.Services.AddSingleton<IConnectionListenerFactory>(preface);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);
         builder.WebHost.UseKestrelCore();
+        // After Kestrel's own transport, which is only added where there is none yet.
+        builder.Services.AddSingleton<IConnectionListenerFactory>(preface);
         if (rooms.Options.TlsCertificate is not null)
         {
             builder.WebHost.UseKestrelHttpsConfiguration();
