@@ -150,7 +150,8 @@ internal sealed class ApiExchange : IDisposable
             string text = System.Text.Encoding.UTF8.GetString(body[..Math.Min(body.Length, 300)]).Trim();
             return new BerthException(
                 status == 401 ? ErrorCode.Unauthorized : status == 404 ? ErrorCode.NotFound : ErrorCode.Upstream,
-                $"The server answered {status}{(text.Length == 0 ? "" : ": " + text)}.") { RetryAfter = retryAfter };
+                $"The server answered {status}{(text.Length == 0 ? "" : ": " + text)}.")
+            { RetryAfter = retryAfter };
         }
 
         return new BerthException(ErrorCatalog.Find(problem.Code).Error, problem.Detail) { RetryAfter = retryAfter };

@@ -41,7 +41,7 @@ internal sealed class ContextFile(string path)
         try
         {
             return JsonSerializer.Deserialize(File.ReadAllBytes(path), ContextJson.Default.ContextDocument) is
-                { Contexts: not null } document
+            { Contexts: not null } document
                 ? document
                 : ContextDocument.Empty;
         }

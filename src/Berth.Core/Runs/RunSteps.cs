@@ -31,7 +31,11 @@ public static class RunSteps
                 now, RunEventTypes.Retried, run.Attempts, RunSentences.Retried(end, run.Attempts, run.Spec.Retry.MaxAttempts, wait));
             Run waiting = run with
             {
-                State = RunState.Queued, Generation = run.Generation + 1, ReadyAt = now + wait, End = end, Progress = null,
+                State = RunState.Queued,
+                Generation = run.Generation + 1,
+                ReadyAt = now + wait,
+                End = end,
+                Progress = null,
             };
             return new RunChange(waiting, run.Generation, [.. earlier, retried]);
         }

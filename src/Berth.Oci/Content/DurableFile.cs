@@ -111,7 +111,8 @@ public static partial class DurableFile
     public static BerthException Full(string path, Exception inner) => new(
         ErrorCode.StorageFull,
         $"The disk that holds {path} is full: free some space or remove images, then try again.",
-        inner) { RetryAfter = TimeSpan.FromSeconds(30) };
+        inner)
+    { RetryAfter = TimeSpan.FromSeconds(30) };
 
     private static IOException Failure(string call, string path)
     {

@@ -102,8 +102,11 @@ public sealed class ImageCopier(IImageOrigin origin, IImageTarget target, CopyOp
             await Parallel.ForEachAsync(
                 manifest.Layers.Prepend(manifest.Config)
                     .Where(l => !MediaTypes.IsForeignLayer(l.MediaType)).DistinctBy(l => l.DigestText),
-                new ParallelOptions { MaxDegreeOfParallelism = options.Parallel,
-                    CancellationToken = cancellationToken },
+                new ParallelOptions
+                {
+                    MaxDegreeOfParallelism = options.Parallel,
+                    CancellationToken = cancellationToken
+                },
                 async (blob, stop) =>
                 {
                     await CopyBlobAsync(blob, stop);

@@ -27,8 +27,12 @@ internal static class Command
 
     public static Process Start(string file, IEnumerable<string> arguments)
     {
-        ProcessStartInfo info = new(file) { RedirectStandardOutput = true, RedirectStandardError = true,
-            UseShellExecute = false };
+        ProcessStartInfo info = new(file)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false
+        };
         foreach (string argument in arguments)
         {
             info.ArgumentList.Add(argument);

@@ -26,7 +26,7 @@ internal static class Tool
     /// <summary>Runs a program with input; a test is skipped (in CI failed) when the program is not installed.</summary>
     public static async Task<ToolResult> RunAsync(
         string name, IEnumerable<string> arguments, byte[
-            ]? input = null, IReadOnlyDictionary<string, string>? environment = null)
+]? input = null, IReadOnlyDictionary<string, string>? environment = null)
     {
         using Process process = Start(name, arguments, environment);
         Task<string> error = process.StandardError.ReadToEndAsync();

@@ -23,8 +23,11 @@ public sealed class NodeFixture : IAsyncLifetime
     {
         Images = new BusyboxImages(folder);
         Options =
-            new NodeOptions("test", NodeOptions.InstanceOf(folder)) { Pool =
-                PoolLimits.Default with { LeastReady = 1 } };
+            new NodeOptions("test", NodeOptions.InstanceOf(folder))
+            {
+                Pool =
+                PoolLimits.Default with { LeastReady = 1 }
+            };
         Node = new LocalNode(
             Options, new RuncEngine(Options, TimeProvider.System, NullLogger<RuncEngine>.Instance), Images,
             TimeProvider.System,

@@ -87,9 +87,13 @@ public sealed class ProgramTests(NodeFixture fixture)
             SandboxRuns.Spec(fixture.Plain, "sh", "-c", "echo $COLOUR $SHAPE $PATH; hostname; echo $HOSTNAME; pwd");
 
         RunOutcome run = await fixture.Node.RunAsync(
-            spec with { Environment =
-                new Dictionary<string, string> { ["COLOUR"] = "red", ["SHAPE"] = "round" }, WorkingDirectory =
-                    "/work" });
+            spec with
+            {
+                Environment =
+                new Dictionary<string, string> { ["COLOUR"] = "red", ["SHAPE"] = "round" },
+                WorkingDirectory =
+                    "/work"
+            });
 
         string[] lines = run.Output.Split('\n');
         Assert.Equal("red round /bin", lines[0]);
