@@ -16,7 +16,9 @@ public static class RunSteps
     public static RunChange Report(Run run, RunProgress progress, DateTimeOffset now) => new(
         run with { Progress = progress },
         run.Generation,
-        [new RunEvent(now, RunEventTypes.Progress, run.Attempts, FormattableString.Invariant($"{progress.Percent:0.#} %") + (progress.Message is null ? "" : ": " + progress.Message))]);
+        [new RunEvent(now, RunEventTypes.Progress, run.Attempts,
+            FormattableString.Invariant($"{progress.Percent:0.#} %")
+            + (progress.Message is null ? "" : ": " + progress.Message))]);
 
     /// <summary>An attempt ended: another one follows, or the run is over.</summary>
     /// <param name="earlier">Events that happened before the end and are not stored yet.</param>
