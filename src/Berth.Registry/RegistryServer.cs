@@ -30,7 +30,7 @@ public sealed class RegistryServer : IAsyncDisposable
             options, authorizer, tokens, new TokenEndpoint(authorizer, tokens, time),
             new BlobEndpoints(content, repositories, Counters, logger),
             new UploadEndpoints(options, content, repositories, uploads, Counters),
-            new ManifestEndpoints(content, repositories, observers, Counters),
+            new ManifestEndpoints(content, repositories, observers, Counters, logger),
             new ListEndpoints(repositories),
             logger);
     }

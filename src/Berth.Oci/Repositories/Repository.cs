@@ -175,12 +175,15 @@ internal sealed class Repository
         }
     }
 
-    public int SweepBlobLinks(IReadOnlySet<Digest> named, DateTimeOffset unusedSince, Func<Digest, bool> isStored)
+    public int SweepBlobLinks(
+        IReadOnlySet<Digest> seen, IReadOnlySet<Digest> named, DateTimeOffset unusedSince,
+        Func<Digest, bool> isStored)
     {
         int removed = 0;
-        foreach (FileInfo seen in RepositoryFolder.FilesOf(folder.Blobs))
+        ImmutableDictionary<Digest, ManifestLink>? known = null;
+        foreach (FileInfo file in RepositoryFolder.FilesOf(folder.Blobs))
         {
-            if (!RepositoryFolder.TryParse(seen.Name, out Digest digest))
+            if (!RepositoryFolder.TryParse(file.Name, out Digest digest))
             {
                 continue;
             }
@@ -188,7 +191,13 @@ internal sealed class Repository
             // One link at a time: a push must not wait for the whole sweep.
             lock (gate)
             {
-                FileInfo link = new(seen.FullName);
+                if (known != Manifests && !Manifests.Keys.All(seen.Contains))
+                {
+                    return removed;
+                }
+
+                known = Manifests;
+                FileInfo link = new(file.FullName);
                 bool unused = !named.Contains(digest) && link.Exists && link.LastWriteTimeUtc < unusedSince.UtcDateTime;
                 if (link.Exists && (unused || !isStored(digest)))
                 {

@@ -119,10 +119,13 @@ public sealed class RepositoryStore
     /// Removes links to blobs that no manifest of the repository names, when they are older than
     /// <paramref name="unusedSince"/> or their blob is gone.
     /// </summary>
-    /// <param name="named">Blobs that the repository's manifests name, read after the pass began.</param>
+    /// <param name="seen">Manifests of the repository that were read; if it has others by now, nothing is
+    /// removed.</param>
+    /// <param name="named">Blobs that those manifests name.</param>
     public int SweepBlobLinks(
-        string repository, IReadOnlySet<Digest> named, DateTimeOffset unusedSince, Func<Digest, bool> isStored) =>
-        Find(repository)?.SweepBlobLinks(named, unusedSince, isStored) ?? 0;
+        string repository, IReadOnlySet<Digest> seen, IReadOnlySet<Digest> named, DateTimeOffset unusedSince,
+        Func<Digest, bool> isStored) =>
+        Find(repository)?.SweepBlobLinks(seen, named, unusedSince, isStored) ?? 0;
 
     /// <summary>Every repository, also one that holds only blobs.</summary>
     public IReadOnlyCollection<string> AllNames() => names;

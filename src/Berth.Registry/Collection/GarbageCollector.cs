@@ -64,9 +64,11 @@ public sealed class GarbageCollector(
     private async Task MarkAsync(string repository, Marks marks, CancellationToken cancellationToken)
     {
         HashSet<Digest> named = [];
-        marks.Named[repository] = named;
+        HashSet<Digest> seen = [];
+        marks.Repositories[repository] = (seen, named);
         foreach (ManifestLink link in repositories.Manifests(repository))
         {
+            seen.Add(link.Digest);
             marks.Blobs.Add(link.Digest);
             try
             {
@@ -111,11 +113,11 @@ public sealed class GarbageCollector(
     private int SweepLinks(Marks marks, Start start, CancellationToken cancellationToken)
     {
         int count = 0;
-        foreach ((string repository, HashSet<Digest> named) in marks.Named)
+        foreach ((string repository, (HashSet<Digest> seen, HashSet<Digest> named)) in marks.Repositories)
         {
             cancellationToken.ThrowIfCancellationRequested();
             count += repositories.SweepBlobLinks(
-                repository, named, start.At - grace, digest => content.SizeOf(digest) is not null);
+                repository, seen, named, start.At - grace, digest => content.SizeOf(digest) is not null);
         }
 
         return count;
@@ -146,7 +148,7 @@ public sealed class GarbageCollector(
 
         public HashSet<Digest> Layers { get; } = [];
 
-        /// <summary>Blobs that each repository's own manifests name.</summary>
-        public Dictionary<string, HashSet<Digest>> Named { get; } = [];
+        /// <summary>Manifests of each repository that were read, and the blobs that they name.</summary>
+        public Dictionary<string, (HashSet<Digest> Seen, HashSet<Digest> Named)> Repositories { get; } = [];
     }
 }

@@ -8,6 +8,7 @@ using Berth.Oci.Images;
 using Berth.Oci.Repositories;
 using Berth.Registry.Access;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 using Microsoft.Net.Http.Headers;
 
 namespace Berth.Registry.Endpoints;
@@ -18,7 +19,7 @@ namespace Berth.Registry.Endpoints;
 /// </summary>
 internal sealed class ManifestEndpoints(
     ContentStore content, RepositoryStore repositories, IReadOnlyList<IManifestObserver> observers,
-    RegistryCounters counters)
+    RegistryCounters counters, ILogger logger)
 {
     public async Task GetAsync(HttpContext context, string repository, string reference)
     {
@@ -44,11 +45,13 @@ internal sealed class ManifestEndpoints(
             return;
         }
 
+        byte[]? bytes = HttpMethods.IsGet(context.Request.Method)
+            ? await ReadAsync(link, context.RequestAborted)
+            : null;
         response.ContentType = link.MediaType;
         response.ContentLength = link.Size;
-        if (HttpMethods.IsGet(context.Request.Method))
+        if (bytes is not null)
         {
-            byte[] bytes = await ReadAsync(link, context.RequestAborted);
             counters.ManifestPulled();
             await response.Body.WriteAsync(bytes, context.RequestAborted);
         }
@@ -188,10 +191,19 @@ internal sealed class ManifestEndpoints(
 
     private async Task<byte[]> ReadAsync(ManifestLink link, CancellationToken cancellationToken)
     {
-        byte[] bytes = new byte[link.Size];
-        await using Stream blob = content.OpenVerified(link.Digest);
-        await blob.ReadExactlyAsync(bytes, cancellationToken);
-        return bytes;
+        try
+        {
+            byte[] bytes = new byte[link.Size];
+            await using Stream blob = content.OpenVerified(link.Digest);
+            await blob.ReadExactlyAsync(bytes, cancellationToken);
+            return bytes;
+        }
+        catch (BerthException damage) when (damage.Code == ErrorCode.DigestMismatch)
+        {
+            counters.Damaged();
+            Log.BlobDamaged(logger, link.Digest, damage.Message);
+            throw new BerthException(ErrorCode.ManifestUnknown, damage.Message, damage);
+        }
     }
 
     /// <summary>Says what the repository lacks, or null when all is there; then it is promised to stay.</summary>

@@ -1,5 +1,6 @@
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Oci.Content;
 using Berth.Registry.Access;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
@@ -29,6 +30,10 @@ internal sealed class RegistryHandler(
         catch (BerthException refusal) when (!context.Response.HasStarted)
         {
             await OciErrors.WriteAsync(context, refusal);
+        }
+        catch (IOException e) when (DurableFile.IsFull(e) && !context.Response.HasStarted)
+        {
+            await OciErrors.WriteAsync(context, DurableFile.Full("the registry", e));
         }
         catch (Exception e) when (e is BadHttpRequestException or OperationCanceledException
             && (context.RequestAborted.IsCancellationRequested || e is BadHttpRequestException))

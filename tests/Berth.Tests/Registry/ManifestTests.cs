@@ -204,6 +204,25 @@ public sealed class ManifestTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_damaged_manifest_is_unknown_until_it_is_pushed_again()
+    {
+        byte[] manifest = Manifest(Config, Layer);
+        using HttpResponseMessage put = await registry.Client.PutManifestAsync("demo", "v1", manifest);
+        byte[] changed = [.. manifest[..^1], (byte)' '];
+        await File.WriteAllBytesAsync(registry.Content.PathOf(Digest.Sha256(manifest))!, changed, Stop);
+
+        using HttpResponseMessage damaged = await registry.Client.GetAsync("/v2/demo/manifests/v1", Stop);
+        using HttpRequestMessage ask = new(HttpMethod.Head, "/v2/demo/manifests/v1");
+        using HttpResponseMessage told = await registry.Client.SendAsync(ask, Stop);
+        using HttpResponseMessage again = await registry.Client.PutManifestAsync("demo", "v1", manifest);
+
+        await ExpectErrorAsync(HttpStatusCode.NotFound, "MANIFEST_UNKNOWN", damaged);
+        await ExpectAsync(HttpStatusCode.NotFound, told);
+        await ExpectAsync(HttpStatusCode.Created, again);
+        Assert.Equal(manifest, await registry.Client.GetByteArrayAsync("/v2/demo/manifests/v1", Stop));
+    }
+
+    [Fact]
     public async Task An_observer_s_refusal_refuses_the_push()
     {
         observer.Refuses = true;
