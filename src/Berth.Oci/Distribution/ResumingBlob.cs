@@ -11,6 +11,7 @@ namespace Berth.Oci.Distribution;
 internal sealed class ResumingBlob : ReadOnlyStream
 {
     private const int MaxResumes = 5;
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100); // doubled each time
     private static readonly TimeSpan StallsAfter = TimeSpan.FromSeconds(60);
 
     private readonly Descriptor blob;
@@ -89,16 +90,30 @@ internal sealed class ResumingBlob : ReadOnlyStream
 
     private async Task ResumeAsync(Exception cause, CancellationToken cancellationToken)
     {
-        if (++resumes > MaxResumes)
-        {
-            throw new BerthException(
-                ErrorCode.Upstream, $"The blob {blob.Digest} broke off {resumes} times, last after {position} bytes: "
-                    + $"{cause.Message}", cause);
-        }
-
         await body.DisposeAsync();
         response.Dispose();
-        response = await ask(position, cancellationToken);
+        while (true)
+        {
+            if (++resumes > MaxResumes)
+            {
+                throw new BerthException(
+                    ErrorCode.Upstream,
+                    $"The blob {blob.Digest} broke off {resumes} times, last after {position} bytes: {cause.Message}",
+                    cause);
+            }
+
+            await Task.Delay(FirstPause * (1 << (resumes - 1)), time, cancellationToken);
+            try
+            {
+                response = await ask(position, cancellationToken);
+                break;
+            }
+            catch (BerthException e) when (e.InnerException is HttpRequestException)
+            {
+                cause = e;
+            }
+        }
+
         body = await response.Content.ReadAsStreamAsync(cancellationToken);
         if (position > 0 && response.StatusCode != HttpStatusCode.PartialContent)
         {
