@@ -63,12 +63,8 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
         return new ManifestContent(asked.IsEmpty ? Digest.Sha256(bytes) : asked, document.MediaType, bytes);
     }
 
-    public async Task<Stream> OpenBlobAsync(Descriptor blob, CancellationToken cancellationToken)
-    {
-        HttpResponseMessage response = await GetBlobAsync(blob, 0, cancellationToken);
-        return await ResumingBlob.OpenAsync(
-            response, blob, (from, stop) => GetBlobAsync(blob, from, stop), time, cancellationToken);
-    }
+    public Task<Stream> OpenBlobAsync(Descriptor blob, CancellationToken cancellationToken) =>
+        ResumingBlob.OpenAsync(blob, (from, stop) => GetBlobAsync(blob, from, stop), time, cancellationToken);
 
     public async Task<bool> HasBlobAsync(Descriptor blob, CancellationToken cancellationToken)
     {
@@ -160,7 +156,7 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
         }
         catch (HttpRequestException e) when (e.InnerException is BerthException inner)
         {
-            throw new BerthException(inner.Code, inner.Message, e);
+            throw new BerthException(inner.Code, inner.Message, inner);
         }
         catch (HttpRequestException e)
         {

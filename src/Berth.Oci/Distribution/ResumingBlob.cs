@@ -11,54 +11,63 @@ namespace Berth.Oci.Distribution;
 internal sealed class ResumingBlob : ReadOnlyStream
 {
     private const int MaxResumes = 5;
+    private const long ForgivenAfter = 16L * 1024 * 1024;
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100); // doubled each time
     private static readonly TimeSpan StallsAfter = TimeSpan.FromSeconds(60);
 
     private readonly Descriptor blob;
     private readonly Func<long, CancellationToken, Task<HttpResponseMessage>> ask;
     private readonly TimeProvider time;
-    private HttpResponseMessage response;
-    private Stream body;
+    private HttpResponseMessage? response;
+    private Stream body = Null;
     private long position;
+    private long resumedAt;
     private int resumes;
 
     private ResumingBlob(
-        HttpResponseMessage response, Stream body, Descriptor blob, Func<long, CancellationToken,
-        Task<HttpResponseMessage>> ask,
-        TimeProvider time)
+        Descriptor blob, Func<long, CancellationToken, Task<HttpResponseMessage>> ask, TimeProvider time)
     {
-        this.response = response;
-        this.body = body;
         this.blob = blob;
         this.ask = ask;
         this.time = time;
     }
 
+    /// <param name="ask">Sends the request for the blob from a position on.</param>
     internal static async Task<Stream> OpenAsync(
-        HttpResponseMessage response, Descriptor blob, Func<long, CancellationToken, Task<HttpResponseMessage>> ask,
-        TimeProvider time,
-        CancellationToken cancellationToken) =>
-        new ResumingBlob(response, await response.Content.ReadAsStreamAsync(cancellationToken), blob, ask, time);
+        Descriptor blob, Func<long, CancellationToken, Task<HttpResponseMessage>> ask, TimeProvider time,
+        CancellationToken cancellationToken)
+    {
+        var stream = new ResumingBlob(blob, ask, time);
+        await stream.AskAsync(null, cancellationToken);
+        return stream;
+    }
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        Exception? broken = null;
         while (true)
         {
             try
             {
+                if (broken is not null)
+                {
+                    await ResumeAsync(broken, cancellationToken);
+                    broken = null;
+                }
+
                 int count = await ReadOnceAsync(buffer, cancellationToken);
                 if (count > 0 || buffer.IsEmpty || position >= blob.Size)
                 {
-                    position += count;
+                    Advance(count);
                     return count;
                 }
 
-                throw new IOException("the answer ended early");
+                broken = new IOException("the answer ended early");
             }
             catch (Exception e) when (
                 e is IOException or HttpRequestException && !cancellationToken.IsCancellationRequested)
             {
-                await ResumeAsync(e, cancellationToken);
+                broken = e;
             }
         }
     }
@@ -68,10 +77,20 @@ internal sealed class ResumingBlob : ReadOnlyStream
         if (disposing)
         {
             body.Dispose();
-            response.Dispose();
+            response?.Dispose();
         }
 
         base.Dispose(disposing);
+    }
+
+    /// <summary>A line that breaks now and then but gets on is no reason to give up.</summary>
+    private void Advance(int count)
+    {
+        position += count;
+        if (position - resumedAt > ForgivenAfter)
+        {
+            resumes = 0;
+        }
     }
 
     private async Task<int> ReadOnceAsync(Memory<byte> buffer, CancellationToken cancellationToken)
@@ -91,39 +110,53 @@ internal sealed class ResumingBlob : ReadOnlyStream
     private async Task ResumeAsync(Exception cause, CancellationToken cancellationToken)
     {
         await body.DisposeAsync();
-        response.Dispose();
+        response?.Dispose();
+        resumedAt = position;
+        await AskAsync(cause, cancellationToken);
+        if (position > 0 && response!.StatusCode != HttpStatusCode.PartialContent)
+        {
+            await SkipAsync(position, cancellationToken);
+        }
+        else if (position > 0 && response!.Content.Headers.ContentRange?.From != position)
+        {
+            throw new BerthException(
+                ErrorCode.Upstream, $"The registry answered for another part of {blob.Digest} than asked.");
+        }
+    }
+
+    /// <summary>Asks until there is an answer, with growing pauses after what went wrong.</summary>
+    private async Task AskAsync(Exception? cause, CancellationToken cancellationToken)
+    {
         while (true)
         {
-            if (++resumes > MaxResumes)
+            if (cause is not null)
             {
-                throw new BerthException(
-                    ErrorCode.Upstream,
-                    $"The blob {blob.Digest} broke off {resumes} times, last after {position} bytes: {cause.Message}",
-                    cause);
+                await PauseAsync(cause, cancellationToken);
             }
 
-            await Task.Delay(FirstPause * (1 << (resumes - 1)), time, cancellationToken);
             try
             {
                 response = await ask(position, cancellationToken);
-                break;
+                body = await response.Content.ReadAsStreamAsync(cancellationToken);
+                return;
             }
             catch (BerthException e) when (e.InnerException is HttpRequestException)
             {
                 cause = e;
             }
         }
+    }
 
-        body = await response.Content.ReadAsStreamAsync(cancellationToken);
-        if (position > 0 && response.StatusCode != HttpStatusCode.PartialContent)
-        {
-            await SkipAsync(position, cancellationToken);
-        }
-        else if (position > 0 && response.Content.Headers.ContentRange?.From != position)
+    private async Task PauseAsync(Exception cause, CancellationToken cancellationToken)
+    {
+        if (++resumes > MaxResumes)
         {
             throw new BerthException(
-                ErrorCode.Upstream, $"The registry answered for another part of {blob.Digest} than asked.");
+                ErrorCode.Upstream,
+                $"The blob {blob.Digest} broke off {resumes} times, last after {position} bytes: {cause.Message}", cause);
         }
+
+        await Task.Delay(FirstPause * (1 << (resumes - 1)), time, cancellationToken);
     }
 
     private async Task SkipAsync(long count, CancellationToken cancellationToken)
