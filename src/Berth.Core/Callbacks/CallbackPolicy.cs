@@ -83,7 +83,8 @@ public sealed class CallbackPolicy
         {
             return Addresses.Allows(address)
                 ? null
-                : $"{address} is not a public address. The operator may allow it in the setting of allowed callback targets.";
+                : $"{address} is not a public address. The operator may allow it in the setting of allowed callback "
+                    + "targets.";
         }
 
         return IsLocalName(host) && !hosts.Contains(host) && !Addresses.Allows(IPAddress.Loopback)
@@ -102,5 +103,6 @@ public sealed class CallbackPolicy
     private static bool TryParseAddress(string host, [NotNullWhen(true)] out IPAddress? address) =>
         IPAddress.TryParse(host.Trim('[', ']').TrimEnd('.'), out address);
 
-    private static string Quote(Uri target) => target.OriginalString is { Length: > 200 } text ? text[..200] + "…" : target.OriginalString;
+    private static string Quote(Uri target) =>
+        target.OriginalString is { Length: > 200 } text ? text[..200] + "…" : target.OriginalString;
 }

@@ -43,8 +43,10 @@ public sealed record Run(
     public DateTimeOffset? ExpiresAt => Spec.MaxAge is { } age ? CreatedAt + age : null;
 
     /// <summary>A run as it is when it has just been accepted.</summary>
-    public static Run Accepted(RunId id, RunKind kind, RunSpec spec, string caller, DateTimeOffset now, StoredBody input) => new(
-        id, kind, spec, caller, RunState.Queued, Generation: 0, Attempts: 0, CancelRequested: false, now, now, null, null, null,
+    public static Run Accepted(RunId id, RunKind kind, RunSpec spec, string caller, DateTimeOffset now,
+        StoredBody input) => new(
+        id, kind, spec, caller, RunState.Queued, Generation: 0, Attempts: 0, CancelRequested: false, now, now, null,
+        null, null,
         null, RunTimings.None, null, input, StoredBody.None, null, LastEvent: 1);
 }
 

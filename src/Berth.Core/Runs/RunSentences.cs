@@ -23,13 +23,16 @@ public static class RunSentences
     public static string Ended(RunEnd end, SandboxLimits limits, TimeSpan ran)
     {
         RunUsage usage = end.Usage;
-        string used = $"after {Span(ran)}, with {Span(usage.CpuUser + usage.CpuSystem)} of CPU time and {usage.PeakMemory} at peak";
+        string used =
+            $"after {Span(ran)}, with {Span(usage.CpuUser + usage.CpuSystem)} of CPU time and {usage.PeakMemory} at "
+            + "peak";
         return end.Reason switch
         {
             EndReason.Completed => $"The program ended with exit code 0 {used}.",
             EndReason.ExitCode => $"The program ended with exit code {end.ExitCode} {used}.",
             EndReason.Signal => $"The program was ended by signal {end.Signal} {used}.",
-            EndReason.OutOfMemory => $"The program was killed at its memory limit of {limits.Memory}, {used}: raise --memory.",
+            EndReason.OutOfMemory =>
+                $"The program was killed at its memory limit of {limits.Memory}, {used}: raise --memory.",
             _ => With($"{Reason(end.Reason)} {used}.", end.Detail),
         };
     }
@@ -38,18 +41,22 @@ public static class RunSentences
     public static string EndedEarly(EndReason reason, string? detail) => With(Reason(reason) + ".", detail);
 
     public static string Retried(RunEnd end, int attempt, int maxAttempts, TimeSpan delay) =>
-        With($"Attempt {attempt} of {maxAttempts} failed ({Word(end.Reason)}); the next begins in {Span(delay)} at the earliest.", end.Detail);
+        With($"Attempt {attempt} of {maxAttempts} failed ({Word(end.Reason)}); the next begins in {Span(delay)} at "
+            + "the earliest.", end.Detail);
 
-    public static string HandedBack => "The server is stopping: the run waits again and is begun anew by the next server.";
+    public static string HandedBack =>
+        "The server is stopping: the run waits again and is begun anew by the next server.";
 
     public static string Recovered(int attempt, int maxAttempts) =>
         $"Attempt {attempt} of {maxAttempts} was cut off by the end of the server; the run waits for another.";
 
     public static string Poisoned(int attempts) =>
-        $"{attempts} attempts were cut off by the end of the server, which makes this run suspect: it is not tried again. "
+        $"{attempts} attempts were cut off by the end of the server, which makes this run suspect: it is not tried "
+        + "again. "
         + "Submit it again, or allow more with Berth-Attempts.";
 
-    public static string Expired(TimeSpan maxAge) => $"It waited longer than its maximum age of {Span(maxAge)}: raise Berth-Max-Age or add places.";
+    public static string Expired(TimeSpan maxAge) =>
+        $"It waited longer than its maximum age of {Span(maxAge)}: raise Berth-Max-Age or add places.";
 
     public static string OutputLimit(ByteSize limit) =>
         $"It wrote more than {limit} to standard output and was ended: raise --output-limit.";
@@ -59,7 +66,8 @@ public static class RunSentences
 
     /// <summary>A reason as the wire writes it: <c>out_of_memory</c>.</summary>
     public static string Word(EndReason reason) =>
-        string.Concat(reason.ToString().Select((c, i) => i > 0 && char.IsUpper(c) ? "_" + char.ToLowerInvariant(c) : char.ToLowerInvariant(c).ToString()));
+        string.Concat(reason.ToString().Select(
+            (c, i) => (i > 0 && char.IsUpper(c) ? "_" : "") + char.ToLowerInvariant(c)));
 
     public static string Size(long bytes) => ByteSize.FromBytes(bytes).ToString();
 
@@ -85,7 +93,8 @@ public static class RunSentences
         _ => "Ended: " + Word(reason),
     };
 
-    private static string With(string sentence, string? detail) => string.IsNullOrEmpty(detail) ? sentence : $"{sentence} {detail}";
+    private static string With(string sentence, string? detail) =>
+        string.IsNullOrEmpty(detail) ? sentence : $"{sentence} {detail}";
 
     private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 }

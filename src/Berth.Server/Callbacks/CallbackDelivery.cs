@@ -52,7 +52,8 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
         return due.Count;
     }
 
-    private async Task DeliverAsync(CallbackClient client, PendingCallback callback, CancellationToken cancellationToken)
+    private async Task DeliverAsync(CallbackClient client, PendingCallback callback,
+        CancellationToken cancellationToken)
     {
         string? failure = await client.SendAsync(callback, cancellationToken);
         DateTimeOffset now = rooms.Time.GetUtcNow();
@@ -61,7 +62,8 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
         {
             rooms.Ledger.CallbackDelivered();
             await CloseAsync(callback, new RunEvent(
-                now, RunEventTypes.CallbackDelivered, 0, $"The callback to {callback.Target.Host} was taken at try {attempt}."));
+                now, RunEventTypes.CallbackDelivered, 0,
+                $"The callback to {callback.Target.Host} was taken at try {attempt}."));
         }
         else if (CallbackSchedule.Next(attempt, callback.FirstDue, now) is { } next)
         {

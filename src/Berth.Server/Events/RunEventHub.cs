@@ -89,7 +89,8 @@ public sealed class RunEventHub
             {
                 toAll.Remove(subscription);
             }
-            else if (byRun.TryGetValue(id, out List<Subscription>? list) && list.Remove(subscription) && list.Count == 0)
+            else if (byRun.TryGetValue(id, out List<Subscription>? list) && list.Remove(subscription)
+                && list.Count == 0)
             {
                 byRun.Remove(id);
             }
@@ -116,7 +117,8 @@ public sealed class RunEventHub
         internal RunId? Run { get; }
 
         /// <summary>Events until the subscription is disposed, cut, or the hub closes.</summary>
-        public async IAsyncEnumerable<RunEventView> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+        public async IAsyncEnumerable<RunEventView> ReadAsync(
+            [EnumeratorCancellation] CancellationToken cancellationToken)
         {
             await foreach (RunEventView view in channel.Reader.ReadAllAsync(cancellationToken))
             {
@@ -125,7 +127,8 @@ public sealed class RunEventHub
         }
 
         /// <summary>Completes at the next event (true) or at the end (false).</summary>
-        public ValueTask<bool> NextAsync(CancellationToken cancellationToken) => channel.Reader.WaitToReadAsync(cancellationToken);
+        public ValueTask<bool> NextAsync(CancellationToken cancellationToken) =>
+            channel.Reader.WaitToReadAsync(cancellationToken);
 
         public bool TryTake(out RunEventView? view) => channel.Reader.TryRead(out view);
 

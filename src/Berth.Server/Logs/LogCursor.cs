@@ -100,7 +100,8 @@ internal sealed class LogCursor(string folder, long segmentLimit) : IDisposable
         try
         {
             return new FileStream(
-                LogSegments.PathOf(folder, number), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+                LogSegments.PathOf(folder, number), FileMode.Open, FileAccess.Read,
+                FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
         }
         catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
         {

@@ -43,7 +43,8 @@ internal static class LogFormat
         line = default;
         if (span.Length < PrefixLength
             || !DateTimeOffset.TryParseExact(
-                Encoding.ASCII.GetString(span[..28]), "O", CultureInfo.InvariantCulture, DateTimeStyles.None, out DateTimeOffset at))
+                Encoding.ASCII.GetString(span[..28]), "O", CultureInfo.InvariantCulture, DateTimeStyles.None,
+                out DateTimeOffset at))
         {
             return false;
         }

@@ -75,7 +75,8 @@ public sealed class RunLogWriter : IDisposable
         int lines = bytes.Count((byte)'\n');
         // Each line adds a prefix; a very long one is split once for every MaxText bytes of it.
         int pieces = lines + 2 + ((heldLength + bytes.Length) / LogFormat.MaxText);
-        byte[] framed = ArrayPool<byte>.Shared.Rent(heldLength + bytes.Length + (pieces * (LogFormat.PrefixLength + 1)));
+        byte[] framed = ArrayPool<byte>.Shared.Rent(
+            heldLength + bytes.Length + (pieces * (LogFormat.PrefixLength + 1)));
         try
         {
             int length = 0;
@@ -161,7 +162,8 @@ public sealed class RunLogWriter : IDisposable
         file?.Dispose();
         segment = number;
         file = new FileStream(
-            LogSegments.PathOf(folder, number), FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            LogSegments.PathOf(folder, number), FileMode.Append, FileAccess.Write,
+            FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
         if (LogSegments.Overflow(number) is { } old)
         {
             File.Delete(LogSegments.PathOf(folder, old));

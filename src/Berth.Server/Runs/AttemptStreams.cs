@@ -58,7 +58,8 @@ internal sealed class AttemptStreams
         }
     }
 
-    private static async Task FeedAsync(Stream target, RunSpool spool, Run run, byte[]? inlineInput, CancellationToken ended)
+    private static async Task FeedAsync(Stream target, RunSpool spool, Run run, byte[]? inlineInput,
+        CancellationToken ended)
     {
         if (inlineInput is not null)
         {

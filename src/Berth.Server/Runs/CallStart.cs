@@ -14,7 +14,8 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         long from = rooms.Time.GetTimestamp();
         RunId id = RunId.New(accepted);
         Run run = Run.Accepted(id, RunKind.Call, spec, caller, accepted, StoredBody.None);
-        CallEntry entry = calls.Add(run with { State = RunState.Queued, Generation = 1, Attempts = 1, Node = rooms.Node.Info.Name });
+        CallEntry entry = calls.Add(
+            run with { State = RunState.Queued, Generation = 1, Attempts = 1, Node = rooms.Node.Info.Name });
         using CancellationTokenSource deadline = new(spec.Timeout, rooms.Time);
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(
             cancellationToken, deadline.Token, entry.Waiting.Token);
@@ -35,7 +36,8 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
                 places.Release();
             }
 
-            BerthException? refusal = Explain(entry, error, placed, deadline.IsCancellationRequested, cancellationToken);
+            BerthException? refusal = Explain(
+                entry, error, placed, deadline.IsCancellationRequested, cancellationToken);
             Abandon(entry, refusal, error);
             if (refusal is null)
             {
@@ -91,7 +93,8 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
 
         if (entry.Stopped == EndReason.Canceled)
         {
-            return new BerthException(ErrorCode.RunCanceled, $"Run {entry.Run.Id} was cancelled before its program ran.", error);
+            return new BerthException(ErrorCode.RunCanceled,
+                $"Run {entry.Run.Id} was cancelled before its program ran.", error);
         }
 
         string timeout = RunSentences.Span(entry.Run.Spec.Timeout);
@@ -99,10 +102,12 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
             ? ShuttingDown(error)
             : placed
                 ? new BerthException(
-                    ErrorCode.RunTimedOut, $"No sandbox was ready for run {entry.Run.Id} within its {timeout}: raise the timeout.", error)
+                    ErrorCode.RunTimedOut,
+                    $"No sandbox was ready for run {entry.Run.Id} within its {timeout}: raise the timeout.", error)
                 : new BerthException(
                     ErrorCode.RunTimedOut,
-                    $"Run {entry.Run.Id} waited all of its {timeout} for one of {places.Places:N0} places: raise the timeout or max_running.",
+                    $"Run {entry.Run.Id} waited all of its {timeout} for one of {places.Places:N0} places: raise the "
+                    + "timeout or max_running.",
                     error)
                 {
                     RetryAfter = TimeSpan.FromSeconds(1),
@@ -129,7 +134,8 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         {
             ErrorCode.RunTimedOut => EndReason.TimedOut,
             ErrorCode.RunCanceled => EndReason.Canceled,
-            _ => error is OperationCanceledException && refusal is null ? EndReason.ClientGone : EndReason.PlatformFault,
+            _ => error is OperationCanceledException && refusal is null
+                ? EndReason.ClientGone : EndReason.PlatformFault,
         };
         entry.Run = entry.Run with
         {

@@ -93,7 +93,8 @@ public sealed record RunContent(Run Run, Stream Stream, long Length, string Cont
 /// <param name="LostRecords">Calls whose record could not be kept because the store was failing.</param>
 public sealed record RunStatistics(
     int Running, int Places, int WaitingCalls, long Queued, long Submitted, long Refused, long Retried,
-    IReadOnlyDictionary<(RunKind Kind, EndReason Reason), long> Ended, long LostRecords, long CallbacksDelivered, long CallbacksGivenUp);
+    IReadOnlyDictionary<(RunKind Kind, EndReason Reason), long> Ended, long LostRecords, long CallbacksDelivered,
+    long CallbacksGivenUp);
 
 /// <summary>Told of every ended run, for metrics. Called on the way of the run: must be quick and not throw.</summary>
 public interface IRunObserver

@@ -45,7 +45,9 @@ internal sealed class RunLedger
     }
 
     public RunStatistics Statistics(RunPlaces places) => new(
-        places.Taken, places.Places, places.WaitingCalls, Queued, Interlocked.Read(ref submitted), Interlocked.Read(ref refused),
-        Interlocked.Read(ref retried), ended.ToDictionary(entry => entry.Key, entry => Interlocked.Read(ref entry.Value.Value)),
+        places.Taken, places.Places, places.WaitingCalls, Queued, Interlocked.Read(ref submitted),
+        Interlocked.Read(ref refused),
+        Interlocked.Read(ref retried),
+        ended.ToDictionary(entry => entry.Key, entry => Interlocked.Read(ref entry.Value.Value)),
         Interlocked.Read(ref lostRecords), Interlocked.Read(ref delivered), Interlocked.Read(ref givenUp));
 }

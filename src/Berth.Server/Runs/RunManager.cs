@@ -107,7 +107,8 @@ public sealed class RunManager : IRunManager
         rooms.Events.Close();
     }
 
-    public async Task<RunAcceptance> SubmitAsync(RunSubmission submission, Stream input, CancellationToken cancellationToken)
+    public async Task<RunAcceptance> SubmitAsync(RunSubmission submission, Stream input,
+        CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
         RunAcceptance acceptance = await intake.AcceptAsync(submission, input, cancellationToken);
@@ -127,7 +128,8 @@ public sealed class RunManager : IRunManager
 
     public Task<Run> GetAsync(RunId id, CancellationToken cancellationToken) => reading.GetAsync(id, cancellationToken);
 
-    public Task<RunList> ListAsync(RunQuery query, CancellationToken cancellationToken) => reading.ListAsync(query, cancellationToken);
+    public Task<RunList> ListAsync(RunQuery query, CancellationToken cancellationToken) =>
+        reading.ListAsync(query, cancellationToken);
 
     public async Task<Run> CancelAsync(RunId id, CancellationToken cancellationToken)
     {
@@ -182,7 +184,8 @@ public sealed class RunManager : IRunManager
     public IAsyncEnumerable<RunEventView> EventsAsync(RunId id, long after, CancellationToken cancellationToken) =>
         reading.EventsAsync(id, after, cancellationToken);
 
-    public async IAsyncEnumerable<RunEventView> AllEventsAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<RunEventView> AllEventsAsync(
+        [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using RunEventHub.Subscription subscription = rooms.Events.Subscribe(null);
         await foreach (RunEventView view in subscription.ReadAsync(cancellationToken))
@@ -192,15 +195,19 @@ public sealed class RunManager : IRunManager
 
         if (subscription.WasCut)
         {
-            yield return RunReading.Resync(RunId.New(rooms.Time.GetUtcNow()), 0, rooms.Time.GetUtcNow()) with { Run = "" };
+            yield return RunReading.Resync(RunId.New(rooms.Time.GetUtcNow()), 0,
+                rooms.Time.GetUtcNow()) with { Run = "" };
         }
     }
 
-    public Task<RunWhy> WhyAsync(RunId id, CancellationToken cancellationToken) => reading.WhyAsync(id, cancellationToken);
+    public Task<RunWhy> WhyAsync(RunId id, CancellationToken cancellationToken) =>
+        reading.WhyAsync(id, cancellationToken);
 
-    public Task<RunContent> ResultAsync(RunId id, CancellationToken cancellationToken) => reading.ResultAsync(id, cancellationToken);
+    public Task<RunContent> ResultAsync(RunId id, CancellationToken cancellationToken) =>
+        reading.ResultAsync(id, cancellationToken);
 
-    public Task<RunContent> InputAsync(RunId id, CancellationToken cancellationToken) => reading.InputAsync(id, cancellationToken);
+    public Task<RunContent> InputAsync(RunId id, CancellationToken cancellationToken) =>
+        reading.InputAsync(id, cancellationToken);
 
     public IAsyncEnumerable<LogLine> LogsAsync(RunId id, LogQuery query, CancellationToken cancellationToken) =>
         reading.LogsAsync(id, query, cancellationToken);

@@ -26,5 +26,6 @@ public sealed record RunOptions(
 {
     public static RunOptions Default(int cores, ByteSize memory) => new(
         RunCapacity.DefaultPlaces(cores, memory), QueueLimit: 100_000, WaitingCallsLimit: 1000, ByteSize.GiB(1),
-        TimeSpan.FromHours(24), TimeSpan.FromDays(7), TimeSpan.FromDays(30), TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(30));
+        TimeSpan.FromHours(24), TimeSpan.FromDays(7), TimeSpan.FromDays(30), TimeSpan.FromMinutes(5),
+        TimeSpan.FromSeconds(30));
 }

@@ -47,7 +47,8 @@ internal sealed class RunPlaces(int places, int waitingCallsLimit)
             {
                 throw new BerthException(
                     ErrorCode.QueueFull,
-                    $"{waitingCalls:N0} calls wait for one of {places:N0} places already: send it again later, or raise max_running "
+                    $"{waitingCalls:N0} calls wait for one of {places:N0} places already: send it again later, or "
+                    + "raise max_running "
                     + "or waiting_calls_limit.")
                 {
                     RetryAfter = TimeSpan.FromSeconds(1),
@@ -86,7 +87,8 @@ internal sealed class RunPlaces(int places, int waitingCallsLimit)
             node = line.AddLast(turn);
         }
 
-        await using CancellationTokenRegistration registration = cancellationToken.Register(() => Leave(node, cancellationToken));
+        await using CancellationTokenRegistration registration = cancellationToken.Register(
+            () => Leave(node, cancellationToken));
         await turn.Task;
     }
 

@@ -38,7 +38,8 @@ internal static class RunPresentation
     }
 
     public static UsageView View(RunUsage usage) => new(
-        usage.CpuUser.TotalMilliseconds, usage.CpuSystem.TotalMilliseconds, usage.PeakMemory.Bytes, usage.BytesIn, usage.BytesOut);
+        usage.CpuUser.TotalMilliseconds, usage.CpuSystem.TotalMilliseconds, usage.PeakMemory.Bytes, usage.BytesIn,
+        usage.BytesOut);
 
     public static string StateWord(RunState state) => state switch
     {
@@ -52,9 +53,10 @@ internal static class RunPresentation
     };
 
     /// <summary>What a step to the end owes to the run's callback.</summary>
-    public static RunChange WithCallback(RunChange change) => change.Next is { Spec.Callback: { } target } next && next.State.IsTerminal()
-        ? change with { Callback = new CallbackDraft(target, JsonSerializer.SerializeToUtf8Bytes(View(next), RunJson.Default.RunView)) }
-        : change;
+    public static RunChange WithCallback(RunChange change) =>
+        change.Next is { Spec.Callback: { } target } next && next.State.IsTerminal()
+            ? change with { Callback = new CallbackDraft(target, Body(next)) }
+            : change;
 
     /// <summary>Event 1, which is told from the run.</summary>
     public static NumberedEvent AcceptedEvent(Run run) =>
@@ -79,7 +81,8 @@ internal static class RunPresentation
 
     public static RunEvent StartedEvent(Run run, DateTimeOffset at) => new(
         at, RunEventTypes.Started, run.Attempts,
-        $"It waited {RunSentences.Span(run.Timings.Queue)} for a place; the sandbox took {RunSentences.Span(run.Timings.Prepare)} and "
+        $"It waited {RunSentences.Span(run.Timings.Queue)} for a place; the sandbox took "
+        + $"{RunSentences.Span(run.Timings.Prepare)} and "
         + $"the start {RunSentences.Span(run.Timings.Start)}.");
 
     public static RunEvent EndedEvent(Run run, RunEnd end, DateTimeOffset at) => new(
@@ -87,6 +90,8 @@ internal static class RunPresentation
         run.StartedAt is null
             ? RunSentences.EndedEarly(end.Reason, end.Detail)
             : RunSentences.Ended(end, run.Spec.Limits, run.Timings.Run));
+
+    private static byte[] Body(Run run) => JsonSerializer.SerializeToUtf8Bytes(View(run), RunJson.Default.RunView);
 
     private static TimingsView View(RunTimings timings) => new(
         timings.Queue.TotalMilliseconds, timings.Prepare.TotalMilliseconds, timings.Start.TotalMilliseconds,

@@ -14,7 +14,9 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
     private const int EventPage = 500;
 
     public static RunEventView Resync(RunId id, long last, DateTimeOffset now) => RunEventHub.View(
-        id, last, new RunEvent(now, RunEventTypes.Resync, 0, "The reader was too slow: ask again for the events after this number."));
+        id, last,
+        new RunEvent(now, RunEventTypes.Resync, 0,
+            "The reader was too slow: ask again for the events after this number."));
 
     public async Task<Run> GetAsync(RunId id, CancellationToken cancellationToken) =>
         await FindAsync(id, cancellationToken)
@@ -28,7 +30,8 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         IReadOnlyList<Run> stored = await rooms.Store.ListAsync(query with { Limit = limit + 1 }, cancellationToken);
         List<Run> page =
         [
-            .. stored.Select(Newest).Concat(unrecorded).DistinctBy(run => run.Id).OrderByDescending(run => run.Id).Take(limit + 1),
+            .. stored.Select(Newest).Concat(unrecorded)
+                .DistinctBy(run => run.Id).OrderByDescending(run => run.Id).Take(limit + 1),
         ];
         bool more = page.Count > limit;
         return new RunList(more ? page[..limit] : page, more ? page[limit - 1].Id : null);
@@ -39,7 +42,8 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         using RunEventHub.Subscription subscription = rooms.Events.Subscribe(id);
         Run run = await GetAsync(id, cancellationToken);
         using CancellationTokenSource late = new(limit, rooms.Time);
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
+            late.Token, cancellationToken);
         try
         {
             while (!run.State.IsTerminal() && await subscription.NextAsync(either.Token))
@@ -56,7 +60,8 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
                 }
             }
         }
-        catch (OperationCanceledException) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException)
+            when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             return await GetAsync(id, cancellationToken);
         }
@@ -206,7 +211,8 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         long last = Math.Max(after, 1);
         while (true)
         {
-            IReadOnlyList<NumberedEvent> page = await rooms.Store.EventsAsync(run.Id, last, EventPage, cancellationToken);
+            IReadOnlyList<NumberedEvent> page = await rooms.Store.EventsAsync(
+                run.Id, last, EventPage, cancellationToken);
             foreach (NumberedEvent entry in page)
             {
                 yield return entry;
@@ -249,5 +255,6 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
 
     private static BerthException Expired(Run run, string what) => new(
         ErrorCode.ResultExpired,
-        $"The {what} of run {run.Id} is no longer kept" + (run.ResultExpiresAt is { } at ? $" since {at:yyyy-MM-dd HH:mm:ss}Z." : "."));
+        $"The {what} of run {run.Id} is no longer kept"
+            + (run.ResultExpiresAt is { } at ? $" since {at:yyyy-MM-dd HH:mm:ss}Z." : "."));
 }

@@ -10,7 +10,8 @@ namespace Berth.Server.Runs;
 
 /// <summary>What the parts of the task manager work with, given once.</summary>
 internal sealed record RunRooms(
-    IRunStore Store, INode Node, RunSpool Spool, RunLogs Logs, RunEventHub Events, RunOptions Options, TimeProvider Time,
+    IRunStore Store, INode Node, RunSpool Spool, RunLogs Logs, RunEventHub Events, RunOptions Options,
+    TimeProvider Time,
     ILogger Logger)
 {
     private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
@@ -22,7 +23,8 @@ internal sealed record RunRooms(
         RunSpec spec = run.Spec;
         Dictionary<string, string> environment = new(spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text };
         return new AttemptSpec(
-            $"{run.Id}-{run.Generation}", run.Id, run.Generation, Shape(spec), spec.Command, spec.Arguments, environment, spec.User,
+            $"{run.Id}-{run.Generation}", run.Id, run.Generation, Shape(spec), spec.Command, spec.Arguments,
+            environment, spec.User,
             spec.WorkingDirectory, deadline, spec.Grace);
     }
 

@@ -25,7 +25,8 @@ internal sealed class RunUpkeep(RunRooms rooms)
         int closed = 0;
         foreach (Run run in old)
         {
-            if ((await rooms.SaveAsync(RunSteps.Expire(run, now, rooms.Options.ResultRetention), cancellationToken)).Applied)
+            if ((await rooms.SaveAsync(RunSteps.Expire(run, now, rooms.Options.ResultRetention),
+                cancellationToken)).Applied)
             {
                 rooms.Ledger.Wait(-1);
                 closed++;
@@ -76,7 +77,8 @@ internal sealed class RunUpkeep(RunRooms rooms)
         RepeatAsync("records", RetentionInterval, DeleteRecordsAsync, stop),
         RepeatAsync("logs", RetentionInterval, token => Task.FromResult(DeleteLogs(token)), stop));
 
-    private async Task RepeatAsync(string name, TimeSpan interval, Func<CancellationToken, Task<int>> pass, CancellationToken stop)
+    private async Task RepeatAsync(string name, TimeSpan interval, Func<CancellationToken, Task<int>> pass,
+        CancellationToken stop)
     {
         while (!stop.IsCancellationRequested)
         {

@@ -34,7 +34,8 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         }
     }
 
-    public TaskExecution? Find(RunId id) => executions.TryGetValue(id, out (TaskExecution Execution, Task Done) entry) ? entry.Execution : null;
+    public TaskExecution? Find(RunId id) =>
+        executions.TryGetValue(id, out (TaskExecution Execution, Task Done) entry) ? entry.Execution : null;
 
     /// <summary>Dispatches until <paramref name="stop"/>; executions then go on by themselves.</summary>
     /// <param name="giveUp">Ends the executions' tries to store their ends.</param>
@@ -56,7 +57,8 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
             catch (Exception error)
             {
                 Log.DispatchFailed(rooms.Logger, error);
-                await Task.Delay(TimeSpan.FromSeconds(1), rooms.Time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.Delay(TimeSpan.FromSeconds(1), rooms.Time, stop)
+                    .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
     }
@@ -86,7 +88,8 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         try
         {
             // Not cancelled by the stop: a claim that was made must be known here.
-            IReadOnlyList<ClaimedRun> claimed = await rooms.Store.ClaimAsync(held, rooms.Time.GetUtcNow(), CancellationToken.None);
+            IReadOnlyList<ClaimedRun> claimed = await rooms.Store.ClaimAsync(
+                held, rooms.Time.GetUtcNow(), CancellationToken.None);
             foreach (ClaimedRun run in claimed)
             {
                 held--;
@@ -110,7 +113,8 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         DateTimeOffset now = rooms.Time.GetUtcNow();
         TimeSpan waited = now - claimed.Run.ReadyAt;
         RunEvent event_ = new(
-            now, RunEventTypes.Claimed, claimed.Run.Attempts, RunSentences.Claimed(waited, places.Taken, places.Places));
+            now, RunEventTypes.Claimed, claimed.Run.Attempts,
+            RunSentences.Claimed(waited, places.Taken, places.Places));
         TaskExecution execution = new(rooms, claimed, event_, places.Release);
         TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
         // Known before it begins, so that a cancel finds it.

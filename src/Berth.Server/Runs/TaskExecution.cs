@@ -33,7 +33,8 @@ internal sealed class TaskExecution
         this.claimed = claimed;
         this.releasePlace = releasePlace;
         TimeSpan queue = waited.At - claimed.Run.ReadyAt;
-        run = claimed.Run with { Timings = RunTimings.None with { Queue = queue > TimeSpan.Zero ? queue : TimeSpan.Zero } };
+        queue = queue > TimeSpan.Zero ? queue : TimeSpan.Zero;
+        run = claimed.Run with { Timings = RunTimings.None with { Queue = queue } };
         unsaved.Add(waited);
     }
 
@@ -56,7 +57,8 @@ internal sealed class TaskExecution
         {
             if (RunSteps.IsOverAge(run, rooms.Time.GetUtcNow()))
             {
-                await rooms.SaveAsync(RunSteps.Expire(run, rooms.Time.GetUtcNow(), rooms.Options.ResultRetention), giveUp);
+                await rooms.SaveAsync(RunSteps.Expire(run, rooms.Time.GetUtcNow(), rooms.Options.ResultRetention),
+                    giveUp);
                 return;
             }
 
@@ -77,7 +79,8 @@ internal sealed class TaskExecution
     private async Task<bool> StartAsync(DateTimeOffset deadline, CancellationToken giveUp)
     {
         using CancellationTokenSource limit = new(rooms.Options.StartLimit, rooms.Time);
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, interrupted.Token);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
+            limit.Token, interrupted.Token);
         RunEnd failure;
         try
         {
@@ -96,7 +99,8 @@ internal sealed class TaskExecution
         catch (OperationCanceledException)
         {
             failure = Failure(
-                EndReason.PlatformFault, $"No sandbox could be readied within {RunSentences.Span(rooms.Options.StartLimit)}.");
+                EndReason.PlatformFault,
+                $"No sandbox could be readied within {RunSentences.Span(rooms.Options.StartLimit)}.");
         }
         catch (BerthException fault)
         {
@@ -173,7 +177,8 @@ internal sealed class TaskExecution
             : RunSteps.End(run, end, now, NextRandom(), keep, [.. unsaved]);
         change = await WithResultAsync(change, result);
         SaveOutcome outcome = await rooms.SaveAsync(change, giveUp);
-        if (outcome is { Applied: false, Current: { CancelRequested: true } current } && current.Generation == run.Generation
+        if (outcome is { Applied: false, Current: { CancelRequested: true } current }
+            && current.Generation == run.Generation
             && change.Next.State == RunState.Queued)
         {
             // It would have been tried again, but somebody asked for its end meanwhile.
@@ -210,7 +215,11 @@ internal sealed class TaskExecution
         }
         catch (IOException error)
         {
-            RunEnd lost = change.Next.End! with { Reason = EndReason.PlatformFault, Detail = $"Its result could not be kept: {error.Message}" };
+            RunEnd lost = change.Next.End! with
+            {
+                Reason = EndReason.PlatformFault,
+                Detail = $"Its result could not be kept: {error.Message}",
+            };
             return RunSteps.End(
                 run, lost, rooms.Time.GetUtcNow(), NextRandom(), rooms.Options.ResultRetention, [.. unsaved]);
         }
@@ -293,5 +302,6 @@ internal sealed class TaskExecution
 
     private static RunEnd Failure(EndReason reason, string? detail) => new(reason, null, null, detail, RunUsage.None);
 
-    private static double NextRandom() => System.Security.Cryptography.RandomNumberGenerator.GetInt32(1 << 30) / (double)(1 << 30);
+    private static double NextRandom() =>
+        System.Security.Cryptography.RandomNumberGenerator.GetInt32(1 << 30) / (double)(1 << 30);
 }

@@ -15,13 +15,15 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
     private const int MaxKeyLength = 255;
     private const int BufferSize = 16 * 1024;
 
-    public async Task<RunAcceptance> AcceptAsync(RunSubmission submission, Stream input, CancellationToken cancellationToken)
+    public async Task<RunAcceptance> AcceptAsync(RunSubmission submission, Stream input,
+        CancellationToken cancellationToken)
     {
         Check(submission);
         DateTimeOffset now = rooms.Time.GetUtcNow();
         RunId id = RunId.New(now);
         await using SpoolWriter writer = rooms.Spool.WriteInput(id, rooms.Options.InputLimit);
-        using IncrementalHash? hash = submission.IdempotencyKey is null ? null : IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using IncrementalHash? hash = submission.IdempotencyKey is null
+            ? null : IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash?.AppendData(RunSpecDocument.Write(submission.Spec));
         await ReadAsync(input, writer, hash, cancellationToken);
         StoredBody body = await writer.CommitAsync(cancellationToken);
@@ -30,7 +32,8 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
         try
         {
             acceptance = await rooms.Store.AcceptAsync(
-                new NewRun(run, writer.Inline, submission.IdempotencyKey, hash?.GetHashAndReset() ?? default(ReadOnlyMemory<byte>)),
+                new NewRun(run, writer.Inline, submission.IdempotencyKey, hash?.GetHashAndReset()
+                    ?? default(ReadOnlyMemory<byte>)),
                 cancellationToken);
         }
         finally
@@ -77,7 +80,8 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
         }
     }
 
-    private async Task ReadAsync(Stream input, SpoolWriter writer, IncrementalHash? hash, CancellationToken cancellationToken)
+    private async Task ReadAsync(Stream input, SpoolWriter writer, IncrementalHash? hash,
+        CancellationToken cancellationToken)
     {
         byte[] buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
         try
@@ -89,7 +93,8 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
                 if (!await writer.WriteAsync(buffer.AsMemory(0, count), cancellationToken))
                 {
                     throw new BerthException(
-                        ErrorCode.BodyTooLarge, $"The input is larger than {rooms.Options.InputLimit}: send less, or raise input_limit.");
+                        ErrorCode.BodyTooLarge,
+                        $"The input is larger than {rooms.Options.InputLimit}: send less, or raise input_limit.");
                 }
             }
         }

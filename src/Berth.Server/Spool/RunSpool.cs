@@ -25,7 +25,8 @@ public sealed class RunSpool
     }
 
     /// <summary>Begins an input. Nothing touches the disk until it is larger than <see cref="InlineLimit"/>.</summary>
-    public SpoolWriter WriteInput(RunId id, ByteSize limit) => new(folder, Path.Combine(folder, id.Text), "input", limit);
+    public SpoolWriter WriteInput(RunId id, ByteSize limit) =>
+        new(folder, Path.Combine(folder, id.Text), "input", limit);
 
     public SpoolWriter WriteResult(RunId id, int generation, ByteSize limit) =>
         new(folder, Path.Combine(folder, id.Text), ResultName(generation), limit);

@@ -76,13 +76,16 @@ public interface IRunStore : IAsyncDisposable
 
     /// <summary>Deletes records of runs that ended before <paramref name="endedBefore"/> and owe no callback; returns
     /// their ids.</summary>
-    Task<IReadOnlyList<RunId>> DeleteEndedAsync(DateTimeOffset endedBefore, int limit, CancellationToken cancellationToken);
+    Task<IReadOnlyList<RunId>> DeleteEndedAsync(DateTimeOffset endedBefore, int limit,
+        CancellationToken cancellationToken);
 
     /// <summary>Stored events numbered above <paramref name="after"/>, in order.</summary>
-    Task<IReadOnlyList<NumberedEvent>> EventsAsync(RunId id, long after, int limit, CancellationToken cancellationToken);
+    Task<IReadOnlyList<NumberedEvent>> EventsAsync(RunId id, long after, int limit,
+        CancellationToken cancellationToken);
 
     /// <summary>Callbacks due at <paramref name="now"/>, the longest due first.</summary>
-    Task<IReadOnlyList<PendingCallback>> DueCallbacksAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken);
+    Task<IReadOnlyList<PendingCallback>> DueCallbacksAsync(DateTimeOffset now, int limit,
+        CancellationToken cancellationToken);
 
     /// <summary>Puts a callback off until <paramref name="next"/>.</summary>
     Task DeferCallbackAsync(PendingCallback callback, DateTimeOffset next, CancellationToken cancellationToken);
@@ -113,7 +116,8 @@ public enum StoreCondition
 /// <param name="InlineInput">The input where it is <see cref="BodyPlace.Inline"/>.</param>
 /// <param name="IdempotencyKey">Scoped to <see cref="Run.Caller"/>; null for none.</param>
 /// <param name="RequestHash">What tells two requests with the same key apart; empty without a key.</param>
-public sealed record NewRun(Run Run, ReadOnlyMemory<byte> InlineInput, string? IdempotencyKey, ReadOnlyMemory<byte> RequestHash);
+public sealed record NewRun(Run Run, ReadOnlyMemory<byte> InlineInput, string? IdempotencyKey,
+    ReadOnlyMemory<byte> RequestHash);
 
 /// <param name="IsNew">False when an idempotency key led to an earlier run.</param>
 public sealed record RunAcceptance(Run Run, bool IsNew);

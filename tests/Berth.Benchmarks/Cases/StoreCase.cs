@@ -82,7 +82,8 @@ internal static class StoreCase
         return rate;
     }
 
-    private static async Task<double> SubmitAsync(SqliteRunStore store, RunSpec spec, byte[] input, int callers, TimeSpan duration)
+    private static async Task<double> SubmitAsync(SqliteRunStore store, RunSpec spec, byte[] input, int callers,
+        TimeSpan duration)
     {
         long started = Stopwatch.GetTimestamp();
         int[] counts = await Task.WhenAll(Enumerable.Range(0, callers).Select(_ => Task.Run(async () =>

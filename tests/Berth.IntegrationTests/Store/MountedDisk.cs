@@ -45,7 +45,8 @@ internal sealed class MountedDisk : IAsyncDisposable
     public Task BreakAsync() => Tool.RunAsync("mount", "-o", "remount,abort", Path);
 
     /// <summary>
-    /// The same disk in order again: what was synced is there. A copy of it, because the kernel keeps a broken file system
+    /// The same disk in order again: what was synced is there. A copy of it, because the kernel keeps a broken file
+    /// system
     /// as it is for as long as anybody has a file of it open.
     /// </summary>
     public async Task RepairAsync()

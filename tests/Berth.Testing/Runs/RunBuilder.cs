@@ -13,7 +13,8 @@ public static class RunBuilder
 
     public static RunSpec Spec() => RunSpec.For("demo/cat:1", Image, RunKind.Task);
 
-    public static Run Accepted(DateTimeOffset? at = null, RunSpec? spec = null, string caller = "admin", StoredBody input = default)
+    public static Run Accepted(DateTimeOffset? at = null, RunSpec? spec = null, string caller = "admin",
+        StoredBody input = default)
     {
         DateTimeOffset now = at ?? Noon;
         return Run.Accepted(RunId.New(now), RunKind.Task, spec ?? Spec(), caller, now, input);
@@ -21,9 +22,12 @@ public static class RunBuilder
 
     /// <summary>A spec in which no field has its default.</summary>
     public static RunSpec FullSpec() => new(
-        "other.example:5000/a/b:c", Image, new SandboxLimits(ByteSize.MiB(300), CpuQuota.FromMillicores(250), 77, ByteSize.MiB(9)),
-        NetworkMode.Host, ["sh", "-c", "echo"], ["a", ""], new Dictionary<string, string> { ["K"] = "v", ["LEER"] = "" }, "1000:1000",
-        "/work", TimeSpan.FromSeconds(7), TimeSpan.FromSeconds(1), new RetryPolicy(9, true), TimeSpan.FromMinutes(3), ByteSize.KiB(12),
+        "other.example:5000/a/b:c", Image,
+        new SandboxLimits(ByteSize.MiB(300), CpuQuota.FromMillicores(250), 77, ByteSize.MiB(9)),
+        NetworkMode.Host, ["sh", "-c", "echo"], ["a", ""],
+        new Dictionary<string, string> { ["K"] = "v", ["LEER"] = "" }, "1000:1000",
+        "/work", TimeSpan.FromSeconds(7), TimeSpan.FromSeconds(1), new RetryPolicy(9, true), TimeSpan.FromMinutes(3),
+        ByteSize.KiB(12),
         "image/png", new Uri("https://example.org/done?x=1"), new Dictionary<string, string> { ["team"] = "blue" });
 
     public static RunEnd End(EndReason reason) => new(
@@ -32,7 +36,8 @@ public static class RunBuilder
 
     /// <summary>The step that ends a claimed run.</summary>
     public static RunChange Ending(Run run, EndReason reason, DateTimeOffset at) => new(
-        run with { State = RunTransitions.TerminalStateOf(reason), EndedAt = at, End = End(reason), ResultExpiresAt = at.AddHours(24) },
+        run with { State = RunTransitions.TerminalStateOf(reason), EndedAt = at, End = End(reason),
+            ResultExpiresAt = at.AddHours(24) },
         run.Generation,
         [new RunEvent(at, RunEventTypes.Ended, run.Attempts, "ended")]);
 

@@ -48,11 +48,13 @@ public sealed class RunManagerRig : IAsyncDisposable
 
     public static CallbackSigner Signer { get; } = new("a secret");
 
-    public static RunOptions SmallOptions { get; } = RunOptions.Default(2, ByteSize.GiB(4)) with { MaxRunning = 4, QueueLimit = 1000 };
+    public static RunOptions SmallOptions { get; } = RunOptions.Default(
+        2, ByteSize.GiB(4)) with { MaxRunning = 4, QueueLimit = 1000 };
 
     /// <param name="folder">A data folder to begin or go on with; without one the rig has its own and deletes
     /// it.</param>
-    public static async Task<RunManagerRig> StartAsync(TimeProvider? time = null, RunOptions? options = null, string? folder = null)
+    public static async Task<RunManagerRig> StartAsync(TimeProvider? time = null, RunOptions? options = null,
+        string? folder = null)
     {
         RunManagerRig rig = new(time ?? TimeProvider.System, options ?? SmallOptions, folder);
         await rig.BeginAsync();
@@ -63,13 +65,15 @@ public sealed class RunManagerRig : IAsyncDisposable
     public async Task BeginAsync()
     {
         store = await SqliteRunStore.OpenAsync(
-            Path.Combine(Folder, "berth.db"), ByteSize.MiB(1), NullLogger<SqliteRunStore>.Instance, CancellationToken.None);
+            Path.Combine(Folder, "berth.db"), ByteSize.MiB(1), NullLogger<SqliteRunStore>.Instance,
+            CancellationToken.None);
         Node = new FakeNode(time);
         await Node.StartAsync(CancellationToken.None);
         Spool = new RunSpool(Path.Combine(Folder, "spool"));
         Logs = new RunLogs(Path.Combine(Folder, "logs"), ByteSize.MiB(10), time, NullLogger<RunLogs>.Instance);
         Manager = new RunManager(
-            store, Node, Spool, Logs, Options, Callbacks, Signer, time, NullLogger<RunManager>.Instance, observer: null);
+            store, Node, Spool, Logs, Options, Callbacks, Signer, time, NullLogger<RunManager>.Instance,
+            observer: null);
         await Manager.StartAsync(CancellationToken.None);
     }
 
@@ -86,7 +90,8 @@ public sealed class RunManagerRig : IAsyncDisposable
     {
         RunSpec spec = RunBuilder.Spec() with { Command = command };
         return Manager.SubmitAsync(
-            new RunSubmission(with?.Invoke(spec) ?? spec, "admin", key), new MemoryStream(Encoding.UTF8.GetBytes(input)),
+            new RunSubmission(with?.Invoke(spec) ?? spec, "admin", key),
+            new MemoryStream(Encoding.UTF8.GetBytes(input)),
             CancellationToken.None);
     }
 

@@ -131,7 +131,10 @@ public abstract class RunStoreContract : IAsyncLifetime
         IReadOnlyList<ClaimedRun> rest = await Store.ClaimAsync(10, Noon, None);
 
         Assert.Equal(ids.AsEnumerable().Reverse(), first.Concat(rest).Select(claimed => claimed.Run.Id));
-        Assert.All(first, claimed => Assert.Equal((RunState.Starting, 1, 1), (claimed.Run.State, claimed.Run.Generation, claimed.Run.Attempts)));
+        Assert.All(first,
+            claimed =>
+                Assert.Equal((RunState.Starting, 1, 1),
+                    (claimed.Run.State, claimed.Run.Generation, claimed.Run.Attempts)));
         Assert.Empty(await Store.ClaimAsync(10, Noon, None));
     }
 
@@ -164,8 +167,10 @@ public abstract class RunStoreContract : IAsyncLifetime
         await AcceptAsync();
         Run claimed = await ClaimOneAsync();
         await Store.SaveAsync(Running(claimed, Noon.AddSeconds(2)), None);
-        RunChange ending = Ending(claimed with { StartedAt = Noon.AddSeconds(2) }, EndReason.Completed, Noon.AddSeconds(3));
-        ending = ending with { Next = ending.Next with { Result = new StoredBody(BodyPlace.Inline, 3) }, InlineResult = "out"u8.ToArray() };
+        RunChange ending = Ending(
+            claimed with { StartedAt = Noon.AddSeconds(2) }, EndReason.Completed, Noon.AddSeconds(3));
+        ending = ending with { Next = ending.Next with { Result = new StoredBody(BodyPlace.Inline, 3) },
+            InlineResult = "out"u8.ToArray() };
 
         SaveOutcome outcome = await Store.SaveAsync(ending, None);
 
@@ -203,7 +208,8 @@ public abstract class RunStoreContract : IAsyncLifetime
 
         foreach (RunState next in Enum.GetValues<RunState>())
         {
-            SaveOutcome outcome = await Store.SaveAsync(new RunChange(claimed with { State = next }, claimed.Generation, []), None);
+            SaveOutcome outcome = await Store.SaveAsync(
+                new RunChange(claimed with { State = next }, claimed.Generation, []), None);
             Assert.False(outcome.Applied, $"Failed → {next} was applied");
         }
 
@@ -216,7 +222,8 @@ public abstract class RunStoreContract : IAsyncLifetime
         foreach (RunState next in Enum.GetValues<RunState>())
         {
             Run run = await AcceptAsync();
-            SaveOutcome outcome = await Store.SaveAsync(new RunChange(run with { State = next }, run.Generation, []), None);
+            SaveOutcome outcome = await Store.SaveAsync(
+                new RunChange(run with { State = next }, run.Generation, []), None);
 
             Assert.Equal(RunTransitions.IsLegal(RunState.Queued, next) || next == RunState.Queued, outcome.Applied);
         }
@@ -228,7 +235,8 @@ public abstract class RunStoreContract : IAsyncLifetime
         await AcceptAsync();
         Run claimed = await ClaimOneAsync();
 
-        Run? asked = await Store.RequestCancelAsync(claimed.Id, new RunEvent(Noon, RunEventTypes.CancelRequested, 1, "why"), None);
+        Run? asked = await Store.RequestCancelAsync(
+            claimed.Id, new RunEvent(Noon, RunEventTypes.CancelRequested, 1, "why"), None);
         await Store.RequestCancelAsync(claimed.Id, new RunEvent(Noon, RunEventTypes.CancelRequested, 1, "again"), None);
         await ReopenAsync();
         SaveOutcome back = await Store.SaveAsync(HandBack(claimed), None);
@@ -238,7 +246,8 @@ public abstract class RunStoreContract : IAsyncLifetime
         Assert.False(back.Applied);
         Assert.True(back.Current!.CancelRequested);
         Assert.True(end.Applied);
-        Assert.Single(await Store.EventsAsync(claimed.Id, 0, 9, None), e => e.Event.Type == RunEventTypes.CancelRequested);
+        Assert.Single(await Store.EventsAsync(claimed.Id, 0, 9, None),
+            e => e.Event.Type == RunEventTypes.CancelRequested);
     }
 
     [Fact]
@@ -246,7 +255,8 @@ public abstract class RunStoreContract : IAsyncLifetime
     {
         Run waiting = await AcceptAsync();
 
-        Run? found = await Store.RequestCancelAsync(waiting.Id, new RunEvent(Noon, RunEventTypes.CancelRequested, 0, "why"), None);
+        Run? found = await Store.RequestCancelAsync(
+            waiting.Id, new RunEvent(Noon, RunEventTypes.CancelRequested, 0, "why"), None);
 
         Assert.Equal((false, 1L), (found!.CancelRequested, found.LastEvent));
         Assert.Null(await Store.RequestCancelAsync(RunId.New(Noon), new RunEvent(Noon, "x", 0, ""), None));
@@ -276,7 +286,8 @@ public abstract class RunStoreContract : IAsyncLifetime
     [Fact]
     public async Task Lists_are_filtered_by_each_field()
     {
-        Run call = Accepted() with { Kind = RunKind.Call, State = RunState.Failed, EndedAt = Noon, End = End(EndReason.ExitCode) };
+        Run call = Accepted(
+            ) with { Kind = RunKind.Call, State = RunState.Failed, EndedAt = Noon, End = End(EndReason.ExitCode) };
         await Store.RecordAsync(call, None);
         Run labelled = await AcceptAsync(spec: FullSpec());
 
@@ -285,7 +296,9 @@ public abstract class RunStoreContract : IAsyncLifetime
         Assert.Equal(labelled.Id, await Only(Everything() with { Image = FullSpec().Image }));
         Assert.Equal(labelled.Id, await Only(Everything() with { Labels = FullSpec().Labels }));
         Assert.Equal(2, (await Store.ListAsync(Everything() with { Image = Image.Text }, None)).Count);
-        Assert.Empty(await Store.ListAsync(Everything() with { Labels = new Dictionary<string, string> { ["team"] = "red" } }, None));
+        Assert.Empty(
+            await Store.ListAsync(Everything() with { Labels = new Dictionary<string, string> { ["team"] = "red" } },
+                None));
 
         async Task<RunId> Only(RunQuery query) => Assert.Single(await Store.ListAsync(query, None)).Id;
     }
@@ -293,7 +306,8 @@ public abstract class RunStoreContract : IAsyncLifetime
     [Fact]
     public async Task A_call_is_recorded_once()
     {
-        Run call = Accepted() with { Kind = RunKind.Call, State = RunState.Succeeded, EndedAt = Noon, End = End(EndReason.Completed) };
+        Run call = Accepted(
+            ) with { Kind = RunKind.Call, State = RunState.Succeeded, EndedAt = Noon, End = End(EndReason.Completed) };
 
         await Store.RecordAsync(call, None);
         await Store.RecordAsync(call with { State = RunState.Failed }, None);

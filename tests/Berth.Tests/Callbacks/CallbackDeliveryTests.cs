@@ -45,7 +45,8 @@ public sealed class CallbackDeliveryTests : IAsyncLifetime
             await answer(context);
         });
         await receiver.StartAsync(None);
-        string address = receiver.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
+        string address = receiver.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>(
+            )!.Addresses.Single();
         target = new Uri(address + "/hook");
         rig = await RunManagerRig.StartAsync(time);
         await rig.StopAsync(TimeSpan.Zero);
@@ -69,7 +70,8 @@ public sealed class CallbackDeliveryTests : IAsyncLifetime
         RunView view = JsonSerializer.Deserialize(body, RunJson.Default.RunView)!;
         Assert.Equal((run.Id.Text, "succeeded"), (view.Id, view.State));
         Assert.Equal(run.Id.Text, headers["Idempotency-Key"]);
-        string[] signature = headers["Berth-Signature"].ToString().Split(["t=", ",v1="], StringSplitOptions.RemoveEmptyEntries);
+        string[] signature = headers["Berth-Signature"].ToString().Split(
+            ["t=", ",v1="], StringSplitOptions.RemoveEmptyEntries);
         byte[] signed = [.. Encoding.ASCII.GetBytes(signature[0] + "."), .. body];
         Assert.Equal(Convert.ToHexStringLower(HMACSHA256.HashData("a secret"u8, signed)), signature[1]);
         Assert.Equal(1, rig.Manager.Statistics().CallbacksDelivered);

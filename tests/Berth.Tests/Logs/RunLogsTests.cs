@@ -107,9 +107,11 @@ public sealed class RunLogsTests : IDisposable
     public async Task A_follower_sees_every_line_of_a_fast_writer_once_and_then_the_end()
     {
         const int Count = 5000;
-        Task<List<LogLine>> following = Task.Run(() => ReadAsync(new LogQuery(Follow: true, null, null), live: true), None);
+        Task<List<LogLine>> following = Task.Run(
+            () => ReadAsync(new LogQuery(Follow: true, null, null), live: true), None);
         await using (IAsyncEnumerator<LogLine> first =
-            logs.ReadAsync(Id, new LogQuery(true, null, null), _ => Task.FromResult(true), None).GetAsyncEnumerator(None))
+            logs.ReadAsync(Id, new LogQuery(true, null, null), _ => Task.FromResult(true),
+                None).GetAsyncEnumerator(None))
         {
             ValueTask<bool> moved = first.MoveNextAsync();
             Write("line 0\n");
@@ -192,7 +194,8 @@ public sealed class RunLogsTests : IDisposable
     private async Task<List<LogLine>> ReadAsync(LogQuery? query = null, bool live = false)
     {
         List<LogLine> lines = [];
-        await foreach (LogLine line in logs.ReadAsync(Id, query ?? new LogQuery(false, null, null), _ => Task.FromResult(live), None))
+        await foreach (LogLine line in logs.ReadAsync(Id, query ?? new LogQuery(false, null, null),
+            _ => Task.FromResult(live), None))
         {
             lines.Add(line);
         }

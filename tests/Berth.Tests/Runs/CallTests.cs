@@ -28,7 +28,8 @@ public sealed class CallTests : IAsyncLifetime
         await RunManagerTests.Until(
             async () => await rig.Store.FindAsync(run.Id, None) is not null, "the call is recorded");
         Run stored = await rig.Manager.GetAsync(run.Id, None);
-        Assert.Equal((RunKind.Call, EndReason.Completed, 5L), (stored.Kind, stored.End!.Reason, stored.End.Usage.BytesIn));
+        Assert.Equal((RunKind.Call, EndReason.Completed, 5L),
+            (stored.Kind, stored.End!.Reason, stored.End.Usage.BytesIn));
         RunWhy why = await rig.Manager.WhyAsync(run.Id, None);
         Assert.Equal(["accepted", "started", "ended"], why.Events.Select(e => e.Type));
         Assert.Equal(0, rig.Manager.Statistics().Running);
@@ -37,7 +38,8 @@ public sealed class CallTests : IAsyncLifetime
     [Fact]
     public async Task A_failing_call_tells_the_end_of_its_standard_error()
     {
-        await using LiveCall call = await rig.Manager.CallAsync(Spec("sh", "-c", "echo what went wrong >&2; exit 7"), "admin", None);
+        await using LiveCall call = await rig.Manager.CallAsync(
+            Spec("sh", "-c", "echo what went wrong >&2; exit 7"), "admin", None);
 
         Run run = await call.Completion;
 
@@ -50,7 +52,8 @@ public sealed class CallTests : IAsyncLifetime
     {
         await using LiveCall call = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
 
-        RunList listed = await rig.Manager.ListAsync(RunManagerTests.Everything with { State = RunState.Running }, None);
+        RunList listed = await rig.Manager.ListAsync(
+            RunManagerTests.Everything with { State = RunState.Running }, None);
         await rig.Manager.CancelAsync(call.Id, None);
         Run run = await call.Completion;
 
@@ -106,7 +109,8 @@ public sealed class CallTests : IAsyncLifetime
         LiveCall running = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
         Task<LiveCall> waiting = rig.Manager.CallAsync(Spec("true"), "admin", None);
 
-        BerthException error = await Assert.ThrowsAsync<BerthException>(() => rig.Manager.CallAsync(Spec("true"), "admin", None));
+        BerthException error = await Assert.ThrowsAsync<BerthException>(
+            () => rig.Manager.CallAsync(Spec("true"), "admin", None));
         await running.DisposeAsync();
         await using LiveCall served = await waiting;
 
@@ -156,7 +160,8 @@ public sealed class CallTests : IAsyncLifetime
         await call.DisposeAsync();
     }
 
-    private static RunSpec Spec(params string[] command) => RunSpec.For("demo/cat:1", RunBuilder.Image, RunKind.Call) with
+    private static RunSpec Spec(params string[] command) =>
+        RunSpec.For("demo/cat:1", RunBuilder.Image, RunKind.Call) with
     {
         Command = command,
     };

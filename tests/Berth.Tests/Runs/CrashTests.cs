@@ -36,7 +36,8 @@ public sealed class CrashTests
             // Killed in the middle of submitting: after some dozens, at a different place each time.
             long target = before + (27 * RunId.New(RunBuilder.Noon).Text.Length) + (kill * 31 * 27);
             await RunManagerTests.Until(
-                () => Task.FromResult(child.HasExited || Length(acknowledged) >= target), $"the child acknowledges {target} bytes of ids");
+                () => Task.FromResult(child.HasExited || Length(acknowledged) >= target),
+                $"the child acknowledges {target} bytes of ids");
             if (child.HasExited)
             {
                 Assert.Fail("The child ended by itself: " + await child.StandardOutput.ReadToEndAsync(None));
@@ -47,7 +48,8 @@ public sealed class CrashTests
             before = Length(acknowledged);
         }
 
-        RunId[] ids = [.. (await File.ReadAllLinesAsync(acknowledged, None)).Where(line => line.Length == 26).Select(RunId.Parse)];
+        RunId[] ids = [.. (await File.ReadAllLinesAsync(acknowledged, None)).Where(line => line.Length == 26).Select(
+            RunId.Parse)];
         await using RunManagerRig rig = await RunManagerRig.StartAsync(folder: folder.Path);
         foreach (RunId id in ids)
         {
@@ -57,7 +59,8 @@ public sealed class CrashTests
             Assert.Equal(RunState.Succeeded, run.State);
             Assert.Contains($"BERTH_RUN_ID={id}\n", await rig.ResultAsync(id), StringComparison.Ordinal);
             Assert.Single(why.Events, e => e.Type == RunEventTypes.Ended);
-            Assert.Equal(Enumerable.Range(1, why.Events.Count).Select(i => (long)i), why.Events.Select(e => e.Sequence));
+            Assert.Equal(Enumerable.Range(1, why.Events.Count).Select(i => (long)i),
+                why.Events.Select(e => e.Sequence));
         }
 
         Assert.True(ids.Length > Kills * 26, $"only {ids.Length} runs were acknowledged");
@@ -76,8 +79,10 @@ public sealed class CrashTests
         await using RunManagerRig rig = await RunManagerRig.StartAsync(
             options: RunManagerRig.SmallOptions with { QueueLimit = 100_000 }, folder: folder);
         await using FileStream acknowledged = new(
-            Path.Combine(folder, "acknowledged"), FileMode.Append, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
-        await Task.WhenAll(Enumerable.Range(0, 8).Select(number => Task.Run(() => SubmitAsync(rig, acknowledged, number), None)));
+            Path.Combine(folder, "acknowledged"), FileMode.Append, FileAccess.Write, FileShare.ReadWrite,
+            bufferSize: 0);
+        await Task.WhenAll(Enumerable.Range(0,
+            8).Select(number => Task.Run(() => SubmitAsync(rig, acknowledged, number), None)));
     }
 
     private static async Task SubmitAsync(RunManagerRig rig, FileStream acknowledged, int number)
@@ -110,7 +115,8 @@ public sealed class CrashTests
         {
             ArgumentList =
             {
-                typeof(CrashTests).Assembly.Location, "-method", $"*.{nameof(Submit_until_killed)}", "-explicit", "only", "-noColor",
+                typeof(CrashTests).Assembly.Location, "-method", $"*.{nameof(Submit_until_killed)}", "-explicit",
+                "only", "-noColor",
             },
             Environment = { [FolderVariable] = folder },
             RedirectStandardOutput = true,

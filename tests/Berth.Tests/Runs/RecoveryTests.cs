@@ -32,7 +32,8 @@ public sealed class RecoveryTests
     {
         await using RunManagerRig rig = await RunManagerRig.StartAsync(options: Idle);
         Run claimed = await LeaveRunningAsync(rig, ["true"]);
-        await rig.Store.RequestCancelAsync(claimed.Id, new RunEvent(RunBuilder.Noon, RunEventTypes.CancelRequested, 1, "why"), None);
+        await rig.Store.RequestCancelAsync(claimed.Id,
+            new RunEvent(RunBuilder.Noon, RunEventTypes.CancelRequested, 1, "why"), None);
 
         await RestartAsync(rig);
 
@@ -72,13 +73,16 @@ public sealed class RecoveryTests
     {
         ManualTime time = new();
         await using RunManagerRig rig = await RunManagerRig.StartAsync(time, Idle);
-        RunId id = (await rig.SubmitAsync(["true"], with: spec => spec with { MaxAge = TimeSpan.FromSeconds(10) })).Run.Id;
+        RunId id = (
+            await rig.SubmitAsync(["true"], with: spec => spec with { MaxAge = TimeSpan.FromSeconds(10) })).Run.Id;
 
-        await AdvanceUntilAsync(time, async () => (await rig.Manager.GetAsync(id, None)).State.IsTerminal(), "the run is closed");
+        await AdvanceUntilAsync(time, async () => (await rig.Manager.GetAsync(id, None)).State.IsTerminal(),
+            "the run is closed");
         Run run = await rig.Manager.GetAsync(id, None);
 
         Assert.Equal((RunState.Failed, EndReason.Expired), (run.State, run.End!.Reason));
-        await RunManagerTests.Until(() => Task.FromResult(rig.Manager.Statistics().Queued == 0), "nothing is counted as waiting");
+        await RunManagerTests.Until(() => Task.FromResult(rig.Manager.Statistics().Queued == 0),
+            "nothing is counted as waiting");
     }
 
     [Fact]
@@ -91,14 +95,16 @@ public sealed class RecoveryTests
         time.Jump(TimeSpan.FromHours(23));
         Assert.Equal(BodyPlace.Spooled, (await rig.Manager.GetAsync(run.Id, None)).Result.Place);
         await AdvanceUntilAsync(
-            time, async () => (await rig.Manager.GetAsync(run.Id, None)).Result.Place == BodyPlace.Expired, "the result expires",
+            time, async () =>
+                (await rig.Manager.GetAsync(run.Id, None)).Result.Place == BodyPlace.Expired, "the result expires",
             TimeSpan.FromMinutes(10));
         var error = await Assert.ThrowsAsync<BerthException>(() => rig.Manager.ResultAsync(run.Id, None));
         Assert.Equal(ErrorCode.ResultExpired, error.Code);
         Assert.Empty(rig.Spool.List());
 
         time.Jump(TimeSpan.FromDays(30));
-        await AdvanceUntilAsync(time, async () => await rig.Store.FindAsync(run.Id, None) is null, "the record is deleted");
+        await AdvanceUntilAsync(time, async () => await rig.Store.FindAsync(run.Id, None) is null,
+            "the record is deleted");
     }
 
     [Fact]
@@ -112,7 +118,9 @@ public sealed class RecoveryTests
         await rig.RunningAsync(id);
 
         await AdvanceUntilAsync(
-            time, async () => (await rig.Manager.GetAsync(id, None)).State.IsTerminal(), "the attempt is given up", TimeSpan.FromMinutes(5));
+            time, async () =>
+                (await rig.Manager.GetAsync(id, None)).State.IsTerminal(), "the attempt is given up",
+                TimeSpan.FromMinutes(5));
 
         Run run = await rig.Manager.GetAsync(id, None);
         Assert.Equal(RunState.Failed, run.State);
@@ -121,7 +129,8 @@ public sealed class RecoveryTests
     private static Berth.Server.Runs.RunOptions Idle => RunManagerRig.SmallOptions with { MaxRunning = 0 };
 
     /// <summary>The state in which kill -9 leaves a run: claimed and started, nobody to report.</summary>
-    private static async Task<Run> LeaveRunningAsync(RunManagerRig rig, string[] command, Func<RunSpec, RunSpec>? with = null)
+    private static async Task<Run> LeaveRunningAsync(RunManagerRig rig, string[] command,
+        Func<RunSpec, RunSpec>? with = null)
     {
         await rig.SubmitAsync(command, with: with);
         ClaimedRun claimed = Assert.Single(await rig.Store.ClaimAsync(1, DateTimeOffset.MaxValue, None));
@@ -137,7 +146,8 @@ public sealed class RecoveryTests
     }
 
     private static async Task AdvanceUntilAsync(
-        ManualTime time, Func<Task<bool>> condition, string expected, TimeSpan? step = null) => await RunManagerTests.Until(
+        ManualTime time, Func<Task<bool>> condition, string expected,
+        TimeSpan? step = null) => await RunManagerTests.Until(
         async () =>
         {
             if (await condition())

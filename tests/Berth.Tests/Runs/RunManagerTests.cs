@@ -54,9 +54,11 @@ public sealed class RunManagerTests : IAsyncLifetime
     public async Task A_failing_program_is_not_tried_again_unless_asked()
     {
         Run once = await rig.RunAsync(["sh", "-c", "echo broken >&2; exit 3"]);
-        Run thrice = await rig.RunAsync(["false"], with: spec => spec with { Retry = new RetryPolicy(3, OnProgramFailure: true) });
+        Run thrice = await rig.RunAsync(
+            ["false"], with: spec => spec with { Retry = new RetryPolicy(3, OnProgramFailure: true) });
 
-        Assert.Equal((RunState.Failed, EndReason.ExitCode, 3, 1), (once.State, once.End!.Reason, once.End.ExitCode, once.Attempts));
+        Assert.Equal((RunState.Failed, EndReason.ExitCode, 3, 1),
+            (once.State, once.End!.Reason, once.End.ExitCode, once.Attempts));
         Assert.Equal((RunState.Failed, 3), (thrice.State, thrice.Attempts));
     }
 
@@ -86,7 +88,8 @@ public sealed class RunManagerTests : IAsyncLifetime
 
         Run run = await rig.RunAsync(["true"], with: spec => spec with { Retry = new RetryPolicy(2, false) });
 
-        Assert.Equal((RunState.Failed, EndReason.PlatformFault, "out of order"), (run.State, run.End!.Reason, run.End.Detail));
+        Assert.Equal((RunState.Failed, EndReason.PlatformFault, "out of order"),
+            (run.State, run.End!.Reason, run.End.Detail));
     }
 
     [Fact]
@@ -102,7 +105,8 @@ public sealed class RunManagerTests : IAsyncLifetime
     [Fact]
     public async Task A_deadline_ends_the_program()
     {
-        Run run = await rig.RunAsync(["sleep", "60"], with: spec => spec with { Timeout = TimeSpan.FromMilliseconds(50) });
+        Run run = await rig.RunAsync(
+            ["sleep", "60"], with: spec => spec with { Timeout = TimeSpan.FromMilliseconds(50) });
 
         Assert.Equal((RunState.Failed, EndReason.TimedOut), (run.State, run.End!.Reason));
     }
@@ -130,7 +134,8 @@ public sealed class RunManagerTests : IAsyncLifetime
     {
         Action release = rig.Node.HoldStarts();
         RunId id = (await rig.SubmitAsync(["true"])).Run.Id;
-        await Until(async () => (await rig.Manager.GetAsync(id, None)).State == RunState.Starting, "the run is Starting");
+        await Until(async () => (await rig.Manager.GetAsync(id, None)).State == RunState.Starting,
+            "the run is Starting");
 
         await rig.Manager.CancelAsync(id, None);
         Run run = await rig.EndAsync(id);
@@ -183,7 +188,8 @@ public sealed class RunManagerTests : IAsyncLifetime
         string large = new('x', 100_000);
         RunAcceptance first = await rig.SubmitAsync(["cat"], large, key: "key");
         RunAcceptance again = await rig.SubmitAsync(["cat"], large, key: "key");
-        BerthException other = await Assert.ThrowsAsync<BerthException>(() => rig.SubmitAsync(["cat"], large + "y", key: "key"));
+        BerthException other = await Assert.ThrowsAsync<BerthException>(
+            () => rig.SubmitAsync(["cat"], large + "y", key: "key"));
 
         Assert.Equal((false, first.Run.Id), (again.IsNew, again.Run.Id));
         Assert.Equal(ErrorCode.IdempotencyConflict, other.Code);
@@ -198,7 +204,8 @@ public sealed class RunManagerTests : IAsyncLifetime
         await rig.BeginAsync();
 
         RunAcceptance fits = await rig.SubmitAsync(["true"], new string('x', 64 * 1024));
-        BerthException error = await Assert.ThrowsAsync<BerthException>(() => rig.SubmitAsync(["true"], new string('x', (64 * 1024) + 1)));
+        BerthException error = await Assert.ThrowsAsync<BerthException>(
+            () => rig.SubmitAsync(["true"], new string('x', (64 * 1024) + 1)));
 
         Assert.Equal(ErrorCode.BodyTooLarge, error.Code);
         Assert.Equal([fits.Run.Id], rig.Spool.List());
@@ -307,7 +314,8 @@ public sealed class RunManagerTests : IAsyncLifetime
         await rig.Manager.StopAsync(TimeSpan.Zero, None);
 
         BerthException submit = await Assert.ThrowsAsync<BerthException>(() => rig.SubmitAsync(["true"]));
-        BerthException call = await Assert.ThrowsAsync<BerthException>(() => rig.Manager.CallAsync(RunBuilder.Spec(), "admin", None));
+        BerthException call = await Assert.ThrowsAsync<BerthException>(
+            () => rig.Manager.CallAsync(RunBuilder.Spec(), "admin", None));
 
         Assert.Equal((ErrorCode.ShuttingDown, ErrorCode.ShuttingDown), (submit.Code, call.Code));
     }
@@ -315,7 +323,8 @@ public sealed class RunManagerTests : IAsyncLifetime
     [Fact]
     public async Task An_unknown_run_is_said_to_be_unknown()
     {
-        BerthException error = await Assert.ThrowsAsync<BerthException>(() => rig.Manager.GetAsync(RunId.New(RunBuilder.Noon), None));
+        BerthException error = await Assert.ThrowsAsync<BerthException>(
+            () => rig.Manager.GetAsync(RunId.New(RunBuilder.Noon), None));
 
         Assert.Equal(ErrorCode.RunNotFound, error.Code);
     }
@@ -334,7 +343,9 @@ public sealed class RunManagerTests : IAsyncLifetime
 
     private async Task<RunId[]> FillPlacesAsync()
     {
-        RunId[] ids = [.. (await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => rig.SubmitAsync(["sleep", "60"])))).Select(a => a.Run.Id)];
+        RunId[] ids = [.. (
+            await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => rig.SubmitAsync(["sleep", "60"])))).Select(a =>
+                a.Run.Id)];
         foreach (RunId id in ids)
         {
             await rig.RunningAsync(id);

@@ -64,14 +64,16 @@ public sealed class RunSimulationTests
                     await AcceptAsync();
                     break;
                 case 2 or 3:
-                    claims.AddRange((await store.ClaimAsync(random.Next(1, 4), now, None)).Select(claimed => claimed.Run));
+                    claims.AddRange((await store.ClaimAsync(random.Next(1, 4), now,
+                        None)).Select(claimed => claimed.Run));
                     break;
                 case 4 or 5:
                     await WithClaimAsync(run => RunSteps.Start(run, "here", RunTimings.None, now, []));
                     break;
                 case 6 or 7:
                     EndReason reason = Enum.GetValues<EndReason>()[random.Next(Enum.GetValues<EndReason>().Length)];
-                    await WithClaimAsync(run => RunSteps.End(run, End(reason), now, random.NextDouble(), Retention, []));
+                    await WithClaimAsync(run => RunSteps.End(run, End(reason), now, random.NextDouble(), Retention,
+                        []));
                     break;
                 case 8:
                     await WithClaimAsync(run => RunSteps.HandBack(run, now));
@@ -158,7 +160,8 @@ public sealed class RunSimulationTests
             }
 
             // Mostly one of the newest, sometimes one that lost its claim long ago.
-            int index = random.Next(5) == 0 ? random.Next(claims.Count) : Math.Max(0, claims.Count - 1 - random.Next(3));
+            int index = random.Next(5) == 0
+                ? random.Next(claims.Count) : Math.Max(0, claims.Count - 1 - random.Next(3));
             Run run = claims[index];
             RunChange change = step(run);
             if (run.State == RunState.Starting && change.Next.State == RunState.Succeeded)
@@ -186,7 +189,8 @@ public sealed class RunSimulationTests
             }
             else
             {
-                await store.RequestCancelAsync(run.Id, new RunEvent(now, RunEventTypes.CancelRequested, run.Attempts, "asked"), None);
+                await store.RequestCancelAsync(run.Id,
+                    new RunEvent(now, RunEventTypes.CancelRequested, run.Attempts, "asked"), None);
             }
         }
 
@@ -196,7 +200,8 @@ public sealed class RunSimulationTests
             await OpenStoreAsync();
             foreach (Run run in await store.UnfinishedAsync(null, 1000, None))
             {
-                Assert.True(await SaveAsync(RunSteps.Recover(run, now, Retention)), $"run {run.Id} could not be recovered");
+                Assert.True(await SaveAsync(RunSteps.Recover(run, now, Retention)),
+                    $"run {run.Id} could not be recovered");
             }
         }
 

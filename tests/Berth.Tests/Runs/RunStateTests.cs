@@ -12,7 +12,8 @@ public sealed class RunStateTests
 {
     private static readonly TimeSpan Keep = TimeSpan.FromHours(24);
 
-    private static readonly Run Claimed = Accepted() with { State = RunState.Running, Generation = 3, Attempts = 2, StartedAt = Noon };
+    private static readonly Run Claimed = Accepted(
+        ) with { State = RunState.Running, Generation = 3, Attempts = 2, StartedAt = Noon };
 
     [Fact]
     public void The_diagram_in_the_documents_is_the_table()
@@ -53,7 +54,8 @@ public sealed class RunStateTests
         RunChange retried = RunSteps.End(Claimed, End(EndReason.PlatformFault), Noon, 0.5, Keep, []);
         RunChange last = RunSteps.End(Claimed with { Attempts = 4 }, End(EndReason.PlatformFault), Noon, 0.5, Keep, []);
 
-        Assert.Equal((RunState.Queued, 4, Noon.AddMilliseconds(200)), (retried.Next.State, retried.Next.Generation, retried.Next.ReadyAt));
+        Assert.Equal((RunState.Queued, 4, Noon.AddMilliseconds(200)),
+            (retried.Next.State, retried.Next.Generation, retried.Next.ReadyAt));
         Assert.Equal((RunState.Failed, 3), (last.Next.State, last.Next.Generation));
         Assert.Equal(Noon + Keep, last.Next.ResultExpiresAt);
     }
@@ -89,9 +91,11 @@ public sealed class RunStateTests
     public void Ends_are_told_with_amounts_and_the_knob()
     {
         Assert.Equal(
-            "The program was killed at its memory limit of 256 MiB, after 12 ms, with 4 ms of CPU time and 5 MiB at peak: raise --memory.",
+            "The program was killed at its memory limit of 256 MiB, after 12 ms, with 4 ms of CPU time and 5 MiB at "
+            + "peak: raise --memory.",
             RunSentences.Ended(End(EndReason.OutOfMemory), SandboxLimits.Default, TimeSpan.FromMilliseconds(12)));
-        Assert.Equal("Taken up after 1.2 s: 4 of 4 places were in use.", RunSentences.Claimed(TimeSpan.FromSeconds(1.2), 4, 4));
+        Assert.Equal("Taken up after 1.2 s: 4 of 4 places were in use.",
+            RunSentences.Claimed(TimeSpan.FromSeconds(1.2), 4, 4));
         Assert.Equal("out_of_memory", RunSentences.Word(EndReason.OutOfMemory));
     }
 

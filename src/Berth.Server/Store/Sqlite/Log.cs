@@ -5,10 +5,13 @@ namespace Berth.Server.Store.Sqlite;
 internal static partial class Log
 {
     [LoggerMessage(Level = LogLevel.Error,
-        Message = "The disk of {Path} is full: new runs are refused until there is space again. What was accepted is finished.")]
+        Message =
+            "The disk of {Path} is full: new runs are refused until there is space again. What was accepted is "
+            + "finished.")]
     public static partial void DiskFull(ILogger logger, string path);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Path} can't be written. Nothing is accepted until it could be reopened.")]
+    [LoggerMessage(Level = LogLevel.Error,
+        Message = "{Path} can't be written. Nothing is accepted until it could be reopened.")]
     public static partial void StoreFailing(ILogger logger, Exception error, string path);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Path} accepts new runs again.")]

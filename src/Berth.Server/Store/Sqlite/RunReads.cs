@@ -65,20 +65,24 @@ internal static class RunReads
         "SELECT body FROM run_results WHERE run = (SELECT seq FROM runs WHERE id = ?)").Bind(id.Text));
 
     public static IReadOnlyList<Run> Unfinished(SqliteDatabase database, RunId? after, int limit) => RunRows.ReadAll(
-        database.Prepare(SelectRuns + "WHERE state IN (1, 2) AND id > ? ORDER BY id LIMIT ?").Bind(after?.Text ?? "").Bind(limit));
+        database.Prepare(SelectRuns + "WHERE state IN (1, 2) AND id > ? ORDER BY id LIMIT ?")
+            .Bind(after?.Text ?? "").Bind(limit));
 
     public static IReadOnlyList<Run> OverAge(SqliteDatabase database, DateTimeOffset now, int limit) => RunRows.ReadAll(
         database.Prepare(
-                SelectRuns + "WHERE state = 0 AND expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?")
+                SelectRuns
+                    + "WHERE state = 0 AND expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?")
             .Bind(RunRows.Micros(now)).Bind(limit));
 
-    public static IReadOnlyList<Run> ExpiredBodies(SqliteDatabase database, DateTimeOffset now, int limit) => RunRows.ReadAll(
-        database.Prepare(SelectRuns + "WHERE bodies_due <= ? ORDER BY bodies_due LIMIT ?").Bind(RunRows.Micros(now)).Bind(limit));
+    public static IReadOnlyList<Run> ExpiredBodies(SqliteDatabase database, DateTimeOffset now, int limit) =>
+        RunRows.ReadAll(database.Prepare(SelectRuns + "WHERE bodies_due <= ? ORDER BY bodies_due LIMIT ?")
+            .Bind(RunRows.Micros(now)).Bind(limit));
 
     public static IReadOnlyList<NumberedEvent> Events(SqliteDatabase database, RunId id, long after, int limit)
     {
         SqliteStatement statement = database.Prepare(
-                "SELECT number, at, type, attempt, detail FROM run_events WHERE run = (SELECT seq FROM runs WHERE id = ?) "
+                "SELECT number, at, type, attempt, detail FROM run_events WHERE run = (SELECT seq FROM runs WHERE id "
+                + "= ?) "
                 + "AND number > ? ORDER BY number LIMIT ?")
             .Bind(id.Text).Bind(after).Bind(limit);
         List<NumberedEvent> events = [];
@@ -86,7 +90,8 @@ internal static class RunReads
         {
             events.Add(new NumberedEvent(
                 statement.Int64(0),
-                new RunEvent(RunRows.Time(statement.Int64(1)), statement.Text(2), (int)statement.Int64(3), statement.Text(4))));
+                new RunEvent(RunRows.Time(statement.Int64(1)), statement.Text(2), (int)statement.Int64(3),
+                    statement.Text(4))));
         }
 
         return events;
@@ -122,12 +127,14 @@ internal static class RunReads
     public static RunCounts Count(SqliteDatabase database)
     {
         SqliteStatement statement = database.Prepare(
-            "SELECT (SELECT count(*) FROM runs WHERE state = 0), (SELECT count(*) FROM runs WHERE state IN (1, 2) AND state = 1), "
+            "SELECT (SELECT count(*) FROM runs WHERE state = 0), (SELECT count(*) FROM runs WHERE state IN (1, 2) AND "
+            + "state = 1), "
             + "(SELECT count(*) FROM runs WHERE state IN (1, 2) AND state = 2), (SELECT count(*) FROM callbacks), "
             + "(SELECT created_at FROM runs WHERE state = 0 ORDER BY ready_at, seq LIMIT 1)");
         statement.Step();
         RunCounts counts = new(
-            statement.Int64(0), statement.Int64(1), statement.Int64(2), statement.Int64(3), RunRows.Time(statement.NullableInt64(4)));
+            statement.Int64(0), statement.Int64(1), statement.Int64(2), statement.Int64(3),
+            RunRows.Time(statement.NullableInt64(4)));
         statement.Reset();
         return counts;
     }

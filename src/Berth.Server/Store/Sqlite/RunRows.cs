@@ -9,18 +9,22 @@ internal static class RunRows
 {
     /// <summary>In the order that <see cref="Read"/> expects; <c>seq</c> is last.</summary>
     public const string Columns =
-        "id, kind, state, generation, attempts, cancel, caller, spec, created_at, ready_at, started_at, ended_at, reason, "
-        + "exit_code, signal, detail, node, cpu_user, cpu_system, peak_memory, bytes_in, bytes_out, queue_time, prepare_time, "
+        "id, kind, state, generation, attempts, cancel, caller, spec, created_at, ready_at, started_at, ended_at, "
+        + "reason, "
+        + "exit_code, signal, detail, node, cpu_user, cpu_system, peak_memory, bytes_in, bytes_out, queue_time, "
+        + "prepare_time, "
         + "start_time, run_time, percent, progress, input_place, input_length, result_place, result_length, "
         + "result_expires_at, last_event, seq";
 
     public const int SeqColumn = 34;
 
-    public static long Micros(DateTimeOffset time) => (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
+    public static long Micros(DateTimeOffset time) =>
+        (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
 
     public static long? Micros(DateTimeOffset? time) => time is { } value ? Micros(value) : null;
 
-    public static DateTimeOffset Time(long micros) => DateTimeOffset.UnixEpoch.AddTicks(micros * TimeSpan.TicksPerMicrosecond);
+    public static DateTimeOffset Time(long micros) =>
+        DateTimeOffset.UnixEpoch.AddTicks(micros * TimeSpan.TicksPerMicrosecond);
 
     public static DateTimeOffset? Time(long? micros) => micros is { } value ? Time(value) : null;
 
@@ -67,7 +71,8 @@ internal static class RunRows
         return statement
             .Bind((long)run.State).Bind(run.Generation).Bind(run.Attempts)
             .Bind(Micros(run.ReadyAt)).Bind(Micros(run.StartedAt)).Bind(Micros(run.EndedAt))
-            .Bind((long?)end?.Reason).Bind((long?)end?.ExitCode).Bind((long?)end?.Signal).Bind(end?.Detail).Bind(run.Node)
+            .Bind((long?)end?.Reason).Bind((long?)end?.ExitCode).Bind((long?)end?.Signal).Bind(end?.Detail).Bind(
+                run.Node)
             .Bind(Micros(usage?.CpuUser)).Bind(Micros(usage?.CpuSystem)).Bind(usage?.PeakMemory.Bytes)
             .Bind(usage?.BytesIn).Bind(usage?.BytesOut)
             .Bind(Micros(run.Timings.Queue)).Bind(Micros(run.Timings.Prepare))
@@ -78,8 +83,10 @@ internal static class RunRows
     }
 
     public const string ChangingColumns =
-        "state, generation, attempts, ready_at, started_at, ended_at, reason, exit_code, signal, detail, node, cpu_user, "
-        + "cpu_system, peak_memory, bytes_in, bytes_out, queue_time, prepare_time, start_time, run_time, percent, progress, "
+        "state, generation, attempts, ready_at, started_at, ended_at, reason, exit_code, signal, detail, node, "
+        + "cpu_user, "
+        + "cpu_system, peak_memory, bytes_in, bytes_out, queue_time, prepare_time, start_time, run_time, percent, "
+        + "progress, "
         + "result_place, result_length, result_expires_at, bodies_due";
 
     public const int ChangingCount = 26;
@@ -88,7 +95,8 @@ internal static class RunRows
         ? null
         : new RunEnd(
             (EndReason)reason, (int?)row.NullableInt64(13), (int?)row.NullableInt64(14), row.NullableText(15),
-            new RunUsage(Span(row, 17), Span(row, 18), ByteSize.FromBytes(row.Int64(19)), row.Int64(20), row.Int64(21)));
+            new RunUsage(Span(row, 17), Span(row, 18), ByteSize.FromBytes(row.Int64(19)), row.Int64(20),
+                row.Int64(21)));
 
     private static TimeSpan Span(SqliteStatement row, int column) => TimeSpan.FromMicroseconds(row.Int64(column));
 

@@ -7,26 +7,31 @@ namespace Berth.Server.Store.Sqlite;
 internal static class RunWrites
 {
     private const string InsertRun =
-        "INSERT INTO runs (id, kind, cancel, caller, image, digest, spec, created_at, expires_at, input_place, input_length, "
+        "INSERT INTO runs (id, kind, cancel, caller, image, digest, spec, created_at, expires_at, input_place, "
+        + "input_length, "
         + "last_event, " + RunRows.ChangingColumns + ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        + "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING seq";
+        + "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING "
+        + "RETURNING seq";
 
     // The claim is checked where it is used: generation and state in the statement that writes.
     private const string UpdateRun =
         "UPDATE runs SET (" + RunRows.ChangingColumns + ") = "
         + "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), last_event = last_event + ? "
-        + "WHERE id = ? AND generation = ? AND ((1 << state) & ?) <> 0 AND (? <> 0 OR cancel = 0) RETURNING seq, last_event, cancel";
+        + "WHERE id = ? AND generation = ? AND ((1 << state) & ?) <> 0 AND (? <> 0 OR cancel = 0) RETURNING seq, "
+        + "last_event, cancel";
 
     private const string SelectRun = "SELECT " + RunRows.Columns + " FROM runs WHERE id = ?";
 
     private const string Claim =
         "UPDATE runs SET state = 1, generation = generation + 1, attempts = attempts + 1 WHERE seq IN "
-        + "(SELECT seq FROM runs WHERE state = 0 AND ready_at <= ? ORDER BY ready_at, seq LIMIT ?) RETURNING " + RunRows.Columns;
+        + "(SELECT seq FROM runs WHERE state = 0 AND ready_at <= ? ORDER BY ready_at, seq LIMIT ?) RETURNING "
+            + RunRows.Columns;
 
     public static RunAcceptance Accept(SqliteDatabase database, NewRun request)
     {
         Run run = request.Run;
-        if (request.IdempotencyKey is { } key && FindByKey(database, run.Caller, key, request.RequestHash.Span) is { } earlier)
+        if (request.IdempotencyKey is { } key
+            && FindByKey(database, run.Caller, key, request.RequestHash.Span) is { } earlier)
         {
             return new RunAcceptance(earlier, IsNew: false);
         }
@@ -35,7 +40,8 @@ internal static class RunWrites
             ?? throw new InvalidOperationException($"Run {run.Id} was accepted twice.");
         if (run.Input.Place == BodyPlace.Inline)
         {
-            database.Prepare("INSERT INTO run_inputs (run, body) VALUES (?, ?)").Bind(seq).Bind(request.InlineInput.Span).Run();
+            database.Prepare("INSERT INTO run_inputs (run, body) VALUES (?, ?)").Bind(seq).Bind(
+                request.InlineInput.Span).Run();
         }
 
         if (request.IdempotencyKey is not null)
@@ -88,7 +94,8 @@ internal static class RunWrites
         if (change.Callback is { } callback)
         {
             long due = RunRows.Micros(next.EndedAt ?? next.ReadyAt);
-            database.Prepare("INSERT INTO callbacks (run, target, body, attempt, first_due, due) VALUES (?, ?, ?, 0, ?, ?)")
+            database.Prepare(
+                "INSERT INTO callbacks (run, target, body, attempt, first_due, due) VALUES (?, ?, ?, 0, ?, ?)")
                 .Bind(seq).Bind(callback.Target.OriginalString).Bind(callback.Body.Span).Bind(due).Bind(due).Run();
         }
 
@@ -98,7 +105,8 @@ internal static class RunWrites
     public static Run? RequestCancel(SqliteDatabase database, RunId id, RunEvent reason)
     {
         SqliteStatement update = database.Prepare(
-                "UPDATE runs SET cancel = 1, last_event = last_event + 1 WHERE id = ? AND cancel = 0 AND state IN (1, 2) "
+                "UPDATE runs SET cancel = 1, last_event = last_event + 1 WHERE id = ? AND cancel = 0 AND state IN (1, "
+                + "2) "
                 + "RETURNING seq, last_event")
             .Bind(id.Text);
         if (update.Step())
@@ -123,8 +131,10 @@ internal static class RunWrites
     {
         foreach (RunEvent entry in events)
         {
-            database.Prepare("INSERT INTO run_events (run, number, at, type, attempt, detail) VALUES (?, ?, ?, ?, ?, ?)")
-                .Bind(seq).Bind(++after).Bind(RunRows.Micros(entry.At)).Bind(entry.Type).Bind(entry.Attempt).Bind(entry.Detail).Run();
+            database.Prepare(
+                "INSERT INTO run_events (run, number, at, type, attempt, detail) VALUES (?, ?, ?, ?, ?, ?)")
+                .Bind(seq).Bind(++after).Bind(RunRows.Micros(entry.At)).Bind(entry.Type).Bind(entry.Attempt).Bind(
+                    entry.Detail).Run();
         }
     }
 
@@ -147,7 +157,8 @@ internal static class RunWrites
     {
         SqliteStatement insert = database.Prepare(InsertRun)
             .Bind(run.Id.Text).Bind((long)run.Kind).Bind(run.Caller).Bind(run.Spec.Image).Bind(run.Spec.Digest.Text)
-            .Bind(RunSpecDocument.Write(run.Spec)).Bind(RunRows.Micros(run.CreatedAt)).Bind(RunRows.Micros(run.ExpiresAt))
+            .Bind(RunSpecDocument.Write(run.Spec)).Bind(RunRows.Micros(run.CreatedAt)).Bind(
+                RunRows.Micros(run.ExpiresAt))
             .Bind((long)run.Input.Place).Bind(run.Input.Length).Bind(run.LastEvent)
             .BindChanging(run);
         if (!insert.Step())
@@ -159,7 +170,8 @@ internal static class RunWrites
         insert.Reset();
         foreach ((string name, string value) in run.Spec.Labels)
         {
-            database.Prepare("INSERT INTO run_labels (name, value, run) VALUES (?, ?, ?)").Bind(name).Bind(value).Bind(seq).Run();
+            database.Prepare("INSERT INTO run_labels (name, value, run) VALUES (?, ?, ?)").Bind(name).Bind(value).Bind(
+                seq).Run();
         }
 
         return seq;
@@ -168,7 +180,8 @@ internal static class RunWrites
     private static Run? FindByKey(SqliteDatabase database, string caller, string key, ReadOnlySpan<byte> request)
     {
         SqliteStatement statement = database.Prepare(
-                "SELECT runs.id, request FROM idempotency_keys JOIN runs ON runs.seq = run WHERE idempotency_keys.caller = ? AND key = ?")
+                "SELECT runs.id, request FROM idempotency_keys JOIN runs ON runs.seq = run WHERE "
+                + "idempotency_keys.caller = ? AND key = ?")
             .Bind(caller).Bind(key);
         if (!statement.Step())
         {
@@ -182,7 +195,8 @@ internal static class RunWrites
             ? Find(database, id)
             : throw new BerthException(
                 ErrorCode.IdempotencyConflict,
-                $"The idempotency key '{key}' belongs to run {id}, which was another request: use a new key for a new request.");
+                $"The idempotency key '{key}' belongs to run {id}, which was another request: use a new key for a new "
+                + "request.");
     }
 
     private static byte[]? ReadInput(SqliteDatabase database, Run run, long seq)

@@ -86,7 +86,8 @@ internal sealed class SqliteDatabase : IDisposable
     {
         SqliteLibrary.Use();
         int result = raw.sqlite3_open_v2(
-            path, out sqlite3 handle, raw.SQLITE_OPEN_READWRITE | raw.SQLITE_OPEN_CREATE | raw.SQLITE_OPEN_NOMUTEX, null);
+            path, out sqlite3 handle, raw.SQLITE_OPEN_READWRITE | raw.SQLITE_OPEN_CREATE | raw.SQLITE_OPEN_NOMUTEX,
+            null);
         SqliteDatabase database = new(handle, path);
         if (result != raw.SQLITE_OK)
         {

@@ -31,7 +31,8 @@ internal static class SqliteLibrary
             ? true
             : throw new BerthException(
                 ErrorCode.MissingTool,
-                $"SQLite {raw.sqlite3_libversion().utf8_to_string()} is too old: 3.37 or newer is needed (apt-get install libsqlite3-0).");
+                $"SQLite {raw.sqlite3_libversion().utf8_to_string()} is too old: 3.37 or newer is needed (apt-get "
+                + "install libsqlite3-0).");
     }
 
     private static IntPtr LoadSystemLibrary() => NativeLibrary.TryLoad("libsqlite3.so.0", out IntPtr handle)

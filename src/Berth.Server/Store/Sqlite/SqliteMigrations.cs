@@ -18,7 +18,8 @@ internal static class SqliteMigrations
         {
             throw new BerthException(
                 ErrorCode.InvalidConfiguration,
-                $"The data folder was written by a newer Berth (store version {version}, this one knows {migrations[^1].Number}): "
+                $"The data folder was written by a newer Berth (store version {version}, this one knows "
+                + $"{migrations[^1].Number}): "
                 + "run that version, or restore a backup made before it.");
         }
 

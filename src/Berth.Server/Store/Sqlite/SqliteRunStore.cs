@@ -18,7 +18,8 @@ public sealed class SqliteRunStore : IRunStore
     private SqliteRunStore(string path, ByteSize ballast, ILogger logger)
     {
         readers = new SqliteReaders(path);
-        writer = new SqliteWriter(path, new Ballast(Path.ChangeExtension(path, ".ballast"), ballast), readers.Reopen, logger);
+        writer = new SqliteWriter(
+            path, new Ballast(Path.ChangeExtension(path, ".ballast"), ballast), readers.Reopen, logger);
     }
 
     /// <summary>Kept free beside the store for finishing what was accepted when the disk is full.</summary>
@@ -39,7 +40,8 @@ public sealed class SqliteRunStore : IRunStore
             catch (SqliteFailure failure)
             {
                 throw new BerthException(
-                    ErrorCode.StorageFault, $"The store can't be opened: {failure.Message}. Check the disk and its free space.", failure);
+                    ErrorCode.StorageFault,
+                    $"The store can't be opened: {failure.Message}. Check the disk and its free space.", failure);
             }
         },
         cancellationToken);
@@ -53,7 +55,8 @@ public sealed class SqliteRunStore : IRunStore
     public Task RecordAsync(Run run, CancellationToken cancellationToken) =>
         Write(WritePurpose.Accept, database => RunWrites.Record(database, run), cancellationToken);
 
-    public Task<IReadOnlyList<ClaimedRun>> ClaimAsync(int limit, DateTimeOffset now, CancellationToken cancellationToken) =>
+    public Task<IReadOnlyList<ClaimedRun>> ClaimAsync(int limit, DateTimeOffset now,
+        CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => RunWrites.ClaimReady(database, limit, now), cancellationToken);
 
     public Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken cancellationToken) =>
@@ -83,27 +86,34 @@ public sealed class SqliteRunStore : IRunStore
     public Task<IReadOnlyList<Run>> OverAgeAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
         readers.ReadAsync(database => RunReads.OverAge(database, now, limit), cancellationToken);
 
-    public Task<IReadOnlyList<Run>> ExpiredBodiesAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
+    public Task<IReadOnlyList<Run>> ExpiredBodiesAsync(DateTimeOffset now, int limit,
+        CancellationToken cancellationToken) =>
         readers.ReadAsync(database => RunReads.ExpiredBodies(database, now, limit), cancellationToken);
 
     public Task ForgetBodiesAsync(IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => UpkeepWrites.ForgetBodies(database, ids), cancellationToken);
 
-    public Task<IReadOnlyList<RunId>> DeleteEndedAsync(DateTimeOffset endedBefore, int limit, CancellationToken cancellationToken) =>
-        Write(WritePurpose.Finish, database => UpkeepWrites.DeleteEnded(database, endedBefore, limit), cancellationToken);
+    public Task<IReadOnlyList<RunId>> DeleteEndedAsync(DateTimeOffset endedBefore, int limit,
+        CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => UpkeepWrites.DeleteEnded(database, endedBefore, limit),
+            cancellationToken);
 
-    public Task<IReadOnlyList<NumberedEvent>> EventsAsync(RunId id, long after, int limit, CancellationToken cancellationToken) =>
+    public Task<IReadOnlyList<NumberedEvent>> EventsAsync(RunId id, long after, int limit,
+        CancellationToken cancellationToken) =>
         readers.ReadAsync(database => RunReads.Events(database, id, after, limit), cancellationToken);
 
     public Task<IReadOnlyList<PendingCallback>> DueCallbacksAsync(
         DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
         readers.ReadAsync(database => RunReads.DueCallbacks(database, now, limit), cancellationToken);
 
-    public Task DeferCallbackAsync(PendingCallback callback, DateTimeOffset next, CancellationToken cancellationToken) =>
+    public Task DeferCallbackAsync(PendingCallback callback, DateTimeOffset next,
+        CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => UpkeepWrites.DeferCallback(database, callback, next), cancellationToken);
 
-    public Task<long> CloseCallbackAsync(PendingCallback callback, RunEvent outcome, CancellationToken cancellationToken) =>
-        Write(WritePurpose.Finish, database => UpkeepWrites.CloseCallback(database, callback, outcome), cancellationToken);
+    public Task<long> CloseCallbackAsync(PendingCallback callback, RunEvent outcome,
+        CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => UpkeepWrites.CloseCallback(database, callback, outcome),
+            cancellationToken);
 
     public Task<NextDue> NextDueAsync(CancellationToken cancellationToken) =>
         readers.ReadAsync(RunReads.NextDue, cancellationToken);
@@ -120,5 +130,6 @@ public sealed class SqliteRunStore : IRunStore
     }));
 
     private Task<T> Write<T>(WritePurpose purpose, Func<SqliteDatabase, T> body, CancellationToken cancellationToken) =>
-        cancellationToken.IsCancellationRequested ? Task.FromCanceled<T>(cancellationToken) : writer.Write(purpose, body);
+        cancellationToken.IsCancellationRequested
+            ? Task.FromCanceled<T>(cancellationToken) : writer.Write(purpose, body);
 }

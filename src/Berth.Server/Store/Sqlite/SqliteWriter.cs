@@ -185,7 +185,8 @@ internal sealed class SqliteWriter : IDisposable
 
     private void CommitOnce(List<StoreWrite> writesToCommit)
     {
-        SqliteDatabase open = database ?? throw new SqliteFailure(SQLitePCL.raw.SQLITE_IOERR, $"{path} is being reopened.");
+        SqliteDatabase open = database
+            ?? throw new SqliteFailure(SQLitePCL.raw.SQLITE_IOERR, $"{path} is being reopened.");
         try
         {
             open.Prepare("BEGIN IMMEDIATE").Run();
@@ -318,13 +319,15 @@ internal sealed class SqliteWriter : IDisposable
     }
 
     private BerthException DiskFull(Exception? cause) => new(
-        ErrorCode.StorageFull, $"The disk of {Path.GetDirectoryName(path)} is full: free space there, then send it again.", cause)
+        ErrorCode.StorageFull,
+        $"The disk of {Path.GetDirectoryName(path)} is full: free space there, then send it again.", cause)
     {
         RetryAfter = TimeSpan.FromSeconds(5),
     };
 
     private BerthException Fault(Exception? cause) => new(
-        ErrorCode.StorageFault, $"The store {path} can't be written: look at the server's log and the disk, then send it again.", cause)
+        ErrorCode.StorageFault,
+        $"The store {path} can't be written: look at the server's log and the disk, then send it again.", cause)
     {
         RetryAfter = TimeSpan.FromSeconds(5),
     };

@@ -11,7 +11,8 @@ internal static class UpkeepWrites
         {
             SqliteStatement update = database.Prepare(
                     "UPDATE runs SET bodies_due = NULL, input_place = iif(input_place = 0, 0, 3), "
-                    + "result_place = iif(result_place = 0, 0, 3) WHERE id = ? AND bodies_due IS NOT NULL RETURNING seq")
+                    + "result_place = iif(result_place = 0, 0, 3) WHERE id = ? AND bodies_due IS NOT NULL RETURNING "
+                    + "seq")
                 .Bind(id.Text);
             if (update.Step())
             {
@@ -69,7 +70,8 @@ internal static class UpkeepWrites
 
         long seq = delete.Int64(0);
         delete.Reset();
-        SqliteStatement update = database.Prepare("UPDATE runs SET last_event = last_event + 1 WHERE seq = ? RETURNING last_event")
+        SqliteStatement update = database.Prepare(
+            "UPDATE runs SET last_event = last_event + 1 WHERE seq = ? RETURNING last_event")
             .Bind(seq);
         update.Step();
         long number = update.Int64(0);
