@@ -1,6 +1,7 @@
 namespace Berth.Init.Protocol;
 
-/// <summary>The seccomp filter every process of the sandbox will run under, as an array of struct sock_filter.</summary>
+/// <summary>The seccomp filter every process of the sandbox will run under, as an array of struct
+/// sock_filter.</summary>
 public static class BootFrame
 {
     public static ReadOnlyMemory<byte> Encode(ReadOnlySpan<byte> filter)

@@ -20,6 +20,7 @@ public sealed class InitChannel : IAsyncDisposable
     private readonly Lock gate = new();
     private readonly Queue<ReadOnlyMemory<byte>> postponed = new();
     private bool sending;
+    private int disposed;
     private readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<StartOutcome> started =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -67,10 +68,13 @@ public sealed class InitChannel : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await closing.CancelAsync();
-        descriptor.Dispose();
-        await reading;
-        closing.Dispose();
+        if (Interlocked.Exchange(ref disposed, 1) == 0)
+        {
+            await closing.CancelAsync();
+            descriptor.Dispose();
+            await reading;
+            closing.Dispose();
+        }
     }
 
     private static BerthException Gone() => new(
