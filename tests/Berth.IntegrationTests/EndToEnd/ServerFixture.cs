@@ -51,7 +51,12 @@ internal static class BusyboxLayout
         string image = layout + ":busybox";
         (await Tool.RunAsync("umoci", ["init", "--layout", layout])).Succeed();
         (await Tool.RunAsync("umoci", ["new", "--image", image])).Succeed();
-        (await Tool.RunAsync("umoci", ["insert", "--image", image, "/bin/busybox", "/bin/busybox"])).Succeed();
+        // Not "umoci insert": Debian's leaves out the padding at the archive's end, which Berth refuses, as tar does.
+        string bundle = layout + "-bundle";
+        (await Tool.RunAsync("umoci", ["unpack", "--image", image, bundle])).Succeed();
+        Directory.CreateDirectory(Path.Combine(bundle, "rootfs/bin"));
+        File.Copy("/bin/busybox", Path.Combine(bundle, "rootfs/bin/busybox"));
+        (await Tool.RunAsync("umoci", ["repack", "--image", image, bundle])).Succeed();
         (await Tool.RunAsync(
             "umoci", [
                 "config", "--image", image, "--config.entrypoint", "/bin/busybox", "--config.cmd", "cat"])).Succeed();
