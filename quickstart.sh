@@ -48,7 +48,7 @@ if [ "$(id -u)" -ne 0 ]; then
   exit 77
 fi
 
-fetch_photo() {
+fetch_photo() (
   # A photograph under CC BY 4.0 from a Debian package, taken out of it without installing it.
   local package=lomiri-wallpapers-16.04
   cd "$scratch"
@@ -57,7 +57,7 @@ fetch_photo() {
   dpkg-deb -x "$package"_*.deb .
   cp usr/share/backgrounds/picosdeeuropa_by_Aitzol_Berasategi.jpg "$1.new"
   mv "$1.new" "$1"
-}
+)
 
 free_port() {
   local candidate
@@ -76,7 +76,7 @@ answers() { curl -fs -o "$scratch/answer" "$1" 2>/dev/null; }
 start_server() {
   mkdir -p "$data"
   # A session of its own, so that Ctrl-C reaches this script alone, which then stops the server in order.
-  setsid out/berth serve --data "$data" --listen "127.0.0.1:$port" >>"$data.log" 2>&1 </dev/null &
+  setsid out/berth serve --data "$data" --listen "127.0.0.1:$port" >>"$data.server.log" 2>&1 </dev/null &
   server=$!
   own=yes
   for _ in $(seq 150); do
@@ -87,14 +87,14 @@ start_server() {
     if ! kill -0 "$server" 2>/dev/null; then break; fi
     sleep 0.1
   done
-  say "The server did not start. The end of $data.log:"
-  tail -n 20 "$data.log" | sed 's/^/    /' >&2
+  say "The server did not start. The end of $data.server.log:"
+  tail -n 20 "$data.server.log" | sed 's/^/    /' >&2
   return 1
 }
 
 make_image() {
   out/berth image pack demo/thumbnail:latest out/sample/system out/sample/tool samples/thumbnail/app \
-    --entrypoint /usr/local/bin/thumbnail --user 65534:65534 --label recipe="$recipe"
+    --entrypoint /usr/local/bin/thumbnail --user 65534:65534 --keep-owners --label recipe="$recipe"
 }
 
 say "Berth quickstart (what goes on in detail: $LOG)"
