@@ -83,14 +83,9 @@ public sealed class LocalNode : INode
             TakenSandbox taken = await pools.TakeAsync(spec.Sandbox, cancellationToken);
             return await StartAsync(spec, taken, begun, cancellationToken);
         }
-        catch (Exception error)
+        catch
         {
             pools.EndServing();
-            if (error is BerthException { Code: ErrorCode.NodeFault })
-            {
-                Interlocked.Increment(ref faults);
-            }
-
             throw;
         }
         finally
@@ -164,8 +159,13 @@ public sealed class LocalNode : INode
 
             return attempt;
         }
-        catch
+        catch (Exception error)
         {
+            if (error is not (OperationCanceledException or BerthException { Code: not ErrorCode.NodeFault }))
+            {
+                Interlocked.Increment(ref faults);
+            }
+
             pools.GiveUp(taken.Sandbox, closeStreams: true);
             throw;
         }

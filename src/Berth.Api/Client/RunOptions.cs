@@ -83,7 +83,7 @@ public sealed record RunOptions
         .. Command.Select(c => ("Berth-Command", Uri.EscapeDataString(c))),
         .. Arguments.Select(a => ("Berth-Arg", Uri.EscapeDataString(a))),
         .. Environment.Select(e => ("Berth-Env", Uri.EscapeDataString(e.Key) + "=" + Uri.EscapeDataString(e.Value))),
-        .. Labels.Select(l => ("Berth-Label", l.Key + "=" + l.Value)),
+        .. Labels.Select(l => ("Berth-Label", Uri.EscapeDataString(l.Key) + "=" + Uri.EscapeDataString(l.Value))),
         .. One("Berth-Memory", Memory is { } m ? Number(m.Bytes) : null),
         .. One("Berth-Cpus", Cpus?.ToString()),
         .. One("Berth-Pids", Pids is { } p ? Number(p) : null),

@@ -57,7 +57,7 @@ internal sealed class SandboxPools : IAsyncDisposable
     /// <summary>Sandboxes made since the start.</summary>
     public long Prepared => Interlocked.Read(ref prepared);
 
-    /// <summary>Creations that failed since the start.</summary>
+    /// <summary>Creations that failed since the start, but for those that the image is to blame for.</summary>
     public long Faults => Interlocked.Read(ref faults);
 
     private TimeSpan Now => time.GetElapsedTime(epoch);
@@ -369,7 +369,11 @@ internal sealed class SandboxPools : IAsyncDisposable
 
     private void Fail(Shelf shelf, Exception error)
     {
-        Interlocked.Increment(ref faults);
+        if (error is not BerthException { Code: not ErrorCode.NodeFault })
+        {
+            Interlocked.Increment(ref faults);
+        }
+
         Waiter? waiter = null;
         TimeSpan pause;
         lock (gate)

@@ -5,7 +5,9 @@ namespace Berth.Oci.Tar;
 /// <summary>
 /// Reads a tar archive from front to back: ustar, pax with global headers, GNU long names, old v7. Data is handed out
 /// in the pieces the input has, without copying. What is cut off, lies about itself or exceeds
-/// <see cref="TarLimits"/> is refused with BerthException(ArchiveRefused) that names the entry and the rule.
+/// <see cref="TarLimits"/> is refused with BerthException(ArchiveRefused) that names the entry and the rule. An archive
+/// may lack its end marker, and the padding before it: some makers of layers write neither, and all other readers
+/// accept that.
 /// </summary>
 internal sealed class TarReader(ITarInput input, TarLimits limits)
 {
@@ -21,6 +23,7 @@ internal sealed class TarReader(ITarInput input, TarLimits limits)
     private long dataLeft;
     private int padding;
     private int entries;
+    private bool ended;
     private byte[]? longName;
     private byte[]? longLink;
 
@@ -149,13 +152,32 @@ internal sealed class TarReader(ITarInput input, TarLimits limits)
 
     private void SkipData()
     {
-        Discard(ref dataLeft);
-        long rest = padding;
-        Discard(ref rest);
+        Discard(ref dataLeft, "within an entry's data");
+        if (padding > 0 && !AtEnd())
+        {
+            long rest = padding;
+            Discard(ref rest, "within the padding of an entry");
+        }
+
         padding = 0;
     }
 
-    private void Discard(ref long count)
+    private bool AtEnd()
+    {
+        NextPiece();
+        return piece.IsEmpty;
+    }
+
+    private void NextPiece()
+    {
+        if (piece.IsEmpty && !ended)
+        {
+            piece = input.Next();
+            ended = piece.IsEmpty;
+        }
+    }
+
+    private void Discard(ref long count, string where)
     {
         while (count > 0)
         {
@@ -170,20 +192,26 @@ internal sealed class TarReader(ITarInput input, TarLimits limits)
                 }
             }
 
-            FillPiece("within an entry's data");
+            FillPiece(where);
             int step = (int)Math.Min(piece.Length, count);
             count -= step;
             Take(step);
         }
     }
 
-    /// <summary>Reads one header block. False at the end marker, after which only zeros may follow.</summary>
+    /// <summary>Reads one header block. False at the end marker, after which only zeros may follow, and where the archive
+    /// ends without one.</summary>
     private bool ReadHeader()
     {
+        if (entries > 0 && AtEnd())
+        {
+            return false;
+        }
+
         Span<byte> rest = header;
         while (!rest.IsEmpty)
         {
-            FillPiece(rest.Length == BlockSize ? "without its end marker" : "within a header");
+            FillPiece("within a header");
             int step = Math.Min(rest.Length, piece.Length);
             piece.Span[..step].CopyTo(rest);
             rest = rest[step..];
@@ -210,7 +238,7 @@ internal sealed class TarReader(ITarInput input, TarLimits limits)
             }
 
             Take(piece.Length);
-            piece = input.Next();
+            NextPiece();
             if (piece.IsEmpty)
             {
                 return;
@@ -220,13 +248,10 @@ internal sealed class TarReader(ITarInput input, TarLimits limits)
 
     private void FillPiece(string where)
     {
+        NextPiece();
         if (piece.IsEmpty)
         {
-            piece = input.Next();
-            if (piece.IsEmpty)
-            {
-                throw Refuse($"it is cut off at byte {Position}, {where}");
-            }
+            throw Refuse($"it is cut off at byte {Position}, {where}");
         }
     }
 

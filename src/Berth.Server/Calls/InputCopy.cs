@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections;
 
 namespace Berth.Server.Calls;
 
@@ -47,7 +48,14 @@ internal sealed class InputCopy
     public void End()
     {
         ended = true;
-        body.CancelPendingRead();
+        try
+        {
+            body.CancelPendingRead();
+        }
+        catch (Exception e) when (e is OperationCanceledException or ConnectionAbortedException)
+        {
+            // The connection is gone, and with it the read.
+        }
     }
 
     private async Task CopyAsync()

@@ -70,7 +70,11 @@ internal sealed class OptionHeaders
 
     public string? Find(string name) => given.TryGetValue(name, out StringValues values) ? values[0] : null;
 
-    public StringValues FindAll(string name) => given.GetValueOrDefault(name);
+    /// <summary>The values of an option that may be given several times, in order. Lines of one name mean the same as
+    /// one line with their values separated by commas (RFC 9110, section 5.3), which many clients and proxies send; a
+    /// comma within a value is written <c>%2C</c>.</summary>
+    public IReadOnlyList<string> FindAll(string name) =>
+        [.. given.GetValueOrDefault(name).SelectMany(line => line!.Split(',', StringSplitOptions.TrimEntries))];
 
     /// <summary>A refusal that names the header and its value.</summary>
     public static BerthException Refuse(string name, string? value, string why) => new(

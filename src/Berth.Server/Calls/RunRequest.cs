@@ -104,7 +104,7 @@ internal static partial class RunRequest
     {
         Dictionary<string, string> environment = CgiVariables.Of(request);
         HashSet<string> own = [];
-        foreach (string? header in options.FindAll(OptionHeaders.Variable))
+        foreach (string header in options.FindAll(OptionHeaders.Variable))
         {
             (string name, string value) = Pair(OptionHeaders.Variable, header);
             if (!VariableName().IsMatch(name))
@@ -134,7 +134,7 @@ internal static partial class RunRequest
     private static Dictionary<string, string> Labels(OptionHeaders options)
     {
         Dictionary<string, string> labels = [];
-        foreach (string? header in options.FindAll(OptionHeaders.Label))
+        foreach (string header in options.FindAll(OptionHeaders.Label))
         {
             (string name, string value) = Pair(OptionHeaders.Label, header);
             if (!LabelName().IsMatch(name) || value.Length > MaxLabelLength)
@@ -155,23 +155,23 @@ internal static partial class RunRequest
             : throw OptionHeaders.Refuse(OptionHeaders.Label, "…", $"at most {MaxLabels} labels can be given");
     }
 
-    private static (string Name, string Value) Pair(string header, string? text)
+    private static (string Name, string Value) Pair(string header, string text)
     {
-        int equals = (text ?? "").IndexOf('=', StringComparison.Ordinal);
+        int equals = text.IndexOf('=', StringComparison.Ordinal);
         return equals > 0
-            ? (PercentText.Decode(header, text![..equals]), PercentText.Decode(header, text[(equals + 1)..]))
+            ? (PercentText.Decode(header, text[..equals]), PercentText.Decode(header, text[(equals + 1)..]))
             : throw OptionHeaders.Refuse(header, text, "write NAME=VALUE");
     }
 
     private static List<string>? Texts(OptionHeaders options, string header)
     {
-        Microsoft.Extensions.Primitives.StringValues values = options.FindAll(header);
+        IReadOnlyList<string> values = options.FindAll(header);
         if (values.Count > MaxArguments)
         {
             throw OptionHeaders.Refuse(header, "…", $"at most {MaxArguments} can be given");
         }
 
-        return values.Count == 0 ? null : [.. values.Select(v => PercentText.Decode(header, v ?? ""))];
+        return values.Count == 0 ? null : [.. values.Select(v => PercentText.Decode(header, v))];
     }
 
     private static string? User(OptionHeaders options)

@@ -60,7 +60,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         };
         rooms.Events.Publish(entry.Run.Id, 2, RunPresentation.StartedEvent(entry.Run, now));
         ErrorStreamCopy errors = new(attempt.Error, rooms.Logs.Append(entry.Run.Id));
-        LiveCall call = new(entry.Run.Spec, attempt, errors, (end, ran) => Finish(entry, end, ran));
+        LiveCall call = new(entry.Run.Spec, attempt, errors, places.Release, (end, ran) => Finish(entry, end, ran));
         entry.Begin(call);
         // Ends with the program, which completes its progress.
         _ = WatchProgressAsync(entry, attempt);
@@ -69,7 +69,6 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
 
     private Run Finish(CallEntry entry, RunEnd end, TimeSpan ran)
     {
-        places.Release();
         entry.Run = entry.Run with
         {
             State = RunTransitions.TerminalStateOf(end.Reason),

@@ -4,24 +4,27 @@ using Berth.Core.Runs;
 namespace Berth.Server.Runs;
 
 /// <summary>
-/// A synchronous call whose program runs. Whoever holds it copies the body into <see cref="Input"/> (and disposes
-/// that: end
-/// of file) while reading <see cref="Output"/> to its end, then awaits <see cref="Completion"/>. Disposing it earlier
-/// ends
-/// the program as <see cref="EndReason.ClientGone"/>.
+/// A synchronous call whose program runs. Whoever holds it copies the body into <see cref="Input"/> (and disposes that:
+/// end of file) while reading <see cref="Output"/> to its end, then awaits <see cref="Completion"/>. Disposing it earlier
+/// ends the program as <see cref="EndReason.ClientGone"/>.
 /// </summary>
 public sealed class LiveCall : IAsyncDisposable
 {
     private readonly IAttempt attempt;
     private readonly OutputLimitStream output;
     private readonly ErrorStreamCopy errors;
+    private readonly TaskCompletionSource stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Action ended;
     private readonly Func<RunEnd, TimeSpan, Run> finish;
 
+    /// <param name="ended">Called once the program is gone.</param>
     /// <param name="finish">Closes the books: called once with the end and the time the program ran.</param>
-    internal LiveCall(RunSpec spec, IAttempt attempt, ErrorStreamCopy errors, Func<RunEnd, TimeSpan, Run> finish)
+    internal LiveCall(
+        RunSpec spec, IAttempt attempt, ErrorStreamCopy errors, Action ended, Func<RunEnd, TimeSpan, Run> finish)
     {
         this.attempt = attempt;
         this.errors = errors;
+        this.ended = ended;
         this.finish = finish;
         Spec = spec;
         output = new OutputLimitStream(attempt.Output, spec.OutputLimit, () => Stop(EndReason.OutputLimit));
@@ -44,9 +47,8 @@ public sealed class LiveCall : IAsyncDisposable
     public Stream Output => output;
 
     /// <summary>
-    /// The ended run, with usage and times. Completes when the program and all it started are gone and its standard
-    /// error was
-    /// read, whether or not the other streams were. Never faults.
+    /// The ended run, with usage and times. Completes when the program and all it started are gone, its standard error was
+    /// read and, where it succeeded, its output was read to the end or the limit: only then it is known which. Never faults.
     /// </summary>
     public Task<Run> Completion { get; }
 
@@ -54,8 +56,11 @@ public sealed class LiveCall : IAsyncDisposable
     public string ErrorTail => errors.Tail;
 
     /// <summary>Ends the program, with the call's grace unless it broke a limit. Returns at once.</summary>
-    public void Stop(EndReason reason) =>
+    public void Stop(EndReason reason)
+    {
+        stopped.TrySetResult();
         attempt.Stop(reason, reason == EndReason.OutputLimit ? TimeSpan.Zero : Spec.Grace);
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -64,6 +69,8 @@ public sealed class LiveCall : IAsyncDisposable
             Stop(EndReason.ClientGone);
         }
 
+        // Ended or not, its output is not read any further.
+        stopped.TrySetResult();
         await Completion;
         await attempt.DisposeAsync();
     }
@@ -71,9 +78,15 @@ public sealed class LiveCall : IAsyncDisposable
     private async Task<Run> FinishAsync()
     {
         AttemptReport report = await attempt.Completion;
+        ended();
         await errors.Completion;
+        if (report.Reason == EndReason.Completed)
+        {
+            await Task.WhenAny(output.Finished, stopped.Task);
+        }
+
         RunEnd end = new(report.Reason, report.ExitCode, report.Signal, report.Detail, report.Usage);
-        // The program may have ended by itself after its last byte over the limit, before it could be stopped.
+        // A program may end by itself while its last bytes, over the limit, are still to be read.
         if (output.Passed && report.Reason != EndReason.OutputLimit)
         {
             end = end with { Reason = EndReason.OutputLimit, Detail = RunSentences.OutputLimit(Spec.OutputLimit) };

@@ -6,10 +6,15 @@ namespace Berth.Server.Runs;
 /// once.</summary>
 internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action passed) : Stream
 {
+    private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long remaining = limit.Bytes;
 
     /// <summary>Whether the program wrote more than allowed.</summary>
     public bool Passed { get; private set; }
+
+    /// <summary>Completes when nothing more will be read: at the end, at the limit, after an error. Never
+    /// faults.</summary>
+    public Task Finished => finished.Task;
 
     public override bool CanRead => true;
 
@@ -32,7 +37,7 @@ internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action pas
             return 0;
         }
 
-        int count = await inner.ReadAsync(buffer, cancellationToken);
+        int count = await ReadInnerAsync(buffer, cancellationToken);
         if (count <= remaining)
         {
             remaining -= count;
@@ -41,6 +46,7 @@ internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action pas
 
         Passed = true;
         passed();
+        finished.TrySetResult();
         return (int)remaining;
     }
 
@@ -59,4 +65,21 @@ internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action pas
     public override void SetLength(long value) => throw new NotSupportedException();
 
     public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    private async ValueTask<int> ReadInnerAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        int count = 0;
+        try
+        {
+            count = await inner.ReadAsync(buffer, cancellationToken);
+            return count;
+        }
+        finally
+        {
+            if (count == 0 && !buffer.IsEmpty)
+            {
+                finished.TrySetResult();
+            }
+        }
+    }
 }

@@ -127,8 +127,8 @@ public static class HostileLayers
         ["wrong checksum"] = new([.. Broken(new TarBuilder().File("a").Build())], "wrong checksum"),
         ["garbage from the start"] = new(Encoding.ASCII.GetBytes(new string('x', 2048)), "no valid checksum"),
         ["nothing at all"] = new([], "cut off at byte 0"),
-        ["no end marker"] = new(new TarBuilder().File("a", "x").BuildOpen(), "without its end marker"),
-        ["half a header"] = new(new TarBuilder().File("a", "x").BuildOpen()[..700], "cut off"),
+        ["half a header"] = new(new TarBuilder().File("a", "x").File("b").BuildOpen()[..1200], "cut off"),
+        ["half a padding"] = new(new TarBuilder().File("a", "x").BuildOpen()[..700], "cut off"),
         ["data after the end"] = new(
             [.. new TarBuilder().File("a").Build(), .. new TarBuilder().File("b").Build()], "data follows"),
         ["extended header and no entry"] = new(

@@ -138,6 +138,16 @@ public sealed class LayerStoreTests : IAsyncDisposable
             TreeListing.Of(path).Where(l => !l.StartsWith("d 0755", StringComparison.Ordinal)));
     }
 
+    [Theory]
+    [InlineData(1024, "with its padding")]
+    [InlineData(513, "without")]
+    public async Task An_archive_may_end_without_its_marker(int length, string padding)
+    {
+        string path = await rig.UnpackAsync(new TarBuilder().File("a", "x").BuildOpen()[..length], Stop);
+
+        Assert.True(TreeListing.Of(path) is ["f 0644 0:0 a = x"], padding);
+    }
+
     [Fact]
     public async Task Device_nodes_in_dev_are_left_out()
     {

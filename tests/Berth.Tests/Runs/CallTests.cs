@@ -113,6 +113,7 @@ public sealed class CallTests : IAsyncLifetime
             () => rig.Manager.CallAsync(Spec("true"), "admin", None));
         await running.DisposeAsync();
         await using LiveCall served = await waiting;
+        await served.Output.CopyToAsync(Stream.Null, None);
 
         Assert.Equal(ErrorCode.QueueFull, error.Code);
         Assert.Equal(RunState.Succeeded, (await served.Completion).State);

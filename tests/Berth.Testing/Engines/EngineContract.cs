@@ -1,0 +1,189 @@
+using System.Text;
+using Berth.Api.Nodes;
+using Berth.Core.Resources;
+using Berth.Node.Engines;
+using Berth.Node.Init;
+using Berth.Oci.Layers;
+using Xunit;
+
+namespace Berth.Testing.Engines;
+
+/// <summary>
+/// What every <see cref="IEngine"/> promises, as tests: prepare, start, run, stop, stats, remove. The image has cat,
+/// sleep and sh in its PATH.
+/// </summary>
+public abstract class EngineContract
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    /// <summary>A started engine.</summary>
+    protected abstract IEngine Engine { get; }
+
+    protected abstract SandboxSpec Sandbox { get; }
+
+    protected abstract Task<ImageHandle> OpenImageAsync();
+
+    [Fact]
+    public async Task A_prepared_sandbox_waits_alive()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+
+        Assert.True(sandbox.IsAlive);
+        Assert.False(sandbox.Exited.IsCompleted);
+        Assert.Equal(Sandbox, sandbox.Spec);
+        Assert.NotEmpty(sandbox.HostName);
+    }
+
+    [Fact]
+    public async Task Every_sandbox_has_an_id_of_its_own()
+    {
+        await using ISandbox first = await PrepareAsync();
+        await using ISandbox second = await PrepareAsync();
+
+        Assert.NotEqual(first.Id, second.Id);
+    }
+
+    [Fact]
+    public async Task A_program_runs_between_its_streams_and_its_end_is_told()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+
+        StartOutcome outcome = await StartAsync(sandbox, "sh", "-c", "cat; echo oops >&2; exit 3");
+        await sandbox.Streams.Input.WriteAsync("round"u8.ToArray());
+        await sandbox.Streams.Input.DisposeAsync();
+        string output = await ReadAsync(sandbox.Streams.Output);
+        string error = await ReadAsync(sandbox.Streams.Error);
+        ProgramExit? exit = await sandbox.Exited.WaitAsync(Patience);
+
+        Assert.IsType<StartOutcome.Started>(outcome);
+        Assert.Equal("round", output);
+        Assert.Equal("oops\n", error);
+        Assert.Equal(3, exit!.ExitCode);
+        Assert.Equal(0, exit.Signal);
+    }
+
+    [Fact]
+    public async Task What_the_image_does_not_have_is_an_outcome_not_a_fault()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+
+        StartOutcome outcome = await StartAsync(sandbox, "/no/such/program");
+
+        Assert.Contains("/no/such/program", Assert.IsType<StartOutcome.EntryPointMissing>(outcome)
+            .Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_signal_reaches_the_program()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        await StartAsync(sandbox, "sleep", "600");
+
+        sandbox.Signal(15);
+        ProgramExit? exit = await sandbox.Exited.WaitAsync(Patience);
+
+        Assert.Equal(15, exit!.Signal);
+    }
+
+    [Fact]
+    public async Task A_kill_ends_the_program()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        await StartAsync(sandbox, "sleep", "600");
+
+        sandbox.Kill();
+        ProgramExit? exit = await sandbox.Exited.WaitAsync(Patience);
+
+        Assert.Equal(9, exit!.Signal);
+    }
+
+    [Fact]
+    public async Task Usage_is_told_until_the_sandbox_is_removed()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        await StartAsync(sandbox, "true");
+        await sandbox.Exited.WaitAsync(Patience);
+
+        SandboxUsage usage = sandbox.ReadUsage();
+        await sandbox.RemoveAsync();
+
+        Assert.True(usage.Resources.Cpu >= TimeSpan.Zero);
+        Assert.Equal(0, usage.OutOfMemoryKills);
+        Assert.ThrowsAny<IOException>(sandbox.ReadUsage);
+    }
+
+    [Fact]
+    public async Task What_was_written_can_be_read_after_the_removal()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        await StartAsync(sandbox, "echo", "last words");
+        await sandbox.Exited.WaitAsync(Patience);
+
+        await sandbox.RemoveAsync();
+
+        Assert.Equal("last words\n", await ReadAsync(sandbox.Streams.Output));
+    }
+
+    [Fact]
+    public async Task Removing_is_idempotent_and_works_in_any_state()
+    {
+        ISandbox parked = await PrepareAsync();
+        ISandbox running = await PrepareAsync();
+        await StartAsync(running, "sleep", "600");
+
+        await Task.WhenAll(parked.RemoveAsync(), parked.RemoveAsync(), running.RemoveAsync()).WaitAsync(Patience);
+        await parked.DisposeAsync();
+        await running.DisposeAsync();
+        await running.DisposeAsync();
+
+        Assert.False(parked.IsAlive);
+        Assert.False(running.IsAlive);
+        Assert.True(running.Exited.IsCompleted);
+    }
+
+    [Fact]
+    public async Task A_sandbox_without_its_init_is_dead_and_has_no_report()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+
+        sandbox.KillInit();
+
+        Assert.Null(await sandbox.Exited.WaitAsync(Patience));
+        Assert.False(sandbox.IsAlive);
+    }
+
+    [Fact]
+    public async Task A_sweep_leaves_the_living_alone()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+
+        await Engine.SweepAsync(CancellationToken.None);
+
+        Assert.True(sandbox.IsAlive);
+    }
+
+    [Fact]
+    public async Task A_canceled_preparation_throws()
+    {
+        using ImageHandle image = await OpenImageAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => Engine.PrepareAsync(Sandbox, image, new CancellationToken(canceled: true)));
+    }
+
+    private async Task<ISandbox> PrepareAsync()
+    {
+        ImageHandle image = await OpenImageAsync();
+        return await Engine.PrepareAsync(Sandbox, image, CancellationToken.None);
+    }
+
+    private static Task<StartOutcome> StartAsync(ISandbox sandbox, params string[] command) => sandbox.StartAsync(
+        new ProgramStart(command, new Dictionary<string, string> { ["PATH"] = "/bin:/usr/bin" }),
+        CancellationToken.None);
+
+    private static async Task<string> ReadAsync(Stream stream)
+    {
+        using var reader = new StreamReader(stream, Encoding.UTF8, leaveOpen: true);
+        return await reader.ReadToEndAsync().WaitAsync(Patience);
+    }
+}

@@ -1,0 +1,138 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using Berth.Core.Images;
+using Berth.Oci.Content;
+using Berth.Oci.Images;
+using Berth.Server;
+using Berth.Server.Access;
+using Berth.Server.Configuration;
+using Berth.Testing.Content;
+using Berth.Testing.Nodes;
+
+namespace Berth.Testing.Server;
+
+/// <summary>A whole server on a free port, with a node without containers and one image, <c>demo/echo:1</c>, that runs
+/// <c>cat</c>.</summary>
+public sealed class ServerRig : IAsyncDisposable
+{
+    public const string Image = "demo/echo:1";
+
+    private readonly TemporaryFolder folder;
+    private readonly bool ownsFolder;
+
+    private ServerRig(TemporaryFolder folder, bool ownsFolder, BerthServer server, FakeNode node)
+    {
+        this.folder = folder;
+        this.ownsFolder = ownsFolder;
+        Server = server;
+        Node = node;
+        AdminToken = File.ReadAllText(folder[AdministratorToken.FileName]).Trim();
+        Client = ClientWith(AdminToken);
+    }
+
+    public BerthServer Server { get; }
+
+    public FakeNode Node { get; }
+
+    public string AdminToken { get; }
+
+    public Uri Address => Server.Addresses[0];
+
+    public string Folder => folder.Path;
+
+    /// <summary>Speaks as the administrator.</summary>
+    public HttpClient Client { get; }
+
+    /// <summary>The digest of <see cref="Image"/>.</summary>
+    public Digest Digest { get; private set; }
+
+    /// <param name="folder">A data folder to go on with; null for a new one.</param>
+    public static async Task<ServerRig> StartAsync(
+        Func<ServerOptions, ServerOptions>? with = null, TemporaryFolder? folder = null, TimeProvider? time = null)
+    {
+        TemporaryFolder data = folder ?? new TemporaryFolder();
+        ServerOptions options = ConfigurationReader.Defaults() with
+        {
+            DataFolder = data.Path,
+            Listen = [new ListenAddress(IPAddress.Loopback, 0)],
+            LogLevel = LogLevelName.Error,
+            ShutdownGrace = TimeSpan.FromSeconds(5),
+            MaxRunning = 16,
+        };
+        FakeNode? node = null;
+        BerthServer server = await BerthServer.StartAsync(
+            with?.Invoke(options) ?? options,
+            parts => node = new FakeNode(parts.Time), time ?? TimeProvider.System, CancellationToken.None);
+        ServerRig rig = new(data, folder is null, server, node!);
+        await rig.AddImageAsync();
+        return rig;
+    }
+
+    public HttpClient ClientWith(string? token)
+    {
+        HttpClient client = new(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false, UseProxy = false })
+        {
+            BaseAddress = Address,
+        };
+        if (token is not null)
+        {
+            client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        }
+
+        return client;
+    }
+
+    /// <summary>A request to run a command of the node's shell.</summary>
+    public static HttpRequestMessage Call(
+        string[]? command = null, HttpContent? body = null, string route = "call", params (string Name, string Value)[] headers)
+    {
+        HttpRequestMessage request = new(HttpMethod.Post, $"/v1/{route}/{Image}") { Content = body };
+        foreach (string word in command ?? [])
+        {
+            request.Headers.TryAddWithoutValidation("Berth-Command", Uri.EscapeDataString(word));
+        }
+
+        foreach ((string name, string value) in headers)
+        {
+            request.Headers.TryAddWithoutValidation(name, value);
+        }
+
+        return request;
+    }
+
+    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken = default) =>
+        Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        await Server.DisposeAsync();
+        if (ownsFolder)
+        {
+            folder.Dispose();
+        }
+    }
+
+    private async Task AddImageAsync()
+    {
+        ContentStore content = Server.Rooms.Content;
+        Digest config = await PutAsync(content, """{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}""");
+        string manifest =
+            $$$"""
+            {"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[],"config":{
+            "mediaType":"application/vnd.oci.image.config.v1+json","digest":"{{{config}}}","size":{{{content.SizeOf(config)}}}}}
+            """;
+        Digest = await PutAsync(content, manifest);
+        Server.Rooms.Repositories.PutManifest(
+            "demo/echo", "1", Digest, content.SizeOf(Digest)!.Value,
+            ManifestDocument.Parse(Encoding.UTF8.GetBytes(manifest), null));
+    }
+
+    private static async Task<Digest> PutAsync(ContentStore content, string text)
+    {
+        await using IBlobWriter writer = content.BeginWrite();
+        await writer.WriteAsync(Encoding.UTF8.GetBytes(text), CancellationToken.None);
+        return await writer.CommitAsync(null, CancellationToken.None);
+    }
+}

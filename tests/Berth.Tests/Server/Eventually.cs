@@ -1,0 +1,37 @@
+using System.Net.Http.Json;
+using Berth.Api.Runs;
+using Berth.Testing.Server;
+
+namespace Berth.Tests.Server;
+
+/// <summary>Waits on what a server tells of its runs.</summary>
+internal static class Eventually
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    /// <summary>The id of the one run with a label, once it is as expected.</summary>
+    public static async Task<string> FindRunAsync(ServerRig rig, string label, Func<RunView, bool> expected)
+    {
+        using CancellationTokenSource limit = new(Patience);
+        RunPage? page = null;
+        while (!limit.IsCancellationRequested)
+        {
+            page = await rig.Client.GetFromJsonAsync("/v1/runs?label=" + Uri.EscapeDataString(label), RunJson.Default.RunPage);
+            if (page!.Runs is [{ } run] && expected(run))
+            {
+                return run.Id;
+            }
+
+            await Task.Yield();
+        }
+
+        string seen = string.Join(", ", page!.Runs.Select(r => $"{r.Id} {r.State}"));
+        throw new InvalidOperationException($"No run with the label {label} became as expected; seen: {seen}");
+    }
+
+    public static async Task<RunView> EndAsync(ServerRig rig, string id)
+    {
+        RunView run = (await rig.Client.GetFromJsonAsync($"/v1/runs/{id}?wait=30s", RunJson.Default.RunView))!;
+        return run.EndedAt is null ? throw new InvalidOperationException($"Run {id} is still {run.State}.") : run;
+    }
+}
