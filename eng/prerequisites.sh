@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that one part of the work needs, and only those that are missing.
-#   eng/prerequisites.sh build | run | test | sample ...
+#   eng/prerequisites.sh build | run | test | bench | sample ...
 # As another user than root, or without apt-get, it says what is missing and fails.
 set -euo pipefail
 
@@ -13,9 +13,11 @@ packages() {
       ;;
     run) echo runc libsqlite3-0 libseccomp2 libzstd1 iproute2 ;;
     test) echo skopeo buildah umoci busybox-static zstd curl jq attr util-linux ;;
+    # What Berth is measured beside: the Docker engine, an HTTP load generator.
+    bench) echo docker.io wrk openssl ;;
     sample) echo mmdebstrap curl util-linux ;;
     *)
-      echo "eng/prerequisites.sh: there is no group '$1': use build, run, test or sample" >&2
+      echo "eng/prerequisites.sh: there is no group '$1': use build, run, test, bench or sample" >&2
       exit 64
       ;;
   esac

@@ -19,13 +19,14 @@ internal static class ImageCase
         {
             TimeSpan tar = await TarAsync(options.Work, layout);
             await using BerthRig source = await BerthRig.StartAsync(options);
-            await using BerthRig target = await BerthRig.StartAsync(options);
+            await using BerthRig target = await BerthRig.StartAsync(options, "--registry-allow", "127.0.0.1");
             TimeSpan push = await Command.TimeAsync("skopeo", "copy", "-q", "--dest-tls-verify=false", "--dest-creds",
                 $"bench:{source.Token}", $"oci:{layout}:1", $"docker://127.0.0.1:{source.Port}/bench/big:1");
             push += await FirstCallAsync(source);
             long start = TimeProvider.System.GetTimestamp();
-            await target.CliAsync("image", "pull", $"127.0.0.1:{source.Port}/bench/big:1", "bench/big:1", "--insecure",
-                "--username", "bench", "--password", source.Token);
+            await target.CliAsync(
+                [$"BERTH_REGISTRY_PASSWORD={source.Token}"],
+                "image", "pull", "--insecure", "--username", "bench", $"127.0.0.1:{source.Port}/bench/big:1", "bench/big:1");
             TimeSpan pull = TimeProvider.System.GetElapsedTime(start) + await FirstCallAsync(target);
             pushes.Add(push / tar);
             pulls.Add(pull / tar);

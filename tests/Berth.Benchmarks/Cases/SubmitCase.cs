@@ -1,14 +1,15 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Berth.Benchmarks.Rigs;
 
 namespace Berth.Benchmarks.Cases;
 
 /// <summary>
-/// Submissions that are on disk before their 202, beside Kestrel's bare echo under the same load generator. The node
-/// takes
-/// no work while the submissions are counted (<c>--max-running 0</c>), so that the figure is of accepting alone.
+/// Submissions that are on disk before their 202, beside Kestrel's bare echo under the same load generator. A task that
+/// sleeps holds the node's only place meanwhile, so that the figure is of accepting alone.
 /// </summary>
 internal static partial class SubmitCase
 {
@@ -19,8 +20,9 @@ internal static partial class SubmitCase
         Directory.CreateDirectory(options.Work);
         string script = Path.Combine(options.Work, "post.lua");
         await using BerthRig rig = await BerthRig.StartAsync(
-            options, "--max-running", "0", "--queue-limit", "10000000", "--max-queued", "10000000");
+            options, "--max-running", "1", "--queue-limit", "10000000", "--shutdown-grace", "0s");
         await rig.PushBusyboxAsync();
+        await rig.CliAsync("task", "submit", "--timeout", "1h", "bench/busybox:1", "sleep", "3600");
         await File.WriteAllTextAsync(script, $"""
             wrk.method = "POST"
             wrk.body = string.rep("x", 1024)
@@ -34,6 +36,7 @@ internal static partial class SubmitCase
         List<string> details = [];
         try
         {
+            await ListeningAsync(echoPort);
             await WrkAsync(script, $"http://127.0.0.1:{echoPort}/", 3);
             await WrkAsync(script, $"http://127.0.0.1:{rig.Port}/v1/tasks/bench/busybox:1", 3);
             for (int round = 0; round < 3; round++)
@@ -51,6 +54,23 @@ internal static partial class SubmitCase
 
         ratios.Sort();
         return [new("submissions a second / Kestrel echo", ratios[1], 0.15, AtMost: false, string.Join(", ", details))];
+    }
+
+    private static async Task ListeningAsync(int port)
+    {
+        while (true)
+        {
+            try
+            {
+                using TcpClient client = new();
+                await client.ConnectAsync(IPAddress.Loopback, port);
+                return;
+            }
+            catch (SocketException)
+            {
+                await Task.Delay(20);
+            }
+        }
     }
 
     private static async Task<double> WrkAsync(string script, string url, int seconds)

@@ -90,12 +90,16 @@ internal sealed class BerthRig : IAsyncDisposable
             File.CreateSymbolicLink(Path.Combine(root, "bin", applet), "busybox");
         }
 
-        await CliAsync("image", "pack", root, "-t", "bench/busybox:1", "--cmd", "cat");
+        await CliAsync("image", "pack", "bench/busybox:1", root, "--cmd", "cat");
         Directory.Delete(root, recursive: true);
     }
 
-    public Task<string> CliAsync(params string[] arguments) =>
-        Command.RunAsync("env", [$"BERTH_HOST=http://127.0.0.1:{Port}", $"BERTH_TOKEN={Token}", berth, .. arguments]);
+    public Task<string> CliAsync(params string[] arguments) => CliAsync([], arguments);
+
+    /// <param name="variables">More of the environment, as NAME=VALUE.</param>
+    public Task<string> CliAsync(IEnumerable<string> variables, params string[] arguments) => Command.RunAsync(
+        "env",
+        [$"BERTH_HOST=http://127.0.0.1:{Port}", $"BERTH_TOKEN={Token}", .. variables, berth, .. arguments]);
 
     /// <summary>One synchronous call; the answer must be <paramref name="body"/> again.</summary>
     public async Task<TimeSpan> EchoAsync(byte[] body)

@@ -3,8 +3,7 @@ using System.Text.Json.Nodes;
 namespace Berth.Benchmarks.Rigs;
 
 /// <summary>
-/// A bundle for plain <c>runc run</c> made from the configuration of one of Berth's own prepared sandboxes, so that
-/// both
+/// A bundle for plain <c>runc run</c> made from the configuration of one of Berth's own prepared sandboxes, so that both
 /// have the same namespaces, mounts and limits. It differs in three things: the program is run directly instead of
 /// berth-init, the root file system is a plain folder, and there is no seccomp filter, which Berth's sandbox does have
 /// (a filter would cost the reference about 2 ms more).
@@ -44,7 +43,7 @@ internal sealed class ReferenceBundle : IAsyncDisposable
         config["root"]!["path"] = "rootfs";
         config["process"]!["args"] = new JsonArray([.. command.Select(c => JsonValue.Create(c))]);
         config["process"]!["cwd"] = "/";
-        config["linux"]!["cgroupsPath"] = $"/berth-bench-{Environment.ProcessId}/reference";
+        config["linux"]!["cgroupsPath"] = $"/berth-bench-{Environment.ProcessId}/{System.IO.Path.GetFileName(path)}";
         JsonArray mounts = config["mounts"]!.AsArray();
         foreach (JsonNode? mount in mounts.Where(m => m!["source"]?.GetValue<string>().Contains("berth",
             StringComparison.Ordinal)
@@ -58,7 +57,7 @@ internal sealed class ReferenceBundle : IAsyncDisposable
     }
 
     /// <summary>One <c>runc run</c> with <paramref name="input"/> on its standard input; the output must be the same
-    /// again.</summary>
+    /// again. One at a time.</summary>
     public async Task<TimeSpan> RunAsync(byte[] input)
     {
         string file = System.IO.Path.Combine(Path, "input");
@@ -67,7 +66,7 @@ internal sealed class ReferenceBundle : IAsyncDisposable
             await File.WriteAllBytesAsync(file, input);
         }
 
-        string id = $"reference-{Environment.ProcessId}-{Interlocked.Increment(ref runs)}";
+        string id = $"reference-{Environment.ProcessId}-{TimeProvider.System.GetTimestamp():x}-{++runs}";
         // exec, so that no shell stays between; the shell's own start is about 0.5 ms and is left out by timing
         // inside it.
         string output = await Command.RunAsync(
