@@ -8,7 +8,9 @@ namespace Berth.Core.Runs;
 public static class RunSentences
 {
     public static string Accepted(Run run) =>
-        $"Accepted from {run.Caller}: {run.Spec.Image} ({run.Spec.Digest.Short}), {Size(run.Input.Length)} of input, "
+        $"Accepted from {run.Caller}: {run.Spec.Image} ({run.Spec.Digest.Short}), "
+        // A call's input has only begun to arrive.
+        + (run.Kind == RunKind.Task ? $"{Size(run.Input.Length)} of input, " : "")
         + $"{Span(run.Spec.Timeout)} allowed.";
 
     /// <param name="taken">Places in use when the wait ended, of <paramref name="places"/>.</param>

@@ -13,33 +13,42 @@ namespace Berth.Oci.Packing;
 public sealed record PackBase(IImageOrigin Origin, string TagOrDigest);
 
 /// <summary>
-/// Makes an image of a folder, alone or as a further layer on a base image, and hands it to a target. The same folder,
-/// base and options give the same digest.
+/// Makes an image of folders, a layer of each, alone or on a base image, and hands it to a target. The same folders, base
+/// and options give the same digest.
 /// </summary>
 public sealed class ImagePacker(IImageTarget target, CopyOptions copying)
 {
     /// <summary>Publishes the image and returns its manifest's digest.</summary>
-    /// <param name="layer">The packed folder; it stays the caller's.</param>
+    /// <param name="layers">The packed folders, the lowest first; they stay the caller's.</param>
     /// <param name="below">The base image, or null.</param>
     public async Task<Digest> PackAsync(
-        PackedLayer layer, PackBase? below, PackOptions options, string? tag, CancellationToken cancellationToken)
+        IReadOnlyList<PackedLayer> layers, PackBase? below, PackOptions options, string? tag,
+        CancellationToken cancellationToken)
     {
         (ImageManifest? baseManifest, ImageConfig? baseConfig) = await OpenBaseAsync(
             below, options.Platform, cancellationToken);
-        ImageConfig config = Configure(layer, baseConfig, options);
+        ImageConfig config = Configure(layers, baseConfig, options);
         byte[] configBytes = JsonSerializer.SerializeToUtf8Bytes(config, OciJson.Default.ImageConfig);
         var configDescriptor = new Descriptor(
             MediaTypes.OciConfig, Digest.Sha256(configBytes).Text, configBytes.Length);
         var manifest = new ImageManifest(
             2, MediaTypes.OciManifest, configDescriptor,
-            [.. (baseManifest?.Layers ?? []).Select(l => l with { MediaType = OciNameOf(l.MediaType) }), layer.Layer]);
+            [
+                .. (baseManifest?.Layers ?? []).Select(l => l with { MediaType = OciNameOf(l.MediaType) }),
+                .. layers.Select(l => l.Layer),
+            ]);
         byte[] manifestBytes = JsonSerializer.SerializeToUtf8Bytes(manifest, OciJson.Default.ImageManifest);
         var content = new ManifestContent(Digest.Sha256(manifestBytes), MediaTypes.OciManifest, manifestBytes);
-        var made = new MadeContent(content, new()
+        Dictionary<string, Func<Stream>> blobs = new()
         {
-            [layer.Layer.DigestText] = layer.OpenRead,
             [configDescriptor.DigestText] = () => new MemoryStream(configBytes, writable: false),
-        });
+        };
+        foreach (PackedLayer layer in layers)
+        {
+            blobs[layer.Layer.DigestText] = layer.OpenRead;
+        }
+
+        var made = new MadeContent(content, blobs);
         return await new ImageCopier(new Layered(made, below?.Origin), target, copying)
             .CopyAsync(content.Digest.Text, tag, cancellationToken);
     }
@@ -70,7 +79,7 @@ public sealed class ImagePacker(IImageTarget target, CopyOptions copying)
         return (manifest, config);
     }
 
-    private static ImageConfig Configure(PackedLayer layer, ImageConfig? below, PackOptions options)
+    private static ImageConfig Configure(IReadOnlyList<PackedLayer> layers, ImageConfig? below, PackOptions options)
     {
         string created = options.Timestamp.UtcDateTime.ToString(
             "yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
@@ -92,9 +101,9 @@ public sealed class ImagePacker(IImageTarget target, CopyOptions copying)
                 Volumes = wanted.Volumes ?? old.Volumes,
                 StopSignal = wanted.StopSignal ?? old.StopSignal,
             },
-            new RootFs("layers", [.. below?.RootFs.DiffIds ?? [], layer.DiffId.Text]),
+            new RootFs("layers", [.. below?.RootFs.DiffIds ?? [], .. layers.Select(l => l.DiffId.Text)]),
             created,
-            History: [.. below?.History ?? [], new HistoryEntry(created, "berth image pack")],
+            History: [.. below?.History ?? [], .. layers.Select(_ => new HistoryEntry(created, "berth image pack"))],
             Variant: below?.Variant ?? options.Platform.Variant);
     }
 

@@ -66,7 +66,7 @@ public sealed class StoreRig : IAsyncDisposable
     {
         using PackedLayer layer = await PackedLayer.CreateAsync(options, Folder, null, cancellationToken);
         return await new ImagePacker(Repository(repository), new CopyOptions())
-            .PackAsync(layer, below, options, tag, cancellationToken);
+            .PackAsync([layer], below, options, tag, cancellationToken);
     }
 
     public async ValueTask DisposeAsync()

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Oci.Distribution;
 using Berth.Oci.Images;
 using Berth.Oci.Layers;
 using Berth.Oci.Packing;
@@ -29,6 +30,23 @@ public sealed class ImagePackerTests : IAsyncDisposable
         Digest second = await rig.PackAsync("demo", "two", StoreRig.Options(two), Stop);
 
         Assert.Equal(first, second);
+    }
+
+    [Fact]
+    public async Task Several_folders_are_an_image_with_a_layer_each()
+    {
+        PackOptions lower = rig.MakeOptions("lower", ("a", "lower"), ("b", "lower"));
+        PackOptions upper = rig.MakeOptions("upper", ("b", "upper"));
+        using PackedLayer first = await PackedLayer.CreateAsync(lower, rig.Folder, null, Stop);
+        using PackedLayer second = await PackedLayer.CreateAsync(upper, rig.Folder, null, Stop);
+
+        Digest digest = await new ImagePacker(rig.Repository("demo"), new CopyOptions())
+            .PackAsync([first, second], null, upper, "1", Stop);
+        using ImageHandle image = await rig.Images.OpenAsync(digest, Stop);
+
+        Assert.Equal(
+            [["f 0644 0:0 a = lower", "f 0644 0:0 b = lower"], ["f 0644 0:0 b = upper"]],
+            image.LayerPaths.Select(p => TreeListing.Of(p).ToArray()));
     }
 
     [Fact]

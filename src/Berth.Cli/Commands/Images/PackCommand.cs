@@ -90,22 +90,23 @@ internal sealed class PackCommand : Verb
             at = new PackBase(registry.Repository(reference), reference.TagOrDigest);
         }
 
-        string[] paths = session.Get(folders);
-        Digest digest = default;
-        for (int i = 0; i < paths.Length; i++)
+        List<PackedLayer> layers = [];
+        Digest digest;
+        try
         {
-            bool last = i == paths.Length - 1;
-            PackOptions options = Wanted(session, paths[i], last);
-            string name = Path.GetFileName(Path.GetFullPath(paths[i]));
-            using PackedLayer layer = await PackedLayer.CreateAsync(
-                options, Path.GetTempPath(), bytes => line.Show($"packing {name}", bytes, null), cancellationToken);
-            CopyMeter meter = new(line, $"sending {name}");
+            foreach (string folder in session.Get(folders))
+            {
+                layers.Add(await PackFolderAsync(session, folder, line, cancellationToken));
+            }
+
+            CopyMeter meter = new(line, $"sending {target.Repository}");
             ImagePacker packer = new(repository, new CopyOptions(Progress: meter.Take));
             digest = await packer.PackAsync(
-                layer, at, options, last ? target.Tag ?? "latest" : null, cancellationToken);
-            line.Finish(
-                $"{name}: {ByteSize.FromBytes(layer.Bytes)} in {layer.Entries} entries, {ByteSize.FromBytes(layer.Layer.Size)} packed");
-            at = new PackBase(repository, digest.Text);
+                layers, at, Wanted(session, session.Get(folders)[^1]), target.Tag ?? "latest", cancellationToken);
+        }
+        finally
+        {
+            layers.ForEach(l => l.Dispose());
         }
 
         await session.Terminal.Out.WriteLineAsync(
@@ -113,9 +114,22 @@ internal sealed class PackCommand : Verb
         return 0;
     }
 
-    private PackOptions Wanted(Session session, string folder, bool last)
+    private async Task<PackedLayer> PackFolderAsync(
+        Session session, string folder, ProgressLine line, CancellationToken cancellationToken)
     {
-        ContainerDefaults overrides = !last ? new ContainerDefaults() : new ContainerDefaults(
+        string name = Path.GetFileName(Path.GetFullPath(folder));
+        PackedLayer layer = await PackedLayer.CreateAsync(
+            Wanted(session, folder), Path.GetTempPath(), bytes => line.Show($"packing {name}", bytes, null),
+            cancellationToken);
+        line.Finish(
+            $"{name}: {ByteSize.FromBytes(layer.Bytes)} in {layer.Entries} entries, "
+            + $"{ByteSize.FromBytes(layer.Layer.Size)} packed");
+        return layer;
+    }
+
+    private PackOptions Wanted(Session session, string folder)
+    {
+        ContainerDefaults overrides = new(
             User: session.Get(user),
             Env: session.Get(environment) is { Length: > 0 } variables
                 ? [.. variables.Select(v => Pair(v, "--env"))]
@@ -128,7 +142,7 @@ internal sealed class PackCommand : Verb
                 : null);
         return new PackOptions(
             folder, session.Get(prefix)
-                ?? "", Timestamp(session), session.Get(keepOwners), new Platform("amd64", "linux"), overrides);
+                ?? "", Timestamp(session), session.Get(keepOwners), PlatformChoice.Here, overrides);
     }
 
     // https://reproducible-builds.org/specs/source-date-epoch/
