@@ -43,11 +43,12 @@ internal static class JsonBody
     public static Task WriteAsync<T>(
         HttpContext context, T value, JsonTypeInfo<T> type, int status = StatusCodes.Status200OK, string mediaType = "application/json")
     {
-        byte[] bytes = JsonSerializer.SerializeToUtf8Bytes(value, type);
+        ReadOnlyMemory<byte> bytes = JsonText.Of(value, type);
         HttpResponse response = context.Response;
         response.StatusCode = status;
         response.ContentType = mediaType;
         response.ContentLength = bytes.Length;
+        response.Headers.XContentTypeOptions = "nosniff";
         return HttpMethods.IsHead(context.Request.Method)
             ? Task.CompletedTask
             : response.Body.WriteAsync(bytes, context.RequestAborted).AsTask();

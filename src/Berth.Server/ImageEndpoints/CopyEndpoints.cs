@@ -124,7 +124,7 @@ internal sealed partial class CopyEndpoints(
                 context.Response.ContentType = "application/x-ndjson";
             }
 
-            writer.Write(JsonSerializer.SerializeToUtf8Bytes(line, ImageJson.Default.CopyProgress));
+            writer.Write(JsonText.Of(line, ImageJson.Default.CopyProgress).Span);
             writer.Write("\n"u8);
             await writer.FlushAsync(context.RequestAborted);
         }

@@ -94,7 +94,7 @@ internal sealed class EventEndpoints(IRunManager runs, ServerLifetime lifetime, 
     private static void Write(PipeWriter writer, RunEventView view, string id)
     {
         writer.Write(Encoding.ASCII.GetBytes($"id: {id}\nevent: {view.Type}\ndata: "));
-        writer.Write(JsonSerializer.SerializeToUtf8Bytes(view, RunJson.Default.RunEventView));
+        writer.Write(JsonText.Of(view, RunJson.Default.RunEventView).Span);
         writer.Write("\n\n"u8);
     }
 }
