@@ -45,7 +45,8 @@ internal static class CommandLine
                     ProcessTerminationTimeout = null,
                 },
                 cancellationToken);
-            await terminal.Out.FlushAsync(cancellationToken);
+            // Whatever came meanwhile: a server that a signal stopped in good order has succeeded.
+            await terminal.Out.FlushAsync(CancellationToken.None);
             return exitCode;
         }
         catch (BerthException e)

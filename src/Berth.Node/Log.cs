@@ -28,4 +28,7 @@ internal static partial class Log
     [LoggerMessage(7, LogLevel.Information,
         "Node {Node} runs sandboxes with {Engine}, control groups version {Cgroups}.")]
     public static partial void NodeStarted(ILogger logger, string node, string engine, int cgroups);
+
+    [LoggerMessage(8, LogLevel.Error, "Process {Pid}, which a killed server left, does not end.")]
+    public static partial void ProgramStuck(ILogger logger, int pid);
 }

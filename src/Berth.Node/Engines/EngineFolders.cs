@@ -27,6 +27,8 @@ internal sealed class EngineFolders(NodeOptions options)
     /// <summary>Parent of all control groups of this server.</summary>
     public string CgroupParent { get; } = $"/berth-{options.Instance}";
 
+    public bool Exist => Directory.Exists(Root);
+
     public string Of(string sandbox) => $"{Sandboxes}/{sandbox}";
 
     public string StateOf(string sandbox) => $"{RuncState}/{sandbox}";

@@ -61,7 +61,7 @@ public sealed class RuncEngine : IEngine
         filter = SeccompFilter.Compile();
         cgroups = CgroupDetection.Detect();
         hardOpenFiles = ReadHardOpenFiles();
-        leftovers = new Leftovers(folders, cgroups, time, logger);
+        leftovers = new Leftovers(folders, cgroups, poller, time, logger);
         orphans = new Orphans(poller);
         await leftovers.RemoveAllAsync(cancellationToken);
         folders.Make();

@@ -10,19 +10,44 @@ namespace Berth.Node.Sweeps;
 /// Finds and removes host objects that belong to no living sandbox: after this process's predecessor was killed at any
 /// point, and whenever a removal did not succeed. Looks only at what carries this server's instance in its name.
 /// </summary>
-internal sealed class Leftovers(EngineFolders folders, ICgroups cgroups, TimeProvider time, ILogger logger)
+internal sealed class Leftovers(
+    EngineFolders folders, ICgroups cgroups, ReadinessPoller poller, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan AllPatience = 2 * Patience;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(5);
 
-    /// <summary>Everything; for the start, when nothing of ours can be living, and for the end.</summary>
+    private readonly byte[] runcMark = Encoding.UTF8.GetBytes($"\0--root\0{folders.RuncState}\0");
+    private readonly byte[] initMark = Encoding.UTF8.GetBytes($"{folders.Root}/");
+
+    /// <summary>
+    /// Everything; for the start, when nothing of ours can be living, and for the end. Looks until there is nothing to be
+    /// found: a child that a killed predecessor had just forked looks like anybody's until it executes runc. From the
+    /// first look on there is no bundle that such a runc could make a container of.
+    /// </summary>
     public async Task<int> RemoveAllAsync(CancellationToken cancellationToken)
     {
-        // First those that could make more.
-        int removed = KillRunc();
-        removed += await RemoveCgroupsAsync(_ => false, cancellationToken);
-        cgroups.At(folders.CgroupParent).TryRemove();
-        removed += folders.Remove();
+        int removed = 0;
+        long begun = time.GetTimestamp();
+        while (true)
+        {
+            // First those that could make more.
+            int found = await KillProgramsAsync(cancellationToken);
+            found += await RemoveCgroupsAsync(_ => false, cancellationToken);
+            bool parentGone = cgroups.At(folders.CgroupParent).TryRemove();
+            bool treeStood = folders.Exist;
+            removed += found + folders.Remove();
+            if ((found == 0 && parentGone && !treeStood) || time.GetElapsedTime(begun) > AllPatience)
+            {
+                break;
+            }
+
+            if (!parentGone)
+            {
+                await Task.Delay(Pause, time, cancellationToken);
+            }
+        }
+
         Report(removed);
         return removed;
     }
@@ -68,53 +93,82 @@ internal sealed class Leftovers(EngineFolders folders, ICgroups cgroups, TimePro
         {
             ICgroup cgroup = cgroups.At(folders.CgroupOf(id));
             long begun = time.GetTimestamp();
-            cgroup.Kill();
-            while (!cgroup.TryRemove())
+            bool gone;
+            do
             {
-                if (time.GetElapsedTime(begun) > Patience)
-                {
-                    Log.CgroupStuck(logger, cgroup.Path);
-                    break;
-                }
-
-                await Task.Delay(Pause, time, cancellationToken);
                 cgroup.Kill();
+                gone = cgroup.TryRemove();
+                if (!gone)
+                {
+                    await Task.Delay(Pause, time, cancellationToken);
+                }
             }
+            while (!gone && time.GetElapsedTime(begun) < Patience);
 
-            removed++;
+            if (gone)
+            {
+                removed++;
+            }
+            else
+            {
+                Log.CgroupStuck(logger, cgroup.Path);
+            }
         }
 
         return removed;
     }
 
-    /// <summary>A runc that outlived the server that started it is known by its state folder in its
-    /// arguments.</summary>
-    private int KillRunc()
+    /// <summary>
+    /// Ends what outlived the server that started it, and waits: a killed program still finishes the system call it is
+    /// in, which may make a folder.
+    /// </summary>
+    private async Task<int> KillProgramsAsync(CancellationToken cancellationToken)
     {
-        byte[] mark = Encoding.UTF8.GetBytes($"\0--root\0{folders.RuncState}\0");
         int killed = 0;
         foreach (string folder in Directory.EnumerateDirectories("/proc"))
         {
-            if (!int.TryParse(Path.GetFileName(folder), out int pid))
+            if (!int.TryParse(Path.GetFileName(folder), out int pid) || !IsOurs(folder))
             {
                 continue;
             }
 
             try
             {
-                if (File.ReadAllBytes(folder + "/cmdline").AsSpan().IndexOf(mark) >= 0
-                    && Signals.Send(pid, PidHandle.SigKill))
+                using PidHandle program = PidHandle.Open(pid, poller);
+                // Asked again, now that the number can't become another's.
+                if (IsOurs(folder) && program.Signal(PidHandle.SigKill))
                 {
                     killed++;
+                    await program.Exited.WaitAsync(Patience, time, cancellationToken);
                 }
             }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            catch (LinuxException error) when (error.Errno == Errno.NoSuchProcess)
             {
                 // Ended between the listing and the look.
+            }
+            catch (TimeoutException)
+            {
+                Log.ProgramStuck(logger, pid);
             }
         }
 
         return killed;
+    }
+
+    /// <summary>runc is known by its state folder in its arguments, berth-init outside of a sandbox by its own
+    /// path.</summary>
+    private bool IsOurs(string processFolder)
+    {
+        try
+        {
+            ReadOnlySpan<byte> line = File.ReadAllBytes(processFolder + "/cmdline");
+            return line.IndexOf(runcMark) >= 0 || line.StartsWith(initMark);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // Ended between the listing and the look.
+            return false;
+        }
     }
 
     private void Report(int removed)

@@ -26,6 +26,7 @@ internal sealed class Repository
     public static Repository Load(string path)
     {
         RepositoryFolder folder = new(path);
+        folder.RemoveTemporary();
         Repository repository = new(folder);
         repository.Manifests = RepositoryFolder.FilesOf(folder.Manifests)
             .Select(ReadManifest).OfType<ManifestLink>().ToImmutableDictionary(m => m.Digest);

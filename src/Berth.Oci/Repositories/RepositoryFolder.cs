@@ -29,6 +29,20 @@ internal sealed class RepositoryFolder(string path)
 
     public string Referrer(Digest subject, Digest manifest) => Path.Combine(ReferrersOf(subject), NameOf(manifest));
 
+    /// <summary>Deletes what a killed writer left. Nobody may be writing.</summary>
+    public void RemoveTemporary()
+    {
+        foreach (string parent in (string[])[Tags, Manifests, Referrers])
+        {
+            // What the kernel calls hidden is skipped by default.
+            EnumerationOptions all = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.None };
+            foreach (string file in Directory.Exists(parent) ? Directory.EnumerateFiles(parent, ".*", all) : [])
+            {
+                File.Delete(file);
+            }
+        }
+    }
+
     /// <summary>Names of the repositories below a root, in no order.</summary>
     public static IEnumerable<string> FindNames(string root)
     {

@@ -31,6 +31,7 @@ internal sealed class UploadStore
         this.content = content;
         this.time = time;
         DurableFile.CreateFolder(this.folder);
+        RemoveTorn();
     }
 
     /// <summary>A day: long enough to resume tomorrow.</summary>
@@ -219,6 +220,19 @@ internal sealed class UploadStore
 
         string repository = File.ReadAllText(path + RepositorySuffix);
         return sessions.GetOrAdd(id, new UploadSession(id, repository, path) { LastUsed = time.GetTimestamp() });
+    }
+
+    /// <summary>A server killed at the first or last step of a session leaves a name without bytes: nobody can go on
+    /// with it.</summary>
+    private void RemoveTorn()
+    {
+        foreach (string name in Directory.EnumerateFiles(folder, "*" + RepositorySuffix))
+        {
+            if (!File.Exists(name[..^RepositorySuffix.Length]))
+            {
+                File.Delete(name);
+            }
+        }
     }
 
     private void RemoveFiles(string id)

@@ -7,7 +7,7 @@ namespace Berth.Server.Callbacks;
 /// <summary>
 /// Signs callbacks so that their receiver can tell them from forgeries: <c>Berth-Signature: t=…,v1=…</c>, v1 being the
 /// HMAC-SHA256 in hexadecimal of the Unix seconds, a dot and the body. The key is the text in
-/// <c>callback.secret</c> of the data folder, made at first start.
+/// <c>callback.key</c> of the data folder, made at first start.
 /// </summary>
 public sealed class CallbackSigner
 {

@@ -55,11 +55,13 @@ public sealed class LiveCall : IAsyncDisposable
     /// <summary>The last 4 KiB of standard error so far; whole once <see cref="Completion"/> has completed.</summary>
     public string ErrorTail => errors.Tail;
 
-    /// <summary>Ends the program, with the call's grace unless it broke a limit. Returns at once.</summary>
+    /// <summary>Ends the program, with the call's grace unless it broke a limit or a stopping server has waited long
+    /// enough. Returns at once.</summary>
     public void Stop(EndReason reason)
     {
         stopped.TrySetResult();
-        attempt.Stop(reason, reason == EndReason.OutputLimit ? TimeSpan.Zero : Spec.Grace);
+        bool atOnce = reason is EndReason.OutputLimit or EndReason.PlatformFault;
+        attempt.Stop(reason, atOnce ? TimeSpan.Zero : Spec.Grace);
     }
 
     public async ValueTask DisposeAsync()

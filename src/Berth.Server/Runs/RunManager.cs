@@ -75,6 +75,12 @@ public sealed class RunManager : IRunManager
 
         accepting = false;
         await stop.CancelAsync();
+        if (loops.Count == 0)
+        {
+            // A start that failed before this one's turn.
+            return;
+        }
+
         // The dispatcher first: what it has just claimed is under way too.
         await loops[0].ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         int callsLeft = calls.Live.Count();

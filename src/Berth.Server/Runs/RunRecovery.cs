@@ -18,6 +18,12 @@ internal sealed class RunRecovery(RunRooms rooms)
         while (true)
         {
             IReadOnlyList<Run> runs = await rooms.Store.UnfinishedAsync(after, Page, cancellationToken);
+            // Files first: cut off in between, the next start finds the run again.
+            foreach (Run run in runs)
+            {
+                rooms.Spool.DeleteResults(run.Id);
+            }
+
             await Task.WhenAll(runs.Select(run => rooms.SaveAsync(
                 RunSteps.Recover(run, rooms.Time.GetUtcNow(), rooms.Options.ResultRetention), cancellationToken)));
             recovered += runs.Count;

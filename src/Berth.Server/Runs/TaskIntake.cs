@@ -24,7 +24,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
         await using SpoolWriter writer = rooms.Spool.WriteInput(id, rooms.Options.InputLimit);
         using IncrementalHash? hash = submission.IdempotencyKey is null
             ? null : IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash?.AppendData(RunSpecDocument.Write(submission.Spec));
+        hash?.AppendData(RunSpecDocument.WriteRequest(submission.Spec));
         await ReadAsync(input, writer, hash, cancellationToken);
         StoredBody body = await writer.CommitAsync(cancellationToken);
         Run run = Run.Accepted(id, RunKind.Task, submission.Spec, submission.Caller, now, body);

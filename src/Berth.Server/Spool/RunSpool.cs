@@ -16,6 +16,8 @@ public sealed class RunSpool
     /// three.</summary>
     public const int InlineLimit = 32 * 1024;
 
+    private const string ResultPrefix = "result-";
+
     private readonly string folder;
 
     public RunSpool(string folder)
@@ -47,12 +49,33 @@ public sealed class RunSpool
         }
     }
 
+    /// <summary>Deletes what attempts of a run that has not ended left, whole results and begun ones; no error when
+    /// there are none.</summary>
+    public void DeleteResults(RunId id)
+    {
+        string path = Path.Combine(folder, id.Text);
+        if (!Directory.Exists(path))
+        {
+            return;
+        }
+
+        foreach (string result in Directory.EnumerateFiles(path, ResultPrefix + "*"))
+        {
+            File.Delete(result);
+        }
+
+        if (!Directory.EnumerateFileSystemEntries(path).Any())
+        {
+            Directory.Delete(path);
+        }
+    }
+
     /// <summary>Runs that have files here, those with names that are no run ids left out.</summary>
     public IEnumerable<RunId> List() => Directory.EnumerateDirectories(folder)
         .Select(path => RunId.TryParse(Path.GetFileName(path), out RunId id) ? id : default)
         .Where(id => !id.IsEmpty);
 
-    private static string ResultName(int generation) => $"result-{generation}";
+    private static string ResultName(int generation) => $"{ResultPrefix}{generation}";
 
     // Delete is shared so that retention can delete a file that somebody is still reading.
     private FileStream Open(RunId id, string name) => new(

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Berth.Core.Images;
@@ -33,14 +34,16 @@ internal sealed record RunSpecDocument(
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
-    public static byte[] Write(RunSpec spec) => JsonSerializer.SerializeToUtf8Bytes(
-        new RunSpecDocument(
-            spec.Image, spec.Digest.Text, spec.Limits.Memory.Bytes, spec.Limits.Cpu.Millicores, spec.Limits.Pids,
-            spec.Limits.WritableLayer.Bytes, spec.Network, spec.Command, spec.Arguments,
-            spec.Environment.Count == 0 ? null : spec.Environment, spec.User, spec.WorkingDirectory,
-            (long)spec.Timeout.TotalMilliseconds, (long)spec.Grace.TotalMilliseconds, spec.Retry.MaxAttempts,
-            spec.Retry.OnProgramFailure, (long?)spec.MaxAge?.TotalMilliseconds, spec.OutputLimit.Bytes,
-            spec.ResultContentType, spec.Callback?.OriginalString, spec.Labels.Count == 0 ? null : spec.Labels),
+    /// <summary>Variables that are new with every request, also with one that is sent again.</summary>
+    private static readonly FrozenSet<string> PerRequest = new[] { "TRACEPARENT", "TRACESTATE" }.ToFrozenSet();
+
+    public static byte[] Write(RunSpec spec) =>
+        JsonSerializer.SerializeToUtf8Bytes(Of(spec), RunSpecJson.Default.RunSpecDocument);
+
+    /// <summary>What a caller asked for, the same for a request that is sent again: without its trace, and without the
+    /// digest that a name stood for at the time.</summary>
+    public static byte[] WriteRequest(RunSpec spec) => JsonSerializer.SerializeToUtf8Bytes(
+        Of(spec) with { Digest = "", Environment = Sorted(spec.Environment), Labels = Sorted(spec.Labels) },
         RunSpecJson.Default.RunSpecDocument);
 
     public static RunSpec Read(ReadOnlySpan<byte> json)
@@ -68,6 +71,17 @@ internal sealed record RunSpecDocument(
             document.Callback is { } callback ? new Uri(callback) : null,
             document.Labels ?? Nothing);
     }
+
+    private static RunSpecDocument Of(RunSpec spec) => new(
+        spec.Image, spec.Digest.Text, spec.Limits.Memory.Bytes, spec.Limits.Cpu.Millicores, spec.Limits.Pids,
+        spec.Limits.WritableLayer.Bytes, spec.Network, spec.Command, spec.Arguments,
+        spec.Environment.Count == 0 ? null : spec.Environment, spec.User, spec.WorkingDirectory,
+        (long)spec.Timeout.TotalMilliseconds, (long)spec.Grace.TotalMilliseconds, spec.Retry.MaxAttempts,
+        spec.Retry.OnProgramFailure, (long?)spec.MaxAge?.TotalMilliseconds, spec.OutputLimit.Bytes,
+        spec.ResultContentType, spec.Callback?.OriginalString, spec.Labels.Count == 0 ? null : spec.Labels);
+
+    private static SortedDictionary<string, string> Sorted(IReadOnlyDictionary<string, string> pairs) => new(
+        pairs.Where(pair => !PerRequest.Contains(pair.Key)).ToDictionary(), StringComparer.Ordinal);
 }
 
 [JsonSourceGenerationOptions(

@@ -188,7 +188,7 @@ public sealed class CommandLineTests(ServerFixture fixture) : IClassFixture<Serv
         Assert.Equal(body, result.Output);
     }
 
-    private static string DigestOf(string layout) =>
+    internal static string DigestOf(string layout) =>
         JsonDocument.Parse(File.ReadAllText(Path.Combine(layout, "index.json")))
         .RootElement.GetProperty("manifests")[0].GetProperty("digest").GetString()!;
 }

@@ -19,24 +19,27 @@ public sealed class ServerFixture : IAsyncLifetime
     public ValueTask DisposeAsync() => Server.DisposeAsync();
 
     /// <summary>skopeo with this server's token; the flags for both ends are added where they belong.</summary>
-    internal Task<ToolResult> SkopeoAsync(string verb, params string[] arguments)
+    internal Task<ToolResult> SkopeoAsync(string verb, params string[] arguments) =>
+        SkopeoAsync(Server, verb, arguments);
+
+    internal static Task<ToolResult> SkopeoAsync(ServerProcess server, string verb, params string[] arguments)
     {
         List<string> flags = [verb];
         if (verb == "copy")
         {
             if (arguments[0].StartsWith("docker:", StringComparison.Ordinal))
             {
-                flags.AddRange(["--src-tls-verify=false", "--src-creds", $"berth:{Server.Token}"]);
+                flags.AddRange(["--src-tls-verify=false", "--src-creds", $"berth:{server.Token}"]);
             }
 
             if (arguments[^1].StartsWith("docker:", StringComparison.Ordinal))
             {
-                flags.AddRange(["--dest-tls-verify=false", "--dest-creds", $"berth:{Server.Token}"]);
+                flags.AddRange(["--dest-tls-verify=false", "--dest-creds", $"berth:{server.Token}"]);
             }
         }
         else
         {
-            flags.AddRange(["--tls-verify=false", "--creds", $"berth:{Server.Token}"]);
+            flags.AddRange(["--tls-verify=false", "--creds", $"berth:{server.Token}"]);
         }
 
         return Tool.RunAsync("skopeo", [.. flags, .. arguments]);

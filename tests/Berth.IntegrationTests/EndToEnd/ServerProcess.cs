@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
+using Berth.Node;
 using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
@@ -14,6 +16,7 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     private readonly StringBuilder log = new();
     private Process? process;
+    private HttpClient? http;
 
     public ServerProcess()
     {
@@ -39,7 +42,18 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public string Token => File.ReadAllText(Path.Combine(Data, "admin.token")).Trim();
 
+    /// <summary>Name of everything that this server makes on the machine.</summary>
+    public string Instance => NodeOptions.InstanceOf(Data);
+
     public int Pid => process!.Id;
+
+    /// <summary>Requests with the administrator's token, to the server as last started.</summary>
+    public HttpClient Http => http ??= new HttpClient(new SocketsHttpHandler { UseProxy = false })
+    {
+        BaseAddress = new Uri(Address),
+        DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Bearer", Token) },
+        Timeout = 2 * Patience,
+    };
 
     public string Log
     {
@@ -60,23 +74,40 @@ internal sealed class ServerProcess : IAsyncDisposable
         ["NO_COLOR"] = "1",
     };
 
+    /// <summary>Starts it and waits until it is ready.</summary>
     public async Task StartAsync(params string[] flags)
+    {
+        Begin(flags);
+        await BecomesReadyAsync();
+    }
+
+    /// <summary>Starts it and waits for nothing.</summary>
+    public void Begin(params string[] flags)
     {
         Assert.SkipUnless(File.Exists(Executable), $"{Executable} is missing: run ./build.sh.");
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "A server needs root.");
+        http?.Dispose();
+        http = null;
+        process?.Dispose();
         process = Tool.Start(Executable, ["serve", "--data", Data, "--listen", Host, .. flags]);
         process.StandardInput.Close();
         process.OutputDataReceived += Note;
         process.ErrorDataReceived += Note;
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
-        await BecomesReadyAsync();
     }
 
     /// <summary>Asks it to stop as an operator does, and waits until it has.</summary>
-    public async Task<int> StopAsync()
+    public Task<int> StopAsync() => StopAsync(15);
+
+    public async Task<int> StopAsync(int signal)
     {
-        Signal(Pid, 15);
+        Signal(Pid, signal);
+        return await EndsAsync();
+    }
+
+    public async Task<int> EndsAsync()
+    {
         using CancellationTokenSource limit = new(Patience);
         await process!.WaitForExitAsync(limit.Token);
         return process.ExitCode;
@@ -101,6 +132,7 @@ internal sealed class ServerProcess : IAsyncDisposable
             await StopAsync();
         }
 
+        http?.Dispose();
         process?.Dispose();
         Directory.Delete(Folder, recursive: true);
     }

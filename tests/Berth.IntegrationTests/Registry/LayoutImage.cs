@@ -12,7 +12,11 @@ namespace Berth.IntegrationTests.Registry;
 internal static class LayoutImage
 {
     /// <summary>Writes a layout with one image, or with an index of one image for each architecture.</summary>
-    public static async Task WriteAsync(string folder, string tag, params string[] architectures)
+    public static Task WriteAsync(string folder, string tag, params string[] architectures) =>
+        WriteAsync(folder, tag, 200_000, architectures);
+
+    /// <param name="bytes">Random bytes in the layer.</param>
+    public static async Task WriteAsync(string folder, string tag, int bytes, params string[] architectures)
     {
         string blobs = Path.Combine(folder, "blobs/sha256");
         Directory.CreateDirectory(blobs);
@@ -20,7 +24,7 @@ internal static class LayoutImage
         List<Descriptor> manifests = [];
         foreach (string architecture in architectures)
         {
-            manifests.Add(await WriteImageAsync(blobs, architecture));
+            manifests.Add(await WriteImageAsync(blobs, architecture, bytes));
         }
 
         Descriptor root = manifests[0];
@@ -38,9 +42,9 @@ internal static class LayoutImage
         await File.WriteAllBytesAsync(Path.Combine(folder, "index.json"), entry);
     }
 
-    private static async Task<Descriptor> WriteImageAsync(string blobs, string architecture)
+    private static async Task<Descriptor> WriteImageAsync(string blobs, string architecture, int bytes)
     {
-        byte[] data = RandomNumberGenerator.GetBytes(200_000);
+        byte[] data = RandomNumberGenerator.GetBytes(bytes);
         byte[] tar = Tar(("data", data), ("name", Encoding.UTF8.GetBytes(architecture)));
         Descriptor layer = await WriteBlobAsync(blobs, Compress(tar), MediaTypes.OciLayerGzip);
         ImageConfig config = new(

@@ -253,6 +253,30 @@ public sealed class UploadTests : IAsyncLifetime
         Assert.Contains("/blobs/uploads/", absent.Header("Location"), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task What_a_killed_server_was_just_writing_is_gone_at_the_next_start()
+    {
+        await registry.Client.PushImageAsync("demo", "v1", "layer");
+        string[] left =
+        [
+            Path.Combine(registry.Folder, "uploads", $"{Guid.Empty:n}.repository"),
+            Path.Combine(registry.Folder, "repositories/demo/_tags/.half"),
+            Path.Combine(registry.Folder, "repositories/demo/_manifests/.half"),
+            Path.Combine(registry.Folder, "repositories/demo/_referrers/sha256-ab/.half"),
+        ];
+        foreach (string file in left)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            await File.WriteAllTextAsync(file, "demo", Stop);
+        }
+
+        await registry.RestartAsync();
+        using HttpResponseMessage manifest = await registry.Client.GetAsync("/v2/demo/manifests/v1", Stop);
+
+        await ExpectAsync(HttpStatusCode.OK, manifest);
+        Assert.All(left, file => Assert.False(File.Exists(file), file));
+    }
+
     [Theory]
     [InlineData("../../../etc/passwd")]
     [InlineData("00000000000000000000000000000000")]

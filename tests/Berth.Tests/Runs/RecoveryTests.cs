@@ -69,6 +69,23 @@ public sealed class RecoveryTests
     }
 
     [Fact]
+    public async Task Results_that_an_interrupted_attempt_left_are_deleted_and_its_input_is_not()
+    {
+        await using RunManagerRig rig = await RunManagerRig.StartAsync(options: Idle);
+        Run claimed = await LeaveRunningAsync(rig, ["cat"]);
+        string folder = Path.Combine(rig.Folder, "spool", claimed.Id.Text);
+        Directory.CreateDirectory(folder);
+        foreach (string name in (string[])["input", "result-1", "result-1.tmp"])
+        {
+            await File.WriteAllTextAsync(Path.Combine(folder, name), "left", None);
+        }
+
+        await RestartAsync(rig);
+
+        Assert.Equal(["input"], Directory.GetFiles(folder).Select(Path.GetFileName));
+    }
+
+    [Fact]
     public async Task A_waiting_run_over_its_age_is_closed()
     {
         ManualTime time = new();

@@ -1,6 +1,7 @@
 using System.Text;
 using Berth.Api.Runs;
 using Berth.Core.Errors;
+using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Server.Logs;
@@ -194,6 +195,27 @@ public sealed class RunManagerTests : IAsyncLifetime
         Assert.Equal((false, first.Run.Id), (again.IsNew, again.Run.Id));
         Assert.Equal(ErrorCode.IdempotencyConflict, other.Code);
         Assert.Equal([first.Run.Id], rig.Spool.List());
+    }
+
+    [Fact]
+    public async Task A_request_sent_again_is_the_same_in_another_trace_and_after_its_tag_has_moved()
+    {
+        RunAcceptance first = await rig.SubmitAsync(["cat"], "body", key: "key", with: spec => Traced(spec, "1"));
+        RunAcceptance again = await rig.SubmitAsync(
+            ["cat"], "body", key: "key", with: spec => Traced(spec, "2") with { Digest = Digest.Sha256("new"u8) });
+        BerthException other = await Assert.ThrowsAsync<BerthException>(() => rig.SubmitAsync(
+            ["cat"], "body", key: "key", with: spec => spec with
+            {
+                Environment = new Dictionary<string, string> { ["HTTP_X_WIDTH"] = "2" },
+            }));
+
+        Assert.Equal((false, first.Run.Id), (again.IsNew, again.Run.Id));
+        Assert.Equal(ErrorCode.IdempotencyConflict, other.Code);
+
+        static RunSpec Traced(RunSpec spec, string trace) => spec with
+        {
+            Environment = new Dictionary<string, string> { ["TRACEPARENT"] = trace },
+        };
     }
 
     [Fact]

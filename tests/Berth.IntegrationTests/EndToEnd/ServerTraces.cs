@@ -1,0 +1,115 @@
+using Berth.IntegrationTests.Nodes;
+using Xunit;
+
+namespace Berth.IntegrationTests.EndToEnd;
+
+/// <summary>
+/// What a server may leave: on the machine while it is stopped nothing at all, in its data folder nothing that it does
+/// not know of. Network namespaces have no list of their own: one lives by a process, a mount or a name in /run/netns.
+/// </summary>
+internal static class ServerTraces
+{
+    /// <summary>A server that has ended left nothing, on the machine and in its data folder.</summary>
+    public static Task AreGoneAsync(ServerProcess server) => Condition.HoldsAsync(
+        "the stopped server has left nothing",
+        () => Task.FromResult(Describe([.. OnTheMachine(server), .. InTheData(server.Data)])));
+
+    /// <summary>The machine holds exactly the sandboxes that a running server tells of.</summary>
+    public static Task AreOnlySandboxesAsync(ServerProcess server) => Condition.HoldsAsync(
+        "every control group is a sandbox that the server knows",
+        async () =>
+        {
+            HashSet<string> groups = ControlGroups(server);
+            string told = await server.Http.GetStringAsync(new Uri("/v1/sandboxes", UriKind.Relative));
+            return Describe([.. groups.Where(id => !told.Contains(id, StringComparison.Ordinal))]);
+        });
+
+    /// <summary>Ids of sandboxes that have a control group in any hierarchy.</summary>
+    public static HashSet<string> ControlGroups(ServerProcess server) =>
+        [.. ParentGroups(server).SelectMany(FoldersOf).Select(d => Path.GetFileName(d))];
+
+    private static IEnumerable<string> OnTheMachine(ServerProcess server)
+    {
+        HostObjectCount left = HostObjectCount.Of(server.Instance, "/run/berth");
+        if (left != HostObjectCount.None)
+        {
+            yield return left.ToString();
+        }
+
+        foreach (string mount in File.ReadLines("/proc/self/mountinfo").Where(line => line.Contains(server.Folder)))
+        {
+            yield return mount;
+        }
+
+        foreach (string folder in (string[])["/run/berth", "/run/netns"])
+        {
+            foreach (string entry in EntriesOf(folder).Where(e => e.Contains(server.Instance)))
+            {
+                yield return entry;
+            }
+        }
+
+        foreach (string line in CommandLines().Where(line => line.Contains(server.Folder)))
+        {
+            yield return $"process {line.Replace('\0', ' ')}";
+        }
+    }
+
+    private static IEnumerable<string> InTheData(string data)
+    {
+        foreach (string folder in (string[])["uploads", "blobs/temp", "blobs/corrupt"])
+        {
+            foreach (string file in EntriesOf(Path.Combine(data, folder)))
+            {
+                yield return file;
+            }
+        }
+
+        IEnumerable<string> temporary = Directory.EnumerateFiles(data, "*.tmp", SearchOption.AllDirectories)
+            .Concat(EntriesOf(Path.Combine(data, "layers")).Where(e => Path.GetFileName(e).StartsWith(".tmp-")))
+            .Concat(Directory.EnumerateFiles(Path.Combine(data, "repositories"), ".*", SearchOption.AllDirectories))
+            .Concat(FoldersOf(Path.Combine(data, "spool")).Where(d => Directory.GetFiles(d, "result-*").Length > 1));
+        foreach (string file in temporary)
+        {
+            yield return file;
+        }
+    }
+
+    private static IEnumerable<string> ParentGroups(ServerProcess server) => Directory.EnumerateDirectories(
+        "/sys/fs/cgroup", $"berth-{server.Instance}",
+        new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 2, IgnoreInaccessible = true });
+
+    private static IEnumerable<string> CommandLines() => Directory.EnumerateDirectories("/proc")
+        .Where(d => int.TryParse(Path.GetFileName(d), out _))
+        .Select(d => Read(d + "/cmdline"));
+
+    private static string Read(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (IOException)
+        {
+            // The process ended while we looked.
+            return "";
+        }
+    }
+
+    private static string[] EntriesOf(string folder) =>
+        Directory.Exists(folder) ? Directory.GetFileSystemEntries(folder) : [];
+
+    private static string[] FoldersOf(string folder)
+    {
+        try
+        {
+            return Directory.GetDirectories(folder);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return [];
+        }
+    }
+
+    private static string? Describe(string[] left) => left.Length == 0 ? null : string.Join('\n', left);
+}
