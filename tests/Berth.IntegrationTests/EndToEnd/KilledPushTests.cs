@@ -7,7 +7,8 @@ using Xunit;
 namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
-/// kill -9 of the server at each step of a push: an upload goes on from what arrived, and an image is there whole or not
+/// kill -9 of the server at each step of a push: an upload goes on from what arrived, and an image is there whole or
+/// not
 /// at all, until it is pushed again.
 /// </summary>
 [Collection("server")]
@@ -31,13 +32,13 @@ public sealed class KilledPushTests
         long have = 0;
         foreach (int sent in (int[])[600_000, 1_700_000, 4_999_999])
         {
-            using CancellationTokenSource letGo = new();
-            using BrokenContent part = new(blob.AsMemory((int)have, sent - (int)have), letGo.Token);
+            TaskCompletionSource letGo = new();
+            using HeldContent part = new(blob.AsMemory((int)have, sent - (int)have), letGo.Task);
             Task<HttpResponseMessage> patch = server.Http.PatchAsync(upload, part);
             long before = have;
             await Condition.HoldsAsync("more of the blob is on the disk", () => new FileInfo(file).Length > before);
             await server.KillAsync();
-            await letGo.CancelAsync();
+            letGo.SetCanceled();
             await Assert.ThrowsAnyAsync<Exception>(() => patch);
 
             await server.StartAsync();
@@ -98,7 +99,11 @@ public sealed class KilledPushTests
 
     private static int Count(ServerProcess server, string folder, string name)
     {
-        EnumerationOptions all = new() { RecurseSubdirectories = folder != "layers", AttributesToSkip = FileAttributes.None };
+        EnumerationOptions all = new()
+        {
+            RecurseSubdirectories = folder != "layers",
+            AttributesToSkip = FileAttributes.None,
+        };
         string path = Path.Combine(server.Data, folder);
         return Directory.Exists(path) ? Directory.EnumerateFileSystemEntries(path, name, all).Count() : 0;
     }

@@ -5,7 +5,8 @@ using Xunit;
 namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
-/// kill -9 of the server at each step of a task's life. What was accepted comes to exactly one end with its whole result,
+/// kill -9 of the server at each step of a task's life. What was accepted comes to exactly one end with its whole
+/// result,
 /// what was not accepted has never been, and nothing is left behind.
 /// </summary>
 [Collection("server")]
@@ -22,13 +23,14 @@ public sealed class KilledRunTests
         await using ServerProcess server = await BusyboxServer.StartAsync(Flags);
         TaskBook book = new(server, "input");
         byte[] body = TaskBook.Bytes(1, Large);
-        using CancellationTokenSource letGo = new();
-        using HttpRequestMessage half = book.Request("half", new BrokenContent(body.AsMemory(0, Large / 2), letGo.Token), null);
+        TaskCompletionSource letGo = new();
+        using HttpRequestMessage half = book.Request(
+            "half", new HeldContent(body.AsMemory(0, Large / 2), letGo.Task), null);
 
         Task<HttpResponseMessage> sending = server.Http.SendAsync(half);
         await Condition.HoldsAsync("half of the input is in the spool", () => Spooled(server, "input.tmp") > 0);
         await KillAndStartAsync(server);
-        await letGo.CancelAsync();
+        letGo.SetCanceled();
 
         await Assert.ThrowsAnyAsync<Exception>(() => sending);
         Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(server.Data, "spool")));
@@ -129,7 +131,8 @@ public sealed class KilledRunTests
         string?[] scripts = [null, "sleep 0.2; exec cat", "cat; sleep 0.1", "cat; echo done >&2"];
         const int Tasks = 48;
         using SemaphoreSlim callers = new(6);
-        int[] sizes = [.. Enumerable.Range(0, Tasks).Select(_ => random.Next(3) == 0 ? random.Next(600_000) : random.Next(2000))];
+        int[] sizes = [.. Enumerable.Range(0, Tasks).Select(
+            _ => random.Next(3) == 0 ? random.Next(600_000) : random.Next(2000))];
 
         Task[] all = [.. Enumerable.Range(0, Tasks).Select(async i =>
         {

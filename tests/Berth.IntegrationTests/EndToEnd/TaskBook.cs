@@ -8,7 +8,8 @@ using Xunit;
 namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
-/// A caller's own record of the tasks it handed in, to be compared with what the server says in the end: each with a key of
+/// A caller's own record of the tasks it handed in, to be compared with what the server says in the end: each with a
+/// key of
 /// its own, so that handing in again after a lost answer is safe. Every program gives back its input.
 /// </summary>
 internal sealed class TaskBook(ServerProcess server, string name)
@@ -80,7 +81,8 @@ internal sealed class TaskBook(ServerProcess server, string name)
     }
 
     /// <summary>
-    /// Every task that was accepted has come to one end, the good one, with its whole result; none is there twice, and its
+    /// Every task that was accepted has come to one end, the good one, with its whole result; none is there twice,
+    /// and its
     /// key still leads to it.
     /// </summary>
     public async Task IsTrueAsync()
@@ -157,7 +159,8 @@ internal sealed class TaskBook(ServerProcess server, string name)
             request.Headers.Add("Berth-Callback", callback.AbsoluteUri);
         }
 
-        using HttpResponseMessage answer = await server.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using HttpResponseMessage answer = await server.Http.SendAsync(
+            request, HttpCompletionOption.ResponseHeadersRead);
         Assert.True(
             answer.StatusCode == HttpStatusCode.Accepted,
             $"{entry.Key}: {answer}{await answer.Content.ReadAsStringAsync()}");
