@@ -16,6 +16,7 @@ internal static class BenchCases
         ["image"] = new("push, pull and unpack of an image until it can run (P19)", ImageCase.RunAsync),
         ["submit"] = new("durable submissions, 32 callers (P10)", SubmitCase.RunAsync),
         ["server"] = new("start-up and memory", ServerCase.RunAsync),
+        ["phases"] = new("where the time of a call goes", PhaseCase.RunAsync),
         ["store"] = new("the store alone: durable rows a second (part of P10)", StoreCase.RunAsync),
     };
 }
