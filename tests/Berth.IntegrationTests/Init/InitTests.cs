@@ -7,7 +7,8 @@ using Xunit;
 
 namespace Berth.IntegrationTests.Init;
 
-[CollectionDefinition("init")]
+// Alone, because its tests count what the whole process holds.
+[CollectionDefinition("init", DisableParallelization = true)]
 public sealed class InitCollection : ICollectionFixture<InitFixture>;
 
 /// <summary>One root folder and one poller for all tests of the init.</summary>
