@@ -20,7 +20,8 @@ namespace Berth.Server.Calls;
 
 /// <summary>Starts runs: <c>/v1/call/</c> waits for the end, <c>/v1/tasks/</c> answers once the run is durable.</summary>
 internal sealed class CallEndpoints(
-    IRunManager runs, ImageCatalog images, ServerOptions options, RunMeters meters, TimeProvider time)
+    IRunManager runs, ImageCatalog images, ServerOptions options, RunMeters meters, OverflowRoom overflow,
+    ServerLifetime lifetime, TimeProvider time)
 {
     /// <summary>A synchronous call, or a task where <c>Prefer: respond-async</c> asks for one.</summary>
     public async Task CallAsync(HttpContext context)
@@ -35,7 +36,7 @@ internal sealed class CallEndpoints(
         RunSpec spec = Parse(context, RunKind.Call);
         LimitBody(context, options.BodyLimit, "body-limit");
         await using LiveCall call = await runs.CallAsync(spec, Caller.Of(context).Name, context.RequestAborted);
-        await new CallExchange(context, call, runs).RunAsync();
+        await new CallExchange(context, call, runs, overflow, lifetime, time).RunAsync();
     }
 
     /// <summary>A task.</summary>
@@ -57,7 +58,7 @@ internal sealed class CallEndpoints(
 
         if (preference.Wait > TimeSpan.Zero)
         {
-            run = await runs.WaitAsync(run.Id, preference.Wait, context.RequestAborted);
+            run = await runs.WaitAsync(run.Id, preference.Wait, lifetime, context.RequestAborted);
         }
 
         context.Response.Headers[RunAnswer.RunId] = run.Id.Text;

@@ -1,8 +1,8 @@
 using System.Buffers;
 using System.Globalization;
-using System.IO.Pipelines;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
+using Berth.Server.Hosting;
 using Berth.Server.Problems;
 using Berth.Server.Runs;
 using Microsoft.AspNetCore.Http;
@@ -14,12 +14,11 @@ namespace Berth.Server.Calls;
 /// memory. Output that fits in the first buffer is held back until the program has ended, so that the answer has the true
 /// status and a length; after that the response streams, ends with trailers, and is cut off where the run failed.
 /// </summary>
-internal sealed class CallExchange(HttpContext context, LiveCall call, IRunManager runs)
+internal sealed class CallExchange(
+    HttpContext context, LiveCall call, IRunManager runs, OverflowRoom overflow, ServerLifetime lifetime, TimeProvider time)
 {
     /// <summary>Output held back before the response begins.</summary>
     public const int FirstBuffer = 64 * 1024;
-
-    private const int Block = 256 * 1024;
 
     private readonly HttpResponse response = context.Response;
 
@@ -30,7 +29,6 @@ internal sealed class CallExchange(HttpContext context, LiveCall call, IRunManag
         await using CancellationTokenRegistration goneRegistration = gone.UnsafeRegister(
             static state => ((LiveCall)state!).Stop(EndReason.ClientGone), call);
         InputCopy input = new(context.Request.BodyReader, call.Input, () => call.Stop(EndReason.ClientGone));
-        Task copying = input.RunAsync();
         byte[] first = ArrayPool<byte>.Shared.Rent(FirstBuffer + 1);
         try
         {
@@ -38,18 +36,18 @@ internal sealed class CallExchange(HttpContext context, LiveCall call, IRunManag
             int held = await FillAsync(first, gone);
             if (held <= FirstBuffer)
             {
-                await AnswerWholeAsync(input, copying, first.AsMemory(0, held));
-                return;
+                await AnswerWholeAsync(input, first.AsMemory(0, held));
             }
-
-            // 3. Stream the rest.
-            await StreamAsync(first.AsMemory(0, held), gone);
-            await FinishStreamAsync(input, copying);
+            else
+            {
+                // 3. Stream the rest.
+                await StreamAsync(input, first.AsMemory(0, held), gone);
+            }
         }
         finally
         {
             input.End();
-            await copying;
+            await input.Completion;
             ArrayPool<byte>.Shared.Return(first);
         }
     }
@@ -72,59 +70,33 @@ internal sealed class CallExchange(HttpContext context, LiveCall call, IRunManag
         return held;
     }
 
-    private async Task AnswerWholeAsync(InputCopy input, Task copying, ReadOnlyMemory<byte> output)
+    private async Task AnswerWholeAsync(InputCopy input, ReadOnlyMemory<byte> output)
     {
         Run run = await call.Completion;
-        input.End();
-        await copying;
         ThrowIfBroken(input);
         response.Headers[RunAnswer.RunId] = run.Id.Text;
         if (run.End!.Reason != EndReason.Completed)
         {
             await RunAnswer.RefuseAsync(context, run, runs.View(run), call.ErrorTail);
-            return;
+        }
+        else
+        {
+            response.ContentType = call.Spec.ResultContentType;
+            response.ContentLength = output.Length;
+            RunAnswer.Describe(response.Headers, run);
+            await response.BodyWriter.WriteAsync(output, context.RequestAborted);
         }
 
-        response.ContentType = call.Spec.ResultContentType;
-        response.ContentLength = output.Length;
-        RunAnswer.Describe(response.Headers, run);
-        await response.BodyWriter.WriteAsync(output, context.RequestAborted);
+        await LetSendAsync(input);
     }
 
-    private async Task StreamAsync(ReadOnlyMemory<byte> first, CancellationToken gone)
+    private async Task StreamAsync(InputCopy input, ReadOnlyMemory<byte> first, CancellationToken gone)
     {
         response.Headers[RunAnswer.RunId] = call.Id.Text;
         response.ContentType = call.Spec.ResultContentType;
-        if (response.SupportsTrailers())
-        {
-            response.Headers.Trailer = RunAnswer.TrailerNames;
-        }
-
-        PipeWriter writer = response.BodyWriter;
-        await response.StartAsync(gone);
-        await writer.WriteAsync(first, gone);
-        while (true)
-        {
-            int count = await call.Output.ReadAsync(writer.GetMemory(Block), gone);
-            if (count == 0)
-            {
-                return;
-            }
-
-            writer.Advance(count);
-            FlushResult flushed = await writer.FlushAsync(gone);
-            if (flushed.IsCompleted)
-            {
-                throw new OperationCanceledException("The caller went away.");
-            }
-        }
-    }
-
-    private async Task FinishStreamAsync(InputCopy input, Task copying)
-    {
+        AnswerWriter answer = await AnswerWriter.BeginAsync(response, RunAnswer.TrailerNames, gone);
+        await new OutputCopy(call.Id, call.Output, answer, input.Completion, overflow, time, gone).RunAsync(first);
         Run run = await call.Completion;
-        input.End();
-        await copying;
         if (run.End!.Reason != EndReason.Completed || input.Fault is not null)
         {
             // Without the end of the last chunk (or with RST_STREAM) nobody takes the torn result for a whole one.
@@ -132,15 +104,24 @@ internal sealed class CallExchange(HttpContext context, LiveCall call, IRunManag
             return;
         }
 
-        if (response.SupportsTrailers())
+        HeaderDictionary trailers = [];
+        RunAnswer.Describe(trailers, run);
+        await answer.FinishAsync(trailers);
+        await LetSendAsync(input);
+    }
+
+    /// <summary>The answer is out. A client that reads none of it before its own body is sent would take a closed
+    /// connection for a failure, so the rest is let come until the call's deadline. HTTP/2 has a frame for that.</summary>
+    private async Task LetSendAsync(InputCopy input)
+    {
+        TimeSpan left = call.Deadline - time.GetUtcNow();
+        if (input.Completion.IsCompleted || HttpProtocol.IsHttp2(context.Request.Protocol) || left <= TimeSpan.Zero)
         {
-            HeaderDictionary trailers = [];
-            RunAnswer.Describe(trailers, run);
-            foreach ((string name, Microsoft.Extensions.Primitives.StringValues value) in trailers)
-            {
-                response.AppendTrailer(name, value);
-            }
+            return;
         }
+
+        await response.CompleteAsync();
+        await input.Completion.WaitAsync(left, time, lifetime.Stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private static void ThrowIfBroken(InputCopy input)

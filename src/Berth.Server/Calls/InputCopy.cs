@@ -6,7 +6,8 @@ namespace Berth.Server.Calls;
 
 /// <summary>
 /// Copies a request's body into a program's standard input, block by block as it arrives, then closes it. A program that
-/// closes its input early has read all it wanted, which is no failure.
+/// closes its input early has read all it wanted, which is no failure: the rest of the body is then read and dropped,
+/// because many clients read no answer before they have sent all of it.
 /// </summary>
 internal sealed class InputCopy
 {
@@ -14,6 +15,7 @@ internal sealed class InputCopy
     private readonly Stream input;
     private readonly Action failed;
     private volatile bool ended;
+    private bool wanted = true;
 
     /// <param name="failed">Called when the caller went away or sent a broken body, so that the program is ended.</param>
     public InputCopy(PipeReader body, Stream input, Action failed)
@@ -21,30 +23,17 @@ internal sealed class InputCopy
         this.body = body;
         this.input = input;
         this.failed = failed;
+        Completion = RunAsync();
     }
 
-    /// <summary>What was wrong with the body; null when nothing was.</summary>
+    /// <summary>Completes when the body has come, or is not waited for any more. Never faults; see
+    /// <see cref="Fault"/>.</summary>
+    public Task Completion { get; }
+
+    /// <summary>What was wrong with the body as far as the program took it; null when nothing was.</summary>
     public Exception? Fault { get; private set; }
 
-    /// <summary>Copies until the body ends or the program does. Never throws; see <see cref="Fault"/>.</summary>
-    public async Task RunAsync()
-    {
-        try
-        {
-            await CopyAsync();
-        }
-        catch (Exception e)
-        {
-            Fault = e;
-            failed();
-        }
-        finally
-        {
-            await CloseAsync();
-        }
-    }
-
-    /// <summary>The program is gone: stops waiting for more of the body.</summary>
+    /// <summary>Stops waiting for more of the body.</summary>
     public void End()
     {
         ended = true;
@@ -55,6 +44,26 @@ internal sealed class InputCopy
         catch (Exception e) when (e is OperationCanceledException or ConnectionAbortedException)
         {
             // The connection is gone, and with it the read.
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            await CopyAsync();
+        }
+        catch (Exception e)
+        {
+            if (wanted)
+            {
+                Fault = e;
+                failed();
+            }
+        }
+        finally
+        {
+            await CloseAsync();
         }
     }
 
@@ -69,9 +78,9 @@ internal sealed class InputCopy
                 return;
             }
 
-            bool open = await WriteAsync(read.Buffer);
+            wanted = wanted && await WriteAsync(read.Buffer);
             body.AdvanceTo(read.Buffer.End);
-            if (read.IsCompleted || !open)
+            if (read.IsCompleted)
             {
                 return;
             }

@@ -82,6 +82,10 @@ public static class ConfigurationKeys
             (o, v) => o with { InputLimit = v }),
         KeyOf.Size("output-limit", "64Gi", ByteSize.KiB(1), "Most bytes of standard output of a call; after that the program is ended.",
             (o, v) => o with { OutputLimit = v }),
+        KeyOf.Size("overflow-limit", "4Gi", ByteSize.Zero,
+            "Disk space, of all calls together, for output that comes while the caller still sends its body and does not read. "
+            + "0: such calls wait instead, and may wait for each other until their timeout.",
+            (o, v) => o with { OverflowLimit = v }),
         KeyOf.Size("result-limit", "4Gi", ByteSize.KiB(1), "Most bytes of standard output of a task. They are kept on disk.",
             (o, v) => o with { ResultLimit = v }),
         KeyOf.Size("upload-limit", "32Gi", ByteSize.MiB(1), "Largest blob that may be pushed to the registry.",

@@ -44,6 +44,9 @@ public sealed record ServerOptions
     /// <summary>Standard output of a synchronous call.</summary>
     public ByteSize OutputLimit { get; init; }
 
+    /// <summary>Disk space for output of synchronous calls whose callers still send.</summary>
+    public ByteSize OverflowLimit { get; init; }
+
     /// <summary>Standard output of a task, which is kept on disk.</summary>
     public ByteSize ResultLimit { get; init; }
 

@@ -12,6 +12,7 @@ using Berth.Registry.Collection;
 using Berth.Registry.Unpacking;
 using Berth.Server.Access;
 using Berth.Server.Callbacks;
+using Berth.Server.Calls;
 using Berth.Server.Configuration;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Logs;
@@ -79,6 +80,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required ContentFigures Figures { get; init; }
 
+    public required OverflowRoom Overflow { get; init; }
+
     public required RunManager Runs { get; init; }
 
     /// <summary>Opens everything; nothing runs yet.</summary>
@@ -118,6 +121,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Collector = new GarbageCollector(content, repositories, layers, options.CollectGrace, time, loggers),
             Figures = new ContentFigures(content),
             Meters = meters,
+            Overflow = new OverflowRoom(data["overflow"], options.OverflowLimit),
             Runs = new RunManager(
                 store, node, new RunSpool(data["spool"]),
                 new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),

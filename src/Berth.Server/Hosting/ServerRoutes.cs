@@ -20,7 +20,7 @@ internal static class ServerRoutes
         MapRuns(routes, rooms);
         MapImages(routes, rooms);
         TokenEndpoints tokens = new(rooms.Tokens);
-        Map(routes, "GET", "/v1/tokens", tokens.ListAsync);
+        MapRead(routes, "/v1/tokens", tokens.ListAsync);
         Map(routes, "POST", "/v1/tokens", tokens.CreateAsync);
         Map(routes, "DELETE", "/v1/tokens/{id}", tokens.RevokeAsync);
         rooms.Registry.Map(routes).WithMetadata(AccessTable.Registry);
@@ -29,21 +29,23 @@ internal static class ServerRoutes
     private static void MapOperation(IEndpointRouteBuilder routes, ServerRooms rooms)
     {
         HealthEndpoints health = new(rooms.Options, rooms.Store, rooms.Lifetime);
-        Map(routes, "GET", "/healthz", health.HealthAsync);
-        Map(routes, "GET", "/readyz", health.ReadyAsync);
-        Map(routes, "GET", "/openapi/v1.json", OpenApiDocument.HandleAsync);
+        MapRead(routes, "/healthz", health.HealthAsync);
+        MapRead(routes, "/readyz", health.ReadyAsync);
+        MapRead(routes, "/openapi/v1.json", OpenApiDocument.HandleAsync);
         MetricsEndpoint metrics = new(
-            rooms.Meters, rooms.Runs, rooms.Store, rooms.Node, rooms.Registry.Counters, rooms.Figures, rooms.Time);
-        Map(routes, "GET", "/metrics", metrics.HandleAsync);
+            rooms.Meters, rooms.Runs, rooms.Store, rooms.Node, rooms.Registry.Counters, rooms.Figures, rooms.Overflow,
+            rooms.Time);
+        MapRead(routes, "/metrics", metrics.HandleAsync);
         NodeEndpoints node = new(rooms.Node, rooms.Runs);
-        Map(routes, "GET", "/v1/node", node.NodeAsync);
-        Map(routes, "GET", "/v1/sandboxes", node.SandboxesAsync);
-        Map(routes, "GET", "/v1/version", node.VersionAsync);
+        MapRead(routes, "/v1/node", node.NodeAsync);
+        MapRead(routes, "/v1/sandboxes", node.SandboxesAsync);
+        MapRead(routes, "/v1/version", node.VersionAsync);
     }
 
     private static void MapRuns(IEndpointRouteBuilder routes, ServerRooms rooms)
     {
-        CallEndpoints calls = new(rooms.Runs, rooms.Catalog, rooms.Options, rooms.Meters, rooms.Time);
+        CallEndpoints calls = new(
+            rooms.Runs, rooms.Catalog, rooms.Options, rooms.Meters, rooms.Overflow, rooms.Lifetime, rooms.Time);
         Map(routes, "POST", "/v1/call/{**reference}", calls.CallAsync);
         Map(routes, "GET", "/v1/call/{**reference}", calls.CallAsync);
         Map(routes, "POST", "/v1/tasks/{**reference}", calls.TaskAsync);
@@ -51,13 +53,13 @@ internal static class ServerRoutes
         RunEndpoints.RunEndpoints runs = new(rooms.Runs, rooms.Lifetime);
         LogEndpoint logs = new(rooms.Runs, rooms.Lifetime, rooms.Time);
         EventEndpoints events = new(rooms.Runs, rooms.Lifetime, rooms.Time);
-        Map(routes, "GET", "/v1/runs", runs.ListAsync);
-        Map(routes, "GET", "/v1/runs/{id}", runs.GetAsync);
-        Map(routes, "GET", "/v1/runs/{id}/result", runs.ResultAsync);
-        Map(routes, "GET", "/v1/runs/{id}/input", runs.InputAsync);
+        MapRead(routes, "/v1/runs", runs.ListAsync);
+        MapRead(routes, "/v1/runs/{id}", runs.GetAsync);
+        MapRead(routes, "/v1/runs/{id}/result", runs.ResultAsync);
+        MapRead(routes, "/v1/runs/{id}/input", runs.InputAsync);
         Map(routes, "GET", "/v1/runs/{id}/logs", logs.HandleAsync);
         Map(routes, "GET", "/v1/runs/{id}/events", events.OfRunAsync);
-        Map(routes, "GET", "/v1/runs/{id}/why", runs.WhyAsync);
+        MapRead(routes, "/v1/runs/{id}/why", runs.WhyAsync);
         Map(routes, "POST", "/v1/runs/{id}/cancel", runs.CancelAsync);
         Map(routes, "GET", "/v1/events", events.OfAllAsync);
     }
@@ -68,13 +70,17 @@ internal static class ServerRoutes
         CopyEndpoints copies = new(
             rooms.Content, rooms.Repositories, rooms.Layers, rooms.OtherRegistries(), rooms.Readiness, rooms.Time,
             rooms.Loggers.CreateLogger<CopyEndpoints>());
-        Map(routes, "GET", "/v1/images", images.ListAsync);
-        Map(routes, "GET", "/v1/images/{**reference}", images.GetAsync);
+        MapRead(routes, "/v1/images", images.ListAsync);
+        MapRead(routes, "/v1/images/{**reference}", images.GetAsync);
         Map(routes, "DELETE", "/v1/images/{**reference}", images.DeleteAsync);
         Map(routes, "POST", "/v1/images/pull", copies.PullAsync);
         Map(routes, "POST", "/v1/images/push", copies.PushAsync);
         Map(routes, "POST", "/v1/images/collect", images.CollectAsync);
     }
+
+    /// <summary>A route whose answer is there at once: HEAD tells the same without the body.</summary>
+    private static void MapRead(IEndpointRouteBuilder routes, string pattern, RequestDelegate handler) =>
+        routes.MapMethods(pattern, ["GET", "HEAD"], handler).WithMetadata(AccessTable.Find("GET", pattern));
 
     private static void Map(IEndpointRouteBuilder routes, string method, string pattern, RequestDelegate handler) =>
         routes.MapMethods(pattern, [method], handler).WithMetadata(AccessTable.Find(method, pattern));

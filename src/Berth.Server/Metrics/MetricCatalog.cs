@@ -33,6 +33,10 @@ internal static class MetricCatalog
 
     public static readonly Metric WaitingCalls = new("berth_calls_waiting", MetricType.Gauge, "Calls waiting for a place.");
 
+    public static readonly Metric Overflow = new(
+        "berth_calls_overflow_bytes", MetricType.Gauge,
+        "Disk space taken by output of calls whose callers send their body without reading.");
+
     public static readonly Metric Tasks = new("berth_tasks", MetricType.Gauge, "Tasks under way, by state.", "state");
 
     public static readonly Metric OldestTask = new(
@@ -121,7 +125,7 @@ internal static class MetricCatalog
 
     public static IReadOnlyList<Metric> All { get; } =
     [
-        Runs, RunPhases, RunCpu, RunBytes, Running, Places, WaitingCalls, Tasks, OldestTask, Submitted, Refused, Retried,
+        Runs, RunPhases, RunCpu, RunBytes, Running, Places, WaitingCalls, Overflow, Tasks, OldestTask, Submitted, Refused, Retried,
         LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults, StoreCommits, StoreWrites,
         StoreWaiting, StoreRefused, StoreReopened, StoreBytes, StoreWait, RegistryManifests, RegistryBlobs, RegistryBytes,
         RegistryDamaged, Blobs, BlobBytes, Cpu, Memory, Files, Started, Heap, Collections, Threads, ThreadQueue, Build,

@@ -13,7 +13,7 @@ namespace Berth.Server.Metrics;
 /// <summary><c>/metrics</c>: gathers the figures of every part when asked.</summary>
 internal sealed class MetricsEndpoint(
     RunMeters meters, IRunManager runs, IRunStore store, INode node, RegistryCounters registry, ContentFigures content,
-    TimeProvider time)
+    OverflowRoom overflow, TimeProvider time)
 {
     public async Task HandleAsync(HttpContext context)
     {
@@ -52,6 +52,7 @@ internal sealed class MetricsEndpoint(
         text.Single(MetricCatalog.Running, statistics.Running);
         text.Single(MetricCatalog.Places, statistics.Places);
         text.Single(MetricCatalog.WaitingCalls, statistics.WaitingCalls);
+        text.Single(MetricCatalog.Overflow, overflow.Taken);
         text.Begin(MetricCatalog.Tasks)
             .Sample(counts.Queued, "queued").Sample(counts.Starting, "starting").Sample(counts.Running, "running");
         double oldest = counts.OldestQueued is { } since ? Math.Max(0, (time.GetUtcNow() - since).TotalSeconds) : 0;

@@ -43,6 +43,11 @@ internal static class ContentAnswer
 
         response.ContentType = content.ContentType;
         response.ContentLength = length;
+        if (HttpMethods.IsHead(context.Request.Method))
+        {
+            return;
+        }
+
         stream.Seek(from, SeekOrigin.Begin);
         await CopyAsync(stream, response.BodyWriter, length, context.RequestAborted);
     }

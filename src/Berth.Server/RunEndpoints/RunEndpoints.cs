@@ -31,7 +31,7 @@ internal sealed class RunEndpoints(IRunManager runs, ServerLifetime lifetime)
     {
         RunId id = IdOf(context);
         Run run = new QueryText(context.Request, "wait").Span("wait", MaxWait) is { } wait && wait > TimeSpan.Zero
-            ? await WaitAsync(id, wait, context.RequestAborted)
+            ? await runs.WaitAsync(id, wait, lifetime, context.RequestAborted)
             : await runs.GetAsync(id, context.RequestAborted);
         await JsonBody.WriteAsync(context, runs.View(run), RunJson.Default.RunView);
     }
@@ -56,19 +56,6 @@ internal sealed class RunEndpoints(IRunManager runs, ServerLifetime lifetime)
 
     /// <summary>The run that the address names; throws <c>RunNotFound</c>.</summary>
     public static RunId IdOf(HttpContext context) => RunId.Parse((string)context.Request.RouteValues["id"]!);
-
-    private async Task<Run> WaitAsync(RunId id, TimeSpan wait, CancellationToken aborted)
-    {
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(aborted, lifetime.Stopping);
-        try
-        {
-            return await runs.WaitAsync(id, wait, either.Token);
-        }
-        catch (OperationCanceledException) when (!aborted.IsCancellationRequested)
-        {
-            return await runs.GetAsync(id, aborted);
-        }
-    }
 
     private static T? Choice<T>(QueryText query, string name)
         where T : struct, Enum

@@ -34,16 +34,18 @@ internal sealed record RunSpecDocument(
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
-    /// <summary>Variables that are new with every request, also with one that is sent again.</summary>
-    private static readonly FrozenSet<string> PerRequest = new[] { "TRACEPARENT", "TRACESTATE" }.ToFrozenSet();
+    /// <summary>Variables that may be new with every request, also with one that is sent again.</summary>
+    private static readonly FrozenSet<string> PerRequest =
+        new[] { "TRACEPARENT", "TRACESTATE", "CONTENT_LENGTH" }.ToFrozenSet();
 
     public static byte[] Write(RunSpec spec) =>
         JsonSerializer.SerializeToUtf8Bytes(Of(spec), RunSpecJson.Default.RunSpecDocument);
 
-    /// <summary>What a caller asked for, the same for a request that is sent again: without its trace, and without the
-    /// digest that a name stood for at the time.</summary>
+    /// <summary>What a caller asked for, the same for a request that is sent again: without its trace, without the
+    /// headers that clients and proxies add by themselves, and without the digest that a name stood for at the
+    /// time.</summary>
     public static byte[] WriteRequest(RunSpec spec) => JsonSerializer.SerializeToUtf8Bytes(
-        Of(spec) with { Digest = "", Environment = Sorted(spec.Environment), Labels = Sorted(spec.Labels) },
+        Of(spec) with { Digest = "", Environment = Sorted(spec.Environment.Where(IsOfTheRequest)), Labels = Sorted(spec.Labels) },
         RunSpecJson.Default.RunSpecDocument);
 
     public static RunSpec Read(ReadOnlySpan<byte> json)
@@ -80,8 +82,11 @@ internal sealed record RunSpecDocument(
         spec.Retry.OnProgramFailure, (long?)spec.MaxAge?.TotalMilliseconds, spec.OutputLimit.Bytes,
         spec.ResultContentType, spec.Callback?.OriginalString, spec.Labels.Count == 0 ? null : spec.Labels);
 
-    private static SortedDictionary<string, string> Sorted(IReadOnlyDictionary<string, string> pairs) => new(
-        pairs.Where(pair => !PerRequest.Contains(pair.Key)).ToDictionary(), StringComparer.Ordinal);
+    private static bool IsOfTheRequest(KeyValuePair<string, string> variable) =>
+        !PerRequest.Contains(variable.Key) && !variable.Key.StartsWith("HTTP_", StringComparison.Ordinal);
+
+    private static SortedDictionary<string, string> Sorted(IEnumerable<KeyValuePair<string, string>> pairs) =>
+        new(pairs.ToDictionary(), StringComparer.Ordinal);
 }
 
 [JsonSourceGenerationOptions(
