@@ -86,18 +86,16 @@ public sealed class BerthServer : IAsyncDisposable
             return;
         }
 
-        // 1. No new connections; long answers end; new runs are refused.
+        // 1. Long answers end and new runs are refused, with an answer that says so: it still listens, and is not ready.
         TimeSpan grace = rooms.Options.ShutdownGrace;
         Log.Stopping(logger, grace);
         rooms.Lifetime.BeginStopping();
         await passesStop.CancelAsync();
-        using CancellationTokenSource cut = new();
-        Task closing = host.StopAsync(cut.Token);
 
         // 2. What runs finishes or is handed back; then its answers are sent.
         await rooms.Runs.StopAsync(grace, cancellationToken);
-        cut.CancelAfter(TimeSpan.FromSeconds(5));
-        await closing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        using CancellationTokenSource cut = new(TimeSpan.FromSeconds(5));
+        await host.StopAsync(cut.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
         // 3. Everything else, in the opposite order of its start.
         await host.DisposeAsync();

@@ -7,8 +7,7 @@ namespace Berth.Server.Events;
 
 /// <summary>
 /// Passes on what happens to runs, after it is true, to whoever listens now. Never waits for a listener: one that falls
-/// behind
-/// is cut off and told so, and can read what it missed from the store.
+/// behind is cut off and told so, and can read what it missed from the store.
 /// </summary>
 public sealed class RunEventHub
 {
@@ -18,6 +17,18 @@ public sealed class RunEventHub
     private readonly Dictionary<RunId, List<Subscription>> byRun = [];
     private readonly List<Subscription> toAll = [];
     private bool closed;
+
+    /// <summary>Who listens now.</summary>
+    public int Listeners
+    {
+        get
+        {
+            lock (gate)
+            {
+                return toAll.Count + byRun.Values.Sum(list => list.Count);
+            }
+        }
+    }
 
     /// <summary>Listens to one run, or to all with null. The caller disposes it.</summary>
     public Subscription Subscribe(RunId? run)

@@ -50,6 +50,7 @@ internal static class HttpHost
         application.UseRouting();
         application.Use(next => context =>
         {
+            MessageFraming.Check(context.Request);
             gate.Check(context);
             return next(context);
         });

@@ -91,6 +91,13 @@ internal sealed partial class CopyEndpoints(
         {
             await WriteAsync(new CopyProgress("failed", null, null, null, null, refusal.Message));
         }
+        catch (BerthException refusal) when (refusal.Code == ErrorCode.Unauthorized)
+        {
+            // 401 would say that the caller's own token is not valid here.
+            throw new BerthException(
+                ErrorCode.Upstream,
+                $"{refusal.Message} That is the other registry's word: give a username and password that it takes.", refusal);
+        }
         catch (Exception defect) when (context.Response.HasStarted && defect is not OperationCanceledException)
         {
             LogDefect(context.Request.Path, defect);

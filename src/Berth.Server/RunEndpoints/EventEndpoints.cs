@@ -51,9 +51,9 @@ internal sealed class EventEndpoints(IRunManager runs, ServerLifetime lifetime, 
         PipeWriter writer = context.Response.BodyWriter;
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.Stopping);
         await using IAsyncEnumerator<RunEventView> source = events(stop.Token).GetAsyncEnumerator(stop.Token);
+        Task<bool> next = source.MoveNextAsync().AsTask();
         try
         {
-            Task<bool> next = source.MoveNextAsync().AsTask();
             writer.Write(": open\n\n"u8);
             await writer.FlushAsync(stop.Token);
             while (await WaitAsync(next, writer, stop.Token))
@@ -66,6 +66,12 @@ internal sealed class EventEndpoints(IRunManager runs, ServerLifetime lifetime, 
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
         {
             // The server stops: the stream ends, and the reader comes back by itself.
+        }
+        finally
+        {
+            // An iterator must not be disposed in the middle of a step.
+            await stop.CancelAsync();
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

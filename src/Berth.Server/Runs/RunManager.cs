@@ -50,6 +50,8 @@ public sealed class RunManager : IRunManager
         callbacks = new CallbackDelivery(rooms, callbackPolicy, signer);
     }
 
+    internal RunEventHub Events => rooms.Events;
+
     /// <summary>Recovers what the last server left, then begins to accept and to run.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {

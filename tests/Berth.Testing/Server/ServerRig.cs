@@ -65,7 +65,7 @@ public sealed class ServerRig : IAsyncDisposable
             with?.Invoke(options) ?? options,
             parts => node = new FakeNode(parts.Time), time ?? TimeProvider.System, CancellationToken.None);
         ServerRig rig = new(data, folder is null, server, node!);
-        await rig.AddImageAsync();
+        rig.Digest = await rig.AddImageAsync("demo/echo", "1");
         return rig;
     }
 
@@ -114,19 +114,26 @@ public sealed class ServerRig : IAsyncDisposable
         }
     }
 
-    private async Task AddImageAsync()
+    /// <summary>Lets <see cref="Image"/>'s tag name another image, which differs in its configuration.</summary>
+    public Task MoveImageAsync() => AddImageAsync("demo/echo", "1", "arm64");
+
+    /// <summary>Puts an image without layers under a name.</summary>
+    public async Task<Digest> AddImageAsync(string repository, string tag, string architecture = "amd64")
     {
         ContentStore content = Server.Rooms.Content;
-        Digest config = await PutAsync(content, """{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}""");
+        Digest config = await PutAsync(
+            content,
+            $$$"""{"architecture":"{{{architecture}}}","os":"linux","config":{"Cmd":["cat"]},"rootfs":{"type":"layers","diff_ids":[]}}""");
         string manifest =
             $$$"""
             {"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[],"config":{
             "mediaType":"application/vnd.oci.image.config.v1+json","digest":"{{{config}}}","size":{{{content.SizeOf(config)}}}}}
             """;
-        Digest = await PutAsync(content, manifest);
+        Digest digest = await PutAsync(content, manifest);
         Server.Rooms.Repositories.PutManifest(
-            "demo/echo", "1", Digest, content.SizeOf(Digest)!.Value,
+            repository, tag, digest, content.SizeOf(digest)!.Value,
             ManifestDocument.Parse(Encoding.UTF8.GetBytes(manifest), null));
+        return digest;
     }
 
     private static async Task<Digest> PutAsync(ContentStore content, string text)
