@@ -19,6 +19,8 @@ internal static class ServerLogs
         // The framework's own messages are of use to its developers.
         logging.AddFilter("Microsoft", LogLevel.Warning);
         logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Error);
+        // It logs a failed start, which is thrown to the command line too.
+        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         logging.AddFilter("System", LogLevel.Warning);
         logging.AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
         if (options.LogFormat == Configuration.LogFormat.Json)

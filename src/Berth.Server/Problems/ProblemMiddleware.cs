@@ -1,5 +1,6 @@
 using Berth.Core.Errors;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Problems;
@@ -18,6 +19,7 @@ internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Pr
             if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status404NotFound or StatusCodes.Status405MethodNotAllowed }
                 && context.Response.ContentLength is null)
             {
+                LetSend(context);
                 await ProblemWriter.WriteAsync(context, Unrouted(context));
             }
         }
@@ -51,8 +53,19 @@ internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Pr
             return;
         }
 
+        LetSend(context);
         context.Response.Clear();
         await ProblemWriter.WriteAsync(context, refusal);
+    }
+
+    /// <summary>Many clients read no answer before they have sent their whole body; to them a closed connection is all they
+    /// see. Kestrel reads and drops what is within the limit of the body, for five seconds, so there is none here.</summary>
+    private static void LetSend(HttpContext context)
+    {
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+        {
+            limit.MaxRequestBodySize = null;
+        }
     }
 
     private static BerthException Unrouted(HttpContext context) =>

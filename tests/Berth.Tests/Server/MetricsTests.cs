@@ -159,8 +159,12 @@ public sealed partial class MetricsTests
     private static partial Regex TypeLine();
 
     [GeneratedRegex(
-        """\A(?<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(\{((?<label>[a-zA-Z_][a-zA-Z0-9_]*)="(?<value>([^"\\\n]|\\["\\n])*)"(,(?!\})|(?=\})))+\})? (?<number>[-+]?[0-9.]+([eE][-+]?[0-9]+)?)\z""",
-        RegexOptions.ExplicitCapture)]
+        """
+        \A(?<name>[a-zA-Z_:][a-zA-Z0-9_:]*)
+        (\{((?<label>[a-zA-Z_][a-zA-Z0-9_]*)="(?<value>([^"\\\n]|\\["\\n])*)"(,(?!\})|(?=\})))+\})?
+        [ ](?<number>[-+]?[0-9.]+([eE][-+]?[0-9]+)?)\z
+        """,
+        RegexOptions.ExplicitCapture | RegexOptions.IgnorePatternWhitespace)]
     private static partial Regex SampleLine();
 
     private sealed record Family(string Type, List<Sample> Samples);

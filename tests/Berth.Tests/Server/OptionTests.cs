@@ -12,8 +12,8 @@ public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<Server
     public static IEnumerable<TheoryDataRow<string, string, string>> Refused =>
     [
         new("Berth-Memroy", "64Mi", "Berth-Memory"),
-        new("Berth-Memory", "much", "4Mi"),
-        new("Berth-Memory", "4194303", "4Mi"),
+        new("Berth-Memory", "much", "max-memory"),
+        new("Berth-Memory", "4194303", "max-memory"),
         new("Berth-Memory", "65Gi", "max-memory"),
         new("Berth-Memory", "-1", "max-memory"),
         new("Berth-Cpus", "0", "max-cpus"),
