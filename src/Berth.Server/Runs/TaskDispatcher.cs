@@ -18,6 +18,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
 
     private readonly ConcurrentDictionary<RunId, (TaskExecution Execution, Task Done)> executions = new();
     private readonly SemaphoreSlim poke = new(0, 1);
+    private Task? poked;
 
     public int Count => executions.Count;
 
@@ -150,7 +151,14 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
 
         using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
         Task timer = Task.Delay(wait, rooms.Time, awake.Token);
-        await Task.WhenAny(timer, poke.WaitAsync(awake.Token));
+        // Kept until a poke comes: one that was abandoned instead might still be in line and take a later poke with it.
+        poked ??= poke.WaitAsync(stop);
+        await Task.WhenAny(timer, poked);
+        if (poked.IsCompleted)
+        {
+            poked = null;
+        }
+
         await awake.CancelAsync();
         await timer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
