@@ -34,15 +34,19 @@ internal sealed record RunSpecDocument(
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
-    /// <summary>Variables that may be new with every request, also with one that is sent again.</summary>
-    private static readonly FrozenSet<string> PerRequest =
-        new[] { "TRACEPARENT", "TRACESTATE", "CONTENT_LENGTH" }.ToFrozenSet();
+    /// <summary>Variables that may be new with every request, also with one that is sent again: its trace, its framing, and
+    /// what clients and proxies say of themselves. Any other header is the caller's word to the program.</summary>
+    private static readonly FrozenSet<string> PerRequest = new[]
+    {
+        "TRACEPARENT", "TRACESTATE", "CONTENT_LENGTH", "HTTP_HOST", "HTTP_USER_AGENT", "HTTP_DATE", "HTTP_VIA",
+        "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID", "HTTP_ACCEPT_ENCODING",
+    }.ToFrozenSet();
 
     public static byte[] Write(RunSpec spec) =>
         JsonSerializer.SerializeToUtf8Bytes(Of(spec), RunSpecJson.Default.RunSpecDocument);
 
-    /// <summary>What a caller asked for, the same for a request that is sent again: without its trace, without the
-    /// headers that clients and proxies add by themselves, and without the digest that a name stood for at the
+    /// <summary>What a caller asked for, the same for a request that is sent again: without what belongs to the one
+    /// message, and without the digest that a name stood for at the
     /// time.</summary>
     public static byte[] WriteRequest(RunSpec spec) => JsonSerializer.SerializeToUtf8Bytes(
         Of(spec) with { Digest = "", Environment = Sorted(spec.Environment.Where(IsOfTheRequest)), Labels = Sorted(spec.Labels) },
@@ -83,7 +87,7 @@ internal sealed record RunSpecDocument(
         spec.ResultContentType, spec.Callback?.OriginalString, spec.Labels.Count == 0 ? null : spec.Labels);
 
     private static bool IsOfTheRequest(KeyValuePair<string, string> variable) =>
-        !PerRequest.Contains(variable.Key) && !variable.Key.StartsWith("HTTP_", StringComparison.Ordinal);
+        !PerRequest.Contains(variable.Key) && !variable.Key.StartsWith("HTTP_X_FORWARDED_", StringComparison.Ordinal);
 
     private static SortedDictionary<string, string> Sorted(IEnumerable<KeyValuePair<string, string>> pairs) =>
         new(pairs.ToDictionary(), StringComparer.Ordinal);
