@@ -93,7 +93,7 @@ internal static class CommandLine
     }
 
     // The parser takes an option that it does not know for the value of an argument.
-    private static string? UnknownOption(ParseResult result) => result.CommandResult.Children
+    internal static string? UnknownOption(ParseResult result) => result.CommandResult.Children
         .OfType<ArgumentResult>()
         .Where(a => a.Argument.Name != "args")
         .SelectMany(a => a.Tokens)

@@ -33,7 +33,6 @@ public static class ErrorCatalog
         new(ErrorCode.BodyTooLarge, "body_too_large", 413, "The body is too large", 65),
         new(ErrorCode.UnsupportedMediaType, "unsupported_media_type", 415, "The media type is not supported", 65),
         new(ErrorCode.RangeNotSatisfiable, "range_not_satisfiable", 416, "The range is not available", 65),
-        new(ErrorCode.PreconditionFailed, "precondition_failed", 412, "The precondition does not hold", 75),
         new(ErrorCode.QueueFull, "queue_full", 429, "Too much work is waiting", 75),
         new(ErrorCode.ShuttingDown, "shutting_down", 503, "The server is stopping", 75),
         new(ErrorCode.StorageFull, "storage_full", 507, "The disk is full", 75),

@@ -83,12 +83,11 @@ public sealed class CallbackPolicy
         {
             return Addresses.Allows(address)
                 ? null
-                : $"{address} is not a public address. The operator may allow it in the setting of allowed callback "
-                    + "targets.";
+                : $"{address} is not a public address. The operator may allow it in the setting callback-allow.";
         }
 
         return IsLocalName(host) && !hosts.Contains(host) && !Addresses.Allows(IPAddress.Loopback)
-            ? $"{host} is a name of this machine. The operator may allow it in the setting of allowed callback targets."
+            ? $"{host} is a name of this machine. The operator may allow it in the setting callback-allow."
             : null;
     }
 

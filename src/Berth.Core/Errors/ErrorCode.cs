@@ -24,7 +24,6 @@ public enum ErrorCode
     BodyTooLarge,
     UnsupportedMediaType,
     RangeNotSatisfiable,
-    PreconditionFailed,
     QueueFull,
     ShuttingDown,
     StorageFull,

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Berth.Api.Nodes;
 using Berth.Node.Init;
 using Berth.Oci.Images;
@@ -8,6 +9,9 @@ namespace Berth.Node.Attempts;
 /// Pure.</summary>
 internal static class ProgramMerge
 {
+    /// <summary>Where berth-init puts the progress pipe for the program.</summary>
+    private const string ProgressDescriptor = "3";
+
     /// <summary>Null when neither says what to run.</summary>
     public static ProgramStart? Merge(AttemptSpec order, ImageConfig image, string hostName)
     {
@@ -36,6 +40,8 @@ internal static class ProgramMerge
             environment[name] = value;
         }
 
+        environment["BERTH_DEADLINE"] = order.Deadline.ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture);
+        environment["BERTH_PROGRESS_FD"] = ProgressDescriptor;
         string folder =
             order.WorkingDirectory ?? (string.IsNullOrEmpty(defaults.WorkingDir) ? "/" : defaults.WorkingDir);
         return new ProgramStart(

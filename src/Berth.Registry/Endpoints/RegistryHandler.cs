@@ -195,10 +195,14 @@ internal sealed class RegistryHandler(
             }),
     };
 
+    // A proxy in front that ends TLS says so. Believed from anybody: it only decides where whoever says it is sent.
+    private static string SchemeOf(HttpRequest request) =>
+        request.Headers["X-Forwarded-Proto"] == "https" ? "https" : request.Scheme;
+
     private Task ChallengeAsync(HttpContext context, ChallengeException challenge)
     {
         string address = options.PublicUrl?.GetLeftPart(UriPartial.Authority)
-            ?? $"{context.Request.Scheme}://{context.Request.Host.ToUriComponent()}";
+            ?? $"{SchemeOf(context.Request)}://{context.Request.Host.ToUriComponent()}";
         string header = $"Bearer realm=\"{address}/v2/token\",service=\"berth\"";
         header += challenge.Scope is null ? "" : $",scope=\"{challenge.Scope}\"";
         header += challenge.Error is null ? "" : $",error=\"{challenge.Error}\"";

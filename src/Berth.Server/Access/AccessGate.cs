@@ -36,7 +36,8 @@ internal sealed class AccessGate(TokenStore tokens, bool metricsOpen)
     public Caller Authenticate(HttpContext context) =>
         TryAuthenticate(context.Request.Headers.Authorization, tokens) ?? throw new BerthException(
             ErrorCode.Unauthorized,
-            "Send a valid token: 'Authorization: Bearer TOKEN'. The first administrator's is in the file admin.token of the data folder.");
+            "Send a valid token: 'Authorization: Bearer TOKEN', or with the command line BERTH_TOKEN or 'berth login'. "
+            + "The first administrator's is in the file admin.token of the data folder.");
 
     public static Caller? TryAuthenticate(string? header, TokenStore tokens)
     {

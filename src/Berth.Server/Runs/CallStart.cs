@@ -106,7 +106,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
                 : new BerthException(
                     ErrorCode.RunTimedOut,
                     $"Run {entry.Run.Id} waited all of its {timeout} for one of {places.Places:N0} places: raise the "
-                    + "timeout or max_running.",
+                    + "timeout or max-running.",
                     error)
                 {
                     RetryAfter = TimeSpan.FromSeconds(1),

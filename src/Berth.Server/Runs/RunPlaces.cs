@@ -48,7 +48,7 @@ internal sealed class RunPlaces(int places, int waitingCallsLimit)
                 throw new BerthException(
                     ErrorCode.QueueFull,
                     $"{waitingCalls:N0} calls wait for one of {places:N0} places already: send it again later, or "
-                    + "raise max_running "
+                    + "raise max-running "
                     + "or waiting_calls_limit.")
                 {
                     RetryAfter = TimeSpan.FromSeconds(1),

@@ -73,7 +73,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
         {
             rooms.Ledger.Refused();
             throw new BerthException(
-                ErrorCode.QueueFull, $"{queued:N0} tasks wait already: send it again later, or raise queue_limit.")
+                ErrorCode.QueueFull, $"{queued:N0} tasks wait already: send it again later, or raise queue-limit.")
             {
                 RetryAfter = TimeSpan.FromSeconds(5),
             };
@@ -94,7 +94,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
                 {
                     throw new BerthException(
                         ErrorCode.BodyTooLarge,
-                        $"The input is larger than {rooms.Options.InputLimit}: send less, or raise input_limit.");
+                        $"The input is larger than {rooms.Options.InputLimit}: send less, or raise input-limit.");
                 }
             }
         }

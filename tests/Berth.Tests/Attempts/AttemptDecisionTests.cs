@@ -116,6 +116,17 @@ public sealed class AttemptDecisionTests
     }
 
     [Fact]
+    public void A_program_is_told_its_deadline_and_where_to_report_progress()
+    {
+        AttemptSpec order = Order() with { Deadline = DateTimeOffset.FromUnixTimeMilliseconds(1_800_000_000_123) };
+
+        ProgramStart program = ProgramMerge.Merge(order, Image(), "box")!;
+
+        Assert.Equal("1800000000123", program.Environment["BERTH_DEADLINE"]);
+        Assert.Equal("3", program.Environment["BERTH_PROGRESS_FD"]);
+    }
+
+    [Fact]
     public void A_command_replaces_ENTRYPOINT_and_CMD()
     {
         Assert.Equal(["other"], ProgramMerge.Merge(Order() with { Command = ["other"] }, Image(), "box")!.Arguments);

@@ -39,9 +39,15 @@ public sealed class CommandTreeTests
         Assert.DoesNotContain(command.Options, o => o.Description!.EndsWith('.'));
     }
 
+    public static TheoryData<string> ReferencePages => [.. ReferenceCommand.Pages(Root).Keys];
+
+    [Fact]
+    public void Every_page_of_the_reference_is_generated() => Assert.Equal(
+        ReferencePages.Select(row => row.Data).Order(),
+        Directory.EnumerateFiles(Path.Combine(Repository.Root, "docs/reference")).Select(Path.GetFileName).Order());
+
     [Theory]
-    [InlineData("cli.md")]
-    [InlineData("exit-codes.md")]
+    [MemberData(nameof(ReferencePages))]
     public void The_reference_is_up_to_date(string name)
     {
         string expected = ReferenceCommand.Pages(NewRoot())[name];

@@ -42,6 +42,28 @@ public sealed class StructureTests
     }
 
     [Fact]
+    public void The_table_of_rooms_says_what_projects_may_use()
+    {
+        string page = File.ReadAllText(Path.Combine(Repository.Root, "docs/architecture.md"));
+        Dictionary<string, string[]> table = page.Split('\n')
+            .Where(line => line.StartsWith("| `Berth.", StringComparison.Ordinal))
+            .Select(line => line.Split('|', StringSplitOptions.TrimEntries))
+            .ToDictionary(cells => cells[1].Trim('`'), cells => cells[3] switch
+            {
+                "nothing" => [],
+                "all" => [.. AllowedReferences.Keys.Except(["Berth.Cli", "Berth.Init"])],
+                { } names => names.Split(", ").Select(name => "Berth." + name).ToArray(),
+            });
+
+        Assert.Equal(AllowedReferences.Keys.Order(), table.Keys.Order());
+        Assert.All(table.Keys, room => Assert.Equal(Reachable(AllowedReferences, room).Order(), Reachable(table, room).Order()));
+    }
+
+    // The table leaves out what is reached through another room.
+    private static IEnumerable<string> Reachable(Dictionary<string, string[]> uses, string room) =>
+        uses[room].SelectMany(used => Reachable(uses, used).Append(used)).Distinct();
+
+    [Fact]
     public void Files_stay_under_five_hundred_lines()
     {
         var long_ = Repository.SourceFiles()

@@ -75,6 +75,19 @@ public sealed partial class AccessTests : IAsyncLifetime
         }
     }
 
+    [Fact]
+    public async Task Behind_a_proxy_that_ends_TLS_clients_are_sent_to_it_for_their_token()
+    {
+        using HttpClient client = registry.ClientWith(null);
+        using HttpRequestMessage request = new(HttpMethod.Get, "/v2/");
+        request.Headers.Add("X-Forwarded-Proto", "https");
+        request.Headers.Host = "registry.example";
+
+        using HttpResponseMessage response = await client.SendAsync(request, TestContext.Current.CancellationToken);
+
+        Assert.StartsWith("Bearer realm=\"https://registry.example/v2/token\"", response.Header("WWW-Authenticate"), StringComparison.Ordinal);
+    }
+
     [Theory]
     [MemberData(nameof(Routes))]
     public async Task To_a_token_without_rights_a_repository_looks_absent(string method, string path, string? scope)

@@ -1,18 +1,22 @@
 using System.CommandLine;
 using System.Text;
+using Berth.Server.Configuration;
+using Berth.Server.Metrics;
+using Berth.Server.OpenApi;
+using Berth.Server.Problems;
 
 namespace Berth.Cli.Commands.Help;
 
-/// <summary>Writes docs/reference/cli.md and exit-codes.md from the commands themselves. Hidden: it is for the
-/// project.</summary>
+/// <summary>Writes the pages of docs/reference from the commands and the program's tables. Hidden: it is for
+/// the project.</summary>
 internal sealed class ReferenceCommand : Verb
 {
     private readonly Argument<string> folder = new("folder") { Description = "Folder to write the pages to" };
 
     public ReferenceCommand()
         : base(
-            "reference", "Write the reference pages of the command line",
-            new Example("berth reference docs/reference", "After a change of a command"))
+            "reference", "Write the reference pages",
+            new Example("berth reference docs/reference", "After a change of a command, an option, an error or a route"))
     {
         Hidden = true;
         Add(folder);
@@ -23,6 +27,10 @@ internal sealed class ReferenceCommand : Verb
     {
         ["cli.md"] = Commands(root),
         ["exit-codes.md"] = ExitCodes(),
+        ["api.md"] = ApiReference.Markdown(),
+        ["configuration.md"] = ConfigurationReference.Markdown(),
+        ["errors.md"] = ErrorReference.Markdown(),
+        ["metrics.md"] = MetricsReference.Markdown(),
     };
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
@@ -64,7 +72,7 @@ internal sealed class ReferenceCommand : Verb
     private static void Append(StringBuilder page, Command command)
     {
         page.Append(
-            $"\n## {HelpPage.PathOf(command)}\n\n{command.Description}.\n\n```\n{HelpPage.UsageOf(command)}\n```\n");
+            $"\n## {HelpPage.PathOf(command)}\n\n{command.Description}.\n\n```text\n{HelpPage.UsageOf(command)}\n```\n");
         if (command.Arguments.Count > 0)
         {
             page.Append("\n| Argument | Meaning |\n|---|---|\n");

@@ -3,6 +3,7 @@ using System.Globalization;
 using Berth.Api.Client;
 using Berth.Api.Nodes;
 using Berth.Api.Runs;
+using Berth.Cli.Commands.Images;
 using Berth.Cli.Output;
 using Berth.Cli.Terminals;
 using Berth.Core.Resources;
@@ -43,7 +44,7 @@ internal sealed class PsCommand : Verb
             }
 
             string created = Wording.Age(sandbox.CreatedAt, session.Terminal.Time.GetUtcNow());
-            table.Add(sandbox.Id, sandbox.State, sandbox.Run, sandbox.Image, created);
+            table.Add(sandbox.Id, sandbox.State, sandbox.Run, ImageListCommand.ShortDigest(sandbox.Image), created);
         }
 
         if (!session.Get(quiet))

@@ -31,7 +31,7 @@ internal static class RunText
 
         Line("Run", run.Id);
         Line("Kind", run.Kind);
-        Line("State", run.State + (run.Reason is null or "completed" ? "" : $" ({run.Reason.Replace('_', ' ')})"));
+        Line("State", run.State + (run.Reason is null or "completed" || run.Reason == run.State ? "" : $" ({run.Reason.Replace('_', ' ')})"));
         Line("Exit code", run.ExitCode?.ToString(CultureInfo.InvariantCulture));
         Line("Signal", run.Signal?.ToString(CultureInfo.InvariantCulture));
         Line("Message", run.Message);
