@@ -76,6 +76,11 @@ public sealed class RunLogs
         }
     }
 
+    /// <summary>Runs that have a log here.</summary>
+    public IEnumerable<RunId> List() => Directory.EnumerateDirectories(folder)
+        .Select(path => RunId.TryParse(Path.GetFileName(path), out RunId id) ? id : default)
+        .Where(id => !id.IsEmpty);
+
     /// <summary>Deletes up to <paramref name="limit"/> logs whose last line is older than <paramref name="cutoff"/>;
     /// returns how many.</summary>
     public int DeleteOlderThan(DateTimeOffset cutoff, int limit, CancellationToken cancellationToken)

@@ -56,9 +56,11 @@ public sealed class RunManager : IRunManager
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         await new RunRecovery(rooms).RunAsync(cancellationToken);
+        // Before anything is accepted: later, the log of a call that the store does not have yet could be among them.
+        RunId[] logs = [.. rooms.Logs.List()];
         loops.Add(Task.Run(() => dispatcher.RunAsync(giveUp.Token, stop.Token), CancellationToken.None));
         loops.Add(Task.Run(calls.RecordAsync, CancellationToken.None));
-        loops.Add(Task.Run(() => upkeep.RunAsync(stop.Token), CancellationToken.None));
+        loops.Add(Task.Run(() => upkeep.RunAsync(logs, stop.Token), CancellationToken.None));
         loops.Add(Task.Run(() => callbacks.RunAsync(stop.Token), CancellationToken.None));
         accepting = true;
     }

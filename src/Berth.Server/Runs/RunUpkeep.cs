@@ -71,7 +71,27 @@ internal sealed class RunUpkeep(RunRooms rooms)
     public int DeleteLogs(CancellationToken cancellationToken) =>
         rooms.Logs.DeleteOlderThan(rooms.Time.GetUtcNow() - rooms.Options.LogRetention, Batch, cancellationToken);
 
-    public Task RunAsync(CancellationToken stop) => Task.WhenAll(
+    /// <summary>Deletes logs of calls that a killed server took with it: no record leads to them. Returns how
+    /// many.</summary>
+    public async Task<int> DeleteUnknownLogsAsync(IReadOnlyList<RunId> found, CancellationToken cancellationToken)
+    {
+        int deleted = 0;
+        foreach (RunId[] ids in found.Chunk(Batch))
+        {
+            IReadOnlySet<RunId> known = await rooms.Store.KnownAsync(ids, cancellationToken);
+            foreach (RunId id in ids.Where(id => !known.Contains(id)))
+            {
+                rooms.Logs.Delete(id);
+                deleted++;
+            }
+        }
+
+        return deleted;
+    }
+
+    /// <param name="logs">Runs whose logs the last server left.</param>
+    public Task RunAsync(IReadOnlyList<RunId> logs, CancellationToken stop) => Task.WhenAll(
+        TryAsync("logs", token => DeleteUnknownLogsAsync(logs, token), stop),
         RepeatAsync("age", AgeInterval, ExpireWaitingAsync, stop),
         RepeatAsync("bodies", RetentionInterval, ExpireBodiesAsync, stop),
         RepeatAsync("records", RetentionInterval, DeleteRecordsAsync, stop),
@@ -82,24 +102,28 @@ internal sealed class RunUpkeep(RunRooms rooms)
     {
         while (!stop.IsCancellationRequested)
         {
-            int done = 0;
-            try
-            {
-                done = await pass(stop);
-            }
-            catch (OperationCanceledException) when (stop.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception error)
-            {
-                Log.PassFailed(rooms.Logger, name, error);
-            }
-
+            int done = await TryAsync(name, pass, stop);
             if (done < Batch)
             {
                 await Task.Delay(interval, rooms.Time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
+        }
+    }
+
+    private async Task<int> TryAsync(string name, Func<CancellationToken, Task<int>> pass, CancellationToken stop)
+    {
+        try
+        {
+            return await pass(stop);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            return 0;
+        }
+        catch (Exception error)
+        {
+            Log.PassFailed(rooms.Logger, name, error);
+            return 0;
         }
     }
 }

@@ -122,11 +122,26 @@ public sealed class KilledRunTests
     }
 
     [Fact]
+    public async Task A_killed_sandbox_is_a_fault_of_the_platform_and_tried_again()
+    {
+        await using ServerProcess server = await BusyboxServer.StartAsync(Flags);
+        TaskBook book = new(server, "init");
+        string id = await book.SubmitAsync("init", TaskBook.Bytes(8, 1000), "echo up >&2; cat; sleep 1");
+        await Condition.HoldsAsync(
+            "the program runs", () => Exists(Path.Combine(server.Data, "logs", id), "000000.log"));
+
+        ServerProcess.Signal(ServerTraces.Inits(server).Single(), 9);
+
+        Assert.Equal(2, (await book.EndAsync(id)).Attempts);
+        await EndAsync(server, book);
+    }
+
+    [Fact]
     public async Task At_any_moment_under_load()
     {
         int seed = Seed.Choose();
         Random random = new(seed);
-        await using ServerProcess server = await BusyboxServer.StartAsync(Flags);
+        await using ServerProcess server = await BusyboxServer.StartAsync();
         TaskBook book = new(server, "load");
         string?[] scripts = [null, "sleep 0.2; exec cat", "cat; sleep 0.1", "cat; echo done >&2"];
         const int Tasks = 48;
@@ -153,7 +168,8 @@ public sealed class KilledRunTests
             await Condition.HoldsAsync(
                 $"{enough} tasks are accepted", () => book.Accepted >= enough || all.Any(t => t.IsFaulted));
             await Task.Delay(random.Next(150));
-            await KillAndStartAsync(server);
+            await server.KillAsync();
+            await server.StartAsync();
         }
 
         await Task.WhenAll(all);

@@ -28,6 +28,14 @@ internal static class ServerTraces
     public static HashSet<string> ControlGroups(ServerProcess server) =>
         [.. ParentGroups(server).SelectMany(FoldersOf).Select(d => Path.GetFileName(d))];
 
+    /// <summary>Host ids of the processes that are number 1 of a sandbox (NSpid, proc_pid_status(5)).</summary>
+    public static IEnumerable<int> Inits(ServerProcess server) => ParentGroups(server)
+        .SelectMany(FoldersOf)
+        .SelectMany(group => Read(group + "/cgroup.procs").Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        .Distinct()
+        .Where(pid => Read($"/proc/{pid}/status").Contains("\t1\nNSpgid:", StringComparison.Ordinal))
+        .Select(int.Parse);
+
     private static IEnumerable<string> OnTheMachine(ServerProcess server)
     {
         HostObjectCount left = HostObjectCount.Of(server.Instance, "/run/berth");

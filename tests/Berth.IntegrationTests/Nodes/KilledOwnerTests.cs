@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.IntegrationTests.EndToEnd;
 using Berth.Node;
 using Berth.Node.Engines;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -13,6 +14,8 @@ namespace Berth.IntegrationTests.Nodes;
 [Collection("containers")]
 public sealed class KilledOwnerTests : IAsyncLifetime
 {
+    private const int Rounds = 5;
+
     private readonly string folder =
         Directory.CreateDirectory($"/var/tmp/berth-test-{Path.GetRandomFileName()}").FullName;
 
@@ -46,6 +49,22 @@ public sealed class KilledOwnerTests : IAsyncLifetime
         await StartAndStopAsync();
 
         Assert.Equal(HostObjectCount.None, Count());
+    }
+
+    // Each kill falls somewhere else: while a child is forked, runc runs, control groups come or go.
+    [Fact]
+    public async Task Nothing_is_left_whatever_the_moment()
+    {
+        int seed = Seed.Choose();
+        Random random = new(seed);
+        for (int i = 0; i < Rounds; i++)
+        {
+            await KillAfterAsync("churn", "ran", random.Next(1, 4), TimeSpan.FromMilliseconds(random.Next(60)));
+
+            await StartAndStopAsync();
+
+            Assert.Equal((i, HostObjectCount.None), (i, Count()));
+        }
     }
 
     [Fact]
@@ -99,12 +118,13 @@ public sealed class KilledOwnerTests : IAsyncLifetime
 
     private HostObjectCount Count() => HostObjectCount.Of(Instance, "/run/berth");
 
-    private async Task KillAfterAsync(string activity, string line, int times)
+    private async Task KillAfterAsync(string activity, string line, int times, TimeSpan later = default)
     {
         Directory.Delete(folder, recursive: true);
         Directory.CreateDirectory(folder);
         using Process owner = NodeOwner.Start(folder, activity);
         await ReadUntilAsync(owner, line, times);
+        await Task.Delay(later);
         owner.Kill();
         await owner.WaitForExitAsync();
     }

@@ -86,6 +86,21 @@ public sealed class RecoveryTests
     }
 
     [Fact]
+    public async Task Logs_that_no_run_names_are_deleted()
+    {
+        await using RunManagerRig rig = await RunManagerRig.StartAsync();
+        RunId kept = (await rig.RunAsync(["sh", "-c", "echo kept >&2"])).Id;
+        string logs = Path.Combine(rig.Folder, "logs");
+        string orphan = Path.Combine(logs, RunId.New(RunBuilder.Noon).Text);
+        Directory.CreateDirectory(orphan);
+
+        await RestartAsync(rig);
+
+        await RunManagerTests.Until(() => Task.FromResult(!Directory.Exists(orphan)), "the orphan is gone");
+        Assert.Equal([Path.Combine(logs, kept.Text)], Directory.GetDirectories(logs));
+    }
+
+    [Fact]
     public async Task A_waiting_run_over_its_age_is_closed()
     {
         ManualTime time = new();
