@@ -123,10 +123,12 @@ public sealed class CommandLineTests(ServerFixture fixture) : IClassFixture<Serv
     {
         using Process run = Tool.Start(
             ServerProcess.Executable, [
-                "run", "--label", "test=interrupt", "demo/busybox", "sh", "-c", "echo on; sleep 1000"],
+                "run", "--label", "test=interrupt", "demo/busybox", "sh", "-c", "sleep 1000"],
             Server.Variables);
         run.StandardInput.Close();
-        Assert.Equal("on", await run.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
+        await Condition.HoldsAsync("the program runs", async () =>
+            (await Server.BerthAsync("task", "ls", "-a", "-q", "--label", "test=interrupt", "--state", "running"))
+                .Succeed() is "" ? "no run" : null);
 
         ServerProcess.Signal(run.Id, 2);
         await run.WaitForExitAsync(TestContext.Current.CancellationToken);
