@@ -17,6 +17,10 @@ internal sealed class SandboxPools : IAsyncDisposable
 {
     /// <summary>A refill waits at most this long for a quiet moment.</summary>
     private static readonly TimeSpan QuietPatience = TimeSpan.FromMilliseconds(25);
+
+    /// <summary>Creations at once while callers wait: the kernel keeps each of them waiting now and then, which one to a
+    /// core would leave unused.</summary>
+    private const int WorkersPerCore = 2;
     private static readonly TimeSpan TrimPeriod = TimeSpan.FromSeconds(10);
 
     private readonly IEngine engine;
@@ -64,7 +68,7 @@ internal sealed class SandboxPools : IAsyncDisposable
 
     public void Start()
     {
-        workers = [.. Enumerable.Range(0, cores).Select(_ => Task.Run(WorkAsync))];
+        workers = [.. Enumerable.Range(0, WorkersPerCore * cores).Select(_ => Task.Run(WorkAsync))];
         trimming = Task.Run(TrimAsync);
     }
 
@@ -246,6 +250,11 @@ internal sealed class SandboxPools : IAsyncDisposable
 
     private Shelf? PickRefill()
     {
+        if (!MayMakeAhead())
+        {
+            return null;
+        }
+
         TimeSpan now = Now;
         IReadOnlyDictionary<SandboxSpec, int> targets = Targets(now);
         Shelf? wanted = shelves.Values
@@ -269,6 +278,9 @@ internal sealed class SandboxPools : IAsyncDisposable
         refillHeldSince = null;
         return wanted;
     }
+
+    /// <summary>Refills leave the cores that creations for waiting callers could use.</summary>
+    private bool MayMakeAhead() => shelves.Values.Sum(s => s.Creating) < cores;
 
     private IReadOnlyDictionary<SandboxSpec, int> Targets(TimeSpan now) =>
         PoolPolicy.Plan([.. shelves.Values.Select(s => s.Demand)], limits, now);

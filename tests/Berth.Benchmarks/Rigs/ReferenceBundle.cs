@@ -1,12 +1,13 @@
 using System.Text.Json.Nodes;
+using Berth.Node.Linux;
 
 namespace Berth.Benchmarks.Rigs;
 
 /// <summary>
 /// A bundle for plain <c>runc run</c> made from the configuration of one of Berth's own prepared sandboxes, so that both
-/// have the same namespaces, mounts and limits. It differs in three things: the program is run directly instead of
-/// berth-init, the root file system is a plain folder, and there is no seccomp filter, which Berth's sandbox does have
-/// (a filter would cost the reference about 2 ms more).
+/// have the same namespaces, mounts, limits and allowed system calls. It differs in three things: the program is run
+/// directly instead of berth-init, the root file system is a plain folder, and runc installs the filter of system calls,
+/// which in Berth's sandbox berth-init does.
 /// </summary>
 internal sealed class ReferenceBundle : IAsyncDisposable
 {
@@ -43,6 +44,17 @@ internal sealed class ReferenceBundle : IAsyncDisposable
         config["root"]!["path"] = "rootfs";
         config["process"]!["args"] = new JsonArray([.. command.Select(c => JsonValue.Create(c))]);
         config["process"]!["cwd"] = "/";
+        config["linux"]!["seccomp"] = new JsonObject
+        {
+            ["defaultAction"] = "SCMP_ACT_ERRNO",
+            ["architectures"] = new JsonArray("SCMP_ARCH_X86_64"),
+            ["syscalls"] = new JsonArray(new JsonObject
+            {
+                ["names"] = new JsonArray(
+                    [.. SeccompRules.Allowed.Concat(["clone", "socket"]).Select(c => JsonValue.Create(c))]),
+                ["action"] = "SCMP_ACT_ALLOW",
+            }),
+        };
         config["linux"]!["cgroupsPath"] = $"/berth-bench-{Environment.ProcessId}/{System.IO.Path.GetFileName(path)}";
         JsonArray mounts = config["mounts"]!.AsArray();
         foreach (JsonNode? mount in mounts.Where(m => m!["source"]?.GetValue<string>().Contains("berth",
