@@ -206,7 +206,8 @@ public sealed class RunManager : IRunManager
         if (subscription.WasCut)
         {
             yield return RunReading.Resync(RunId.New(rooms.Time.GetUtcNow()), 0,
-                rooms.Time.GetUtcNow()) with { Run = "" };
+                rooms.Time.GetUtcNow()) with
+            { Run = "" };
         }
     }
 

@@ -36,8 +36,13 @@ public static class RunBuilder
 
     /// <summary>The step that ends a claimed run.</summary>
     public static RunChange Ending(Run run, EndReason reason, DateTimeOffset at) => new(
-        run with { State = RunTransitions.TerminalStateOf(reason), EndedAt = at, End = End(reason),
-            ResultExpiresAt = at.AddHours(24) },
+        run with
+        {
+            State = RunTransitions.TerminalStateOf(reason),
+            EndedAt = at,
+            End = End(reason),
+            ResultExpiresAt = at.AddHours(24)
+        },
         run.Generation,
         [new RunEvent(at, RunEventTypes.Ended, run.Attempts, "ended")]);
 

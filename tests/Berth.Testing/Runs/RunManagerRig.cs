@@ -49,7 +49,8 @@ public sealed class RunManagerRig : IAsyncDisposable
     public static CallbackSigner Signer { get; } = new("a secret");
 
     public static RunOptions SmallOptions { get; } = RunOptions.Default(
-        2, ByteSize.GiB(4)) with { MaxRunning = 4, QueueLimit = 1000 };
+        2, ByteSize.GiB(4)) with
+    { MaxRunning = 4, QueueLimit = 1000 };
 
     /// <param name="folder">A data folder to begin or go on with; without one the rig has its own and deletes
     /// it.</param>

@@ -169,8 +169,11 @@ public abstract class RunStoreContract : IAsyncLifetime
         await Store.SaveAsync(Running(claimed, Noon.AddSeconds(2)), None);
         RunChange ending = Ending(
             claimed with { StartedAt = Noon.AddSeconds(2) }, EndReason.Completed, Noon.AddSeconds(3));
-        ending = ending with { Next = ending.Next with { Result = new StoredBody(BodyPlace.Inline, 3) },
-            InlineResult = "out"u8.ToArray() };
+        ending = ending with
+        {
+            Next = ending.Next with { Result = new StoredBody(BodyPlace.Inline, 3) },
+            InlineResult = "out"u8.ToArray()
+        };
 
         SaveOutcome outcome = await Store.SaveAsync(ending, None);
 
@@ -287,7 +290,8 @@ public abstract class RunStoreContract : IAsyncLifetime
     public async Task Lists_are_filtered_by_each_field()
     {
         Run call = Accepted(
-            ) with { Kind = RunKind.Call, State = RunState.Failed, EndedAt = Noon, End = End(EndReason.ExitCode) };
+            ) with
+        { Kind = RunKind.Call, State = RunState.Failed, EndedAt = Noon, End = End(EndReason.ExitCode) };
         await Store.RecordAsync(call, None);
         Run labelled = await AcceptAsync(spec: FullSpec());
 
@@ -307,7 +311,8 @@ public abstract class RunStoreContract : IAsyncLifetime
     public async Task A_call_is_recorded_once()
     {
         Run call = Accepted(
-            ) with { Kind = RunKind.Call, State = RunState.Succeeded, EndedAt = Noon, End = End(EndReason.Completed) };
+            ) with
+        { Kind = RunKind.Call, State = RunState.Succeeded, EndedAt = Noon, End = End(EndReason.Completed) };
 
         await Store.RecordAsync(call, None);
         await Store.RecordAsync(call with { State = RunState.Failed }, None);

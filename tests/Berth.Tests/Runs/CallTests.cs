@@ -163,9 +163,9 @@ public sealed class CallTests : IAsyncLifetime
 
     private static RunSpec Spec(params string[] command) =>
         RunSpec.For("demo/cat:1", RunBuilder.Image, RunKind.Call) with
-    {
-        Command = command,
-    };
+        {
+            Command = command,
+        };
 
     private async Task<(Run Run, string Output)> CallAsync(string[] command, string input)
     {

@@ -13,7 +13,8 @@ public sealed class RunStateTests
     private static readonly TimeSpan Keep = TimeSpan.FromHours(24);
 
     private static readonly Run Claimed = Accepted(
-        ) with { State = RunState.Running, Generation = 3, Attempts = 2, StartedAt = Noon };
+        ) with
+    { State = RunState.Running, Generation = 3, Attempts = 2, StartedAt = Noon };
 
     [Fact]
     public void The_diagram_in_the_documents_is_the_table()
