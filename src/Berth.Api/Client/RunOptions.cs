@@ -45,6 +45,10 @@ public sealed record RunOptions
     /// <summary>Media type that the answer or result is given.</summary>
     public string? ResultContentType { get; init; }
 
+    /// <summary>Calls only: the output comes from its first byte on, instead of 64 KiB being held back until the program
+    /// has ended. A failure after that cuts the answer off instead of being its status.</summary>
+    public bool Stream { get; init; }
+
     /// <summary>Tasks only: a second submission with the same key is the same task.</summary>
     public string? IdempotencyKey { get; init; }
 
@@ -95,6 +99,7 @@ public sealed record RunOptions
         .. One("Berth-Output-Limit", OutputLimit is { } o ? Number(o.Bytes) : null),
         .. One("Content-Type", ContentType),
         .. One("Berth-Content-Type", ResultContentType),
+        .. One("Berth-Stream", Stream ? "true" : null),
         .. One("Idempotency-Key", IdempotencyKey),
         .. One("Berth-Callback", Callback?.AbsoluteUri),
         .. One("Berth-Max-Age", MaxAge is { } age ? Duration.Format(age) : null),

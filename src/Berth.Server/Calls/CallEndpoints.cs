@@ -34,9 +34,10 @@ internal sealed class CallEndpoints(
         }
 
         RunSpec spec = Parse(context, RunKind.Call);
+        bool streams = RunRequest.Streams(context.Request);
         LimitBody(context, options.BodyLimit, "body-limit");
         await using LiveCall call = await runs.CallAsync(spec, Caller.Of(context).Name, context.RequestAborted);
-        await new CallExchange(context, call, runs, overflow, lifetime, time).RunAsync();
+        await new CallExchange(context, call, streams, runs, overflow, lifetime, time).RunAsync();
     }
 
     /// <summary>A task.</summary>

@@ -12,15 +12,18 @@ namespace Berth.Server.Calls;
 /// <summary>
 /// Carries one synchronous call: the body into the program, its output into the response, both at once and in bounded
 /// memory. Output that fits in the first buffer is held back until the program has ended, so that the answer has the true
-/// status and a length; after that the response streams, ends with trailers, and is cut off where the run failed.
+/// status and a length; after that, or from the first byte on where the caller asks for it, the response streams, ends with
+/// trailers, and is cut off where the run failed.
 /// </summary>
 internal sealed class CallExchange(
-    HttpContext context, LiveCall call, IRunManager runs, OverflowRoom overflow, ServerLifetime lifetime, TimeProvider time)
+    HttpContext context, LiveCall call, bool streams, IRunManager runs, OverflowRoom overflow, ServerLifetime lifetime,
+    TimeProvider time)
 {
     /// <summary>Output held back before the response begins.</summary>
     public const int FirstBuffer = 64 * 1024;
 
     private readonly HttpResponse response = context.Response;
+    private readonly int mostHeld = streams ? 0 : FirstBuffer;
 
     public async Task RunAsync()
     {
@@ -34,7 +37,7 @@ internal sealed class CallExchange(
         {
             // 2. Hold back what fits.
             int held = await FillAsync(first, gone);
-            if (held <= FirstBuffer)
+            if (held <= mostHeld)
             {
                 await AnswerWholeAsync(input, first.AsMemory(0, held));
             }
@@ -56,9 +59,9 @@ internal sealed class CallExchange(
     private async Task<int> FillAsync(byte[] buffer, CancellationToken gone)
     {
         int held = 0;
-        while (held <= FirstBuffer)
+        while (held <= mostHeld)
         {
-            int count = await call.Output.ReadAsync(buffer.AsMemory(held), gone);
+            int count = await call.Output.ReadAsync(buffer.AsMemory(held, FirstBuffer + 1 - held), gone);
             if (count == 0)
             {
                 break;

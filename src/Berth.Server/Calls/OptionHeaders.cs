@@ -25,6 +25,7 @@ internal sealed class OptionHeaders
     public const string Label = "Berth-Label";
     public const string OutputLimit = "Berth-Output-Limit";
     public const string ContentType = "Berth-Content-Type";
+    public const string Stream = "Berth-Stream";
     public const string Callback = "Berth-Callback";
     public const string MaxAge = "Berth-Max-Age";
     public const string Attempts = "Berth-Attempts";
@@ -37,10 +38,13 @@ internal sealed class OptionHeaders
     private static readonly FrozenSet<string> TaskOnly = FrozenSet.ToFrozenSet(
         [Callback, MaxAge, Attempts, RetryFailures, IdempotencyKey], StringComparer.OrdinalIgnoreCase);
 
+    private static readonly FrozenSet<string> CallOnly =
+        FrozenSet.ToFrozenSet([Stream], StringComparer.OrdinalIgnoreCase);
+
     private static readonly string[] Names =
     [
         Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Label, OutputLimit,
-        ContentType, Callback, MaxAge, Attempts, RetryFailures,
+        ContentType, Stream, Callback, MaxAge, Attempts, RetryFailures,
     ];
 
     private static readonly FrozenSet<string> Known = Names.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
@@ -92,6 +96,11 @@ internal sealed class OptionHeaders
         if (values.Count != 1 && !Repeatable.Contains(name))
         {
             throw Refuse(name, values.ToString(), "it is given more than once, and only one can hold");
+        }
+
+        if (kind == RunKind.Task && CallOnly.Contains(name))
+        {
+            throw Refuse(name, values[0], "it belongs to calls; a task's result is read when it has ended");
         }
 
         if (kind == RunKind.Call && TaskOnly.Contains(name))

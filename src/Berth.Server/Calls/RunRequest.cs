@@ -63,6 +63,10 @@ internal static partial class RunRequest
             Labels(options));
     }
 
+    /// <summary>The header <c>Berth-Stream</c>: whether the answer begins with the first byte of output.</summary>
+    public static bool Streams(HttpRequest request) =>
+        Flag(OptionHeaders.Read(request.Headers, RunKind.Call), OptionHeaders.Stream);
+
     /// <summary>The header <c>Idempotency-Key</c>: 1 to 255 visible characters; null when there is none.</summary>
     public static string? IdempotencyKey(HttpRequest request)
     {
@@ -205,12 +209,14 @@ internal static partial class RunRequest
 
     private static RetryPolicy Retry(OptionHeaders options) => new(
         Number(options, OptionHeaders.Attempts, 1, MaxAttempts, null) ?? RetryPolicy.Default.MaxAttempts,
-        options.Find(OptionHeaders.RetryFailures) switch
-        {
-            null or "false" => false,
-            "true" => true,
-            { } other => throw OptionHeaders.Refuse(OptionHeaders.RetryFailures, other, "expected true or false"),
-        });
+        Flag(options, OptionHeaders.RetryFailures));
+
+    private static bool Flag(OptionHeaders options, string header) => options.Find(header) switch
+    {
+        null or "false" => false,
+        "true" => true,
+        { } other => throw OptionHeaders.Refuse(header, other, "expected true or false"),
+    };
 
     private static string ContentType(OptionHeaders options)
     {

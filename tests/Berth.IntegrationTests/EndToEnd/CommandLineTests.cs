@@ -57,7 +57,7 @@ public sealed class CommandLineTests(ServerFixture fixture) : IClassFixture<Serv
             "run", "demo/busybox", "sh", "-c", "echo out; echo oh dear >&2; exit 3");
         ToolResult fine = await Server.BerthAsync("run", "demo/busybox", "sh", "-c", "echo by the way >&2");
 
-        Assert.Equal(3, failed.ExitCode);
+        Assert.Equal((3, "out\n"), (failed.ExitCode, failed.Text));
         Assert.StartsWith("oh dear\n", failed.Error);
         Assert.Contains("berth why", failed.Error);
         Assert.Equal((0, "by the way\n"), (fine.ExitCode, fine.Error));

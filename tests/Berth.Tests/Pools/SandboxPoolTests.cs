@@ -71,21 +71,38 @@ public sealed class SandboxPoolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task No_more_are_made_at_once_than_there_are_cores()
+    public async Task No_more_are_made_at_once_for_callers_than_two_to_a_core()
     {
+        int limit = 2 * Environment.ProcessorCount;
         Action release = engine.HoldCreations();
-        Task<IAttempt>[] starts = [.. Enumerable.Range(0, Environment.ProcessorCount + 6).Select(_ => StartAsync())];
-        await UntilAsync(() => engine.Creating == Environment.ProcessorCount, "every core makes one");
+        Task<IAttempt>[] starts = [.. Enumerable.Range(0, limit + 6).Select(_ => StartAsync())];
+        await UntilAsync(() => engine.Creating == limit, "every core makes two");
 
         int most = engine.Creating;
         release();
         IAttempt[] attempts = await Task.WhenAll(starts).WaitAsync(Patience);
 
-        Assert.Equal(Environment.ProcessorCount, most);
+        Assert.Equal(limit, most);
         foreach (IAttempt attempt in attempts)
         {
             await attempt.DisposeAsync();
         }
+    }
+
+    [Fact]
+    public async Task No_more_are_made_ahead_at_once_than_there_are_cores()
+    {
+        int wanted = 3 * Environment.ProcessorCount;
+        await UseAsync(PoolLimits.Default with { LeastReady = wanted, MostReady = wanted }, TimeProvider.System);
+        Action release = engine.HoldCreations();
+        node.Expect(Spec);
+        await UntilAsync(() => engine.Creating == Environment.ProcessorCount, "every core makes one");
+
+        int most = engine.Creating;
+        release();
+        await UntilAsync(() => Ready() == wanted, "all stand ready");
+
+        Assert.Equal(Environment.ProcessorCount, most);
     }
 
     [Fact]

@@ -86,6 +86,28 @@ public sealed class CallTests(ServerRigFixture fixture) : IClassFixture<ServerRi
     }
 
     [Fact]
+    public async Task Output_that_is_asked_for_at_once_comes_while_the_program_runs()
+    {
+        using HttpResponseMessage response = await Rig.SendAsync(
+            ServerRig.Call(["sh", "-c", "echo on; sleep 600"], headers: [("Berth-Stream", "true")]));
+        await using Stream output = await response.Content.ReadAsStreamAsync();
+        byte[] first = new byte[3];
+        await output.ReadExactlyAsync(first);
+
+        Assert.Equal("on\n", Encoding.UTF8.GetString(first));
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_program_that_writes_nothing_has_its_status_whether_or_not_it_streams()
+    {
+        using HttpResponseMessage response = await Rig.SendAsync(
+            ServerRig.Call(["sh", "-c", "exit 3"], headers: [("Berth-Stream", "true")]));
+
+        Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
+    }
+
+    [Fact]
     public async Task A_program_may_end_without_reading_its_input()
     {
         using HttpResponseMessage response = await Rig.SendAsync(

@@ -44,7 +44,7 @@ internal sealed class RunCommand : Verb
         bool reads = !terminal.InputIsTerminal || session.Get(interactive);
         await using Stream? input = reads ? terminal.OpenInput() : null;
         await using Call call = await session.Client.Runs.CallAsync(
-            settings.Image(session), settings.Read(session), input, cancellationToken);
+            settings.Image(session), settings.Read(session) with { Stream = true }, input, cancellationToken);
         try
         {
             await call.Output.CopyToAsync(terminal.Output, CopyBuffer, cancellationToken);
