@@ -5,6 +5,7 @@ using Berth.Core.Runs;
 using Berth.Server.Hosting;
 using Berth.Server.Problems;
 using Berth.Server.Runs;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Calls;
@@ -102,8 +103,7 @@ internal sealed class CallExchange(
         Run run = await call.Completion;
         if (run.End!.Reason != EndReason.Completed || input.Fault is not null)
         {
-            // Without the end of the last chunk (or with RST_STREAM) nobody takes the torn result for a whole one.
-            context.Abort();
+            CutOff();
             return;
         }
 
@@ -111,6 +111,20 @@ internal sealed class CallExchange(
         RunAnswer.Describe(trailers, run);
         await answer.FinishAsync(trailers);
         await LetSendAsync(input);
+    }
+
+    /// <summary>Without the last chunk (or with RST_STREAM) nobody takes the torn result for a whole one. In HTTP/1.1 the
+    /// connection is closed in order, because a reset could overtake what was sent and is to be read.</summary>
+    private void CutOff()
+    {
+        if (HttpProtocol.IsHttp11(context.Request.Protocol)
+            && context.Features.Get<IConnectionLifetimeNotificationFeature>() is { } connection)
+        {
+            connection.RequestClose();
+            return;
+        }
+
+        context.Abort();
     }
 
     /// <summary>The answer is out. A client that reads none of it before its own body is sent would take a closed

@@ -4,8 +4,8 @@ using Berth.Benchmarks.Rigs;
 namespace Berth.Benchmarks.Cases;
 
 /// <summary>
-/// Where the time of a call goes that finds a sandbox prepared ahead: the server's own times of each phase, and what the
-/// caller waits beyond them (HTTP, copying, scheduling).
+/// Where the time of a call goes, with a sandbox prepared ahead and with none: the server's own times of each phase, and
+/// what the caller waits beyond them (HTTP, copying, scheduling).
 /// </summary>
 internal static class PhaseCase
 {
@@ -15,7 +15,14 @@ internal static class PhaseCase
 
     public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options)
     {
-        await using BerthRig rig = await BerthRig.StartAsync(options);
+        await PrintAsync("prepared ahead", options);
+        await PrintAsync("nothing prepared", options, "--pool-memory", "0");
+        return [];
+    }
+
+    private static async Task PrintAsync(string title, BenchOptions options, params string[] flags)
+    {
+        await using BerthRig rig = await BerthRig.StartAsync(options, flags);
         await rig.PushBusyboxAsync();
         byte[] body = new byte[1024];
         Samples waited = new();
@@ -33,6 +40,7 @@ internal static class PhaseCase
         JsonNode list = JsonNode.Parse(await rig.Http.GetStringAsync(
             new Uri($"/v1/runs?limit={Calls}", UriKind.Relative)))!;
         JsonNode[] timings = [.. list["runs"]!.AsArray().Select(r => r!["timings"]!)];
+        Console.WriteLine("  " + title);
         double inside = 0;
         foreach (string phase in Phases)
         {
@@ -43,7 +51,6 @@ internal static class PhaseCase
 
         Console.WriteLine($"  {"outside",-8} {waited.P50 - inside,7:0.00} ms");
         Console.WriteLine($"  {"caller",-8} {waited.P50,7:0.00} ms   {waited}");
-        return [];
     }
 
     private static double Median(IEnumerable<double> values)

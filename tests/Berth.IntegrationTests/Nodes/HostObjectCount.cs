@@ -33,11 +33,6 @@ internal sealed record HostObjectCount(int Mounts, int Cgroups, int Processes, i
         .Count(d => Read(d + "/cgroup").Contains($"/berth-{instance}/", StringComparison.Ordinal)
             && Read(d + "/cmdline").StartsWith(command + "\0", StringComparison.Ordinal));
 
-    /// <summary>Ended children of this process that nobody has waited for.</summary>
-    public static int EndedChildren() => Directory.EnumerateDirectories("/proc")
-        .Where(d => int.TryParse(Path.GetFileName(d), out _))
-        .Count(d => Read(d + "/stat").Contains($") Z {Environment.ProcessId} ", StringComparison.Ordinal));
-
     private static string Read(string path)
     {
         try

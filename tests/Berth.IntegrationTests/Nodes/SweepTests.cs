@@ -76,16 +76,21 @@ public sealed class SweepTests : IAsyncLifetime
     public async Task Ended_processes_that_nobody_waits_for_are_reaped_at_the_second_look()
     {
         // The shell ends at once; its child is handed to this process, which is a subreaper.
-        using (var shell = Process.Start("sh", ["-c", "sleep 0.05 & exit 0"]))
+        var start = new ProcessStartInfo("sh", ["-c", "sleep 0.05 >/dev/null & echo $!"])
         {
-            await shell.WaitForExitAsync();
-        }
+            RedirectStandardOutput = true,
+        };
+        using Process shell = Process.Start(start)!;
+        string child = "/proc/" + (await shell.StandardOutput.ReadToEndAsync()).Trim();
+        await shell.WaitForExitAsync();
 
-        await Eventually.BecomesTrueAsync(() => HostObjectCount.EndedChildren() > 0, "the child's child has ended");
+        await Eventually.BecomesTrueAsync(
+            () => File.ReadAllText(child + "/stat").Contains(") Z ", StringComparison.Ordinal),
+            "the child's child has ended");
         await engine.SweepAsync(CancellationToken.None);
         await engine.SweepAsync(CancellationToken.None);
 
-        Assert.Equal(0, HostObjectCount.EndedChildren());
+        Assert.False(Directory.Exists(child));
     }
 
     [Fact]
