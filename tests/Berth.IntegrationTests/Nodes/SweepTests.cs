@@ -79,6 +79,7 @@ public sealed class SweepTests : IAsyncLifetime
         var start = new ProcessStartInfo("sh", ["-c", "sleep 0.05 >/dev/null & echo $!"])
         {
             RedirectStandardOutput = true,
+            UseShellExecute = false,
         };
         using Process shell = Process.Start(start)!;
         string child = "/proc/" + (await shell.StandardOutput.ReadToEndAsync()).Trim();
