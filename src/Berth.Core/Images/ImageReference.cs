@@ -35,6 +35,9 @@ public sealed partial record ImageReference
 
     public Digest? Digest { get; }
 
+    /// <summary>The tag that something put there is given: <c>latest</c> where a digest stands alone.</summary>
+    public string TagToGive => Tag ?? "latest";
+
     /// <summary>What the registry is asked for: the digest if there is one, else the tag.</summary>
     public string TagOrDigest => Digest?.Text ?? Tag!;
 

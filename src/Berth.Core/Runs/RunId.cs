@@ -6,9 +6,9 @@ using Berth.Core.Errors;
 namespace Berth.Core.Runs;
 
 /// <summary>
-/// Identity of a run: 26 characters of Crockford's base 32 in lower case, 48 bits of Unix milliseconds then 80 random
-/// bits
-/// (the ULID layout), so that ids sort by the time they were made and can't be guessed.
+/// Identity of a run: 26 characters of Crockford's base 32 in lower case. The layout is ULID's, 48 bits of Unix
+/// milliseconds and 80 more, of which the first 14 count the 100 ns steps within the millisecond and the rest are random:
+/// ids sort by the time they were made, to the clock's last digit, and can't be guessed.
 /// </summary>
 public readonly record struct RunId : IComparable<RunId>
 {
@@ -24,24 +24,28 @@ public readonly record struct RunId : IComparable<RunId>
 
     public static RunId New(DateTimeOffset now)
     {
-        Span<byte> bytes = stackalloc byte[16];
-        RandomNumberGenerator.Fill(bytes[6..]);
-        return FromParts(now.ToUnixTimeMilliseconds(), bytes[6..]);
+        const int StepBits = 14;
+        Span<byte> rest = stackalloc byte[10];
+        RandomNumberGenerator.Fill(rest);
+        int step = (int)(now.UtcTicks % TimeSpan.TicksPerMillisecond);
+        int random = BinaryPrimitives.ReadUInt16BigEndian(rest) & ((1 << (16 - StepBits)) - 1);
+        BinaryPrimitives.WriteUInt16BigEndian(rest, (ushort)((step << (16 - StepBits)) | random));
+        return FromParts(now.ToUnixTimeMilliseconds(), rest);
     }
 
-    /// <summary>Builds an id from its two parts; <paramref name="random"/> has 10 bytes.</summary>
-    public static RunId FromParts(long unixMilliseconds, ReadOnlySpan<byte> random)
+    /// <summary>Builds an id from its two parts; <paramref name="rest"/> has 10 bytes.</summary>
+    public static RunId FromParts(long unixMilliseconds, ReadOnlySpan<byte> rest)
     {
         Span<byte> bytes = stackalloc byte[16];
         BinaryPrimitives.WriteUInt64BigEndian(bytes, (ulong)unixMilliseconds << 16);
-        random[..10].CopyTo(bytes[6..]);
+        rest[..10].CopyTo(bytes[6..]);
         UInt128 value = BinaryPrimitives.ReadUInt128BigEndian(bytes);
-        return new RunId(string.Create(26, value, static (span, rest) =>
+        return new RunId(string.Create(26, value, static (span, left) =>
         {
             for (int i = 25; i >= 0; i--)
             {
-                span[i] = Alphabet[(int)(rest & 31)];
-                rest >>= 5;
+                span[i] = Alphabet[(int)(left & 31)];
+                left >>= 5;
             }
         }));
     }

@@ -10,25 +10,11 @@ internal static class CgroupFolders
     /// <summary>False while a process or an undeletable group is left in it.</summary>
     public static bool TryRemove(string folder) => TryRemove(folder, 0);
 
-    private static bool TryRemove(string folder, int depth)
-    {
-        try
-        {
-            Directory.Delete(folder);
-            return true;
-        }
-        catch (DirectoryNotFoundException)
-        {
-            return true;
-        }
-        catch (IOException)
-        {
-            if (depth == MaxDepth || !RemoveChildren(folder, depth))
-            {
-                return false;
-            }
-        }
+    private static bool TryRemove(string folder, int depth) =>
+        TryDelete(folder) || (depth < MaxDepth && RemoveChildren(folder, depth) && TryDelete(folder));
 
+    private static bool TryDelete(string folder)
+    {
         try
         {
             Directory.Delete(folder);

@@ -33,8 +33,8 @@ internal sealed class CallEndpoints(
             return;
         }
 
-        RunSpec spec = Parse(context, RunKind.Call);
-        bool streams = RunRequest.Streams(context.Request);
+        (RunSpec spec, OptionHeaders given) = Parse(context, RunKind.Call);
+        bool streams = RunRequest.Streams(given);
         LimitBody(context, options.BodyLimit, "body-limit");
         await using LiveCall call = await runs.CallAsync(spec, Caller.Of(context).Name, context.RequestAborted);
         await new CallExchange(context, call, streams, runs, overflow, lifetime, time).RunAsync();
@@ -45,8 +45,8 @@ internal sealed class CallEndpoints(
 
     private async Task SubmitAsync(HttpContext context, Preference preference)
     {
-        RunSpec spec = Parse(context, RunKind.Task);
-        RunSubmission submission = new(spec, Caller.Of(context).Name, RunRequest.IdempotencyKey(context.Request));
+        (RunSpec spec, OptionHeaders given) = Parse(context, RunKind.Task);
+        RunSubmission submission = new(spec, Caller.Of(context).Name, RunRequest.IdempotencyKey(given));
         LimitBody(context, options.InputLimit, "input-limit");
         long start = time.GetTimestamp();
         RunAcceptance acceptance = await runs.SubmitAsync(submission, context.Request.Body, context.RequestAborted);
@@ -92,10 +92,12 @@ internal sealed class CallEndpoints(
         await ContentAnswer.WriteAsync(context, content, ranges: false);
     }
 
-    private RunSpec Parse(HttpContext context, RunKind kind)
+    private (RunSpec Spec, OptionHeaders Given) Parse(HttpContext context, RunKind kind)
     {
         ImageReference reference = RequestedImage.Parse(context);
-        return RunRequest.Parse(context.Request, kind, reference, images.Resolve(reference).Digest, options);
+        Digest digest = images.Resolve(reference).Digest;
+        OptionHeaders given = OptionHeaders.Read(context.Request.Headers, kind);
+        return (RunRequest.Parse(context.Request, given, kind, reference, digest, options), given);
     }
 
     private static void LimitBody(HttpContext context, ByteSize limit, string setting)

@@ -31,9 +31,9 @@ internal static partial class RunRequest
     private static readonly TimeSpan LeastTime = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan MostAge = TimeSpan.FromDays(30);
 
-    public static RunSpec Parse(HttpRequest request, RunKind kind, ImageReference image, Digest digest, ServerOptions limits)
+    public static RunSpec Parse(
+        HttpRequest request, OptionHeaders options, RunKind kind, ImageReference image, Digest digest, ServerOptions limits)
     {
-        OptionHeaders options = OptionHeaders.Read(request.Headers, kind);
         bool task = kind == RunKind.Task;
         List<string>? command = Texts(options, OptionHeaders.Command);
         List<string>? arguments = Texts(options, OptionHeaders.Argument);
@@ -64,13 +64,12 @@ internal static partial class RunRequest
     }
 
     /// <summary>The header <c>Berth-Stream</c>: whether the answer begins with the first byte of output.</summary>
-    public static bool Streams(HttpRequest request) =>
-        Flag(OptionHeaders.Read(request.Headers, RunKind.Call), OptionHeaders.Stream);
+    public static bool Streams(OptionHeaders options) => Flag(options, OptionHeaders.Stream);
 
     /// <summary>The header <c>Idempotency-Key</c>: 1 to 255 visible characters; null when there is none.</summary>
-    public static string? IdempotencyKey(HttpRequest request)
+    public static string? IdempotencyKey(OptionHeaders options)
     {
-        string? key = OptionHeaders.Read(request.Headers, RunKind.Task).Find(OptionHeaders.IdempotencyKey);
+        string? key = options.Find(OptionHeaders.IdempotencyKey);
         return key is null || (key.Length is > 0 and <= 255 && key.All(c => c is > ' ' and < '\u007f'))
             ? key
             : throw OptionHeaders.Refuse(OptionHeaders.IdempotencyKey, key, "1 to 255 visible ASCII characters make a key");

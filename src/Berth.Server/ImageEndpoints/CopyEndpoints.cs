@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.IO.Pipelines;
-using System.Text.Json;
 using System.Threading.Channels;
 using Berth.Api.Images;
 using Berth.Core.Errors;

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Globalization;
 using System.IO.Pipelines;
 using System.Text;
-using System.Text.Json;
 using Berth.Api.Runs;
 using Berth.Core.Errors;
 using Berth.Core.Runs;

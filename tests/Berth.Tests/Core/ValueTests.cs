@@ -47,12 +47,15 @@ public sealed class ValueTests
     [InlineData("99999999999T")]
     public void What_is_not_a_size_is_refused(string text) => Assert.False(ByteSize.TryParse(text, out _));
 
-    [Fact]
-    public void Run_ids_sort_by_the_time_they_were_made()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(37)]
+    [InlineData(TimeSpan.TicksPerMillisecond)]
+    public void Run_ids_sort_by_the_time_they_were_made(long ticks)
     {
         DateTimeOffset start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-        RunId[] ids = [.. Enumerable.Range(0, 1000).Select(i => RunId.New(start.AddMilliseconds(i)))];
+        RunId[] ids = [.. Enumerable.Range(0, 1000).Select(i => RunId.New(start.AddTicks(i * ticks)))];
 
         Assert.Equal(ids, ids.Order());
         Assert.All(ids, id => Assert.Equal(id, RunId.Parse(id.Text)));

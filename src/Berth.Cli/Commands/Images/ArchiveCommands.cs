@@ -55,8 +55,8 @@ internal sealed class ImportCommand : Verb
             ImageReference target = NameOf(found, name, path);
             CopyMeter meter = new(line, $"importing {target.Repository}");
             ImageCopier copier = new(source, registry.Repository(target), new CopyOptions(Progress: meter.Take));
-            Digest digest = await copier.CopyAsync(found.Digest.Text, target.Tag ?? "latest", cancellationToken);
-            string told = $"{target.Repository}:{target.Tag ?? "latest"} {digest}";
+            Digest digest = await copier.CopyAsync(found.Digest.Text, target.TagToGive, cancellationToken);
+            string told = $"{target.Repository}:{target.TagToGive} {digest}";
             await session.Terminal.Out.WriteLineAsync(session.Get(quiet) ? digest.Text : told);
         }
 

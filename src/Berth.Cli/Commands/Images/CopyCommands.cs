@@ -120,7 +120,7 @@ internal sealed class PullCommand : Verb
                 $"'{from}' names no registry: write it with its host, for instance docker.io/library/{from}.");
         }
 
-        string to = session.Result.GetValue(target) ?? $"{from.Repository}:{from.Tag ?? "latest"}";
+        string to = session.Result.GetValue(target) ?? $"{from.Repository}:{from.TagToGive}";
         CopyRequest request = await access.RequestAsync(session, from.ToString(), to, cancellationToken);
         string digest = await RegistryAccess.FollowAsync(
             session, session.Client.Images.PullAsync(request, cancellationToken), session.Get(quiet),

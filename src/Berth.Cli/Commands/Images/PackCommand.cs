@@ -102,7 +102,7 @@ internal sealed class PackCommand : Verb
             CopyMeter meter = new(line, $"sending {target.Repository}");
             ImagePacker packer = new(repository, new CopyOptions(Progress: meter.Take));
             digest = await packer.PackAsync(
-                layers, at, Wanted(session, session.Get(folders)[^1]), target.Tag ?? "latest", cancellationToken);
+                layers, at, Wanted(session, session.Get(folders)[^1]), target.TagToGive, cancellationToken);
         }
         finally
         {
@@ -110,7 +110,7 @@ internal sealed class PackCommand : Verb
         }
 
         await session.Terminal.Out.WriteLineAsync(
-            session.Get(quiet) ? digest.Text : $"{target.Repository}:{target.Tag ?? "latest"} {digest}");
+            session.Get(quiet) ? digest.Text : $"{target.Repository}:{target.TagToGive} {digest}");
         return 0;
     }
 
