@@ -19,6 +19,11 @@ public interface ICgroups
 
     /// <summary>Names of the groups right below a path, in whichever hierarchy they are left.</summary>
     IReadOnlySet<string> ChildrenOf(string path);
+
+    /// <summary>Folder of the group that a process is in, in one of the hierarchies; null when it is not in
+    /// sight.</summary>
+    /// <param name="membership">Lines of the process's /proc/PID/cgroup (cgroups(7)).</param>
+    string? FolderOf(IEnumerable<string> membership);
 }
 
 /// <summary>The group of one sandbox. Reading one that is gone throws; ending and removing it do nothing.</summary>

@@ -34,6 +34,9 @@ public sealed class SplitCgroups : ICgroups
         .Select(d => System.IO.Path.GetFileName(d))
         .ToHashSet();
 
+    public string? FolderOf(IEnumerable<string> membership) =>
+        CgroupMembership.FolderOf(mounts["pids"], membership, "pids");
+
     private IEnumerable<string> Hierarchies()
     {
         IEnumerable<string> all = mounts.Values;

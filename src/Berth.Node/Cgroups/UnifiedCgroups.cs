@@ -24,6 +24,9 @@ public sealed class UnifiedCgroups(string mountPoint) : ICgroups
             : [];
     }
 
+    public string? FolderOf(IEnumerable<string> membership) =>
+        CgroupMembership.FolderOf(mountPoint, membership, controller: "");
+
     private sealed class UnifiedCgroup(string path, string folder) : ICgroup
     {
         public string Path => path;

@@ -33,6 +33,7 @@ public sealed class RuncEngine : IEngine
     private readonly ConcurrentDictionary<string, HostObjects> living = new(StringComparer.Ordinal);
     private FileStream? instanceLock;
     private ICgroups? cgroups;
+    private MoveWarmup? warmup;
     private OwnerRanges? owners;
     private Runc? runc;
     private Leftovers? leftovers;
@@ -60,6 +61,7 @@ public sealed class RuncEngine : IEngine
         runc = await Runc.FindAsync(options.Runc, poller, time, cancellationToken);
         filter = SeccompFilter.Compile();
         cgroups = CgroupDetection.Detect();
+        warmup = new MoveWarmup(cgroups);
         hardOpenFiles = ReadHardOpenFiles();
         leftovers = new Leftovers(folders, cgroups, poller, time, logger);
         orphans = new Orphans(poller);
@@ -73,6 +75,7 @@ public sealed class RuncEngine : IEngine
     {
         cancellationToken.ThrowIfCancellationRequested();
         OwnerRanges ranges = owners ?? throw new InvalidOperationException("The engine was not started.");
+        warmup!.Begin();
         string id = RunId.New(time.GetUtcNow()).Text;
         var objects = new HostObjects(id, folders, cgroups!.At(folders.CgroupOf(id)), ranges, time);
         // Before anything is made, so that no sweep takes it for a leftover.
@@ -125,6 +128,7 @@ public sealed class RuncEngine : IEngine
         }
 
         owners?.Dispose();
+        warmup?.Dispose();
         poller.Dispose();
         if (instanceLock is not null)
         {
