@@ -6,8 +6,8 @@ namespace Berth.Node;
 
 /// <summary>What an operator can decide about a node. Everything has a default but the name and the instance.</summary>
 /// <param name="Name">Shown in runs and in <c>berth ps</c>.</param>
-/// <param name="Instance">Tells the host objects of two servers on one machine apart; see
-/// <see cref="InstanceOf"/>.</param>
+/// <param name="Instance">Tells the host objects of two servers on one machine
+/// apart; see <see cref="InstanceOf"/>.</param>
 public sealed record NodeOptions(string Name, string Instance)
 {
     /// <summary>Where runtime state lives that must not survive a reboot.</summary>

@@ -76,8 +76,8 @@ public sealed class BerthServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Takes nothing new, lets calls finish within the operator's grace, hands tasks back to the queue, stops the node and
-    /// closes the store. Cancelling the token skips the waiting. Idempotent.
+    /// Takes nothing new, lets calls finish within the operator's grace, hands tasks back to the queue, stops the node
+    /// and closes the store. Cancelling the token skips the waiting. Idempotent.
     /// </summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
@@ -86,7 +86,8 @@ public sealed class BerthServer : IAsyncDisposable
             return;
         }
 
-        // 1. Long answers end and new runs are refused, with an answer that says so: it still listens, and is not ready.
+        // 1. Long answers end and new runs are refused, with an answer that says so: it still listens,
+        // and is not ready.
         TimeSpan grace = rooms.Options.ShutdownGrace;
         Log.Stopping(logger, grace);
         rooms.Lifetime.BeginStopping();
@@ -127,7 +128,8 @@ public sealed class BerthServer : IAsyncDisposable
             await host.DisposeAsync();
             throw new BerthException(
                 ErrorCode.InvalidConfiguration,
-                $"listen = '{string.Join(",", rooms.Options.Listen)}' can't be used: {e.Message} Choose another with --listen.", e);
+                $"listen = '{string.Join(",", rooms.Options.Listen)}' can't be used: "
+                + $"{e.Message} Choose another with --listen.", e);
         }
 
         BerthServer server = new(rooms, host, logger, tokenFile);

@@ -45,8 +45,8 @@ public sealed record RunOptions
     /// <summary>Media type that the answer or result is given.</summary>
     public string? ResultContentType { get; init; }
 
-    /// <summary>Calls only: the output comes from its first byte on, instead of 64 KiB being held back until the program
-    /// has ended. A failure after that cuts the answer off instead of being its status.</summary>
+    /// <summary>Calls only: the output comes from its first byte on, instead of 64 KiB being held back until the
+    /// program has ended. A failure after that cuts the answer off instead of being its status.</summary>
     public bool Stream { get; init; }
 
     /// <summary>Tasks only: a second submission with the same key is the same task.</summary>

@@ -66,7 +66,8 @@ public static class ErrorCatalog
 
     public static ErrorEntry Find(ErrorCode code) => ByCode[code];
 
-    /// <summary>The entry of a code received from a server; an unknown one is taken as <see
-    /// cref="ErrorCode.Internal"/>.</summary>
+    /// <summary>
+    /// The entry of a code received from a server; an unknown one is taken as <see cref="ErrorCode.Internal"/>.
+    /// </summary>
     public static ErrorEntry Find(string code) => ByName.GetValueOrDefault(code, ByCode[ErrorCode.Internal]);
 }

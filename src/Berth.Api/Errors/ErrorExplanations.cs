@@ -27,8 +27,8 @@ public static class ErrorExplanations
         new(ErrorCode.InvalidReference,
             "The name of an image breaks the rules for references.",
             "Write `NAME`, `NAME:TAG` or `NAME@DIGEST` in lower case.",
-            "'Not/An/Image' is not an image reference: expected [host/]name[:tag][@digest], the name in lower-case letters, "
-            + "digits and . _ - / between them."),
+            "'Not/An/Image' is not an image reference: expected [host/]name[:tag][@digest], the name in lower-case "
+            + "letters, digits and . _ - / between them."),
         new(ErrorCode.InvalidDigest,
             "A digest is not `sha256:` and 64, or `sha512:` and 128, hexadecimal digits in lower case.",
             "Copy it whole from `berth image ls -o json`.",
@@ -36,7 +36,8 @@ public static class ErrorExplanations
         new(ErrorCode.InvalidConfiguration,
             "The server or the command line found a setting it can't use. A server does not start with it.",
             "The text names the setting, its value and where it came from.",
-            "max-running = 'many' (from the flag --max-running) can't be used: expected a whole number from 1 to 100000, or auto."),
+            "max-running = 'many' (from the flag --max-running) can't be used: expected a whole number from "
+            + "1 to 100000, or auto."),
         new(ErrorCode.MethodNotAllowed,
             "The address exists, but not for this method.",
             "Use one of the methods in the header `Allow`.",
@@ -60,8 +61,8 @@ public static class ErrorExplanations
         new(ErrorCode.CallbackForbidden,
             "The callback's address is internal or of a kind that is not called.",
             "Use a public http or https address, or have the operator add it to `callback-allow`.",
-            "The callback 'http://127.0.0.1:1/' is not allowed: 127.0.0.1 is not a public address. The operator may allow it in "
-            + "the setting callback-allow."),
+            "The callback 'http://127.0.0.1:1/' is not allowed: 127.0.0.1 is not a public address. The operator may "
+            + "allow it in the setting callback-allow."),
     ];
 
     private static IEnumerable<ErrorExplanation> Access() =>
@@ -74,7 +75,8 @@ public static class ErrorExplanations
         new(ErrorCode.Forbidden,
             "The token is valid, but its role may not do this; or the operator's settings do not allow it.",
             "Use a token with another role, or ask the operator.",
-            "Token 'edge' has the role pull, which may not POST here: ask an administrator for a token with another role."),
+            "Token 'edge' has the role pull, which may not POST here: ask an administrator for a token "
+            + "with another role."),
     ];
 
     private static IEnumerable<ErrorExplanation> State() =>
@@ -94,11 +96,12 @@ public static class ErrorExplanations
         new(ErrorCode.IdempotencyConflict,
             "The idempotency key came with another request before.",
             "Use a new key for a new request.",
-            "The idempotency key 'order-1042' belongs to run 01m7yh1w890pwaw6vp0pc2b34p, which was another request: use a new "
-            + "key for a new request."),
+            "The idempotency key 'order-1042' belongs to run 01m7yh1w890pwaw6vp0pc2b34p, which was another request: "
+            + "use a new key for a new request."),
         new(ErrorCode.QueueFull,
             "As much work waits as the operator allows.",
-            "Try again after `Retry-After`; the operator can raise `queue-limit`, `waiting-calls-limit` or `max-running`.",
+            "Try again after `Retry-After`; the operator can raise `queue-limit`, `waiting-calls-limit` or "
+            + "`max-running`.",
             "100,000 tasks wait already: send it again later, or raise queue-limit."),
         new(ErrorCode.ShuttingDown,
             "The server is stopping and takes no new work.",
@@ -111,7 +114,8 @@ public static class ErrorExplanations
         new(ErrorCode.StorageFault,
             "Writing to the data folder failed for another reason than a full disk.",
             "The server tries again by itself; its log has the cause.",
-            "The store /var/lib/berth/berth.db can't be written: look at the server's log and the disk, then send it again."),
+            "The store /var/lib/berth/berth.db can't be written: look at the server's log and the disk, "
+            + "then send it again."),
         new(ErrorCode.ResultExpired,
             "Input and result of the run were deleted, `result-retention` after its end.",
             "Submit it again, or have the operator keep results longer.",
@@ -151,7 +155,8 @@ public static class ErrorExplanations
         new(ErrorCode.DigestMismatch,
             "Content does not have the digest it was announced with.",
             "Send it again; if it happens again, something on the way changes it.",
-            "The content received (1058443 bytes) has the digest sha256:2feb06cc12e9614cb61a5a9d036b88d3da323c004604792dff5eb45412126a12, "
+            "The content received (1058443 bytes) has the digest "
+            + "sha256:2feb06cc12e9614cb61a5a9d036b88d3da323c004604792dff5eb45412126a12, "
             + "not sha256:7849d123763ae993f5034c7f30d126b76a7c5b08f0a16b5cf39553116c2816ee."),
         new(ErrorCode.SizeInvalid,
             "Content does not have the size it was announced with, or more than is accepted.",

@@ -22,18 +22,16 @@ public interface INode : IAsyncDisposable
 
     /// <summary>
     /// Says that calls for this sandbox shape are to be expected, so that some may be prepared ahead. A hint: never
-    /// fails,
-    /// returns at once.
+    /// fails, returns at once.
     /// </summary>
     void Expect(SandboxSpec spec);
 
     /// <summary>
-    /// Takes a prepared sandbox (or prepares one) and starts the program in it. Returns when the program runs, so
-    /// that the
-    /// times in <see cref="IAttempt.Preparation"/> are known. What the image is to blame for (a missing entry point) is
-    /// not thrown but reported by <see cref="IAttempt.Completion"/>. Throws BerthException with <c>NodeFault</c> when
-    /// the
-    /// machine is to blame, <c>ImageNotFound</c>, or OperationCanceledException; then nothing is left behind.
+    /// Takes a prepared sandbox (or prepares one) and starts the program in it. Returns when the program runs, so that
+    /// the times in <see cref="IAttempt.Preparation"/> are known. What the image is to blame for (a missing entry
+    /// point) is not thrown but reported by <see cref="IAttempt.Completion"/>. Throws BerthException with
+    /// <c>NodeFault</c> when the machine is to blame, <c>ImageNotFound</c>, or OperationCanceledException; then
+    /// nothing is left behind.
     /// </summary>
     Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken);
 

@@ -11,8 +11,9 @@ internal interface IDocumented
     IReadOnlyList<Example> Examples { get; }
 }
 
-/// <summary>A command that does something. Its options are fields of the class, its work is <see
-/// cref="RunAsync"/>.</summary>
+/// <summary>
+/// A command that does something. Its options are fields of the class, its work is <see cref="RunAsync"/>.
+/// </summary>
 internal abstract class Verb : Command, IDocumented
 {
     protected Verb(string name, string description, params Example[] examples)

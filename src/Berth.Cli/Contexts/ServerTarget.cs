@@ -13,8 +13,8 @@ internal sealed record ServerTarget(Uri Address, string AddressSource, string? T
 
     /// <summary>
     /// Address: --host, BERTH_HOST, --context or BERTH_CONTEXT, the current context, 127.0.0.1:7070. Token:
-    /// BERTH_TOKEN,
-    /// the context's, else, for a server on this machine, the administrator's of its data folder if that can be read.
+    /// BERTH_TOKEN, the context's, else, for a server on this machine, the administrator's of its data folder if
+    /// that can be read.
     /// </summary>
     public static ServerTarget Resolve(Terminal terminal, string? host, string? contextName)
     {

@@ -5,9 +5,8 @@ namespace Berth.Core.Callbacks;
 
 /// <summary>
 /// Which addresses a request may go to when its target came from outside: public unicast addresses only, so that a
-/// callback
-/// can't be turned into a request from inside (SSRF). Decided on the address that is connected to, never on a name. The
-/// operator's networks win over the refusal.
+/// callback can't be turned into a request from inside (SSRF). Decided on the address that is connected to, never on a
+/// name. The operator's networks win over the refusal.
 /// </summary>
 public sealed class AddressPolicy(IReadOnlyList<IPNetwork> allowed)
 {

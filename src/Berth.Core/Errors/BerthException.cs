@@ -1,9 +1,8 @@
 namespace Berth.Core.Errors;
 
 /// <summary>
-/// A refusal somebody can act on. The message names the thing, the value and the way out; it is shown to the caller
-/// as it is.
-/// A defect is never one of these: it is an <see cref="InvalidOperationException"/> or what the runtime throws.
+/// A refusal somebody can act on. The message names the thing, the value and the way out; it is shown to the caller as
+/// it is. A defect is never one of these: it is an <see cref="InvalidOperationException"/> or what the runtime throws.
 /// </summary>
 public sealed class BerthException(ErrorCode code, string message, Exception? inner = null) : Exception(message, inner)
 {

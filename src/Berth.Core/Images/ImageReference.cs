@@ -6,8 +6,7 @@ namespace Berth.Core.Images;
 
 /// <summary>
 /// A name for an image: <c>[host[:port]/]repository[:tag][@digest]</c>. Grammar of the OCI distribution specification
-/// 1.1
-/// ("pull"), with docker's rule that a first component with a dot, a colon or the word <c>localhost</c> is a host.
+/// 1.1 ("pull"), with docker's rule that a first component with a dot, a colon or the word <c>localhost</c> is a host.
 /// A reference without tag and digest means the tag <c>latest</c>.
 /// </summary>
 public sealed partial record ImageReference

@@ -14,8 +14,8 @@ public static class Duration
         ? duration
         : throw new BerthException(
             ErrorCode.InvalidRequest,
-            $"'{(value is { Length: > 64 } ? value[..64] + "…" : value)}' is not a length of time: write a number and a unit, "
-            + "for instance 500ms, 60s, 5m, 1h30m or 7d.");
+            $"'{(value is { Length: > 64 } ? value[..64] + "…" : value)}' is not a length of time: write a number and "
+            + "a unit, for instance 500ms, 60s, 5m, 1h30m or 7d.");
 
     public static bool TryParse([NotNullWhen(true)] string? value, out TimeSpan duration)
     {
@@ -60,7 +60,8 @@ public static class Duration
     public static string Format(TimeSpan duration)
     {
         long milliseconds = (long)duration.TotalMilliseconds;
-        ReadOnlySpan<(string Name, long Length)> units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+        ReadOnlySpan<(string Name, long Length)> units =
+            [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
         foreach ((string name, long length) in units)
         {
             if (milliseconds >= length && milliseconds % length == 0)

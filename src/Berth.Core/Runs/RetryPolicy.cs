@@ -16,8 +16,7 @@ public sealed record RetryPolicy(int MaxAttempts, bool OnProgramFailure)
 
     /// <summary>
     /// The delay before the next attempt, or null when there is none. <paramref name="attempt"/> is the number of the
-    /// one
-    /// that ended (from 1); <paramref name="random"/> is uniform in [0, 1).
+    /// one that ended (from 1); <paramref name="random"/> is uniform in [0, 1).
     /// </summary>
     public TimeSpan? NextDelay(int attempt, EndReason reason, double random)
     {

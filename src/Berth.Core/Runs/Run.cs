@@ -1,9 +1,8 @@
 namespace Berth.Core.Runs;
 
 /// <summary>
-/// The state we own of one execution, call or task. Immutable: a change makes a new one, and only <see
-/// cref="RunChange"/>
-/// applied by the store makes it true.
+/// The state we own of one execution, call or task. Immutable: a change makes a new one, and only
+/// <see cref="RunChange"/> applied by the store makes it true.
 /// </summary>
 /// <param name="Caller">Name of the token that asked.</param>
 /// <param name="Generation">Rises with every claim and every hand-back; what an older generation reports is

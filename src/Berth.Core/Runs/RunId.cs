@@ -7,8 +7,8 @@ namespace Berth.Core.Runs;
 
 /// <summary>
 /// Identity of a run: 26 characters of Crockford's base 32 in lower case. The layout is ULID's, 48 bits of Unix
-/// milliseconds and 80 more, of which the first 14 count the 100 ns steps within the millisecond and the rest are random:
-/// ids sort by the time they were made, to the clock's last digit, and can't be guessed.
+/// milliseconds and 80 more, of which the first 14 count the 100 ns steps within the millisecond and the rest are
+/// random: ids sort by the time they were made, to the clock's last digit, and can't be guessed.
 /// </summary>
 public readonly record struct RunId : IComparable<RunId>
 {

@@ -2,15 +2,17 @@ namespace Berth.Core.Runs;
 
 /// <summary>
 /// Decides every step of a run: what came in and the time go in, the change to be stored comes out. The store refuses a
-/// change
-/// that comes too late; then nothing has happened.
+/// change that comes too late; then nothing has happened.
 /// </summary>
 public static class RunSteps
 {
     /// <summary>The program runs.</summary>
     /// <param name="events">What happened since the last stored step.</param>
-    public static RunChange Start(Run run, string node, RunTimings timings, DateTimeOffset now, IReadOnlyList<RunEvent> events) =>
-        new(run with { State = RunState.Running, StartedAt = now, Node = node, Timings = timings }, run.Generation, events);
+    public static RunChange Start(
+        Run run, string node, RunTimings timings, DateTimeOffset now, IReadOnlyList<RunEvent> events) =>
+        new(
+            run with { State = RunState.Running, StartedAt = now, Node = node, Timings = timings },
+            run.Generation, events);
 
     /// <summary>The program said how far it is.</summary>
     public static RunChange Report(Run run, RunProgress progress, DateTimeOffset now) => new(
@@ -30,7 +32,8 @@ public static class RunSteps
         if (delay is { } wait)
         {
             RunEvent retried = new(
-                now, RunEventTypes.Retried, run.Attempts, RunSentences.Retried(end, run.Attempts, run.Spec.Retry.MaxAttempts, wait));
+                now, RunEventTypes.Retried, run.Attempts,
+                RunSentences.Retried(end, run.Attempts, run.Spec.Retry.MaxAttempts, wait));
             Run waiting = run with
             {
                 State = RunState.Queued,
@@ -62,8 +65,7 @@ public static class RunSteps
 
     /// <summary>
     /// What becomes of a run that a server left Starting or Running when it was killed. Whether its program finished is
-    /// not
-    /// known; it is begun again, unless that has happened so often that the run itself may be what kills servers.
+    /// not known; it is begun again, unless that has happened so often that the run itself may be what kills servers.
     /// </summary>
     public static RunChange Recover(Run run, DateTimeOffset now, TimeSpan retention)
     {
@@ -77,10 +79,17 @@ public static class RunSteps
         if (run.Attempts >= run.Spec.Retry.MaxAttempts)
         {
             string sentence = RunSentences.Poisoned(run.Attempts);
-            return Close(run, new RunEnd(EndReason.PlatformFault, null, null, sentence, RunUsage.None), sentence, now, retention, []);
+            RunEnd end = new(EndReason.PlatformFault, null, null, sentence, RunUsage.None);
+            return Close(run, end, sentence, now, retention, []);
         }
 
-        Run waiting = run with { State = RunState.Queued, Generation = run.Generation + 1, ReadyAt = now, Progress = null };
+        Run waiting = run with
+        {
+            State = RunState.Queued,
+            Generation = run.Generation + 1,
+            ReadyAt = now,
+            Progress = null,
+        };
         string text = RunSentences.Recovered(run.Attempts, run.Spec.Retry.MaxAttempts);
         return new RunChange(waiting, run.Generation, [new RunEvent(now, RunEventTypes.Recovered, run.Attempts, text)]);
     }
@@ -97,7 +106,8 @@ public static class RunSteps
     public static RunChange Expire(Run run, DateTimeOffset now, TimeSpan retention)
     {
         string sentence = RunSentences.Expired(run.Spec.MaxAge ?? TimeSpan.Zero);
-        return Close(run, new RunEnd(EndReason.Expired, null, null, sentence, RunUsage.None), sentence, now, retention, []);
+        RunEnd end = new(EndReason.Expired, null, null, sentence, RunUsage.None);
+        return Close(run, end, sentence, now, retention, []);
     }
 
     private static RunChange Close(
@@ -111,6 +121,7 @@ public static class RunSteps
             EndedAt = now,
             ResultExpiresAt = now + retention,
         };
-        return new RunChange(ended, run.Generation, [.. earlier, new RunEvent(now, RunEventTypes.Ended, run.Attempts, sentence)]);
+        return new RunChange(
+            ended, run.Generation, [.. earlier, new RunEvent(now, RunEventTypes.Ended, run.Attempts, sentence)]);
     }
 }

@@ -90,7 +90,8 @@ internal static unsafe class ProgramLauncher
             ChildStep.WorkingDirectory => new InitException(
                 RefusalReason.WorkingDirectory,
                 report.Errno,
-                $"The working directory {NativeText.ForPeople(NativeText.Span(plan.WorkingDirectory))} can't be entered."),
+                $"The working directory {NativeText.ForPeople(NativeText.Span(plan.WorkingDirectory))} "
+                + "can't be entered."),
             // Not mapped in the sandbox's user namespace (setresuid(2)).
             ChildStep.User when report.Errno == Kernel.EINVAL => new InitException(
                 RefusalReason.User,

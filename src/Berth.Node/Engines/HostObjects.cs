@@ -32,8 +32,7 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
     public async Task<bool> RemoveAsync()
     {
         // The init is process 1 of the sandbox's pid namespace: the kernel ends everything in there with it, and lets
-        // it
-        // be waited for only when all of that is gone (pid_namespaces(7)).
+        // it be waited for only when all of that is gone (pid_namespaces(7)).
         Init?.Signal(PidHandle.SigKill);
         if (Channel is { } channel)
         {

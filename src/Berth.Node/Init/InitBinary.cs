@@ -24,7 +24,8 @@ public static class InitBinary
         Directory.CreateDirectory(folder);
 
         // A new file each time, renamed over: one that is being executed can't be written (ETXTBSY).
-        string temporary = Path.Combine(folder, $".{name}.{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8))}");
+        string unique = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
+        string temporary = Path.Combine(folder, $".{name}.{unique}");
         await File.WriteAllBytesAsync(temporary, bytes, cancellationToken);
         const UnixFileMode ReadAndExecute = UnixFileMode.UserRead | UnixFileMode.UserExecute
             | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;

@@ -78,7 +78,8 @@ public sealed class InitChannel : IAsyncDisposable
     }
 
     private static BerthException Gone() => new(
-        ErrorCode.NodeFault, "The sandbox's init ended before it answered. The sandbox was killed or ran out of memory.");
+        ErrorCode.NodeFault,
+        "The sandbox's init ended before it answered. The sandbox was killed or ran out of memory.");
 
     private async Task SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
     {

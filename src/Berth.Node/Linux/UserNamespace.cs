@@ -60,6 +60,7 @@ public sealed class UserNamespace : IDisposable
     public void Dispose() => Descriptor.Dispose();
 
     /// <summary>The kernel takes a map in one write only (user_namespaces(7)).</summary>
-    private static Task WriteMapAsync(string path, IReadOnlyList<IdRange> ranges, CancellationToken cancellationToken) =>
+    private static Task WriteMapAsync(
+        string path, IReadOnlyList<IdRange> ranges, CancellationToken cancellationToken) =>
         File.WriteAllTextAsync(path, string.Concat(ranges), cancellationToken);
 }

@@ -18,8 +18,8 @@ internal sealed class SandboxPools : IAsyncDisposable
     /// <summary>A refill waits at most this long for a quiet moment.</summary>
     private static readonly TimeSpan QuietPatience = TimeSpan.FromMilliseconds(25);
 
-    /// <summary>Creations at once while callers wait: the kernel keeps each of them waiting now and then, which one to a
-    /// core would leave unused.</summary>
+    /// <summary>Creations at once while callers wait: the kernel keeps each of them waiting now and then, which one to
+    /// a core would leave unused.</summary>
     private const int WorkersPerCore = 2;
     private static readonly TimeSpan TrimPeriod = TimeSpan.FromSeconds(10);
 

@@ -21,10 +21,9 @@ internal sealed class Leftovers(
     private readonly byte[] initMark = Encoding.UTF8.GetBytes($"{folders.Root}/");
 
     /// <summary>
-    /// Everything; for the start, when nothing of ours can be living, and for the end. Looks until there is nothing
-    /// to be
-    /// found: a child that a killed predecessor had just forked looks like anybody's until it executes runc. From the
-    /// first look on there is no bundle that such a runc could make a container of.
+    /// Everything; for the start, when nothing of ours can be living, and for the end. Looks until there is nothing to
+    /// be found: a child that a killed predecessor had just forked looks like anybody's until it executes runc. From
+    /// the first look on there is no bundle that such a runc could make a container of.
     /// </summary>
     public async Task<int> RemoveAllAsync(CancellationToken cancellationToken)
     {

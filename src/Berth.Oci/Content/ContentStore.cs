@@ -5,8 +5,8 @@ using Berth.Core.Images;
 namespace Berth.Oci.Content;
 
 /// <summary>A blob found in the store.</summary>
-/// <param name="UsedAt">When it was committed, or last promised to somebody (see <see
-/// cref="ContentStore.Promise"/>).</param>
+/// <param name="UsedAt">When it was committed, or last promised to
+/// somebody (see <see cref="ContentStore.Promise"/>).</param>
 public sealed record StoredBlob(Digest Digest, long Size, DateTimeOffset UsedAt);
 
 /// <summary>
@@ -57,8 +57,8 @@ public sealed class ContentStore : IContentStore
     /// </summary>
     public Stream OpenVerified(Digest digest) => new VerifyingStream(this, digest, OpenFile(digest));
 
-    /// <summary>Reads a blob whole to check it, unless that was done in the last minutes. Throws as <see
-    /// cref="OpenVerified"/> does.</summary>
+    /// <summary>Reads a blob whole to check it, unless that was done in the last minutes. Throws
+    /// as <see cref="OpenVerified"/> does.</summary>
     public async Task VerifyAsync(Digest digest, CancellationToken cancellationToken)
     {
         if (verifications.TryGetValue(digest, out long at) && time.GetElapsedTime(at) < VerificationHolds)

@@ -4,9 +4,8 @@ namespace Berth.Oci.Content;
 
 /// <summary>
 /// Blobs by digest, shared by registry and executor. A blob is whole and verified or it is absent: content is written
-/// to a
-/// temporary file, hashed on the way, synced, then renamed into place. Blobs nobody references are collected while the
-/// store is in use; whatever must survive between its commit and its first reference is held by a lease.
+/// to a temporary file, hashed on the way, synced, then renamed into place. Blobs nobody references are collected while
+/// the store is in use; whatever must survive between its commit and its first reference is held by a lease.
 /// </summary>
 public interface IContentStore
 {
@@ -39,8 +38,7 @@ public interface IBlobWriter : IAsyncDisposable
 
     /// <summary>
     /// Verifies, syncs and publishes. Throws BerthException(DigestMismatch) when <paramref name="expected"/> is given
-    /// and
-    /// the content is another; then nothing was published. Committing content that exists already is not an error.
+    /// and the content is another; then nothing was published. Committing content that exists already is not an error.
     /// </summary>
     Task<Digest> CommitAsync(Digest? expected, CancellationToken cancellationToken);
 }

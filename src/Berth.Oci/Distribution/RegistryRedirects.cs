@@ -5,8 +5,7 @@ namespace Berth.Oci.Distribution;
 
 /// <summary>
 /// Follows a registry's redirects of reads to its storage, a few hops and never from https to http. Requests with a
-/// body
-/// are not followed. Whether a hop is authorized is decided below, by its address.
+/// body are not followed. Whether a hop is authorized is decided below, by its address.
 /// </summary>
 internal sealed class RegistryRedirects(HttpMessageHandler inner) : DelegatingHandler(inner)
 {

@@ -153,7 +153,8 @@ internal sealed class ResumingBlob : ReadOnlyStream
         {
             throw new BerthException(
                 ErrorCode.Upstream,
-                $"The blob {blob.Digest} broke off {resumes} times, last after {position} bytes: {cause.Message}", cause);
+                $"The blob {blob.Digest} broke off {resumes} times, last after {position} bytes: {cause.Message}",
+                cause);
         }
 
         await Task.Delay(FirstPause * (1 << (resumes - 1)), time, cancellationToken);

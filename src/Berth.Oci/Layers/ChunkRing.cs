@@ -5,8 +5,7 @@ namespace Berth.Oci.Layers;
 
 /// <summary>
 /// Hands pieces of a stream from one thread to another through a fixed number of buffers: a slow reader stops the
-/// writer
-/// and memory stays bounded. One writer, one reader, both blocking; either may leave early by cancelling.
+/// writer and memory stays bounded. One writer, one reader, both blocking; either may leave early by cancelling.
 /// </summary>
 internal sealed class ChunkRing : IDisposable
 {

@@ -11,10 +11,8 @@ public interface ILayerStore
 {
     /// <summary>
     /// The folder of the unpacked layer, unpacking the blob if need be. Callers asking for the same layer share one
-    /// unpacking.
-    /// Throws BerthException: <c>ArchiveRefused</c> naming the entry and the rule, <c>DigestMismatch</c> when the
-    /// content
-    /// has another diff id than <paramref name="diffId"/>, <c>BlobUnknown</c>.
+    /// unpacking. Throws BerthException: <c>ArchiveRefused</c> naming the entry and the rule, <c>DigestMismatch</c>
+    /// when the content has another diff id than <paramref name="diffId"/>, <c>BlobUnknown</c>.
     /// </summary>
     Task<string> EnsureUnpackedAsync(Descriptor layer, Digest diffId, CancellationToken cancellationToken);
 

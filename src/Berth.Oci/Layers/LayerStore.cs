@@ -8,10 +8,10 @@ using Berth.Oci.Unix;
 namespace Berth.Oci.Layers;
 
 /// <summary>
-/// The unpacked layers on disk: <c>&lt;hex of the diff id&gt;/</c> each, <c>.tmp-*</c> while being made or removed, and
-/// <c>.synced-&lt;hex&gt;</c> beside a layer once the disk has all of it. A layer is usable before that, since it can
-/// be
-/// made again from its blob; without the mark it is removed at the next start. One process uses the folder at a time.
+/// The unpacked layers on disk: <c>&lt;hex of the diff id&gt;/</c> each, <c>.tmp-*</c> while being made or removed,
+/// and <c>.synced-&lt;hex&gt;</c> beside a layer once the disk has all of it. A layer is usable before that, since
+/// it can be made again from its blob; without the mark it is removed at the next start. One process uses the
+/// folder at a time.
 /// </summary>
 public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposable
 {

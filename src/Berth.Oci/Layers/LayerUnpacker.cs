@@ -8,8 +8,7 @@ namespace Berth.Oci.Layers;
 
 /// <summary>
 /// Unpacks one layer into an empty folder in one pass: one thread decompresses, another hashes, reads the tar and
-/// writes
-/// the files. Memory is bounded whatever the archive holds.
+/// writes the files. Memory is bounded whatever the archive holds.
 /// </summary>
 internal sealed class LayerUnpacker(LayerLimits limits)
 {

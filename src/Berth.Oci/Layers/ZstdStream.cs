@@ -3,8 +3,7 @@ using Berth.Core.Errors;
 namespace Berth.Oci.Layers;
 
 /// <summary>
-/// Decompresses zstd frames one after the other, skippable ones passed over (RFC 8878). A frame may ask for a window
-/// of
+/// Decompresses zstd frames one after the other, skippable ones passed over (RFC 8878). A frame may ask for a window of
 /// 8 MiB at most, which the RFC tells every decoder to support, so that memory stays bounded.
 /// </summary>
 internal sealed unsafe class ZstdStream : Stream

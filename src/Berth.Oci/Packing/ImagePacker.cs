@@ -13,8 +13,8 @@ namespace Berth.Oci.Packing;
 public sealed record PackBase(IImageOrigin Origin, string TagOrDigest);
 
 /// <summary>
-/// Makes an image of folders, a layer of each, alone or on a base image, and hands it to a target. The same folders, base
-/// and options give the same digest.
+/// Makes an image of folders, a layer of each, alone or on a base image, and hands it to a target. The same folders,
+/// base and options give the same digest.
 /// </summary>
 public sealed class ImagePacker(IImageTarget target, CopyOptions copying)
 {

@@ -199,8 +199,8 @@ internal sealed class TarReader(ITarInput input, TarLimits limits)
         }
     }
 
-    /// <summary>Reads one header block. False at the end marker, after which only zeros may follow, and where the archive
-    /// ends without one.</summary>
+    /// <summary>Reads one header block. False at the end marker, after which only zeros may follow, and where the
+    /// archive ends without one.</summary>
     private bool ReadHeader()
     {
         if (entries > 0 && AtEnd())

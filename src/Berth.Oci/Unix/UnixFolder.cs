@@ -21,10 +21,9 @@ internal readonly record struct NodeStatus(
     uint DeviceMajor, uint DeviceMinor, ulong FileSystem);
 
 /// <summary>
-/// An open folder. Every operation takes one name in it (never a path) and never follows a link, so nothing done
-/// through
-/// it can reach outside. Methods that return an <see cref="Errno"/> leave the judgement to the caller; the others
-/// throw.
+/// An open folder. Every operation takes one name in it (never a path) and never follows a link, so nothing
+/// done through it can reach outside. Methods that return an <see cref="Errno"/> leave the judgement to the
+/// caller; the others throw.
 /// </summary>
 internal sealed unsafe class UnixFolder : IDisposable
 {

@@ -32,7 +32,9 @@ internal sealed class AccessGate(TokenStore tokens, bool metricsOpen)
         caller.AttachTo(context);
     }
 
-    /// <summary>The caller of a token sent as Bearer, or as the password of Basic; throws <c>Unauthorized</c>.</summary>
+    /// <summary>
+    /// The caller of a token sent as Bearer, or as the password of Basic; throws <c>Unauthorized</c>.
+    /// </summary>
     public Caller Authenticate(HttpContext context) =>
         TryAuthenticate(context.Request.Headers.Authorization, tokens) ?? throw new BerthException(
             ErrorCode.Unauthorized,

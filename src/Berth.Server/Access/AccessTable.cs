@@ -6,8 +6,8 @@ namespace Berth.Server.Access;
 public sealed record AccessRow(string Method, string Pattern, Permission Permission);
 
 /// <summary>
-/// The one table of routes and what each needs. A route that is not in it can't be mapped; a row that is not mapped fails
-/// a test.
+/// The one table of routes and what each needs. A route that is not in it can't be mapped; a row that is not
+/// mapped fails a test.
 /// </summary>
 public static class AccessTable
 {

@@ -6,8 +6,8 @@ namespace Berth.Server.Access;
 
 /// <summary>A token as it is kept: who holds it and what it may do, but only the SHA-256 of its secret part.</summary>
 /// <param name="Id">Public part, by which it is found.</param>
-/// <param name="Hash">SHA-256 of the secret part's text, lower-case hexadecimal. The secret has 256 random bits, so a plain
-/// hash is enough: there is nothing to guess.</param>
+/// <param name="Hash">SHA-256 of the secret part's text, lower-case hexadecimal. The secret has 256 random bits, so a
+/// plain hash is enough: there is nothing to guess.</param>
 internal sealed record AccessToken(
     string Id, string Name, string Role, string Hash, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt,
     DateTimeOffset? LastUsedAt = null);
@@ -20,8 +20,8 @@ internal sealed record TokenFile(int Version, IReadOnlyList<AccessToken> Tokens)
 [JsonSerializable(typeof(TokenFile))]
 internal sealed partial class TokenFileJson : JsonSerializerContext;
 
-/// <summary>The text a caller presents: <c>berth_&lt;public id&gt;_&lt;secret&gt;</c>. The prefix lets scanners of leaked
-/// secrets find it.</summary>
+/// <summary>The text a caller presents: <c>berth_&lt;public id&gt;_&lt;secret&gt;</c>. The prefix lets scanners of
+/// leaked secrets find it.</summary>
 internal readonly record struct TokenText(string Id, string Secret)
 {
     private const string Prefix = "berth_";
@@ -35,7 +35,8 @@ internal readonly record struct TokenText(string Id, string Secret)
     public static bool TryParse(ReadOnlySpan<char> text, out TokenText token)
     {
         token = default;
-        if (text.Length != Prefix.Length + IdLength + 1 + SecretLength || !text.StartsWith(Prefix, StringComparison.Ordinal)
+        if (text.Length != Prefix.Length + IdLength + 1 + SecretLength
+            || !text.StartsWith(Prefix, StringComparison.Ordinal)
             || text[Prefix.Length + IdLength] != '_')
         {
             return false;

@@ -3,8 +3,8 @@ using System.Text;
 namespace Berth.Server.Access;
 
 /// <summary>
-/// The token made at the first start. It is written once, to <c>admin.token</c> (mode 0600) in the data folder, where the
-/// command line on the same machine finds it.
+/// The token made at the first start. It is written once, to <c>admin.token</c> (mode 0600) in the data folder, where
+/// the command line on the same machine finds it.
 /// </summary>
 public static class AdministratorToken
 {

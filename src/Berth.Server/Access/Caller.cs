@@ -12,7 +12,8 @@ public sealed record Caller(string TokenId, string Name, Role Role)
     /// <summary>The caller that <see cref="AccessGate"/> let through. Never missing behind a route that needs a
     /// token.</summary>
     public static Caller Of(HttpContext context) =>
-        (Caller?)context.Items[Key] ?? throw new InvalidOperationException("A route read its caller without needing one.");
+        (Caller?)context.Items[Key]
+        ?? throw new InvalidOperationException("A route read its caller without needing one.");
 
     internal void AttachTo(HttpContext context) => context.Items[Key] = this;
 }

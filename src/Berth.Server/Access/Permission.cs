@@ -54,18 +54,20 @@ public enum Role
 /// <summary>The one table of what each role may do.</summary>
 public static class Roles
 {
-    private static readonly FrozenDictionary<Role, FrozenSet<Permission>> Table = new Dictionary<Role, FrozenSet<Permission>>
-    {
-        [Role.Admin] = Enum.GetValues<Permission>().ToFrozenSet(),
-        [Role.User] = FrozenSet.ToFrozenSet(
-        [
-            Permission.Open, Permission.Authenticated, Permission.Registry, Permission.RunCreate, Permission.RunRead,
-            Permission.RunCancel, Permission.ImageRead, Permission.ImageWrite, Permission.ImageDelete, Permission.NodeRead,
-            Permission.MetricsRead,
-        ]),
-        [Role.Pull] = FrozenSet.ToFrozenSet(
-            [Permission.Open, Permission.Authenticated, Permission.Registry, Permission.ImageRead]),
-    }.ToFrozenDictionary();
+    private static readonly FrozenDictionary<Role, FrozenSet<Permission>> Table =
+        new Dictionary<Role, FrozenSet<Permission>>
+        {
+            [Role.Admin] = Enum.GetValues<Permission>().ToFrozenSet(),
+            [Role.User] = FrozenSet.ToFrozenSet(
+            [
+                Permission.Open, Permission.Authenticated, Permission.Registry,
+                Permission.RunCreate, Permission.RunRead, Permission.RunCancel,
+                Permission.ImageRead, Permission.ImageWrite, Permission.ImageDelete,
+                Permission.NodeRead, Permission.MetricsRead,
+            ]),
+            [Role.Pull] = FrozenSet.ToFrozenSet(
+                [Permission.Open, Permission.Authenticated, Permission.Registry, Permission.ImageRead]),
+        }.ToFrozenDictionary();
 
     public static bool May(Role role, Permission permission) => Table[role].Contains(permission);
 

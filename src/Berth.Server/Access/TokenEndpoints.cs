@@ -19,14 +19,17 @@ internal sealed class TokenEndpoints(TokenStore tokens)
         TokenRequest wanted = await JsonBody.ReadAsync(context, AccessJson.Default.TokenRequest);
         if (!Roles.TryParse(wanted.Role ?? "user", out Role role))
         {
-            throw new BerthException(ErrorCode.InvalidRequest, $"There is no role '{wanted.Role}'; the roles are admin, user and pull.");
+            throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"There is no role '{wanted.Role}'; the roles are admin, user and pull.");
         }
 
         TimeSpan? life = wanted.ExpiresIn is null ? null : Duration.Parse(wanted.ExpiresIn);
         if (life < LeastLife)
         {
             throw new BerthException(
-                ErrorCode.InvalidRequest, $"expiresIn = '{wanted.ExpiresIn}' is too short: a token lives for at least 1m.");
+                ErrorCode.InvalidRequest,
+                $"expiresIn = '{wanted.ExpiresIn}' is too short: a token lives for at least 1m.");
         }
 
         TokenCreated created = tokens.Create(wanted.Name ?? "", role, life);

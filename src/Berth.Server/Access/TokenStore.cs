@@ -47,12 +47,14 @@ public sealed class TokenStore
         {
             throw new BerthException(
                 ErrorCode.InvalidConfiguration,
-                $"The file of tokens {path} can't be read ({e.Message}). Restore it, or delete it together with admin.token to start "
-                + "with a new administrator token.", e);
+                $"The file of tokens {path} can't be read ({e.Message}). Restore it, or delete it together with "
+                + "admin.token to start with a new administrator token.", e);
         }
     }
 
-    /// <summary>The holder of a token; null when it is malformed, unknown, expired or wrong, which all look alike.</summary>
+    /// <summary>
+    /// The holder of a token; null when it is malformed, unknown, expired or wrong, which all look alike.
+    /// </summary>
     public Caller? Find(ReadOnlySpan<char> text)
     {
         if (!TokenText.TryParse(text, out TokenText presented) || !tokens.TryGetValue(presented.Id, out Entry? entry))
@@ -79,7 +81,8 @@ public sealed class TokenStore
             : null;
 
     /// <summary>Makes a token; its secret is returned this once and kept nowhere.</summary>
-    public TokenCreated Create(string name, Role role, TimeSpan? lifetime) => Create(name, role, lifetime, static _ => { });
+    public TokenCreated Create(string name, Role role, TimeSpan? lifetime) =>
+        Create(name, role, lifetime, static _ => { });
 
     /// <param name="publish">Gets the whole token before it becomes valid.</param>
     internal TokenCreated Create(string name, Role role, TimeSpan? lifetime, Action<string> publish)
@@ -87,7 +90,8 @@ public sealed class TokenStore
         if (name.Length is 0 or > 64 || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_')))
         {
             throw new BerthException(
-                ErrorCode.InvalidRequest, $"'{name}' is not a name for a token: use 1 to 64 letters, digits, '-', '.' and '_'.");
+                ErrorCode.InvalidRequest,
+                $"'{name}' is not a name for a token: use 1 to 64 letters, digits, '-', '.' and '_'.");
         }
 
         lock (gate)
@@ -95,12 +99,14 @@ public sealed class TokenStore
             if (tokens.Values.Any(t => t.Token.Name == name))
             {
                 throw new BerthException(
-                    ErrorCode.Conflict, $"There is a token named '{name}' already: choose another name or revoke it first.");
+                    ErrorCode.Conflict,
+                    $"There is a token named '{name}' already: choose another name or revoke it first.");
             }
 
             if (tokens.Count >= MaxTokens)
             {
-                throw new BerthException(ErrorCode.Conflict, $"There are {MaxTokens} tokens already: revoke some first.");
+                throw new BerthException(
+                    ErrorCode.Conflict, $"There are {MaxTokens} tokens already: revoke some first.");
             }
 
             TokenText text = TokenText.New();
@@ -121,7 +127,8 @@ public sealed class TokenStore
         {
             if (!tokens.TryGetValue(id, out Entry? entry))
             {
-                throw new BerthException(ErrorCode.NotFound, "There is no token with this id; `berth token ls` lists them.");
+                throw new BerthException(
+                    ErrorCode.NotFound, "There is no token with this id; `berth token ls` lists them.");
             }
 
             AccessToken token = entry.Token;
@@ -130,7 +137,8 @@ public sealed class TokenStore
             {
                 throw new BerthException(
                     ErrorCode.Conflict,
-                    $"Token '{token.Name}' is the last administrator that does not expire: make another one before revoking it.");
+                    $"Token '{token.Name}' is the last administrator that does not expire: "
+                    + "make another one before revoking it.");
             }
 
             Save([.. Current().Where(t => t.Id != id)]);

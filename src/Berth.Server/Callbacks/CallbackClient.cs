@@ -7,7 +7,8 @@ using Berth.Server.Store;
 namespace Berth.Server.Callbacks;
 
 /// <summary>
-/// Sends one callback, where <see cref="GuardedConnection"/> lets it go. No redirects, no proxy, no cookies, a bounded answer, a bounded time.
+/// Sends one callback, where <see cref="GuardedConnection"/> lets it go. No redirects, no proxy, no cookies, a bounded
+/// answer, a bounded time.
 /// </summary>
 internal sealed class CallbackClient : IDisposable
 {
@@ -40,7 +41,8 @@ internal sealed class CallbackClient : IDisposable
     public async Task<string?> SendAsync(PendingCallback callback, CancellationToken cancellationToken)
     {
         using CancellationTokenSource late = new(Limit, time);
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        using CancellationTokenSource either =
+            CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {
             using HttpRequestMessage request = Request(callback);
@@ -48,7 +50,8 @@ internal sealed class CallbackClient : IDisposable
             await ReadAsync(response.Content, either.Token);
             return response.IsSuccessStatusCode ? null : $"it answered {(int)response.StatusCode}";
         }
-        catch (OperationCanceledException) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException)
+            when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             return $"it did not answer within {Limit.TotalSeconds:0} s";
         }

@@ -7,8 +7,7 @@ namespace Berth.Server.Callbacks;
 
 /// <summary>
 /// The pass that empties the outbox: delivers what is due, puts off what failed, gives up after a day with an event
-/// that says
-/// so. At least once; the receiver tells repetitions by the idempotency key.
+/// that says so. At least once; the receiver tells repetitions by the idempotency key.
 /// </summary>
 internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, CallbackSigner signer)
 {

@@ -13,7 +13,8 @@ namespace Berth.Server.Callbacks;
 /// <param name="setting">The operator's setting that allows more.</param>
 internal sealed class GuardedConnection(CallbackPolicy policy, ErrorCode code, string setting)
 {
-    public async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
+    public async ValueTask<Stream> ConnectAsync(
+        SocketsHttpConnectionContext context, CancellationToken cancellationToken)
     {
         DnsEndPoint target = context.DnsEndPoint;
         IPAddress[] addresses = IPAddress.TryParse(target.Host, out IPAddress? literal)
@@ -24,7 +25,8 @@ internal sealed class GuardedConnection(CallbackPolicy policy, ErrorCode code, s
         {
             throw new BerthException(
                 code,
-                $"{target.Host} has no public address, only {string.Join(", ", addresses.Take(4))}. The operator's {setting} may allow it.");
+                $"{target.Host} has no public address, only {string.Join(", ", addresses.Take(4))}. "
+                + $"The operator's {setting} may allow it.");
         }
 
         Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };

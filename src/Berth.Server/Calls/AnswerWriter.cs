@@ -7,8 +7,8 @@ using Microsoft.Extensions.Primitives;
 namespace Berth.Server.Calls;
 
 /// <summary>
-/// Sends an answer of unknown length. In HTTP/1.1 it makes the chunks itself (RFC 9112, section 7.1), because Kestrel sends
-/// no trailers there; HTTP/2 has both; in HTTP/1.0 the end of the connection is the end of the answer. Without
+/// Sends an answer of unknown length. In HTTP/1.1 it makes the chunks itself (RFC 9112, section 7.1), because Kestrel
+/// sends no trailers there; HTTP/2 has both; in HTTP/1.0 the end of the connection is the end of the answer. Without
 /// <see cref="FinishAsync"/> the answer has no end, so that nobody takes it for whole.
 /// </summary>
 internal sealed class AnswerWriter
@@ -92,7 +92,9 @@ internal sealed class AnswerWriter
         }
     }
 
-    /// <summary>Completes when more may be written. Throws OperationCanceledException when the caller goes away.</summary>
+    /// <summary>
+    /// Completes when more may be written. Throws OperationCanceledException when the caller goes away.
+    /// </summary>
     public ValueTask FlushAsync()
     {
         ValueTask<FlushResult> flush = client.FlushAsync(gone);

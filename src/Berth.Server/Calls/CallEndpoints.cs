@@ -18,7 +18,9 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Berth.Server.Calls;
 
-/// <summary>Starts runs: <c>/v1/call/</c> waits for the end, <c>/v1/tasks/</c> answers once the run is durable.</summary>
+/// <summary>
+/// Starts runs: <c>/v1/call/</c> waits for the end, <c>/v1/tasks/</c> answers once the run is durable.
+/// </summary>
 internal sealed class CallEndpoints(
     IRunManager runs, ImageCatalog images, ServerOptions options, RunMeters meters, OverflowRoom overflow,
     ServerLifetime lifetime, TimeProvider time)
@@ -41,7 +43,8 @@ internal sealed class CallEndpoints(
     }
 
     /// <summary>A task.</summary>
-    public Task TaskAsync(HttpContext context) => SubmitAsync(context, Preference.Parse(context.Request.Headers["Prefer"]));
+    public Task TaskAsync(HttpContext context) =>
+        SubmitAsync(context, Preference.Parse(context.Request.Headers["Prefer"]));
 
     private async Task SubmitAsync(HttpContext context, Preference preference)
     {
@@ -108,7 +111,8 @@ internal sealed class CallEndpoints(
                 ErrorCode.BodyTooLarge,
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"The body has {context.Request.ContentLength} bytes and may have {limit.Bytes} (the operator's {setting})."));
+                    $"The body has {context.Request.ContentLength} bytes and may have {limit.Bytes} "
+                    + $"(the operator's {setting})."));
         }
 
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } feature)

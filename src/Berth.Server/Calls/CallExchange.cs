@@ -12,9 +12,9 @@ namespace Berth.Server.Calls;
 
 /// <summary>
 /// Carries one synchronous call: the body into the program, its output into the response, both at once and in bounded
-/// memory. Output that fits in the first buffer is held back until the program has ended, so that the answer has the true
-/// status and a length; after that, or from the first byte on where the caller asks for it, the response streams, ends with
-/// trailers, and is cut off where the run failed.
+/// memory. Output that fits in the first buffer is held back until the program has ended, so that the answer has the
+/// true status and a length; after that, or from the first byte on where the caller asks for it, the response streams,
+/// ends with trailers, and is cut off where the run failed.
 /// </summary>
 internal sealed class CallExchange(
     HttpContext context, LiveCall call, bool streams, IRunManager runs, OverflowRoom overflow, ServerLifetime lifetime,
@@ -113,8 +113,8 @@ internal sealed class CallExchange(
         await LetSendAsync(input);
     }
 
-    /// <summary>Without the last chunk (or with RST_STREAM) nobody takes the torn result for a whole one. In HTTP/1.1 the
-    /// connection is closed in order, because a reset could overtake what was sent and is to be read.</summary>
+    /// <summary>Without the last chunk (or with RST_STREAM) nobody takes the torn result for a whole one. In HTTP/1.1
+    /// the connection is closed in order, because a reset could overtake what was sent and is to be read.</summary>
     private void CutOff()
     {
         if (HttpProtocol.IsHttp11(context.Request.Protocol)
@@ -127,8 +127,10 @@ internal sealed class CallExchange(
         context.Abort();
     }
 
-    /// <summary>The answer is out. A client that reads none of it before its own body is sent would take a closed
-    /// connection for a failure, so the rest is let come until the call's deadline. HTTP/2 has a frame for that.</summary>
+    /// <summary>
+    /// The answer is out. A client that reads none of it before its own body is sent would take a closed connection for
+    /// a failure, so the rest is let come until the call's deadline. HTTP/2 has a frame for that.
+    /// </summary>
     private async Task LetSendAsync(InputCopy input)
     {
         TimeSpan left = call.Deadline - time.GetUtcNow();
@@ -138,7 +140,8 @@ internal sealed class CallExchange(
         }
 
         await response.CompleteAsync();
-        await input.Completion.WaitAsync(left, time, lifetime.Stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await input.Completion.WaitAsync(left, time, lifetime.Stopping)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private static void ThrowIfBroken(InputCopy input)
@@ -152,7 +155,8 @@ internal sealed class CallExchange(
             default:
                 throw new BerthException(
                     ErrorCode.InvalidRequest,
-                    string.Create(CultureInfo.InvariantCulture, $"The body broke off: {input.Fault.Message}"), input.Fault);
+                    string.Create(CultureInfo.InvariantCulture, $"The body broke off: {input.Fault.Message}"),
+                    input.Fault);
         }
     }
 }

@@ -13,9 +13,9 @@ internal static class CgiVariables
 {
     private static readonly FrozenSet<string> Withheld = new[]
     {
-        "Authorization", "Proxy-Authorization", "Proxy", "Proxy-Connection", "Connection", "Keep-Alive", "TE", "Trailer",
-        "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Expect", "Prefer", "Idempotency-Key", "TraceParent", "TraceState",
-        "Content-Type", "Content-Length",
+        "Authorization", "Proxy-Authorization", "Proxy", "Proxy-Connection", "Connection", "Keep-Alive", "TE",
+        "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Expect", "Prefer", "Idempotency-Key",
+        "TraceParent", "TraceState", "Content-Type", "Content-Length",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
     public static Dictionary<string, string> Of(HttpRequest request)

@@ -5,9 +5,9 @@ using Microsoft.AspNetCore.Connections;
 namespace Berth.Server.Calls;
 
 /// <summary>
-/// Copies a request's body into a program's standard input, block by block as it arrives, then closes it. A program that
-/// closes its input early has read all it wanted, which is no failure: the rest of the body is then read and dropped,
-/// because many clients read no answer before they have sent all of it.
+/// Copies a request's body into a program's standard input, block by block as it arrives, then closes it. A program
+/// that closes its input early has read all it wanted, which is no failure: the rest of the body is then read and
+/// dropped, because many clients read no answer before they have sent all of it.
 /// </summary>
 internal sealed class InputCopy
 {
@@ -17,7 +17,8 @@ internal sealed class InputCopy
     private volatile bool ended;
     private bool wanted = true;
 
-    /// <param name="failed">Called when the caller went away or sent a broken body, so that the program is ended.</param>
+    /// <param name="failed">Called when the caller went away or sent a broken body, so that
+    /// the program is ended.</param>
     public InputCopy(PipeReader body, Stream input, Action failed)
     {
         this.body = body;

@@ -43,8 +43,8 @@ internal sealed class OptionHeaders
 
     private static readonly string[] Names =
     [
-        Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Label, OutputLimit,
-        ContentType, Stream, Callback, MaxAge, Attempts, RetryFailures,
+        Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Label,
+        OutputLimit, ContentType, Stream, Callback, MaxAge, Attempts, RetryFailures,
     ];
 
     private static readonly FrozenSet<string> Known = Names.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
@@ -106,7 +106,9 @@ internal sealed class OptionHeaders
         if (kind == RunKind.Call && TaskOnly.Contains(name))
         {
             throw Refuse(
-                name, values[0], "it belongs to tasks; add 'Prefer: respond-async' or send the request to /v1/tasks/ instead of /v1/call/");
+                name, values[0],
+                "it belongs to tasks; add 'Prefer: respond-async' or send the request to /v1/tasks/ "
+                + "instead of /v1/call/");
         }
     }
 }

@@ -4,10 +4,10 @@ using Berth.Core.Runs;
 namespace Berth.Server.Calls;
 
 /// <summary>
-/// Copies a program's output to the caller as it comes. Many HTTP/1.1 clients read no answer before they have sent their
-/// whole body; a program that writes while it reads would wait for such a caller, and the caller for the program. So where
-/// the caller does not read while it still sends, output goes to a file of <see cref="OverflowRoom"/> until it does, or
-/// until the body has come. A caller that reads while it sends gets the output straight from memory.
+/// Copies a program's output to the caller as it comes. Many HTTP/1.1 clients read no answer before they have sent
+/// their whole body; a program that writes while it reads would wait for such a caller, and the caller for the program.
+/// So where the caller does not read while it still sends, output goes to a file of <see cref="OverflowRoom"/> until it
+/// does, or until the body has come. A caller that reads while it sends gets the output straight from memory.
 /// </summary>
 internal sealed class OutputCopy(
     RunId id, Stream output, AnswerWriter client, Task bodyReceived, OverflowRoom room, TimeProvider time,
@@ -51,7 +51,8 @@ internal sealed class OutputCopy(
         }
 
         Task sending = flush.AsTask();
-        await sending.WaitAsync(Patience, time, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await sending.WaitAsync(Patience, time, CancellationToken.None)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!sending.IsCompleted && !bodyReceived.IsCompleted && room.TryOpen(id) is { } file)
         {
             using (file)

@@ -3,8 +3,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Berth.Server.Calls;
 
 /// <summary>
-/// A queue of bytes on disk for one writer and one reader at once. The file has no name, so that it is gone with its last
-/// descriptor, however the server ends.
+/// A queue of bytes on disk for one writer and one reader at once. The file has no name, so that it is gone with its
+/// last descriptor, however the server ends.
 /// </summary>
 internal sealed class OverflowFile : IDisposable
 {

@@ -32,7 +32,8 @@ internal static class PercentText
 
             if (i + 2 >= value.Length || !char.IsAsciiHexDigit(value[i + 1]) || !char.IsAsciiHexDigit(value[i + 2]))
             {
-                throw Refuse(header, value, "'%' must be followed by two hexadecimal digits; write %25 for a percent sign");
+                throw Refuse(
+                    header, value, "'%' must be followed by two hexadecimal digits; write %25 for a percent sign");
             }
 
             bytes[length++] = Convert.FromHexString(value.AsSpan(i + 1, 2))[0];

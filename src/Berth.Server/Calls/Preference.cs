@@ -3,8 +3,8 @@ using Microsoft.Extensions.Primitives;
 
 namespace Berth.Server.Calls;
 
-/// <summary>What the header <c>Prefer</c> asks for (RFC 7240): to be answered before the run ends, perhaps after waiting
-/// a while. Preferences that are not known are ignored, as the RFC says.</summary>
+/// <summary>What the header <c>Prefer</c> asks for (RFC 7240): to be answered before the run ends, perhaps after
+/// waiting a while. Preferences that are not known are ignored, as the RFC says.</summary>
 internal readonly record struct Preference(bool RespondAsync, TimeSpan Wait)
 {
     /// <summary>Longest wait that is honoured; more is cut to this.</summary>
@@ -24,7 +24,9 @@ internal readonly record struct Preference(bool RespondAsync, TimeSpan Wait)
                     respondAsync = true;
                 }
                 else if (preference.StartsWith("wait=", StringComparison.OrdinalIgnoreCase)
-                    && int.TryParse(preference.AsSpan(5).Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out int seconds))
+                    && int.TryParse(
+                        preference.AsSpan(5).Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture,
+                        out int seconds))
                 {
                     wait = TimeSpan.FromSeconds(Math.Min(seconds, (int)MaxWait.TotalSeconds));
                 }

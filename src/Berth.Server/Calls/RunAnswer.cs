@@ -95,10 +95,13 @@ internal static class RunAnswer
         EndReason.ExitCode => $"{run.Spec.Image} exited with code {end.ExitCode}.",
         EndReason.Signal => $"{run.Spec.Image} was ended by signal {end.Signal}.",
         EndReason.TimedOut => $"{run.Spec.Image} did not end within its time; {OptionHeaders.Timeout} asks for more.",
-        EndReason.OutOfMemory => $"{run.Spec.Image} needed more memory than {run.Spec.Limits.Memory}; {OptionHeaders.Memory} asks for more.",
+        EndReason.OutOfMemory =>
+            $"{run.Spec.Image} needed more memory than {run.Spec.Limits.Memory}; "
+            + $"{OptionHeaders.Memory} asks for more.",
         EndReason.Canceled => $"Run {run.Id} was cancelled.",
         _ => $"Run {run.Id} of {run.Spec.Image} ended: {NameOf(end.Reason)}.",
     };
 
-    private static string Milliseconds(TimeSpan span) => span.TotalMilliseconds.ToString("0.###", CultureInfo.InvariantCulture);
+    private static string Milliseconds(TimeSpan span) =>
+        span.TotalMilliseconds.ToString("0.###", CultureInfo.InvariantCulture);
 }

@@ -11,8 +11,9 @@ using Microsoft.AspNetCore.Http;
 namespace Berth.Server.Calls;
 
 /// <summary>
-/// Turns the headers of a request into what is to be run: the one place where options are read, for calls and tasks
-/// alike. Everything is checked against the operator's limits, and refused by naming the header, the value and the knob.
+/// Turns the headers of a request into what is to be run: the one place where options are read, for calls and
+/// tasks alike. Everything is checked against the operator's limits, and refused by naming the header, the
+/// value and the knob.
 /// </summary>
 internal static partial class RunRequest
 {
@@ -32,7 +33,8 @@ internal static partial class RunRequest
     private static readonly TimeSpan MostAge = TimeSpan.FromDays(30);
 
     public static RunSpec Parse(
-        HttpRequest request, OptionHeaders options, RunKind kind, ImageReference image, Digest digest, ServerOptions limits)
+        HttpRequest request, OptionHeaders options, RunKind kind, ImageReference image, Digest digest,
+        ServerOptions limits)
     {
         bool task = kind == RunKind.Task;
         List<string>? command = Texts(options, OptionHeaders.Command);
@@ -41,7 +43,8 @@ internal static partial class RunRequest
         {
             throw OptionHeaders.Refuse(
                 OptionHeaders.Argument, arguments[0],
-                $"{OptionHeaders.Command} is given too, and it replaces the whole command line: put the arguments there");
+                $"{OptionHeaders.Command} is given too, and it replaces the whole command line: "
+                + "put the arguments there");
         }
 
         return new RunSpec(
@@ -72,7 +75,8 @@ internal static partial class RunRequest
         string? key = options.Find(OptionHeaders.IdempotencyKey);
         return key is null || (key.Length is > 0 and <= 255 && key.All(c => c is > ' ' and < '\u007f'))
             ? key
-            : throw OptionHeaders.Refuse(OptionHeaders.IdempotencyKey, key, "1 to 255 visible ASCII characters make a key");
+            : throw OptionHeaders.Refuse(
+                OptionHeaders.IdempotencyKey, key, "1 to 255 visible ASCII characters make a key");
     }
 
     private static SandboxLimits Limits(OptionHeaders options, ServerOptions server)
@@ -80,10 +84,12 @@ internal static partial class RunRequest
         SandboxLimits most = server.MaxLimits;
         SandboxLimits usual = server.DefaultLimits;
         CpuQuota cpu = usual.Cpu;
-        if (options.Find(OptionHeaders.Cpus) is { } cpus && !(CpuQuota.TryParse(cpus, out cpu) && cpu.Millicores <= most.Cpu.Millicores))
+        if (options.Find(OptionHeaders.Cpus) is { } cpus
+            && !(CpuQuota.TryParse(cpus, out cpu) && cpu.Millicores <= most.Cpu.Millicores))
         {
             throw OptionHeaders.Refuse(
-                OptionHeaders.Cpus, cpus, $"expected 10m to {most.Cpu} (the operator's max-cpus), written such as 0.5, 2 or 500m");
+                OptionHeaders.Cpus, cpus,
+                $"expected 10m to {most.Cpu} (the operator's max-cpus), written such as 0.5, 2 or 500m");
         }
 
         return new SandboxLimits(
@@ -93,15 +99,17 @@ internal static partial class RunRequest
             Size(options, OptionHeaders.Disk, LeastDisk, most.WritableLayer, "max-disk") ?? usual.WritableLayer);
     }
 
-    private static NetworkMode Network(OptionHeaders options, ServerOptions server) => options.Find(OptionHeaders.Network) switch
-    {
-        null or "none" => NetworkMode.None,
-        "host" when server.AllowHostNetwork => NetworkMode.Host,
-        "host" => throw new BerthException(
-            ErrorCode.Forbidden,
-            $"The header {OptionHeaders.Network} = 'host' is not allowed on this server: the operator's allow-host-network decides."),
-        { } other => throw OptionHeaders.Refuse(OptionHeaders.Network, other, "expected none or host"),
-    };
+    private static NetworkMode Network(OptionHeaders options, ServerOptions server) =>
+        options.Find(OptionHeaders.Network) switch
+        {
+            null or "none" => NetworkMode.None,
+            "host" when server.AllowHostNetwork => NetworkMode.Host,
+            "host" => throw new BerthException(
+                ErrorCode.Forbidden,
+                $"The header {OptionHeaders.Network} = 'host' is not allowed on this server: "
+                + "the operator's allow-host-network decides."),
+            { } other => throw OptionHeaders.Refuse(OptionHeaders.Network, other, "expected none or host"),
+        };
 
     private static Dictionary<string, string> Environment(OptionHeaders options, HttpRequest request)
     {
@@ -113,12 +121,14 @@ internal static partial class RunRequest
             if (!VariableName().IsMatch(name))
             {
                 throw OptionHeaders.Refuse(
-                    OptionHeaders.Variable, header, "a name has letters, digits, '_', '.' and '-' and does not start with a digit");
+                    OptionHeaders.Variable, header,
+                    "a name has letters, digits, '_', '.' and '-' and does not start with a digit");
             }
 
             if (name.StartsWith("BERTH_", StringComparison.Ordinal))
             {
-                throw OptionHeaders.Refuse(OptionHeaders.Variable, header, "names that start with BERTH_ are Berth's own");
+                throw OptionHeaders.Refuse(
+                    OptionHeaders.Variable, header, "names that start with BERTH_ are Berth's own");
             }
 
             if (!own.Add(name))
@@ -144,7 +154,8 @@ internal static partial class RunRequest
             {
                 throw OptionHeaders.Refuse(
                     OptionHeaders.Label, header,
-                    $"a name has 1 to 63 letters, digits, '_', '.', '/' and '-', a value at most {MaxLabelLength} characters");
+                    $"a name has 1 to 63 letters, digits, '_', '.', '/' and '-', "
+                    + $"a value at most {MaxLabelLength} characters");
             }
 
             if (!labels.TryAdd(name, value))
@@ -183,12 +194,15 @@ internal static partial class RunRequest
         return user is null || (UserText().IsMatch(user) && user.Split(':').All(IsNameOrId))
             ? user
             : throw OptionHeaders.Refuse(
-                OptionHeaders.User, user, "expected uid, uid:gid, or names of the image's own users and groups; ids are at most 2147483647");
+                OptionHeaders.User, user,
+                "expected uid, uid:gid, or names of the image's own users and groups; "
+                + "ids are at most 2147483647");
     }
 
     // A number past int.MaxValue must not be taken for a name that the image may happen to have.
     private static bool IsNameOrId(string part) =>
-        part.AsSpan().ContainsAnyExcept("0123456789") || int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out _);
+        part.AsSpan().ContainsAnyExcept("0123456789")
+        || int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out _);
 
     private static string? WorkingDirectory(OptionHeaders options)
     {
@@ -234,7 +248,8 @@ internal static partial class RunRequest
         return text is null || valid
             ? uri
             : throw OptionHeaders.Refuse(
-                OptionHeaders.Callback, text, "expected an absolute http or https address without user name and fragment");
+                OptionHeaders.Callback, text,
+                "expected an absolute http or https address without user name and fragment");
     }
 
     private static ByteSize? Size(OptionHeaders options, string header, ByteSize least, ByteSize most, string setting)
@@ -257,10 +272,13 @@ internal static partial class RunRequest
             return null;
         }
 
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least && number <= most
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+            && number >= least && number <= most
             ? number
             : throw OptionHeaders.Refuse(
-                header, text, $"expected a whole number from {least} to {most}" + (setting is null ? "" : $" (the operator's {setting})"));
+                header, text,
+                $"expected a whole number from {least} to {most}"
+                + (setting is null ? "" : $" (the operator's {setting})"));
     }
 
     private static TimeSpan? Time(OptionHeaders options, string header, TimeSpan least, TimeSpan most, string? setting)
@@ -274,8 +292,8 @@ internal static partial class RunRequest
             ? time
             : throw OptionHeaders.Refuse(
                 header, text,
-                $"expected {Duration.Format(least)} to {Duration.Format(most)}" + (setting is null ? "" : $" (the operator's {setting})")
-                + ", written such as 500ms, 60s or 5m");
+                $"expected {Duration.Format(least)} to {Duration.Format(most)}"
+                + (setting is null ? "" : $" (the operator's {setting})") + ", written such as 500ms, 60s or 5m");
     }
 
     [GeneratedRegex(@"\A[A-Za-z_][A-Za-z0-9_.-]{0,254}\z", RegexOptions.NonBacktracking)]
@@ -284,6 +302,8 @@ internal static partial class RunRequest
     [GeneratedRegex(@"\A[A-Za-z0-9][A-Za-z0-9_./-]{0,62}\z", RegexOptions.NonBacktracking)]
     private static partial Regex LabelName();
 
-    [GeneratedRegex(@"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?)?\z", RegexOptions.NonBacktracking)]
+    [GeneratedRegex(
+        @"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?)?\z",
+        RegexOptions.NonBacktracking)]
     private static partial Regex UserText();
 }

@@ -3,21 +3,29 @@ using Berth.Core.Resources;
 
 namespace Berth.Server.Configuration;
 
-/// <summary>What must hold between keys. What one key may be on its own stands in <see cref="ConfigurationKeys"/>.</summary>
+/// <summary>
+/// What must hold between keys. What one key may be on its own stands in <see cref="ConfigurationKeys"/>.
+/// </summary>
 internal static class ConfigurationChecks
 {
     public static void Check(ServerOptions options, IReadOnlyDictionary<string, ConfiguredValue> values)
     {
         Bound(values, options.DefaultLimits.Memory <= options.MaxLimits.Memory, "default-memory", "max-memory");
-        Bound(values, options.DefaultLimits.Cpu.Millicores <= options.MaxLimits.Cpu.Millicores, "default-cpus", "max-cpus");
+        Bound(
+            values, options.DefaultLimits.Cpu.Millicores <= options.MaxLimits.Cpu.Millicores,
+            "default-cpus", "max-cpus");
         Bound(values, options.DefaultLimits.Pids <= options.MaxLimits.Pids, "default-pids", "max-pids");
-        Bound(values, options.DefaultLimits.WritableLayer <= options.MaxLimits.WritableLayer, "default-disk", "max-disk");
+        Bound(
+            values, options.DefaultLimits.WritableLayer <= options.MaxLimits.WritableLayer,
+            "default-disk", "max-disk");
         Bound(values, options.CallTimeout <= options.MaxCallTimeout, "call-timeout", "max-call-timeout");
         Bound(values, options.TaskTimeout <= options.MaxTaskTimeout, "task-timeout", "max-task-timeout");
         CheckPaths(options, values);
-        if (options.NodeName.Length > 64 || options.NodeName.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_')))
+        if (options.NodeName.Length > 64
+            || options.NodeName.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_')))
         {
-            throw ConfigurationReader.Refuse(values["node-name"], "at most 64 letters, digits, '-', '.' and '_' make a name");
+            throw ConfigurationReader.Refuse(
+                values["node-name"], "at most 64 letters, digits, '-', '.' and '_' make a name");
         }
     }
 
@@ -30,7 +38,9 @@ internal static class ConfigurationChecks
 
         if ((options.TlsCertificate is null) != (options.TlsKey is null))
         {
-            (string given, string missing) = options.TlsKey is null ? ("tls-certificate", "tls-key") : ("tls-key", "tls-certificate");
+            (string given, string missing) = options.TlsKey is null
+                ? ("tls-certificate", "tls-key")
+                : ("tls-key", "tls-certificate");
             throw ConfigurationReader.Refuse(values[given], $"{missing} must be given too");
         }
 
@@ -43,13 +53,15 @@ internal static class ConfigurationChecks
         }
     }
 
-    private static void Bound(IReadOnlyDictionary<string, ConfiguredValue> values, bool holds, string lower, string upper)
+    private static void Bound(
+        IReadOnlyDictionary<string, ConfiguredValue> values, bool holds, string lower, string upper)
     {
         if (!holds)
         {
             ConfiguredValue bound = values[upper];
             throw ConfigurationReader.Refuse(
-                values[lower], $"it is more than {upper} = '{bound.Text}' (from {bound.Source}); lower the one or raise the other");
+                values[lower],
+                $"it is more than {upper} = '{bound.Text}' (from {bound.Source}); lower the one or raise the other");
         }
     }
 }

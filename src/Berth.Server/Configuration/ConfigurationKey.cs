@@ -25,7 +25,8 @@ public enum ValueKind
 /// <param name="Default">As it would be written; empty for none.</param>
 /// <param name="Description">One or two sentences for the reference page.</param>
 /// <param name="IsList">Several values: an array in the file, repeated or with commas elsewhere.</param>
-public sealed record ConfigurationKey(string Name, ValueKind Kind, string Default, string Description, bool IsList = false)
+public sealed record ConfigurationKey(
+    string Name, ValueKind Kind, string Default, string Description, bool IsList = false)
 {
     /// <summary>What is accepted, for messages and the reference page.</summary>
     public string Expected { get; init; } = "";
@@ -43,7 +44,8 @@ public sealed record ConfigurationKey(string Name, ValueKind Kind, string Defaul
 internal static class KeyOf
 {
     public static ConfigurationKey Text(
-        string name, string fallback, string description, Func<ServerOptions, string, ServerOptions> put, ValueKind kind = ValueKind.Text) =>
+        string name, string fallback, string description, Func<ServerOptions, string, ServerOptions> put,
+        ValueKind kind = ValueKind.Text) =>
         new(name, kind, fallback, description)
         {
             Expected = kind == ValueKind.Path ? "a path" : "a text",
@@ -51,7 +53,8 @@ internal static class KeyOf
         };
 
     public static ConfigurationKey Number(
-        string name, string fallback, int least, int most, string description, Func<ServerOptions, int, ServerOptions> put) =>
+        string name, string fallback, int least, int most, string description,
+        Func<ServerOptions, int, ServerOptions> put) =>
         new(name, ValueKind.Number, fallback, description)
         {
             Expected = string.Create(CultureInfo.InvariantCulture, $"a whole number from {least} to {most}"),
@@ -63,11 +66,13 @@ internal static class KeyOf
         };
 
     public static ConfigurationKey Size(
-        string name, string fallback, ByteSize least, string description, Func<ServerOptions, ByteSize, ServerOptions> put) =>
+        string name, string fallback, ByteSize least, string description,
+        Func<ServerOptions, ByteSize, ServerOptions> put) =>
         new(name, ValueKind.Size, fallback, description)
         {
             Expected = $"a size of at least {least}, for instance 256Mi or 1.5Gi",
-            Apply = (options, texts) => ByteSize.TryParse(texts[0], out ByteSize size) && size >= least ? put(options, size) : null,
+            Apply = (options, texts) =>
+                ByteSize.TryParse(texts[0], out ByteSize size) && size >= least ? put(options, size) : null,
         };
 
     public static ConfigurationKey Cpus(
@@ -83,9 +88,12 @@ internal static class KeyOf
         Func<ServerOptions, TimeSpan, ServerOptions> put) =>
         new(name, ValueKind.Duration, fallback, description)
         {
-            Expected = $"a length of time from {Duration.Format(least)} to {Duration.Format(most)}, for instance 500ms, 60s or 1h30m",
+            Expected = $"a length of time from {Duration.Format(least)} to {Duration.Format(most)}, "
+                + "for instance 500ms, 60s or 1h30m",
             Apply = (options, texts) =>
-                Duration.TryParse(texts[0], out TimeSpan span) && span >= least && span <= most ? put(options, span) : null,
+                Duration.TryParse(texts[0], out TimeSpan span) && span >= least && span <= most
+                    ? put(options, span)
+                    : null,
         };
 
     public static ConfigurationKey Switch(

@@ -10,14 +10,17 @@ public static class ConfigurationKeys
 {
     private static readonly TimeSpan Day = TimeSpan.FromDays(1);
 
-    public static IReadOnlyList<ConfigurationKey> All { get; } = [.. Place(), .. Runs(), .. Limits(), .. Keeping(), .. Operation()];
+    public static IReadOnlyList<ConfigurationKey> All { get; } =
+        [.. Place(), .. Runs(), .. Limits(), .. Keeping(), .. Operation()];
 
     private static IEnumerable<ConfigurationKey> Place() =>
     [
-        KeyOf.Text("data", "/var/lib/berth", "Folder for everything that must outlast a restart. One server at a time may use it.",
+        KeyOf.Text("data", "/var/lib/berth",
+            "Folder for everything that must outlast a restart. One server at a time may use it.",
             (o, v) => o with { DataFolder = v }, ValueKind.Path),
         new("listen", ValueKind.Address, "127.0.0.1:7070",
-            "Addresses to listen on. Anything but loopback should have a TLS certificate, here or in a proxy in front.", IsList: true)
+            "Addresses to listen on. Anything but loopback should have a TLS certificate, here or in a proxy in front.",
+            IsList: true)
         {
             Expected = "an address and port such as 127.0.0.1:7070, [::1]:7070 or *:7070",
             Apply = (o, texts) => ParseAddresses(texts) is { } addresses ? o with { Listen = addresses } : null,
@@ -34,20 +37,25 @@ public static class ConfigurationKeys
     [
         KeyOf.Auto(
             KeyOf.Number("max-running", "auto", 1, 100_000,
-                "Sandboxes that run at once, calls and tasks together. auto: eight to a core, as far as memory reaches.",
+                "Sandboxes that run at once, calls and tasks together. "
+                + "auto: eight to a core, as far as memory reaches.",
                 (o, v) => o with { MaxRunning = v }),
             o => o with { MaxRunning = null }),
         KeyOf.Number("queue-limit", "100000", 1, 10_000_000, "Tasks that may wait before new ones get 429.",
             (o, v) => o with { QueueLimit = v }),
-        KeyOf.Number("waiting-calls-limit", "1000", 0, 1_000_000, "Calls that may wait for a place before new ones get 429.",
+        KeyOf.Number("waiting-calls-limit", "1000", 0, 1_000_000,
+            "Calls that may wait for a place before new ones get 429.",
             (o, v) => o with { WaitingCallsLimit = v }),
-        KeyOf.Span("call-timeout", "60s", TimeSpan.FromMilliseconds(100), Day, "Time of a call that names none, waiting included.",
+        KeyOf.Span("call-timeout", "60s", TimeSpan.FromMilliseconds(100), Day,
+            "Time of a call that names none, waiting included.",
             (o, v) => o with { CallTimeout = v }),
-        KeyOf.Span("task-timeout", "15m", TimeSpan.FromMilliseconds(100), 30 * Day, "Time of one attempt of a task that names none.",
+        KeyOf.Span("task-timeout", "15m", TimeSpan.FromMilliseconds(100), 30 * Day,
+            "Time of one attempt of a task that names none.",
             (o, v) => o with { TaskTimeout = v }),
         KeyOf.Span("max-call-timeout", "1h", TimeSpan.FromMilliseconds(100), Day, "Longest time a call may ask for.",
             (o, v) => o with { MaxCallTimeout = v }),
-        KeyOf.Span("max-task-timeout", "1d", TimeSpan.FromMilliseconds(100), 30 * Day, "Longest time a task may ask for.",
+        KeyOf.Span("max-task-timeout", "1d", TimeSpan.FromMilliseconds(100), 30 * Day,
+            "Longest time a task may ask for.",
             (o, v) => o with { MaxTaskTimeout = v }),
         KeyOf.Span("grace", "10s", TimeSpan.Zero, TimeSpan.FromMinutes(10), "Time between SIGTERM and SIGKILL.",
             (o, v) => o with { Grace = v }),
@@ -64,7 +72,8 @@ public static class ConfigurationKeys
             (o, v) => o with { DefaultLimits = o.DefaultLimits with { Memory = v } }),
         KeyOf.Cpus("default-cpus", "1", "CPU of a sandbox that asks for none.",
             (o, v) => o with { DefaultLimits = o.DefaultLimits with { Cpu = v } }),
-        KeyOf.Number("default-pids", "1024", 4, 4_194_304, "Processes and threads of a sandbox that asks for no number.",
+        KeyOf.Number("default-pids", "1024", 4, 4_194_304,
+            "Processes and threads of a sandbox that asks for no number.",
             (o, v) => o with { DefaultLimits = o.DefaultLimits with { Pids = v } }),
         KeyOf.Size("default-disk", "512Mi", ByteSize.MiB(1), "Writable layer of a sandbox that asks for none.",
             (o, v) => o with { DefaultLimits = o.DefaultLimits with { WritableLayer = v } }),
@@ -80,13 +89,15 @@ public static class ConfigurationKeys
             (o, v) => o with { BodyLimit = v }),
         KeyOf.Size("input-limit", "4Gi", ByteSize.KiB(1), "Largest input of a task. It is kept on disk.",
             (o, v) => o with { InputLimit = v }),
-        KeyOf.Size("output-limit", "64Gi", ByteSize.KiB(1), "Most bytes of standard output of a call; after that the program is ended.",
+        KeyOf.Size("output-limit", "64Gi", ByteSize.KiB(1),
+            "Most bytes of standard output of a call; after that the program is ended.",
             (o, v) => o with { OutputLimit = v }),
         KeyOf.Size("overflow-limit", "4Gi", ByteSize.Zero,
-            "Disk space, of all calls together, for output that comes while the caller still sends its body and does not read. "
-            + "0: such calls wait instead, and may wait for each other until their timeout.",
+            "Disk space, of all calls together, for output that comes while the caller still sends its body and does "
+            + "not read. 0: such calls wait instead, and may wait for each other until their timeout.",
             (o, v) => o with { OverflowLimit = v }),
-        KeyOf.Size("result-limit", "4Gi", ByteSize.KiB(1), "Most bytes of standard output of a task. They are kept on disk.",
+        KeyOf.Size("result-limit", "4Gi", ByteSize.KiB(1),
+            "Most bytes of standard output of a task. They are kept on disk.",
             (o, v) => o with { ResultLimit = v }),
         KeyOf.Size("upload-limit", "32Gi", ByteSize.MiB(1), "Largest blob that may be pushed to the registry.",
             (o, v) => o with { UploadLimit = v }),
@@ -96,31 +107,38 @@ public static class ConfigurationKeys
 
     private static IEnumerable<ConfigurationKey> Keeping() =>
     [
-        KeyOf.Span("result-retention", "1d", TimeSpan.FromSeconds(1), 3650 * Day, "How long input and result are kept after a run's end.",
+        KeyOf.Span("result-retention", "1d", TimeSpan.FromSeconds(1), 3650 * Day,
+            "How long input and result are kept after a run's end.",
             (o, v) => o with { ResultRetention = v }),
-        KeyOf.Span("log-retention", "7d", TimeSpan.FromSeconds(1), 3650 * Day, "How long a log is kept after its last line.",
+        KeyOf.Span("log-retention", "7d", TimeSpan.FromSeconds(1), 3650 * Day,
+            "How long a log is kept after its last line.",
             (o, v) => o with { LogRetention = v }),
-        KeyOf.Size("log-limit", "10Mi", ByteSize.KiB(64), "Bytes of standard error kept for one run; the middle is left out.",
+        KeyOf.Size("log-limit", "10Mi", ByteSize.KiB(64),
+            "Bytes of standard error kept for one run; the middle is left out.",
             (o, v) => o with { LogLimit = v }),
-        KeyOf.Span("run-retention", "30d", TimeSpan.FromSeconds(1), 3650 * Day, "How long the record of an ended run is kept.",
+        KeyOf.Span("run-retention", "30d", TimeSpan.FromSeconds(1), 3650 * Day,
+            "How long the record of an ended run is kept.",
             (o, v) => o with { RunRetention = v }),
         KeyOf.Span("collect-interval", "1h", TimeSpan.FromSeconds(1), 30 * Day,
             "How often images' content that nothing refers to is deleted.",
             (o, v) => o with { CollectInterval = v }),
-        KeyOf.Span("collect-grace", "1h", TimeSpan.Zero, 30 * Day, "Age that such content must have, so that a push under way is safe.",
+        KeyOf.Span("collect-grace", "1h", TimeSpan.Zero, 30 * Day,
+            "Age that such content must have, so that a push under way is safe.",
             (o, v) => o with { CollectGrace = v }),
     ];
 
     private static IEnumerable<ConfigurationKey> Operation() =>
     [
         new("callback-allow", ValueKind.Text, "",
-            "Hosts, addresses or networks (10.0.0.0/8) that callbacks may reach although they are internal.", IsList: true)
+            "Hosts, addresses or networks (10.0.0.0/8) that callbacks may reach although they are internal.",
+            IsList: true)
         {
             Expected = "host names, addresses or networks such as 10.0.0.0/8",
             Apply = (o, texts) => texts.All(CallbackTarget.IsValid) ? o with { CallbackAllow = [.. texts] } : null,
         },
         new("registry-allow", ValueKind.Text, "",
-            "Hosts, addresses or networks of other registries that images may be copied from and to although they are internal.",
+            "Hosts, addresses or networks of other registries that images may be copied from "
+            + "and to although they are internal.",
             IsList: true)
         {
             Expected = "host names, addresses or networks such as 10.0.0.0/8",
@@ -129,9 +147,12 @@ public static class ConfigurationKeys
         KeyOf.Span("shutdown-grace", "30s", TimeSpan.Zero, TimeSpan.FromHours(1),
             "How long a stopping server lets calls finish before it ends them. Tasks are handed back to the queue.",
             (o, v) => o with { ShutdownGrace = v }),
-        KeyOf.Switch("metrics-open", "Whether /metrics can be read without a token.", (o, v) => o with { MetricsOpen = v }),
-        KeyOf.Choice<LogLevelName>("log-level", "info", "Least important log messages to write.", (o, v) => o with { LogLevel = v }),
-        KeyOf.Choice<LogFormat>("log-format", "text", "One line of text, or one JSON object, per message; on standard error.",
+        KeyOf.Switch("metrics-open", "Whether /metrics can be read without a token.",
+            (o, v) => o with { MetricsOpen = v }),
+        KeyOf.Choice<LogLevelName>("log-level", "info", "Least important log messages to write.",
+            (o, v) => o with { LogLevel = v }),
+        KeyOf.Choice<LogFormat>("log-format", "text",
+            "One line of text, or one JSON object, per message; on standard error.",
             (o, v) => o with { LogFormat = v }),
     ];
 

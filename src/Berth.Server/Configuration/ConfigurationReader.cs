@@ -11,9 +11,12 @@ public sealed record ConfigurationSources(
     IReadOnlyDictionary<string, IReadOnlyList<string>> Flags, Func<string, string?> Variable, string? File)
 {
     /// <summary>The process's own environment, and /etc/berth/config.json where there is one.</summary>
-    public static ConfigurationSources FromMachine(IReadOnlyDictionary<string, IReadOnlyList<string>> flags, string? file) => new(
-        flags, Environment.GetEnvironmentVariable,
-        file ?? Environment.GetEnvironmentVariable(FileVariable) ?? (System.IO.File.Exists(DefaultFile) ? DefaultFile : null));
+    public static ConfigurationSources FromMachine(
+        IReadOnlyDictionary<string, IReadOnlyList<string>> flags, string? file) =>
+        new(
+            flags, Environment.GetEnvironmentVariable,
+            file ?? Environment.GetEnvironmentVariable(FileVariable)
+                ?? (System.IO.File.Exists(DefaultFile) ? DefaultFile : null));
 
     /// <summary>Names the file; the flag is <c>--config</c>.</summary>
     public const string FileVariable = "BERTH_CONFIG";
@@ -28,8 +31,8 @@ public sealed record ConfiguredValue(ConfigurationKey Key, IReadOnlyList<string>
 }
 
 /// <summary>
-/// Makes <see cref="ServerOptions"/>: flags win over the environment, that over the file, that over the defaults. Throws
-/// BerthException(InvalidConfiguration) naming key, value, source and remedy.
+/// Makes <see cref="ServerOptions"/>: flags win over the environment, that over the file, that over the defaults.
+/// Throws BerthException(InvalidConfiguration) naming key, value, source and remedy.
 /// </summary>
 public static class ConfigurationReader
 {
@@ -91,7 +94,10 @@ public static class ConfigurationReader
         $"{value.Key.Name} = '{value.Text}' (from {value.Source}) can't be used: {why}.");
 
     private static string[] Split(IReadOnlyList<string> texts) =>
-        [.. texts.SelectMany(t => t.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))];
+        [
+            .. texts.SelectMany(
+                t => t.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)),
+        ];
 
     private static Dictionary<string, IReadOnlyList<string>> ReadFile(string path)
     {
@@ -106,7 +112,9 @@ public static class ConfigurationReader
             });
             if (document.RootElement.ValueKind != JsonValueKind.Object)
             {
-                throw new BerthException(ErrorCode.InvalidConfiguration, $"The file {path} must hold one JSON object: {{ \"data\": … }}.");
+                throw new BerthException(
+                    ErrorCode.InvalidConfiguration,
+                    $"The file {path} must hold one JSON object: {{ \"data\": … }}.");
             }
 
             return document.RootElement.EnumerateObject().ToDictionary(
@@ -114,11 +122,14 @@ public static class ConfigurationReader
         }
         catch (JsonException e)
         {
-            throw new BerthException(ErrorCode.InvalidConfiguration, $"The file {path} is not valid JSON: {e.Message}", e);
+            throw new BerthException(
+                ErrorCode.InvalidConfiguration, $"The file {path} is not valid JSON: {e.Message}", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new BerthException(ErrorCode.InvalidConfiguration, $"The configuration file {path} can't be read: {e.Message}", e);
+            throw new BerthException(
+                ErrorCode.InvalidConfiguration,
+                $"The configuration file {path} can't be read: {e.Message}", e);
         }
     }
 
@@ -140,7 +151,8 @@ public static class ConfigurationReader
         ConfigurationKeys.All.FirstOrDefault(k => k.Name == name)
         ?? throw new BerthException(
             ErrorCode.InvalidConfiguration,
-            $"There is no setting '{name}' (from {source}); did you mean '{Nearest(name)}'? docs/reference/configuration.md lists them all.");
+            $"There is no setting '{name}' (from {source}); did you mean '{Nearest(name)}'? "
+            + "docs/reference/configuration.md lists them all.");
 
     private static string Nearest(string name) => ConfigurationKeys.All.MinBy(k => Distance(name, k.Name))!.Name;
 

@@ -14,7 +14,8 @@ public sealed record ListenAddress(IPAddress Address, int Port)
     {
         address = null;
         int colon = value.LastIndexOf(':');
-        if (colon <= 0 || !int.TryParse(value.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int port)
+        if (colon <= 0
+            || !int.TryParse(value.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int port)
             || port > IPEndPoint.MaxPort)
         {
             return false;

@@ -3,8 +3,8 @@ using Berth.Core.Resources;
 namespace Berth.Server.Configuration;
 
 /// <summary>
-/// What the operator decided, checked and ready to use. Made only by <see cref="ConfigurationReader"/> from the table in
-/// <see cref="ConfigurationKeys"/>, which describes every member and holds its default.
+/// What the operator decided, checked and ready to use. Made only by <see cref="ConfigurationReader"/> from the table
+/// in <see cref="ConfigurationKeys"/>, which describes every member and holds its default.
 /// </summary>
 public sealed record ServerOptions
 {

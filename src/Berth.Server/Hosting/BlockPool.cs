@@ -1,13 +1,14 @@
 using System.Buffers;
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections;
 
 namespace Berth.Server.Hosting;
 
 /// <summary>
-/// The memory that connections read into and write from, in blocks much larger than Kestrel's own 4 KiB, so that a large
-/// body takes few system calls. Idle connections hold none. Blocks are pinned once and used again; what is beyond the
-/// retained number is left to the garbage collector.
+/// The memory that connections read into and write from, in blocks much larger than Kestrel's own 4 KiB, so that a
+/// large body takes few system calls. Idle connections hold none. Blocks are pinned once and used again; what is beyond
+/// the retained number is left to the garbage collector.
 /// </summary>
 internal sealed class BlockPool(int blockSize, int retained) : MemoryPool<byte>
 {
@@ -47,7 +48,7 @@ internal sealed class BlockPool(int blockSize, int retained) : MemoryPool<byte>
     {
         private int taken = 1;
 
-        public Memory<byte> Memory { get; } = System.Runtime.InteropServices.MemoryMarshal.CreateFromPinnedArray(bytes, 0, bytes.Length);
+        public Memory<byte> Memory { get; } = MemoryMarshal.CreateFromPinnedArray(bytes, 0, bytes.Length);
 
         public void Take() => taken = 1;
 

@@ -2,7 +2,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Hosting;
 
-/// <summary>Now and then: deletes content that no image names, drops uploads nobody continued, counts what is there.</summary>
+/// <summary>
+/// Now and then: deletes content that no image names, drops uploads nobody continued, counts what is there.
+/// </summary>
 internal sealed class CollectPass(ServerRooms rooms, ILogger logger)
 {
     public async Task RunAsync(CancellationToken stop)

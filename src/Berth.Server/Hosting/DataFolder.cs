@@ -2,8 +2,8 @@ using Berth.Core.Errors;
 
 namespace Berth.Server.Hosting;
 
-/// <summary>The data folder, held by one server at a time. The lock is the kernel's (flock), so it ends with the process,
-/// however that ends.</summary>
+/// <summary>The data folder, held by one server at a time. The lock is the kernel's (flock), so it ends with the
+/// process, however that ends.</summary>
 internal sealed class DataFolder : IDisposable
 {
     private readonly FileStream held;
@@ -16,8 +16,8 @@ internal sealed class DataFolder : IDisposable
 
     public string Path { get; }
 
-    /// <summary>Makes the folder where it is missing and takes the lock; throws <c>InvalidConfiguration</c> where another
-    /// server has it.</summary>
+    /// <summary>Makes the folder where it is missing and takes the lock; throws <c>InvalidConfiguration</c> where
+    /// another server has it.</summary>
     public static DataFolder Open(string path)
     {
         string full = System.IO.Path.GetFullPath(path);
@@ -30,7 +30,8 @@ internal sealed class DataFolder : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new BerthException(
-                ErrorCode.InvalidConfiguration, $"The data folder {full} can't be made: {e.Message} Choose another with --data.", e);
+                ErrorCode.InvalidConfiguration,
+                $"The data folder {full} can't be made: {e.Message} Choose another with --data.", e);
         }
 
         return new DataFolder(full, Lock(full));
@@ -51,12 +52,14 @@ internal sealed class DataFolder : IDisposable
         {
             throw new BerthException(
                 ErrorCode.InvalidConfiguration,
-                $"Another Berth server uses the data folder {folder}: stop that one, or choose another folder with --data.", e);
+                $"Another Berth server uses the data folder {folder}: stop that one, or choose another folder with "
+                + "--data.", e);
         }
         catch (UnauthorizedAccessException e)
         {
             throw new BerthException(
-                ErrorCode.InvalidConfiguration, $"The data folder {folder} can't be written: {e.Message} Run as root, or choose another.", e);
+                ErrorCode.InvalidConfiguration,
+                $"The data folder {folder} can't be written: {e.Message} Run as root, or choose another.", e);
         }
     }
 }

@@ -40,6 +40,7 @@ internal sealed class HealthEndpoints(ServerOptions options, IRunStore store, Se
         ByteSize free = ByteSize.FromBytes(new DriveInfo(options.DataFolder).AvailableFreeSpace);
         return free >= LeastDisk
             ? new("disk", true, null)
-            : new("disk", false, $"Only {free} are free in the data folder: free some space, at least {LeastDisk} are needed.");
+            : new("disk", false,
+                $"Only {free} are free in the data folder: free some space, at least {LeastDisk} are needed.");
     }
 }

@@ -60,8 +60,11 @@ internal static class HttpHost
 
     /// <summary>The addresses that are listened on, ports resolved.</summary>
     public static IReadOnlyList<Uri> AddressesOf(WebApplication application) =>
-        [.. application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses
-            .Where(a => !a.Contains(PrefaceSwitch.Inside.ToString()!, StringComparison.Ordinal)).Select(a => new Uri(a))];
+        [
+            .. application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses
+                .Where(a => !a.Contains(PrefaceSwitch.Inside.ToString()!, StringComparison.Ordinal))
+                .Select(a => new Uri(a)),
+        ];
 
     private static void Configure(KestrelServerOptions kestrel, ServerOptions options, PrefaceSwitch preface)
     {
@@ -123,7 +126,8 @@ internal static class HttpHost
         {
             throw new BerthException(
                 ErrorCode.InvalidConfiguration,
-                $"tls-certificate = '{options.TlsCertificate}' with tls-key = '{options.TlsKey}' can't be used: {e.Message}", e);
+                $"tls-certificate = '{options.TlsCertificate}' with tls-key = '{options.TlsKey}' can't be used: "
+                + e.Message, e);
         }
     }
 

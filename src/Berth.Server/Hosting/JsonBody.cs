@@ -12,8 +12,8 @@ internal static class JsonBody
     /// <summary>Nothing that is asked for in JSON comes near this.</summary>
     public const int MaxLength = 64 * 1024;
 
-    /// <summary>Reads the body, which must be JSON of type <typeparamref name="T"/>; throws <c>UnsupportedMediaType</c>,
-    /// <c>InvalidRequest</c>, <c>BodyTooLarge</c>.</summary>
+    /// <summary>Reads the body, which must be JSON of type <typeparamref name="T"/>; throws
+    /// <c>UnsupportedMediaType</c>, <c>InvalidRequest</c>, <c>BodyTooLarge</c>.</summary>
     public static async Task<T> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type)
         where T : class
     {
@@ -21,7 +21,8 @@ internal static class JsonBody
         {
             throw new BerthException(
                 ErrorCode.UnsupportedMediaType,
-                $"The body's media type is '{context.Request.ContentType}': send JSON with 'Content-Type: application/json'.");
+                $"The body's media type is '{context.Request.ContentType}': "
+                + "send JSON with 'Content-Type: application/json'.");
         }
 
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
@@ -36,12 +37,14 @@ internal static class JsonBody
         }
         catch (JsonException e)
         {
-            throw new BerthException(ErrorCode.InvalidRequest, $"The body is not the JSON that this route takes: {e.Message}", e);
+            throw new BerthException(
+                ErrorCode.InvalidRequest, $"The body is not the JSON that this route takes: {e.Message}", e);
         }
     }
 
     public static Task WriteAsync<T>(
-        HttpContext context, T value, JsonTypeInfo<T> type, int status = StatusCodes.Status200OK, string mediaType = "application/json")
+        HttpContext context, T value, JsonTypeInfo<T> type, int status = StatusCodes.Status200OK,
+        string mediaType = "application/json")
     {
         ReadOnlyMemory<byte> bytes = JsonText.Of(value, type);
         HttpResponse response = context.Response;

@@ -9,7 +9,8 @@ namespace Berth.Server.Hosting;
 /// own rules asks for escapes; every answer says that its media type is not to be guessed.</summary>
 internal static class JsonText
 {
-    private static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions Readable =
+        new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public static ReadOnlyMemory<byte> Of<T>(T value, JsonTypeInfo<T> type)
     {

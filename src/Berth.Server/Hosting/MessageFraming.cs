@@ -5,8 +5,8 @@ namespace Berth.Server.Hosting;
 
 /// <summary>
 /// Refuses a message that gives its length twice, by Content-Length and by Transfer-Encoding. The specification lets a
-/// server choose one (RFC 9112, section 6.3), and Kestrel does; but a proxy in front may have chosen the other, and then
-/// one message's body is the next message to one of the two.
+/// server choose one (RFC 9112, section 6.3), and Kestrel does; but a proxy in front may have chosen the other, and
+/// then one message's body is the next message to one of the two.
 /// </summary>
 internal static class MessageFraming
 {
@@ -23,7 +23,8 @@ internal static class MessageFraming
                 return Task.CompletedTask;
             });
             throw new BerthException(
-                ErrorCode.InvalidRequest, "The request has both Content-Length and Transfer-Encoding: send one of the two.");
+                ErrorCode.InvalidRequest,
+                "The request has both Content-Length and Transfer-Encoding: send one of the two.");
         }
     }
 }

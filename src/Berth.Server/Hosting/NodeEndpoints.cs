@@ -14,8 +14,8 @@ internal sealed class NodeEndpoints(INode node, IRunManager runs)
         RunStatistics statistics = runs.Statistics();
         Dictionary<string, int> sandboxes = node.Status().Sandboxes.CountBy(s => s.State).ToDictionary();
         NodeView view = new(
-            info.Name, info.Engine, info.CgroupVersion, info.Cores, info.Memory.Bytes, sandboxes, statistics.WaitingCalls,
-            (int)Math.Min(statistics.Queued, int.MaxValue));
+            info.Name, info.Engine, info.CgroupVersion, info.Cores, info.Memory.Bytes, sandboxes,
+            statistics.WaitingCalls, (int)Math.Min(statistics.Queued, int.MaxValue));
         return JsonBody.WriteAsync(context, view, NodeJson.Default.NodeView);
     }
 

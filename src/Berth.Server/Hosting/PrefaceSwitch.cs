@@ -7,9 +7,9 @@ using Microsoft.AspNetCore.Connections;
 namespace Berth.Server.Hosting;
 
 /// <summary>
-/// HTTP/1.1 and HTTP/2 on one port without TLS. Kestrel decides by TLS's negotiation alone; here a connection that begins
-/// with HTTP/2's preface (RFC 9113, section 3.4) is handed to a second listener inside the process that speaks only
-/// HTTP/2.
+/// HTTP/1.1 and HTTP/2 on one port without TLS. Kestrel decides by TLS's negotiation alone; here a connection
+/// that begins with HTTP/2's preface (RFC 9113, section 3.4) is handed to a second listener inside the process
+/// that speaks only HTTP/2.
 /// </summary>
 internal sealed class PrefaceSwitch : IConnectionListenerFactory, IConnectionListenerFactorySelector
 {
@@ -49,7 +49,8 @@ internal sealed class PrefaceSwitch : IConnectionListenerFactory, IConnectionLis
             {
                 read = await input.ReadAsync(closed);
             }
-            catch (Exception e) when (e is OperationCanceledException or ConnectionResetException or ConnectionAbortedException)
+            catch (Exception e)
+                when (e is OperationCanceledException or ConnectionResetException or ConnectionAbortedException)
             {
                 return false;
             }
@@ -58,7 +59,8 @@ internal sealed class PrefaceSwitch : IConnectionListenerFactory, IConnectionLis
             bool equal = Begins(start);
             bool whole = start.Length == Preface.Length;
             // Nothing is taken. Less than the preface is looked at again when more has come.
-            input.AdvanceTo(read.Buffer.Start, equal && !whole && !read.IsCompleted ? read.Buffer.End : read.Buffer.Start);
+            bool wantsMore = equal && !whole && !read.IsCompleted;
+            input.AdvanceTo(read.Buffer.Start, wantsMore ? read.Buffer.End : read.Buffer.Start);
             if (!equal || whole || read.IsCompleted || read.IsCanceled)
             {
                 return equal && whole;
@@ -86,7 +88,8 @@ internal sealed class PrefaceSwitch : IConnectionListenerFactory, IConnectionLis
 
         public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default)
         {
-            using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(unbound.Token, cancellationToken);
+            using CancellationTokenSource either =
+                CancellationTokenSource.CreateLinkedTokenSource(unbound.Token, cancellationToken);
             try
             {
                 return await connections.Reader.ReadAsync(either.Token);

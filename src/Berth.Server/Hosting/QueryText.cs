@@ -31,7 +31,8 @@ internal sealed class QueryText
         ? values.Count == 1 ? values[0] : throw Refuse(name, values.ToString(), "it is given more than once")
         : null;
 
-    public StringValues FindAll(string name) => query.TryGetValue(name, out StringValues values) ? values : StringValues.Empty;
+    public StringValues FindAll(string name) =>
+        query.TryGetValue(name, out StringValues values) ? values : StringValues.Empty;
 
     public int Number(string name, int least, int most, int fallback)
     {
@@ -40,9 +41,12 @@ internal sealed class QueryText
             return fallback;
         }
 
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least && number <= most
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+            && number >= least && number <= most
             ? number
-            : throw Refuse(name, text, string.Create(CultureInfo.InvariantCulture, $"expected a whole number from {least} to {most}"));
+            : throw Refuse(
+                name, text,
+                string.Create(CultureInfo.InvariantCulture, $"expected a whole number from {least} to {most}"));
     }
 
     public bool Switch(string name) => Find(name) switch

@@ -28,7 +28,9 @@ namespace Berth.Server.Hosting;
 /// <summary>What a node is made from.</summary>
 public sealed record NodeParts(ServerOptions Options, IImageSource Images, TimeProvider Time, ILoggerFactory Loggers);
 
-/// <summary>Everything that one server consists of, made in order of need and taken down in the opposite order.</summary>
+/// <summary>
+/// Everything that one server consists of, made in order of need and taken down in the opposite order.
+/// </summary>
 internal sealed class ServerRooms : IAsyncDisposable
 {
     /// <summary>Kept for unpacking images while a run is readied.</summary>
@@ -86,8 +88,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     /// <summary>Opens everything; nothing runs yet.</summary>
     public static async Task<ServerRooms> OpenAsync(
-        ServerOptions options, DataFolder data, Func<NodeParts, INode> makeNode, TimeProvider time, ILoggerFactory loggers,
-        CancellationToken cancellationToken)
+        ServerOptions options, DataFolder data, Func<NodeParts, INode> makeNode, TimeProvider time,
+        ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         ContentStore content = new(data["blobs"], time);
         RepositoryStore repositories = new(data["repositories"], time);
@@ -144,7 +146,7 @@ internal sealed class ServerRooms : IAsyncDisposable
     }
 
     private static RunOptions RunOptionsOf(ServerOptions options, NodeInfo node) => new(
-        options.MaxRunning ?? RunCapacity.DefaultPlaces(node.Cores, node.Memory),
-        options.QueueLimit, options.WaitingCallsLimit, options.InputLimit, options.ResultRetention, options.LogRetention,
+        options.MaxRunning ?? RunCapacity.DefaultPlaces(node.Cores, node.Memory), options.QueueLimit,
+        options.WaitingCallsLimit, options.InputLimit, options.ResultRetention, options.LogRetention,
         options.RunRetention, StartLimit, LeaseSlack);
 }

@@ -26,12 +26,16 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Flags,
         return trace;
     }
 
-    /// <summary>Continues the trace of a header; one that is missing or malformed starts a new trace (section 4).</summary>
+    /// <summary>
+    /// Continues the trace of a header; one that is missing or malformed starts a new trace (section 4).
+    /// </summary>
     public static TraceContext From(string? parent, string? state)
     {
         string span = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
         return IsValid(parent)
-            ? new TraceContext(parent![3..35], span, parent[53..55], string.IsNullOrEmpty(state) || state.Length > 512 ? null : state)
+            ? new TraceContext(
+                parent![3..35], span, parent[53..55],
+                string.IsNullOrEmpty(state) || state.Length > 512 ? null : state)
             : new TraceContext(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)), span, "00", null);
     }
 
@@ -39,7 +43,8 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Flags,
     private static bool IsValid(string? text) =>
         text is { Length: >= 55 } && (text.Length == 55 || (text[55] == '-' && text[..2] != "00")) && text[..2] != "ff"
         && text[2] == '-' && text[35] == '-' && text[52] == '-'
-        && IsHex(text.AsSpan(0, 2)) && IsHex(text.AsSpan(3, 32)) && IsHex(text.AsSpan(36, 16)) && IsHex(text.AsSpan(53, 2))
+        && IsHex(text.AsSpan(0, 2)) && IsHex(text.AsSpan(3, 32))
+        && IsHex(text.AsSpan(36, 16)) && IsHex(text.AsSpan(53, 2))
         && text.AsSpan(3, 32).ContainsAnyExcept('0') && text.AsSpan(36, 16).ContainsAnyExcept('0');
 
     private static bool IsHex(ReadOnlySpan<char> text) => !text.ContainsAnyExcept("0123456789abcdef");

@@ -17,12 +17,12 @@ using Microsoft.Extensions.Logging;
 namespace Berth.Server.ImageEndpoints;
 
 /// <summary>
-/// Copies images between this server and other registries, telling its progress line by line. What fails before the first
-/// line is an ordinary refusal; what fails later is the last line.
+/// Copies images between this server and other registries, telling its progress line by line. What fails before the
+/// first line is an ordinary refusal; what fails later is the last line.
 /// </summary>
 internal sealed partial class CopyEndpoints(
-    IContentStore content, RepositoryStore repositories, ILayerStore layers, GuardedConnection guard, ImageReadiness readiness,
-    TimeProvider time, ILogger<CopyEndpoints> logger)
+    IContentStore content, RepositoryStore repositories, ILayerStore layers, GuardedConnection guard,
+    ImageReadiness readiness, TimeProvider time, ILogger<CopyEndpoints> logger)
 {
     // Progress is worth nothing when it is old: the newest of it is kept for a slow reader.
     private const int Pending = 256;
@@ -37,7 +37,8 @@ internal sealed partial class CopyEndpoints(
         await TellAsync(context, async (progress, stop) =>
         {
             CopyOptions options = new(
-                PlatformChoice.Here, (layer, diffId, token) => layers.EnsureUnpackedAsync(layer, diffId, token), progress);
+                PlatformChoice.Here,
+                (layer, diffId, token) => layers.EnsureUnpackedAsync(layer, diffId, token), progress);
             ImageCopier copier = new(connection.Repository(source), store, options);
             Digest digest = await copier.CopyAsync(source.TagOrDigest, target.Tag, stop);
             readiness.Expect(digest);
@@ -63,7 +64,8 @@ internal sealed partial class CopyEndpoints(
     {
         Uri address = RegistryConnection.AddressOf(other, request.Insecure) ?? throw new BerthException(
             ErrorCode.InvalidReference,
-            $"The {which} '{other}' names no other registry: write its host first, for instance registry.example/{other}.");
+            $"The {which} '{other}' names no other registry: "
+            + $"write its host first, for instance registry.example/{other}.");
         RegistryCredentials? credentials = request.Username is null
             ? null
             : new RegistryCredentials(request.Username, request.Password ?? "");
@@ -95,12 +97,14 @@ internal sealed partial class CopyEndpoints(
             // 401 would say that the caller's own token is not valid here.
             throw new BerthException(
                 ErrorCode.Upstream,
-                $"{refusal.Message} That is the other registry's word: give a username and password that it takes.", refusal);
+                $"{refusal.Message} That is the other registry's word: "
+                + "give a username and password that it takes.", refusal);
         }
         catch (Exception defect) when (context.Response.HasStarted && defect is not OperationCanceledException)
         {
             LogDefect(context.Request.Path, defect);
-            await WriteAsync(new CopyProgress("failed", null, null, null, null, "Berth failed; the server's log has the cause."));
+            await WriteAsync(new CopyProgress(
+                "failed", null, null, null, null, "Berth failed; the server's log has the cause."));
         }
         finally
         {

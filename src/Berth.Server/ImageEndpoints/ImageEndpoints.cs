@@ -31,7 +31,8 @@ internal sealed class ImageEndpoints(
         Page<CatalogImage> page = await catalog.ListAsync(
             after, query.Number("limit", 1, MaxLimit, DefaultLimit), context.RequestAborted);
         string? next = page.More ? $"{page.Entries[^1].Repository}:{page.Entries[^1].Tag}" : null;
-        await JsonBody.WriteAsync(context, new ImagePage([.. page.Entries.Select(View)], next), ImageJson.Default.ImagePage);
+        ImagePage answer = new([.. page.Entries.Select(View)], next);
+        await JsonBody.WriteAsync(context, answer, ImageJson.Default.ImagePage);
     }
 
     public async Task GetAsync(HttpContext context)
@@ -55,8 +56,8 @@ internal sealed class ImageEndpoints(
     }
 
     private ImageView View(CatalogImage image) => new(
-        image.Repository, image.Tag ?? "", image.Digest.Text, image.Size, image.Architecture, image.Created, image.PushedAt,
-        image.DiffIds.Count > 0 && image.DiffIds.All(d => layers.PathOf(d) is not null));
+        image.Repository, image.Tag ?? "", image.Digest.Text, image.Size, image.Architecture, image.Created,
+        image.PushedAt, image.DiffIds.Count > 0 && image.DiffIds.All(d => layers.PathOf(d) is not null));
 
     private ImageDetail View(CatalogDetail detail)
     {
@@ -66,6 +67,7 @@ internal sealed class ImageEndpoints(
             diffIds, (layer, diffId) => new LayerView(layer.DigestText, diffId, layer.Size, layer.MediaType));
         return new ImageDetail(
             View(detail.Image), detail.Image.MediaType, defaults?.User, defaults?.Env ?? [], defaults?.Entrypoint ?? [],
-            defaults?.Cmd ?? [], defaults?.WorkingDir, defaults?.Labels ?? new Dictionary<string, string>(), [.. layerViews]);
+            defaults?.Cmd ?? [], defaults?.WorkingDir, defaults?.Labels ?? new Dictionary<string, string>(),
+            [.. layerViews]);
     }
 }

@@ -23,6 +23,7 @@ internal static class RequestedImage
             ? ImageReference.Parse(reference.ToString()[(host.Length + 1)..])
             : throw new BerthException(
                 ErrorCode.ImageNotFound,
-                $"The image {reference} is in another registry: copy it here first with 'berth image pull {reference}'.");
+                $"The image {reference} is in another registry: "
+                + $"copy it here first with 'berth image pull {reference}'.");
     }
 }

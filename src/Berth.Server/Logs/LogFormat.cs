@@ -5,11 +5,9 @@ using System.Text;
 namespace Berth.Server.Logs;
 
 /// <summary>
-/// How a line stands on disk: the format that Kubernetes' container runtimes write (CRI logging), so that known tools
-/// read
-/// it: <c>2026-01-02T03:04:05.1234567Z stderr F text</c>. <c>F</c> is a whole line, <c>P</c> one that goes on in the
-/// next
-/// record.
+/// How a line stands on disk: the format that Kubernetes' container runtimes write (CRI logging), so that known
+/// tools read it: <c>2026-01-02T03:04:05.1234567Z stderr F text</c>. <c>F</c> is a whole line, <c>P</c> one that
+/// goes on in the next record.
 /// </summary>
 internal static class LogFormat
 {

@@ -4,8 +4,7 @@ namespace Berth.Server.Logs;
 
 /// <summary>
 /// The files of one run's log: <c>000000.log</c>, <c>000001.log</c>, … of equal limit. The first is kept for good,
-/// because
-/// how a program began explains the most; of the others only the newest are.
+/// because how a program began explains the most; of the others only the newest are.
 /// </summary>
 internal static class LogSegments
 {

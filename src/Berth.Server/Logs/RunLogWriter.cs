@@ -4,10 +4,9 @@ using Microsoft.Extensions.Logging;
 namespace Berth.Server.Logs;
 
 /// <summary>
-/// Appends what a program says to its run's log, line by line with the time of arrival. Never throws and never waits
-/// for a
-/// reader: a log that can't be written loses lines, not runs. No file is made before the first byte. Not for concurrent
-/// use.
+/// Appends what a program says to its run's log, line by line with the time of arrival. Never throws and never
+/// waits for a reader: a log that can't be written loses lines, not runs. No file is made before the first byte.
+/// Not for concurrent use.
 /// </summary>
 public sealed class RunLogWriter : IDisposable
 {

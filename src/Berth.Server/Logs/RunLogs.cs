@@ -6,9 +6,9 @@ using Microsoft.Extensions.Logging;
 namespace Berth.Server.Logs;
 
 /// <summary>
-/// What programs wrote to standard error, kept after their sandboxes are gone: a folder of segments for each run,
-/// bounded,
-/// the beginning and the newest part of it. Readers follow without polling; they and the writer share only the files.
+/// What programs wrote to standard error, kept after their sandboxes are gone: a folder of segments for each
+/// run, bounded, the beginning and the newest part of it. Readers follow without polling; they and the writer
+/// share only the files.
 /// </summary>
 public sealed class RunLogs
 {
@@ -36,8 +36,7 @@ public sealed class RunLogs
 
     /// <summary>
     /// The lines of a log; none where the run wrote none. <paramref name="isLive"/> says whether the run may still
-    /// write; it
-    /// is asked only to follow.
+    /// write; it is asked only to follow.
     /// </summary>
     public async IAsyncEnumerable<LogLine> ReadAsync(
         RunId id, LogQuery query, Func<CancellationToken, Task<bool>> isLive,

@@ -9,7 +9,8 @@ internal sealed class Histogram
         0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600,
     ];
 
-    private readonly StripedCounter[] counts = [.. Enumerable.Range(0, Bounds.Length + 1).Select(_ => new StripedCounter())];
+    private readonly StripedCounter[] counts =
+        [.. Enumerable.Range(0, Bounds.Length + 1).Select(_ => new StripedCounter())];
     private readonly StripedCounter ticks = new();
 
     /// <summary>Sum of everything recorded, in seconds.</summary>

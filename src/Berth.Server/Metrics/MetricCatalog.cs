@@ -25,13 +25,17 @@ internal static class MetricCatalog
         "berth_run_cpu_seconds_total", MetricType.Counter, "CPU time of ended runs, by mode (user, system).", "mode");
 
     public static readonly Metric RunBytes = new(
-        "berth_run_bytes_total", MetricType.Counter, "Bytes into (in) and out of (out) the programs of ended runs.", "direction");
+        "berth_run_bytes_total", MetricType.Counter,
+        "Bytes into (in) and out of (out) the programs of ended runs.", "direction");
 
-    public static readonly Metric Running = new("berth_runs_running", MetricType.Gauge, "Places taken by calls and tasks now.");
+    public static readonly Metric Running = new(
+        "berth_runs_running", MetricType.Gauge, "Places taken by calls and tasks now.");
 
-    public static readonly Metric Places = new("berth_runs_places", MetricType.Gauge, "Sandboxes that may run at once.");
+    public static readonly Metric Places = new(
+        "berth_runs_places", MetricType.Gauge, "Sandboxes that may run at once.");
 
-    public static readonly Metric WaitingCalls = new("berth_calls_waiting", MetricType.Gauge, "Calls waiting for a place.");
+    public static readonly Metric WaitingCalls = new(
+        "berth_calls_waiting", MetricType.Gauge, "Calls waiting for a place.");
 
     public static readonly Metric Overflow = new(
         "berth_calls_overflow_bytes", MetricType.Gauge,
@@ -45,25 +49,31 @@ internal static class MetricCatalog
     public static readonly Metric Submitted = new("berth_tasks_submitted_total", MetricType.Counter, "Tasks accepted.");
 
     public static readonly Metric Refused = new(
-        "berth_runs_refused_total", MetricType.Counter, "Calls and tasks refused because too much was waiting or the server stopped.");
+        "berth_runs_refused_total", MetricType.Counter,
+        "Calls and tasks refused because too much was waiting or the server stopped.");
 
-    public static readonly Metric Retried = new("berth_runs_retried_total", MetricType.Counter, "Attempts that followed a failed one.");
+    public static readonly Metric Retried = new(
+        "berth_runs_retried_total", MetricType.Counter, "Attempts that followed a failed one.");
 
     public static readonly Metric LostRecords = new(
-        "berth_call_records_lost_total", MetricType.Counter, "Ended calls whose record the failing store could not keep.");
+        "berth_call_records_lost_total", MetricType.Counter,
+        "Ended calls whose record the failing store could not keep.");
 
     public static readonly Metric Callbacks = new(
         "berth_callbacks_total", MetricType.Counter, "Callbacks by outcome: delivered, given_up.", "outcome");
 
-    public static readonly Metric Sandboxes = new("berth_sandboxes", MetricType.Gauge, "Sandboxes on this machine, by state.", "state");
+    public static readonly Metric Sandboxes = new(
+        "berth_sandboxes", MetricType.Gauge, "Sandboxes on this machine, by state.", "state");
 
     public static readonly Metric SandboxesTaken = new(
-        "berth_sandboxes_taken_total", MetricType.Counter, "Sandboxes taken for runs: ready (pool hit) or cold (pool miss).", "pool");
+        "berth_sandboxes_taken_total", MetricType.Counter,
+        "Sandboxes taken for runs: ready (pool hit) or cold (pool miss).", "pool");
 
     public static readonly Metric SandboxesRemoved = new(
         "berth_sandboxes_removed_total", MetricType.Counter, "Sandboxes removed.");
 
-    public static readonly Metric NodeFaults = new("berth_node_faults_total", MetricType.Counter, "Attempts that the machine failed.");
+    public static readonly Metric NodeFaults = new(
+        "berth_node_faults_total", MetricType.Counter, "Attempts that the machine failed.");
 
     public static readonly Metric StoreCommits = new(
         "berth_store_commits_total", MetricType.Counter, "Transactions made durable.");
@@ -72,7 +82,8 @@ internal static class MetricCatalog
         "berth_store_writes_total", MetricType.Counter,
         "Records written by them; divided by the commits it is the size of a batch.");
 
-    public static readonly Metric StoreWaiting = new("berth_store_writes_waiting", MetricType.Gauge, "Writes waiting for their commit.");
+    public static readonly Metric StoreWaiting = new(
+        "berth_store_writes_waiting", MetricType.Gauge, "Writes waiting for their commit.");
 
     public static readonly Metric StoreRefused = new(
         "berth_store_writes_refused_total", MetricType.Counter, "Writes refused because the disk was full or failing.");
@@ -89,7 +100,8 @@ internal static class MetricCatalog
     public static readonly Metric RegistryManifests = new(
         "berth_registry_manifests_total", MetricType.Counter, "Manifests pushed and pulled.", "direction");
 
-    public static readonly Metric RegistryBlobs = new("berth_registry_blobs_pushed_total", MetricType.Counter, "Blobs pushed.");
+    public static readonly Metric RegistryBlobs = new(
+        "berth_registry_blobs_pushed_total", MetricType.Counter, "Blobs pushed.");
 
     public static readonly Metric RegistryBytes = new(
         "berth_registry_bytes_total", MetricType.Counter, "Bytes received and sent by the registry.", "direction");
@@ -97,7 +109,8 @@ internal static class MetricCatalog
     public static readonly Metric RegistryDamaged = new(
         "berth_registry_damaged_blobs_total", MetricType.Counter, "Stored blobs found damaged and taken out of use.");
 
-    public static readonly Metric Blobs = new("berth_blobs", MetricType.Gauge, "Blobs in the content store, counted at each collection.");
+    public static readonly Metric Blobs = new(
+        "berth_blobs", MetricType.Gauge, "Blobs in the content store, counted at each collection.");
 
     public static readonly Metric BlobBytes = new(
         "berth_blob_bytes", MetricType.Gauge, "Bytes of blobs in the content store, counted at each collection.");
@@ -105,7 +118,8 @@ internal static class MetricCatalog
     public static readonly Metric Cpu = new(
         "process_cpu_seconds_total", MetricType.Counter, "CPU time of the server itself, without sandboxes.");
 
-    public static readonly Metric Memory = new("process_resident_memory_bytes", MetricType.Gauge, "Resident memory of the server.");
+    public static readonly Metric Memory = new(
+        "process_resident_memory_bytes", MetricType.Gauge, "Resident memory of the server.");
 
     public static readonly Metric Files = new("process_open_fds", MetricType.Gauge, "Open file descriptors.");
 
@@ -115,19 +129,23 @@ internal static class MetricCatalog
     public static readonly Metric Heap = new("dotnet_heap_bytes", MetricType.Gauge, "Managed memory in use.");
 
     public static readonly Metric Collections = new(
-        "dotnet_collections_total", MetricType.Counter, "Garbage collections of managed memory, by generation.", "generation");
+        "dotnet_collections_total", MetricType.Counter,
+        "Garbage collections of managed memory, by generation.", "generation");
 
     public static readonly Metric Threads = new("dotnet_threadpool_threads", MetricType.Gauge, "Threads of the pool.");
 
-    public static readonly Metric ThreadQueue = new("dotnet_threadpool_queue_length", MetricType.Gauge, "Work waiting for a thread.");
+    public static readonly Metric ThreadQueue = new(
+        "dotnet_threadpool_queue_length", MetricType.Gauge, "Work waiting for a thread.");
 
-    public static readonly Metric Build = new("berth_build_info", MetricType.Gauge, "Always 1; the label has the version.", "version");
+    public static readonly Metric Build = new(
+        "berth_build_info", MetricType.Gauge, "Always 1; the label has the version.", "version");
 
     public static IReadOnlyList<Metric> All { get; } =
     [
-        Runs, RunPhases, RunCpu, RunBytes, Running, Places, WaitingCalls, Overflow, Tasks, OldestTask, Submitted, Refused, Retried,
-        LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults, StoreCommits, StoreWrites,
-        StoreWaiting, StoreRefused, StoreReopened, StoreBytes, StoreWait, RegistryManifests, RegistryBlobs, RegistryBytes,
-        RegistryDamaged, Blobs, BlobBytes, Cpu, Memory, Files, Started, Heap, Collections, Threads, ThreadQueue, Build,
+        Runs, RunPhases, RunCpu, RunBytes, Running, Places, WaitingCalls, Overflow, Tasks, OldestTask, Submitted,
+        Refused, Retried, LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults,
+        StoreCommits, StoreWrites, StoreWaiting, StoreRefused, StoreReopened, StoreBytes, StoreWait,
+        RegistryManifests, RegistryBlobs, RegistryBytes, RegistryDamaged, Blobs, BlobBytes, Cpu, Memory, Files,
+        Started, Heap, Collections, Threads, ThreadQueue, Build,
     ];
 }

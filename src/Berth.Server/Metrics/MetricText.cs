@@ -15,9 +15,11 @@ internal sealed class MetricText
     public MetricText Begin(Metric metric)
     {
         current = metric;
-        text.Append("# HELP ").Append(metric.Name).Append(' ')
-            .Append(metric.Help.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal))
-            .Append("\n# TYPE ").Append(metric.Name).Append(' ').Append(metric.Type.ToString().ToLowerInvariant()).Append('\n');
+        string help = metric.Help
+            .Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+        text.Append("# HELP ").Append(metric.Name).Append(' ').Append(help);
+        text.Append("\n# TYPE ").Append(metric.Name).Append(' ');
+        text.Append(metric.Type.ToString().ToLowerInvariant()).Append('\n');
         return this;
     }
 
@@ -50,7 +52,8 @@ internal sealed class MetricText
         Metric metric = current ?? throw new InvalidOperationException("No family was begun.");
         if (labels.Length != metric.Labels.Length)
         {
-            throw new InvalidOperationException($"{metric.Name} has {metric.Labels.Length} labels, not {labels.Length}.");
+            throw new InvalidOperationException(
+                $"{metric.Name} has {metric.Labels.Length} labels, not {labels.Length}.");
         }
 
         text.Append(metric.Name).Append(suffix);

@@ -45,7 +45,8 @@ internal sealed class MetricsEndpoint(
             foreach (EndReason reason in Enum.GetValues<EndReason>())
             {
                 text.Sample(
-                    statistics.Ended.GetValueOrDefault((kind, reason)), kind == RunKind.Call ? "call" : "task", RunAnswer.NameOf(reason));
+                    statistics.Ended.GetValueOrDefault((kind, reason)),
+                    kind == RunKind.Call ? "call" : "task", RunAnswer.NameOf(reason));
             }
         }
 

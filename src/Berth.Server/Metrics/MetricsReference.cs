@@ -11,8 +11,9 @@ public static class MetricsReference
             """
             # Metrics
 
-            `GET /metrics` tells these in Prometheus' text format. It needs a token (`Authorization: Bearer TOKEN`) unless the
-            setting `metrics-open` is true. Generated from the program's own table. Counters begin at 0 when the server starts.
+            `GET /metrics` tells these in Prometheus' text format. It needs a token (`Authorization: Bearer TOKEN`)
+            unless the setting `metrics-open` is true. Generated from the program's own table. Counters begin at 0
+            when the server starts.
 
             | Metric | Type | Labels | What it tells |
             |---|---|---|---|
@@ -20,8 +21,9 @@ public static class MetricsReference
             """);
         foreach (Metric metric in MetricCatalog.All)
         {
-            string labels = metric.Labels.Length == 0 ? "" : string.Join(", ", metric.Labels.Select(l => $"`{l}`"));
-            text.Append($"| `{metric.Name}` | {metric.Type.ToString().ToLowerInvariant()} | {labels} | {metric.Help} |\n");
+            string labels = string.Join(", ", metric.Labels.Select(l => $"`{l}`"));
+            string type = metric.Type.ToString().ToLowerInvariant();
+            text.Append($"| `{metric.Name}` | {type} | {labels} | {metric.Help} |\n");
         }
 
         return text.ToString();

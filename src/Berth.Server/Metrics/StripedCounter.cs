@@ -2,10 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace Berth.Server.Metrics;
 
-/// <summary>A number that many cores add to at once: each writes a cache line of its own, readers add them up.</summary>
+/// <summary>
+/// A number that many cores add to at once: each writes a cache line of its own, readers add them up.
+/// </summary>
 internal sealed class StripedCounter
 {
-    private static readonly int Stripes = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount);
+    private static readonly int Stripes =
+        (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount);
 
     private readonly Cell[] cells = new Cell[Stripes];
 

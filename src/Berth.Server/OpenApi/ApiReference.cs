@@ -22,8 +22,8 @@ public static class ApiReference
 
             {document["info"]!["description"]}
 
-            Errors are told by [code](errors.md). Sizes are written such as `256Mi` or `1.5Gi`, lengths of time such as `500ms`,
-            `60s`, `5m` or `1h30m`.
+            Errors are told by [code](errors.md). Sizes are written such as `256Mi` or `1.5Gi`, lengths of time such
+            as `500ms`, `60s`, `5m` or `1h30m`.
 
             """);
         foreach (JsonNode? tag in document["tags"]!.AsArray())
@@ -120,9 +120,12 @@ public static class ApiReference
 
     private static void AppendOptionHeaders(StringBuilder page, JsonObject document)
     {
-        page.Append("\n## Option headers\n\nHow a run is to be done. A header that is not known, or can't be used, is refused.\n");
+        page.Append("\n## Option headers\n\n");
+        page.Append("How a run is to be done. A header that is not known, or can't be used, is refused.\n");
         page.Append("\n| Header | Example | Meaning |\n|---|---|---|\n");
-        foreach (JsonObject p in document["components"]!["parameters"]!.AsObject().Select(p => p.Value!.AsObject()).Where(IsOption))
+        IEnumerable<JsonObject> parameters =
+            document["components"]!["parameters"]!.AsObject().Select(p => p.Value!.AsObject());
+        foreach (JsonObject p in parameters.Where(IsOption))
         {
             page.Append($"| `{p["name"]}` | `{p["example"]}` | {p["description"]} |\n");
         }
@@ -169,7 +172,8 @@ public static class ApiReference
     // What belongs to a run and not to one route: told once for all.
     private static bool IsOption(JsonObject parameter) => TextOf(parameter["in"]) == "header"
         && TextOf(parameter["name"]) is { } name
-        && (name.StartsWith("Berth-", StringComparison.Ordinal) || name is "Idempotency-Key" or "Prefer" or "traceparent");
+        && (name.StartsWith("Berth-", StringComparison.Ordinal)
+            || name is "Idempotency-Key" or "Prefer" or "traceparent");
 
     private static JsonObject Resolve(JsonObject document, JsonObject node) => TextOf(node["$ref"]) is { } reference
         ? reference.Split('/').Skip(1).Aggregate((JsonNode)document, (at, name) => at[name]!).AsObject()
@@ -190,7 +194,8 @@ public static class ApiReference
         {
             "array" => "array of " + TypeOf(schema!["items"]),
             "object" when schema!["additionalProperties"] is { } values => "object of " + TypeOf(values),
-            _ when schema!["enum"] is JsonArray { Count: < 8 } values => string.Join(", ", values.Select(v => $"`{v}`")),
+            _ when schema!["enum"] is JsonArray { Count: < 8 } values =>
+                string.Join(", ", values.Select(v => $"`{v}`")),
             _ when TextOf(schema!["format"]) is { } format => format,
             _ => type,
         };

@@ -5,16 +5,18 @@ using Microsoft.AspNetCore.Http;
 namespace Berth.Server.OpenApi;
 
 /// <summary>
-/// The description of the HTTP interface, <c>/openapi/v1.json</c>. The parts beside this file are written by hand: what a
-/// generator can't know (streams, option headers, trailers, examples) is most of it. What the program's own tables know
-/// is added by <see cref="OpenApiTables"/>. Tests compare the whole with routes, options and JSON contracts.
+/// The description of the HTTP interface, <c>/openapi/v1.json</c>. The parts beside this file are written by hand: what
+/// a generator can't know (streams, option headers, trailers, examples) is most of it. What the program's own tables
+/// know is added by <see cref="OpenApiTables"/>. Tests compare the whole with routes, options and JSON contracts.
 /// </summary>
 public static class OpenApiDocument
 {
     // The order of the parts is the order of the document and of its reference page.
-    private static readonly string[] Parts = ["document", "options", "calls", "runs", "images", "machine", "tokens", "registry"];
+    private static readonly string[] Parts =
+        ["document", "options", "calls", "runs", "images", "machine", "tokens", "registry"];
 
-    private static readonly Lazy<byte[]> Written = new(() => JsonSerializer.SerializeToUtf8Bytes(Make(), OpenApiJson.Default.JsonObject));
+    private static readonly Lazy<byte[]> Written =
+        new(() => JsonSerializer.SerializeToUtf8Bytes(Make(), OpenApiJson.Default.JsonObject));
 
     /// <summary>The document as UTF-8. Made when first asked for: no start of a server waits for it.</summary>
     public static ReadOnlyMemory<byte> Bytes => Written.Value;

@@ -7,8 +7,8 @@ using Berth.Server.Access;
 namespace Berth.Server.OpenApi;
 
 /// <summary>
-/// Adds to the OpenAPI document what stands in tables of the program: who may use a route (<see cref="AccessTable"/>), and
-/// for each code of an operation's <c>x-errors</c> the response that <see cref="ErrorCatalog"/> says.
+/// Adds to the OpenAPI document what stands in tables of the program: who may use a route (<see cref="AccessTable"/>),
+/// and for each code of an operation's <c>x-errors</c> the response that <see cref="ErrorCatalog"/> says.
 /// </summary>
 internal static class OpenApiTables
 {
@@ -28,7 +28,9 @@ internal static class OpenApiTables
 
         foreach ((string path, JsonNode? item) in document["paths"]!.AsObject())
         {
-            foreach ((string method, JsonNode? operation) in item!.AsObject().Where(p => p.Key is "get" or "post" or "delete"))
+            IEnumerable<KeyValuePair<string, JsonNode?>> operations =
+                item!.AsObject().Where(p => p.Key is "get" or "post" or "delete");
+            foreach ((string method, JsonNode? operation) in operations)
             {
                 Complete(operation!.AsObject(), AccessTable.All.FirstOrDefault(
                     r => r.Method.Equals(method, StringComparison.OrdinalIgnoreCase) && PathOf(r.Pattern) == path));
@@ -53,20 +55,26 @@ internal static class OpenApiTables
         else
         {
             operation[AllowedRoles] = new JsonArray(
-                [.. Enum.GetValues<Role>().Where(r => Roles.May(r, row.Permission)).Select(r => (JsonNode)Roles.NameOf(r))]);
+            [
+                .. Enum.GetValues<Role>()
+                    .Where(r => Roles.May(r, row.Permission)).Select(r => (JsonNode)Roles.NameOf(r)),
+            ]);
             codes.AddRange(["unauthorized", "forbidden", "internal"]);
         }
 
         operation.Remove(Errors);
         JsonObject responses = operation["responses"]!.AsObject();
-        foreach (IGrouping<int, ErrorEntry> status in codes.Distinct().Select(Known).GroupBy(e => e.Status).OrderBy(g => g.Key))
+        IEnumerable<IGrouping<int, ErrorEntry>> byStatus =
+            codes.Distinct().Select(Known).GroupBy(e => e.Status).OrderBy(g => g.Key);
+        foreach (IGrouping<int, ErrorEntry> status in byStatus)
         {
             responses[status.Key.ToString(CultureInfo.InvariantCulture)] = Refusal(status.Key, [.. status]);
         }
     }
 
     private static ErrorEntry Known(string code) => ErrorCatalog.All.FirstOrDefault(e => e.Code == code)
-        ?? throw new InvalidOperationException($"The OpenAPI document names the error '{code}', which is not in the catalogue.");
+        ?? throw new InvalidOperationException(
+            $"The OpenAPI document names the error '{code}', which is not in the catalogue.");
 
     private static JsonObject Refusal(int status, IReadOnlyList<ErrorEntry> entries)
     {

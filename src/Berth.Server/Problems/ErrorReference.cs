@@ -12,9 +12,9 @@ public static class ErrorReference
             """
             # Errors
 
-            Everything Berth refuses, generated from the program's own table. Over HTTP a refusal is a problem document (RFC
-            9457, `application/problem+json`). Programs decide by its `code`, which does not change; `detail` is for people and
-            names the thing, its value and what to do:
+            Everything Berth refuses, generated from the program's own table. Over HTTP a refusal is a problem
+            document (RFC 9457, `application/problem+json`). Programs decide by its `code`, which does not change;
+            `detail` is for people and names the thing, its value and what to do:
 
             ```json
             {
@@ -26,9 +26,10 @@ public static class ErrorReference
             }
             ```
 
-            Where a run failed, `runId`, `exitCode`, `stderr` (the end of the program's standard error) and `usage` are there
-            too. 429 and some 503 come with `Retry-After`. The registry under `/v2` answers in the form of its own
-            specification instead. The command line prints the `detail` and ends with the [exit code](exit-codes.md).
+            Where a run failed, `runId`, `exitCode`, `stderr` (the end of the program's standard error) and `usage`
+            are there too. 429 and some 503 come with `Retry-After`. The registry under `/v2` answers in the form of
+            its own specification instead. The command line prints the `detail` and ends with the
+            [exit code](exit-codes.md).
 
             | Code | Status | Exit code | When | What to do |
             |---|--:|--:|---|---|

@@ -16,7 +16,11 @@ internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Pr
         try
         {
             await next(context);
-            if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status404NotFound or StatusCodes.Status405MethodNotAllowed }
+            if (context.Response is
+                {
+                    HasStarted: false,
+                    StatusCode: StatusCodes.Status404NotFound or StatusCodes.Status405MethodNotAllowed,
+                }
                 && context.Response.ContentLength is null)
             {
                 LetSend(context);
@@ -40,7 +44,8 @@ internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Pr
         {
             LogDefect(context.Request.Method, context.Request.Path, defect);
             await RefuseAsync(context, new BerthException(
-                ErrorCode.Internal, $"Berth failed; the server's log has the cause under trace {context.TraceIdentifier}.", defect));
+                ErrorCode.Internal,
+                $"Berth failed; the server's log has the cause under trace {context.TraceIdentifier}.", defect));
         }
     }
 
@@ -58,8 +63,10 @@ internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Pr
         await ProblemWriter.WriteAsync(context, refusal);
     }
 
-    /// <summary>Many clients read no answer before they have sent their whole body; to them a closed connection is all they
-    /// see. Kestrel reads and drops what is within the limit of the body, for five seconds, so there is none here.</summary>
+    /// <summary>
+    /// Many clients read no answer before they have sent their whole body; to them a closed connection is all they see.
+    /// Kestrel reads and drops what is within the limit of the body, for five seconds, so there is none here.
+    /// </summary>
     private static void LetSend(HttpContext context)
     {
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
@@ -70,7 +77,9 @@ internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Pr
 
     private static BerthException Unrouted(HttpContext context) =>
         context.Response.StatusCode == StatusCodes.Status405MethodNotAllowed
-            ? new(ErrorCode.MethodNotAllowed, $"This address does not take {context.Request.Method}; it takes {context.Response.Headers.Allow}.")
+            ? new(
+                ErrorCode.MethodNotAllowed,
+                $"This address does not take {context.Request.Method}; it takes {context.Response.Headers.Allow}.")
             : new(ErrorCode.NotFound, "There is nothing at this address; /openapi/v1.json lists all there is.");
 
     [LoggerMessage(EventId = 100, Level = LogLevel.Error, Message = "{Method} {Path} failed by a defect")]

@@ -45,10 +45,12 @@ internal static class ProblemWriter
     public static BerthException Translate(BadHttpRequestException exception) => exception.StatusCode switch
     {
         StatusCodes.Status413PayloadTooLarge => new(
-            ErrorCode.BodyTooLarge, "The body is larger than this route takes; the operator's settings body-limit, input-limit and "
+            ErrorCode.BodyTooLarge,
+            "The body is larger than this route takes; the operator's settings body-limit, input-limit and "
             + "upload-limit decide.", exception),
         StatusCodes.Status408RequestTimeout => new(
-            ErrorCode.RequestTimeout, "The body came more slowly than the server waits for: send at least 240 bytes a second.", exception),
+            ErrorCode.RequestTimeout,
+            "The body came more slowly than the server waits for: send at least 240 bytes a second.", exception),
         _ => new(ErrorCode.InvalidRequest, "The request is not valid HTTP: " + exception.Message, exception),
     };
 }

@@ -77,10 +77,12 @@ internal static class ContentAnswer
     {
         context.Response.Headers.ContentRange = string.Create(CultureInfo.InvariantCulture, $"bytes */{total}");
         return ProblemWriter.WriteAsync(context, ProblemWriter.Describe(
-            ErrorCode.RangeNotSatisfiable, $"The range '{context.Request.Headers.Range}' lies outside the {total} bytes there are."));
+            ErrorCode.RangeNotSatisfiable,
+            $"The range '{context.Request.Headers.Range}' lies outside the {total} bytes there are."));
     }
 
-    private static async Task CopyAsync(Stream stream, PipeWriter writer, long length, CancellationToken cancellationToken)
+    private static async Task CopyAsync(
+        Stream stream, PipeWriter writer, long length, CancellationToken cancellationToken)
     {
         while (length > 0)
         {

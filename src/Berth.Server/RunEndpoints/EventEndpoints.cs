@@ -27,11 +27,13 @@ internal sealed class EventEndpoints(IRunManager runs, ServerLifetime lifetime, 
         if (!long.TryParse(last ?? "0", NumberStyles.None, CultureInfo.InvariantCulture, out long after))
         {
             throw new BerthException(
-                ErrorCode.InvalidRequest, $"The header Last-Event-ID = '{last}' can't be used: send the id of an event of this run.");
+                ErrorCode.InvalidRequest,
+                $"The header Last-Event-ID = '{last}' can't be used: send the id of an event of this run.");
         }
 
         await runs.GetAsync(id, context.RequestAborted);
-        await SendAsync(context, stop => runs.EventsAsync(id, after, stop), e => e.Sequence.ToString(CultureInfo.InvariantCulture));
+        await SendAsync(
+            context, stop => runs.EventsAsync(id, after, stop), e => e.Sequence.ToString(CultureInfo.InvariantCulture));
     }
 
     public Task OfAllAsync(HttpContext context)
@@ -42,13 +44,15 @@ internal sealed class EventEndpoints(IRunManager runs, ServerLifetime lifetime, 
     }
 
     private async Task SendAsync(
-        HttpContext context, Func<CancellationToken, IAsyncEnumerable<RunEventView>> events, Func<RunEventView, string> idOf)
+        HttpContext context, Func<CancellationToken, IAsyncEnumerable<RunEventView>> events,
+        Func<RunEventView, string> idOf)
     {
         context.Response.ContentType = "text/event-stream";
         context.Response.Headers.CacheControl = "no-store";
         await context.Response.StartAsync(context.RequestAborted);
         PipeWriter writer = context.Response.BodyWriter;
-        using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.Stopping);
+        using CancellationTokenSource stop =
+            CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.Stopping);
         await using IAsyncEnumerator<RunEventView> source = events(stop.Token).GetAsyncEnumerator(stop.Token);
         Task<bool> next = source.MoveNextAsync().AsTask();
         try

@@ -28,7 +28,8 @@ internal sealed class LogEndpoint(IRunManager runs, ServerLifetime lifetime, Tim
         await runs.GetAsync(id, context.RequestAborted);
         context.Response.ContentType = "text/plain; charset=utf-8";
         await context.Response.StartAsync(context.RequestAborted);
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.Stopping);
+        using CancellationTokenSource either =
+            CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.Stopping);
         PipeWriter writer = context.Response.BodyWriter;
         if (wanted.Follow)
         {
@@ -62,14 +63,16 @@ internal sealed class LogEndpoint(IRunManager runs, ServerLifetime lifetime, Tim
             return null;
         }
 
-        if (DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at))
+        if (DateTimeOffset.TryParse(
+            text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at))
         {
             return at;
         }
 
         return Core.Resources.Duration.TryParse(text, out TimeSpan ago) && ago <= LongAgo
             ? time.GetUtcNow() - ago
-            : throw QueryText.Refuse("since", text, "expected a time such as 2026-01-31T12:00:00Z or a length of time such as 10m");
+            : throw QueryText.Refuse(
+                "since", text, "expected a time such as 2026-01-31T12:00:00Z or a length of time such as 10m");
     }
 
     private static void Write(PipeWriter writer, LogLine line, bool timestamps)
@@ -77,7 +80,8 @@ internal sealed class LogEndpoint(IRunManager runs, ServerLifetime lifetime, Tim
         if (line.Gap > 0)
         {
             writer.Write(Encoding.ASCII.GetBytes(
-                string.Create(CultureInfo.InvariantCulture, $"[{line.Gap} bytes left out: the log had reached its limit]\n")));
+                string.Create(
+                    CultureInfo.InvariantCulture, $"[{line.Gap} bytes left out: the log had reached its limit]\n")));
         }
 
         if (timestamps)

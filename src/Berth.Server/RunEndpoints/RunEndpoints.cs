@@ -49,10 +49,12 @@ internal sealed class RunEndpoints(IRunManager runs, ServerLifetime lifetime)
     }
 
     public async Task ResultAsync(HttpContext context) =>
-        await ContentAnswer.WriteAsync(context, await runs.ResultAsync(IdOf(context), context.RequestAborted), ranges: true);
+        await ContentAnswer.WriteAsync(
+            context, await runs.ResultAsync(IdOf(context), context.RequestAborted), ranges: true);
 
     public async Task InputAsync(HttpContext context) =>
-        await ContentAnswer.WriteAsync(context, await runs.InputAsync(IdOf(context), context.RequestAborted), ranges: true);
+        await ContentAnswer.WriteAsync(
+            context, await runs.InputAsync(IdOf(context), context.RequestAborted), ranges: true);
 
     /// <summary>The run that the address names; throws <c>RunNotFound</c>.</summary>
     public static RunId IdOf(HttpContext context) => RunId.Parse((string)context.Request.RouteValues["id"]!);

@@ -14,7 +14,8 @@ internal static class RunLogTail
     public static async Task<string> ReadAsync(IRunManager runs, RunId id, CancellationToken cancellationToken)
     {
         StringBuilder tail = new();
-        await foreach (LogLine line in runs.LogsAsync(id, new LogQuery(Follow: false, MaxLines, null), cancellationToken))
+        LogQuery query = new(Follow: false, MaxLines, null);
+        await foreach (LogLine line in runs.LogsAsync(id, query, cancellationToken))
         {
             tail.Append(Encoding.UTF8.GetString(line.Text.Span)).Append('\n');
         }

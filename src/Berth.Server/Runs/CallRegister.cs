@@ -7,8 +7,7 @@ namespace Berth.Server.Runs;
 
 /// <summary>
 /// Calls under way, and those that ended but are not in the store yet. A call does not wait for the store: its record
-/// is
-/// written afterwards, many at once.
+/// is written afterwards, many at once.
 /// </summary>
 internal sealed class CallRegister(RunRooms rooms)
 {

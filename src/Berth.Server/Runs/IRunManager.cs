@@ -7,8 +7,7 @@ namespace Berth.Server.Runs;
 
 /// <summary>
 /// All that can be asked of runs: the one door for the HTTP interface. Whoever calls has checked the token; what comes
-/// in is
-/// checked here (limits, callback address) and refused with BerthException.
+/// in is checked here (limits, callback address) and refused with BerthException.
 /// </summary>
 public interface IRunManager
 {
@@ -21,10 +20,8 @@ public interface IRunManager
 
     /// <summary>
     /// Begins a synchronous call: waits for a place, readies a sandbox and starts the program. The caller copies the
-    /// streams,
-    /// awaits <see cref="LiveCall.Completion"/> and disposes the call. Throws <c>QueueFull</c>, <c>RunTimedOut</c> (no
-    /// place in
-    /// time), <c>NodeFault</c>, <c>ImageNotFound</c>, <c>ShuttingDown</c>.
+    /// streams, awaits <see cref="LiveCall.Completion"/> and disposes the call. Throws <c>QueueFull</c>,
+    /// <c>RunTimedOut</c> (no place in time), <c>NodeFault</c>, <c>ImageNotFound</c>, <c>ShuttingDown</c>.
     /// </summary>
     Task<LiveCall> CallAsync(RunSpec spec, string caller, CancellationToken cancellationToken);
 
@@ -36,8 +33,7 @@ public interface IRunManager
 
     /// <summary>
     /// Asks for a run's end and returns the run as it is then: a waiting one is Canceled at once, one under way a
-    /// little
-    /// later. Cancelling an ended run changes nothing. The wish survives a crash.
+    /// little later. Cancelling an ended run changes nothing. The wish survives a crash.
     /// </summary>
     Task<Run> CancelAsync(RunId id, CancellationToken cancellationToken);
 
@@ -46,8 +42,7 @@ public interface IRunManager
 
     /// <summary>
     /// The run's events numbered above <paramref name="after"/>, then new ones as they come, until it has ended. Last
-    /// is a
-    /// <c>resync</c> event (with the number of the last event delivered) where the reader was too slow.
+    /// is a <c>resync</c> event (with the number of the last event delivered) where the reader was too slow.
     /// </summary>
     IAsyncEnumerable<RunEventView> EventsAsync(RunId id, long after, CancellationToken cancellationToken);
 

@@ -6,8 +6,7 @@ namespace Berth.Server.Runs;
 /// <summary>
 /// A synchronous call whose program runs. Whoever holds it copies the body into <see cref="Input"/> (and disposes that:
 /// end of file) while reading <see cref="Output"/> to its end, then awaits <see cref="Completion"/>. Disposing it
-/// earlier
-/// ends the program as <see cref="EndReason.ClientGone"/>.
+/// earlier ends the program as <see cref="EndReason.ClientGone"/>.
 /// </summary>
 public sealed class LiveCall : IAsyncDisposable
 {
@@ -49,9 +48,8 @@ public sealed class LiveCall : IAsyncDisposable
 
     /// <summary>
     /// The ended run, with usage and times. Completes when the program and all it started are gone, its standard
-    /// error was
-    /// read and, where it succeeded, its output was read to the end or the limit: only then it is known which. Never
-    /// faults.
+    /// error was read and, where it succeeded, its output was read to the end or the limit: only then it is
+    /// known which. Never faults.
     /// </summary>
     public Task<Run> Completion { get; }
 

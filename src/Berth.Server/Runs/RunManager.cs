@@ -15,8 +15,7 @@ namespace Berth.Server.Runs;
 
 /// <summary>
 /// The task manager: owns every run from its acceptance to its stored end. <see cref="StartAsync"/> after the node,
-/// <see
-/// cref="StopAsync"/> before it; the store, spool and logs given to it stay the caller's.
+/// <see cref="StopAsync"/> before it; the store, spool and logs given to it stay the caller's.
 /// </summary>
 public sealed class RunManager : IRunManager
 {
@@ -67,8 +66,7 @@ public sealed class RunManager : IRunManager
 
     /// <summary>
     /// Takes nothing new, waits up to <paramref name="drain"/> for what is under way, then hands tasks back to the
-    /// queue and
-    /// ends calls. Afterwards nothing runs and everything is stored. Cancelling the token skips the waiting.
+    /// queue and ends calls. Afterwards nothing runs and everything is stored. Cancelling the token skips the waiting.
     /// </summary>
     public async Task StopAsync(TimeSpan drain, CancellationToken cancellationToken)
     {

@@ -4,8 +4,7 @@ namespace Berth.Server.Runs;
 
 /// <summary>
 /// The places for sandboxes that run at once. Calls and the dispatcher of tasks wait in one line, first come first
-/// served; the
-/// line of calls is bounded.
+/// served; the line of calls is bounded.
 /// </summary>
 internal sealed class RunPlaces(int places, int waitingCallsLimit)
 {

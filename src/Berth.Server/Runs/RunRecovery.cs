@@ -4,8 +4,7 @@ namespace Berth.Server.Runs;
 
 /// <summary>
 /// Puts in order what the last server left: runs under way go back to the queue or are closed with the truth, files
-/// that no
-/// run names are deleted. Runs before anything is accepted, and may itself be cut off and run again.
+/// that no run names are deleted. Runs before anything is accepted, and may itself be cut off and run again.
 /// </summary>
 internal sealed class RunRecovery(RunRooms rooms)
 {

@@ -32,8 +32,7 @@ internal sealed record RunRooms(
 
     /// <summary>
     /// Makes a step true and tells of it. While the store can't be written it is tried again, because the truth of an
-    /// attempt
-    /// exists nowhere else; once the server has to end, recovery does the rest.
+    /// attempt exists nowhere else; once the server has to end, recovery does the rest.
     /// </summary>
     public async Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken giveUp)
     {

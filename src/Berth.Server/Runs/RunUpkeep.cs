@@ -4,8 +4,7 @@ namespace Berth.Server.Runs;
 
 /// <summary>
 /// The passes that keep house: runs too old to be begun are closed, bodies, logs and records are deleted when their
-/// time has
-/// come. Each is bounded and recomputed from the store, so that the next one is the retry.
+/// time has come. Each is bounded and recomputed from the store, so that the next one is the retry.
 /// </summary>
 internal sealed class RunUpkeep(RunRooms rooms)
 {

@@ -6,8 +6,7 @@ namespace Berth.Server.Runs;
 
 /// <summary>
 /// Gives free places to waiting tasks, oldest first. A pass: it looks at the store, claims what fits and waits for a
-/// poke or for
-/// the time at which the next retry is due; nothing is lost when a poke is.
+/// poke or for the time at which the next retry is due; nothing is lost when a poke is.
 /// </summary>
 internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
 {

@@ -8,8 +8,7 @@ namespace Berth.Server.Runs;
 
 /// <summary>
 /// One attempt of a task, from the claim to the stored end. Holds the claim: whatever happens, the run is reported on,
-/// or the
-/// report is refused because somebody else holds it by then.
+/// or the report is refused because somebody else holds it by then.
 /// </summary>
 internal sealed class TaskExecution
 {

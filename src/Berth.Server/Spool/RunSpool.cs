@@ -6,9 +6,8 @@ namespace Berth.Server.Spool;
 /// <summary>
 /// Files for inputs and results too large for the store: <c>spool/&lt;run id&gt;/input</c> and
 /// <c>result-&lt;generation&gt;</c>. A file is complete and durable before the store names it; what the store does not
-/// name
-/// is rubbish and is swept. A result carries its generation, so that an attempt that lost its claim can't overwrite the
-/// result that counts.
+/// name is rubbish and is swept. A result carries its generation, so that an attempt that lost its claim can't
+/// overwrite the result that counts.
 /// </summary>
 public sealed class RunSpool
 {

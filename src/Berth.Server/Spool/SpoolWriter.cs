@@ -7,8 +7,7 @@ namespace Berth.Server.Spool;
 
 /// <summary>
 /// Receives one body: small ones stay in memory, larger ones go to a temporary file that <see cref="CommitAsync"/>
-/// makes
-/// durable and names. Disposing without a commit leaves nothing behind. Not for concurrent use.
+/// makes durable and names. Disposing without a commit leaves nothing behind. Not for concurrent use.
 /// </summary>
 public sealed class SpoolWriter : IAsyncDisposable
 {

@@ -12,14 +12,13 @@ namespace Berth.Server.Store;
 /// </summary>
 public interface IRunStore : IAsyncDisposable
 {
-    /// <summary>Whether new runs are accepted; the end of runs already accepted is recorded in every condition but <see
-    /// cref="StoreCondition.Failing"/>.</summary>
+    /// <summary>Whether new runs are accepted; the end of runs already accepted is recorded in every
+    /// condition but <see cref="StoreCondition.Failing"/>.</summary>
     StoreCondition Condition { get; }
 
     /// <summary>
     /// Makes a new run durable. The same idempotency key of the same caller gives the first run if the request is the
-    /// same,
-    /// else <c>IdempotencyConflict</c>. Throws <c>StorageFull</c> or <c>StorageFault</c> with RetryAfter.
+    /// same, else <c>IdempotencyConflict</c>. Throws <c>StorageFull</c> or <c>StorageFault</c> with RetryAfter.
     /// </summary>
     Task<RunAcceptance> AcceptAsync(NewRun run, CancellationToken cancellationToken);
 
@@ -29,22 +28,19 @@ public interface IRunStore : IAsyncDisposable
 
     /// <summary>
     /// Takes up to <paramref name="limit"/> queued runs that are ready at <paramref name="now"/>, oldest first: they
-    /// become
-    /// Starting, their generation and attempts rise by one.
+    /// become Starting, their generation and attempts rise by one.
     /// </summary>
     Task<IReadOnlyList<ClaimedRun>> ClaimAsync(int limit, DateTimeOffset now, CancellationToken cancellationToken);
 
     /// <summary>
     /// Applies a step if the run has the expected generation and <see cref="RunTransitions"/> allows it (or the state
-    /// stays).
-    /// A run whose cancellation was requested does not go back to Queued. Otherwise nothing is written.
+    /// stays). A run whose cancellation was requested does not go back to Queued. Otherwise nothing is written.
     /// </summary>
     Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken cancellationToken);
 
     /// <summary>
     /// Makes the wish to end a run that is Starting or Running durable, with an event; a run in another state or
-    /// already
-    /// asked is left as it is. Returns the run afterwards, or null where there is none.
+    /// already asked is left as it is. Returns the run afterwards, or null where there is none.
     /// </summary>
     Task<Run?> RequestCancelAsync(RunId id, RunEvent reason, CancellationToken cancellationToken);
 

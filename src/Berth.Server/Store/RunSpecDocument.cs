@@ -34,8 +34,8 @@ internal sealed record RunSpecDocument(
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
-    /// <summary>Variables that may be new with every request, also with one that is sent again: its trace, its framing, and
-    /// what clients and proxies say of themselves. Any other header is the caller's word to the program.</summary>
+    /// <summary>Variables that may be new with every request, also with one that is sent again: its trace, its framing,
+    /// and what clients and proxies say of themselves. Any other header is the caller's word to the program.</summary>
     private static readonly FrozenSet<string> PerRequest = new[]
     {
         "TRACEPARENT", "TRACESTATE", "CONTENT_LENGTH", "HTTP_HOST", "HTTP_USER_AGENT", "HTTP_DATE", "HTTP_VIA",
@@ -46,10 +46,14 @@ internal sealed record RunSpecDocument(
         JsonSerializer.SerializeToUtf8Bytes(Of(spec), RunSpecJson.Default.RunSpecDocument);
 
     /// <summary>What a caller asked for, the same for a request that is sent again: without what belongs to the one
-    /// message, and without the digest that a name stood for at the
-    /// time.</summary>
+    /// message, and without the digest that a name stood for at the time.</summary>
     public static byte[] WriteRequest(RunSpec spec) => JsonSerializer.SerializeToUtf8Bytes(
-        Of(spec) with { Digest = "", Environment = Sorted(spec.Environment.Where(IsOfTheRequest)), Labels = Sorted(spec.Labels) },
+        Of(spec) with
+        {
+            Digest = "",
+            Environment = Sorted(spec.Environment.Where(IsOfTheRequest)),
+            Labels = Sorted(spec.Labels),
+        },
         RunSpecJson.Default.RunSpecDocument);
 
     public static RunSpec Read(ReadOnlySpan<byte> json)

@@ -16,7 +16,8 @@ internal sealed class ReferenceCommand : Verb
     public ReferenceCommand()
         : base(
             "reference", "Write the reference pages",
-            new Example("berth reference docs/reference", "After a change of a command, an option, an error or a route"))
+            new Example(
+                "berth reference docs/reference", "After a change of a command, an option, an error or a route"))
     {
         Hidden = true;
         Add(folder);
@@ -72,7 +73,8 @@ internal sealed class ReferenceCommand : Verb
     private static void Append(StringBuilder page, Command command)
     {
         page.Append(
-            $"\n## {HelpPage.PathOf(command)}\n\n{command.Description}.\n\n```text\n{HelpPage.UsageOf(command)}\n```\n");
+            $"\n## {HelpPage.PathOf(command)}\n\n{command.Description}.\n\n"
+            + $"```text\n{HelpPage.UsageOf(command)}\n```\n");
         if (command.Arguments.Count > 0)
         {
             page.Append("\n| Argument | Meaning |\n|---|---|\n");

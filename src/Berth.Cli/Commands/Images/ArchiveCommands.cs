@@ -77,7 +77,9 @@ internal sealed class ImportCommand : Verb
             && (name is not null || text!.Contains(':', StringComparison.Ordinal))
             ? name is null ? reference : BerthRegistry.Parse(name)
             : throw new BerthException(
-                ErrorCode.InvalidReference, $"An image in {path} has no name of its own: say one, as in berth image import {path} demo/app:1.");
+                ErrorCode.InvalidReference,
+                $"An image in {path} has no name of its own: say one, "
+                + $"as in berth image import {path} demo/app:1.");
     }
 }
 
@@ -112,7 +114,8 @@ internal sealed class ExportCommand : Verb
         if (path == "-" && session.Terminal.OutputIsTerminal)
         {
             throw new BerthException(
-                ErrorCode.InvalidRequest, "An archive is not written to a terminal: name a file, or redirect the output.");
+                ErrorCode.InvalidRequest,
+                "An archive is not written to a terminal: name a file, or redirect the output.");
         }
 
         if (path == "-")

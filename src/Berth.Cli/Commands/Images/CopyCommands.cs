@@ -7,8 +7,7 @@ using Berth.Core.Images;
 namespace Berth.Cli.Commands.Images;
 
 /// <summary>How to log in to the other registry of a copy. The password comes by standard input or the environment,
-/// never
-/// as an argument, which every user of the machine could see.</summary>
+/// never as an argument, which every user of the machine could see.</summary>
 internal sealed class RegistryAccess
 {
     private const string PasswordVariable = "BERTH_REGISTRY_PASSWORD";

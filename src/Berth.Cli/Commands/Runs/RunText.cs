@@ -31,7 +31,7 @@ internal static class RunText
 
         Line("Run", run.Id);
         Line("Kind", run.Kind);
-        Line("State", run.State + (run.Reason is null or "completed" || run.Reason == run.State ? "" : $" ({run.Reason.Replace('_', ' ')})"));
+        Line("State", run.State + ReasonOf(run));
         Line("Exit code", run.ExitCode?.ToString(CultureInfo.InvariantCulture));
         Line("Signal", run.Signal?.ToString(CultureInfo.InvariantCulture));
         Line("Message", run.Message);
@@ -49,9 +49,11 @@ internal static class RunText
         Line("Ended", run.EndedAt is { } ended ? Wording.Time(ended) : null);
         if (run.Timings is { } t)
         {
-            Line("Time", $"{Wording.Milliseconds(t.TotalMs)}: queue {Wording.Milliseconds(t.QueueMs)}, prepare "
-                + $"{Wording.Milliseconds(t.PrepareMs)}, start {Wording.Milliseconds(t.StartMs)}, "
-                    + $"run {Wording.Milliseconds(t.RunMs)}");
+            Line(
+                "Time",
+                $"{Wording.Milliseconds(t.TotalMs)}: queue {Wording.Milliseconds(t.QueueMs)}, "
+                + $"prepare {Wording.Milliseconds(t.PrepareMs)}, start {Wording.Milliseconds(t.StartMs)}, "
+                + $"run {Wording.Milliseconds(t.RunMs)}");
         }
 
         if (run.Usage is { } u)
@@ -65,6 +67,9 @@ internal static class RunText
         Line("Result", run.ResultBytes is null ? null : Wording.Bytes(run.ResultBytes)
             + (run.ResultExpiresAt is { } until ? $", kept until {Wording.Time(until)}" : ""));
     }
+
+    private static string ReasonOf(RunView run) =>
+        run.Reason is null or "completed" || run.Reason == run.State ? "" : $" ({run.Reason.Replace('_', ' ')})";
 
     private static string DetailOf(RunView run) => run switch
     {

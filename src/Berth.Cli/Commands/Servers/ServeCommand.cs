@@ -8,7 +8,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Berth.Cli.Commands.Servers;
 
-/// <summary><c>berth serve</c>: the control server with this machine as its node, in one process, until a signal.</summary>
+/// <summary>
+/// <c>berth serve</c>: the control server with this machine as its node, in one process, until a signal.
+/// </summary>
 internal sealed class ServeCommand : Verb
 {
     private readonly ServeSettings settings = new();

@@ -12,7 +12,8 @@ internal sealed class ServeSettings
     private readonly Option<string?> file = new("--config")
     {
         HelpName = "PATH",
-        Description = $"Configuration file (else {ConfigurationSources.FileVariable}, else {ConfigurationSources.DefaultFile})",
+        Description =
+            $"Configuration file (else {ConfigurationSources.FileVariable}, else {ConfigurationSources.DefaultFile})",
     };
 
     public void AddTo(Command command)

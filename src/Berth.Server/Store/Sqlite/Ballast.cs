@@ -4,8 +4,7 @@ namespace Berth.Server.Store.Sqlite;
 
 /// <summary>
 /// A file that only takes up space. SQLite can't even delete on a full disk; giving this space back lets the work that
-/// was
-/// accepted be finished. Its return says that there is room again. Used by the writer's thread alone.
+/// was accepted be finished. Its return says that there is room again. Used by the writer's thread alone.
 /// </summary>
 internal sealed class Ballast(string path, ByteSize size)
 {

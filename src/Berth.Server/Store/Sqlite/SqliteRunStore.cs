@@ -7,8 +7,7 @@ namespace Berth.Server.Store.Sqlite;
 
 /// <summary>
 /// The embedded store: one SQLite file in write-ahead mode, one writing thread with group commit, a few readers. A
-/// write is
-/// acknowledged after its sync. One server per file: the data folder's lock sees to that.
+/// write is acknowledged after its sync. One server per file: the data folder's lock sees to that.
 /// </summary>
 public sealed class SqliteRunStore : IRunStore
 {
@@ -47,8 +46,7 @@ public sealed class SqliteRunStore : IRunStore
         cancellationToken);
 
     // Once a write is queued it happens: cancellation only ends the waiting, which would tell the caller nothing. So
-    // the
-    // token is looked at before and not after.
+    // the token is looked at before and not after.
     public Task<RunAcceptance> AcceptAsync(NewRun run, CancellationToken cancellationToken) =>
         Write(WritePurpose.Accept, database => RunWrites.Accept(database, run), cancellationToken);
 

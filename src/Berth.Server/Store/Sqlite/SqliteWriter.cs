@@ -5,8 +5,7 @@ namespace Berth.Server.Store.Sqlite;
 
 /// <summary>
 /// The one thread that writes. It takes what is waiting, up to a batch, makes all of it durable with one sync, and only
-/// then
-/// acknowledges: many callers share the cost of a sync and none waits for a timer.
+/// then acknowledges: many callers share the cost of a sync and none waits for a timer.
 /// </summary>
 internal sealed class SqliteWriter : IDisposable
 {
