@@ -26,7 +26,8 @@ internal static class ImageCase
             long start = TimeProvider.System.GetTimestamp();
             await target.CliAsync(
                 [$"BERTH_REGISTRY_PASSWORD={source.Token}"],
-                "image", "pull", "--insecure", "--username", "bench", $"127.0.0.1:{source.Port}/bench/big:1", "bench/big:1");
+                "image", "pull", "--insecure", "--username", "bench",
+                $"127.0.0.1:{source.Port}/bench/big:1", "bench/big:1");
             TimeSpan pull = TimeProvider.System.GetElapsedTime(start) + await FirstCallAsync(target);
             pushes.Add(push / tar);
             pulls.Add(pull / tar);

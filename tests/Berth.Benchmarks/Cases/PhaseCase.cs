@@ -4,8 +4,8 @@ using Berth.Benchmarks.Rigs;
 namespace Berth.Benchmarks.Cases;
 
 /// <summary>
-/// Where the time of a call goes, with a sandbox prepared ahead and with none: the server's own times of each phase, and
-/// what the caller waits beyond them (HTTP, copying, scheduling).
+/// Where the time of a call goes, with a sandbox prepared ahead and with none: the server's own times of each phase,
+/// and what the caller waits beyond them (HTTP, copying, scheduling).
 /// </summary>
 internal static class PhaseCase
 {

@@ -30,9 +30,8 @@ internal static class ServerCase
     }
 
     /// <summary>
-    /// Proportional set size of the processes of every sandbox plus kernel memory charged to its cgroup, averaged
-    /// over the
-    /// pool that a burst of calls leaves behind.
+    /// Proportional set size of the processes of every sandbox plus kernel memory charged to its cgroup, averaged over
+    /// the pool that a burst of calls leaves behind.
     /// </summary>
     private static async Task<double> PerPreparedAsync(BerthRig rig)
     {

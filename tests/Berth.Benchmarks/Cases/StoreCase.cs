@@ -10,8 +10,7 @@ namespace Berth.Benchmarks.Cases;
 
 /// <summary>
 /// The store without HTTP: callers that each await the commit of their run before the next, beside the same number of
-/// bare
-/// synced appends to a file by one writer (the floor that a store without group commit has).
+/// bare synced appends to a file by one writer (the floor that a store without group commit has).
 /// </summary>
 internal static class StoreCase
 {

@@ -4,10 +4,10 @@ using Berth.Node.Linux;
 namespace Berth.Benchmarks.Rigs;
 
 /// <summary>
-/// A bundle for plain <c>runc run</c> made from the configuration of one of Berth's own prepared sandboxes, so that both
-/// have the same namespaces, mounts, limits and allowed system calls. It differs in three things: the program is run
-/// directly instead of berth-init, the root file system is a plain folder, and runc installs the filter of system calls,
-/// which in Berth's sandbox berth-init does.
+/// A bundle for plain <c>runc run</c> made from the configuration of one of Berth's own prepared sandboxes, so that
+/// both have the same namespaces, mounts, limits and allowed system calls. It differs in three things: the program is
+/// run directly instead of berth-init, the root file system is a plain folder, and runc installs the filter of system
+/// calls, which in Berth's sandbox berth-init does.
 /// </summary>
 internal sealed class ReferenceBundle : IAsyncDisposable
 {

@@ -6,8 +6,8 @@ using Xunit;
 namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
-/// Types in what docs/guide shows, page by page in the reader's order, against a real server. A block of another kind than
-/// <c>sh</c>, or marked <c>shown</c>, is not run.
+/// Types in what docs/guide shows, page by page in the reader's order, against a real server. A block of another kind
+/// than <c>sh</c>, or marked <c>shown</c>, is not run.
 /// </summary>
 [Collection("server")]
 public sealed partial class GuideTests
@@ -54,16 +54,19 @@ public sealed partial class GuideTests
     {
         string storage = Path.Combine(folder, "storage.conf");
         File.WriteAllText(
-            storage, $"[storage]\ndriver = \"vfs\"\ngraphroot = \"{folder}/images\"\nrunroot = \"{folder}/images-run\"\n");
+            storage,
+            $"[storage]\ndriver = \"vfs\"\ngraphroot = \"{folder}/images\"\nrunroot = \"{folder}/images-run\"\n");
         return new(server.Variables)
         {
-            ["PATH"] = $"{Path.GetDirectoryName(ServerProcess.Executable)}:{Environment.GetEnvironmentVariable("PATH")}",
+            ["PATH"] =
+                $"{Path.GetDirectoryName(ServerProcess.Executable)}:{Environment.GetEnvironmentVariable("PATH")}",
             ["CONTAINERS_STORAGE_CONF"] = storage,
             ["REGISTRY_AUTH_FILE"] = Path.Combine(folder, "auth.json"),
         };
     }
 
-    private static string PathOf(string page) => Path.Combine(ServerProcess.RepositoryRoot(), "docs/guide", page + ".md");
+    private static string PathOf(string page) =>
+        Path.Combine(ServerProcess.RepositoryRoot(), "docs/guide", page + ".md");
 
     private static string FreePort()
     {

@@ -8,8 +8,7 @@ namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
 /// kill -9 of the server at each step of a push: an upload goes on from what arrived, and an image is there whole or
-/// not
-/// at all, until it is pushed again.
+/// not at all, until it is pushed again.
 /// </summary>
 [Collection("server")]
 public sealed class KilledPushTests

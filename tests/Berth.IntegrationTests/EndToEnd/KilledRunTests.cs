@@ -6,8 +6,7 @@ namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
 /// kill -9 of the server at each step of a task's life. What was accepted comes to exactly one end with its whole
-/// result,
-/// what was not accepted has never been, and nothing is left behind.
+/// result, what was not accepted has never been, and nothing is left behind.
 /// </summary>
 [Collection("server")]
 public sealed class KilledRunTests

@@ -9,8 +9,7 @@ namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
 /// A caller's own record of the tasks it handed in, to be compared with what the server says in the end: each with a
-/// key of
-/// its own, so that handing in again after a lost answer is safe. Every program gives back its input.
+/// key of its own, so that handing in again after a lost answer is safe. Every program gives back its input.
 /// </summary>
 internal sealed class TaskBook(ServerProcess server, string name)
 {
@@ -81,9 +80,8 @@ internal sealed class TaskBook(ServerProcess server, string name)
     }
 
     /// <summary>
-    /// Every task that was accepted has come to one end, the good one, with its whole result; none is there twice,
-    /// and its
-    /// key still leads to it.
+    /// Every task that was accepted has come to one end, the good one, with its whole result; none is there twice, and
+    /// its key still leads to it.
     /// </summary>
     public async Task IsTrueAsync()
     {

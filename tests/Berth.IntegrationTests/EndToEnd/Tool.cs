@@ -23,7 +23,9 @@ internal static class Tool
     /// <summary>Longer than any of these takes on a busy machine; only ends what hangs.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
-    /// <summary>Runs a program with input; a test is skipped (in CI failed) when the program is not installed.</summary>
+    /// <summary>
+    /// Runs a program with input; a test is skipped (in CI failed) when the program is not installed.
+    /// </summary>
     public static async Task<ToolResult> RunAsync(
         string name, IEnumerable<string> arguments, byte[
 ]? input = null, IReadOnlyDictionary<string, string>? environment = null)

@@ -158,8 +158,10 @@ public sealed class InitRoot : IAsyncDisposable
         string init = await InitBinary.WriteToAsync(path, CancellationToken.None);
         File.Move(init, path + InitPath);
         File.WriteAllText($"{path}/etc/passwd",
-            "root:x:0:0:root:/root:/bin/sh\nnot a line\nalice:x:1234:1235::/home/alice:/bin/sh\nbob:x:99999999999:1::/:\n");
-        File.WriteAllText($"{path}/etc/group", "root:x:0:\nusers:x:1235:alice\nextra:x:77:bob,alice\nother:x:78:alic\n");
+            "root:x:0:0:root:/root:/bin/sh\nnot a line\n"
+            + "alice:x:1234:1235::/home/alice:/bin/sh\nbob:x:99999999999:1::/:\n");
+        File.WriteAllText($"{path}/etc/group",
+            "root:x:0:\nusers:x:1235:alice\nextra:x:77:bob,alice\nother:x:78:alic\n");
         File.WriteAllText($"{path}/plain", "text\n");
         File.WriteAllText($"{path}/orphan", "#!/no/such/interpreter\n");
         File.WriteAllText($"{path}/strange", "no magic number\n");

@@ -46,8 +46,7 @@ internal sealed class MountedDisk : IAsyncDisposable
 
     /// <summary>
     /// The same disk in order again: what was synced is there. A copy of it, because the kernel keeps a broken file
-    /// system
-    /// as it is for as long as anybody has a file of it open.
+    /// system as it is for as long as anybody has a file of it open.
     /// </summary>
     public async Task RepairAsync()
     {

@@ -11,8 +11,7 @@ namespace Berth.Testing.Engines;
 /// <summary>
 /// An engine without containers: a sandbox is nothing until its program starts, which is a plain process of this
 /// machine. It keeps the contract of <see cref="IEngine"/> as far as that goes without isolation, and does what tests
-/// of
-/// pools ask: holds creations, fails them, counts them.
+/// of pools ask: holds creations, fails them, counts them.
 /// </summary>
 public sealed class FakeEngine(TimeProvider time) : IEngine
 {

@@ -14,7 +14,8 @@ internal sealed class FakeAttempt : IAttempt
     private readonly Channel<ProgressReport> progress = Channel.CreateBounded<ProgressReport>(
         new BoundedChannelOptions(16) { FullMode = BoundedChannelFullMode.DropOldest });
 
-    private readonly TaskCompletionSource<AttemptReport> completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<AttemptReport> completion =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource terminated = new();
     private readonly CancellationTokenSource killed = new();
     private readonly TimeProvider time;
@@ -56,7 +57,8 @@ internal sealed class FakeAttempt : IAttempt
     {
         TimeSpan left = Spec.Deadline - time.GetUtcNow();
         deadline = time.CreateTimer(
-            _ => Stop(EndReason.TimedOut, Spec.Grace), null, left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+            _ => Stop(EndReason.TimedOut, Spec.Grace), null,
+            left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
         _ = Task.Run(RunAsync);
     }
 
@@ -100,7 +102,8 @@ internal sealed class FakeAttempt : IAttempt
 
         ended(this);
         var usage = new RunUsage(
-            TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), ByteSize.MiB(1), input.Writer.Written, output.Writer.Written);
+            TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), ByteSize.MiB(1),
+            input.Writer.Written, output.Writer.Written);
         completion.SetResult(new AttemptReport(
             end.Reason, end.ExitCode, end.Signal, end.Detail, usage, time.GetElapsedTime(startedAt)));
     }
@@ -117,7 +120,8 @@ internal sealed class FakeAttempt : IAttempt
             var shell = new FakeShell(
                 input.Reader, output.Writer, error.Writer, progress.Writer, time, Spec.Environment,
                 terminated.Token, killed.Token);
-            IReadOnlyList<string> command = Spec.Command is { Count: > 0 } given ? given : ["cat", .. Spec.Arguments ?? []];
+            IReadOnlyList<string> command =
+                Spec.Command is { Count: > 0 } given ? given : ["cat", .. Spec.Arguments ?? []];
             return await shell.RunAsync(command);
         }
         catch (OperationCanceledException)

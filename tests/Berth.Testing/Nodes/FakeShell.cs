@@ -62,7 +62,8 @@ internal sealed class FakeShell(
     private async Task<FakeEnd> RunScriptAsync(string script)
     {
         var last = FakeEnd.Exit(0);
-        foreach (string statement in script.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        string[] statements = script.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        foreach (string statement in statements)
         {
             string[] words = statement.Split(' ', StringSplitOptions.RemoveEmptyEntries);
             switch (words[0])
@@ -106,5 +107,6 @@ internal sealed class FakeShell(
         }
     }
 
-    private async Task PrintAsync(Stream stream, string text) => await stream.WriteAsync(Encoding.UTF8.GetBytes(text), Stop);
+    private async Task PrintAsync(Stream stream, string text) =>
+        await stream.WriteAsync(Encoding.UTF8.GetBytes(text), Stop);
 }

@@ -8,7 +8,8 @@ namespace Berth.Testing.Nodes;
 /// </summary>
 internal sealed class MemoryPipe
 {
-    private readonly Pipe pipe = new(new PipeOptions(pauseWriterThreshold: 64 * 1024, resumeWriterThreshold: 32 * 1024));
+    private readonly Pipe pipe =
+        new(new PipeOptions(pauseWriterThreshold: 64 * 1024, resumeWriterThreshold: 32 * 1024));
 
     public MemoryPipe()
     {
@@ -44,7 +45,8 @@ internal sealed class MemoryPipe
             set => throw new NotSupportedException();
         }
 
-        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+        public override async ValueTask WriteAsync(
+            ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
         {
             ObjectDisposedException.ThrowIf(closed, this);
             FlushResult result = await writer.WriteAsync(buffer, cancellationToken);

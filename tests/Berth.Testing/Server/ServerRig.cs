@@ -71,7 +71,8 @@ public sealed class ServerRig : IAsyncDisposable
 
     public HttpClient ClientWith(string? token)
     {
-        HttpClient client = new(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false, UseProxy = false })
+        HttpClient client = new(
+            new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false, UseProxy = false })
         {
             BaseAddress = Address,
         };
@@ -85,7 +86,8 @@ public sealed class ServerRig : IAsyncDisposable
 
     /// <summary>A request to run a command of the node's shell.</summary>
     public static HttpRequestMessage Call(
-        string[]? command = null, HttpContent? body = null, string route = "call", params (string Name, string Value)[] headers)
+        string[]? command = null, HttpContent? body = null, string route = "call",
+        params (string Name, string Value)[] headers)
     {
         HttpRequestMessage request = new(HttpMethod.Post, $"/v1/{route}/{Image}") { Content = body };
         foreach (string word in command ?? [])
@@ -101,7 +103,8 @@ public sealed class ServerRig : IAsyncDisposable
         return request;
     }
 
-    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken = default) =>
+    public Task<HttpResponseMessage> SendAsync(
+        HttpRequestMessage request, CancellationToken cancellationToken = default) =>
         Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
 
     public async ValueTask DisposeAsync()
@@ -123,11 +126,13 @@ public sealed class ServerRig : IAsyncDisposable
         ContentStore content = Server.Rooms.Content;
         Digest config = await PutAsync(
             content,
-            $$$"""{"architecture":"{{{architecture}}}","os":"linux","config":{"Cmd":["cat"]},"rootfs":{"type":"layers","diff_ids":[]}}""");
+            $$$"""{"architecture":"{{{architecture}}}","os":"linux","config":{"Cmd":["cat"]}"""
+            + ""","rootfs":{"type":"layers","diff_ids":[]}}""");
+        long? size = content.SizeOf(config);
         string manifest =
             $$$"""
             {"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[],"config":{
-            "mediaType":"application/vnd.oci.image.config.v1+json","digest":"{{{config}}}","size":{{{content.SizeOf(config)}}}}}
+            "mediaType":"application/vnd.oci.image.config.v1+json","digest":"{{{config}}}","size":{{{size}}}}}
             """;
         Digest digest = await PutAsync(content, manifest);
         Server.Rooms.Repositories.PutManifest(

@@ -62,8 +62,7 @@ internal sealed class CommandHarness : IDisposable
 }
 
 /// <summary>Answers requests from a list of paths; notes what was asked. An answer that begins with a status ("404
-/// …") is an
-/// error.</summary>
+/// …") is an error.</summary>
 internal sealed class ScriptedServer((string Path, string Answer)[] answers) : HttpMessageHandler
 {
     public List<string> Requests { get; } = [];
@@ -77,7 +76,8 @@ internal sealed class ScriptedServer((string Path, string Answer)[] answers) : H
         Requests.Add(asked);
         Bodies.Add(request.Content is null ? "" : await request.Content.ReadAsStringAsync(cancellationToken));
         string? answer = answers.Where(a => a.Path == asked).Select(a => a.Answer).FirstOrDefault();
-        answer ??= """404 {"type":"about:blank","title":"?","status":404,"detail":"Nothing here.","code":"not_found"}""";
+        answer ??=
+            """404 {"type":"about:blank","title":"?","status":404,"detail":"Nothing here.","code":"not_found"}""";
         bool isError = answer.Length > 3 && char.IsAsciiDigit(answer[0]) && answer[3] == ' ';
         return new HttpResponseMessage(isError ? (HttpStatusCode)int.Parse(answer[..3]) : HttpStatusCode.OK)
         {

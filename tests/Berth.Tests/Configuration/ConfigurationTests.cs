@@ -6,12 +6,15 @@ using Xunit;
 
 namespace Berth.Tests.Configuration;
 
-/// <summary>Where an operator's words come from, which of them win, and how those that can't be used are refused.</summary>
+/// <summary>
+/// Where an operator's words come from, which of them win, and how those that can't be used are refused.
+/// </summary>
 public sealed class ConfigurationTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
 
-    public static IEnumerable<TheoryDataRow<string>> Keys => ConfigurationKeys.All.Select(key => new TheoryDataRow<string>(key.Name));
+    public static IEnumerable<TheoryDataRow<string>> Keys =>
+        ConfigurationKeys.All.Select(key => new TheoryDataRow<string>(key.Name));
 
     [Fact]
     public void A_flag_wins_over_the_environment_that_over_the_file_that_over_the_default()

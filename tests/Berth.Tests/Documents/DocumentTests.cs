@@ -26,7 +26,8 @@ public sealed partial class DocumentTests
             where !line.TrimStart().StartsWith('#')
             from part in Parts(Comment().Replace(line, ""))
             from Match match in Invocation().Matches(part)
-            let problem = Problem(match.Groups["rest"].Value, complete: !match.Value.Contains("xargs", StringComparison.Ordinal))
+            let complete = !match.Value.Contains("xargs", StringComparison.Ordinal)
+            let problem = Problem(match.Groups["rest"].Value, complete)
             where problem is not null
             select $"{line.Trim()}: {problem}";
 
@@ -56,8 +57,10 @@ public sealed partial class DocumentTests
             from link in Find(page).Links()
             where !link.Contains("://", StringComparison.Ordinal)
             let parts = link.Split('#')
-            let target = Path.GetFullPath(parts[0].Length == 0 ? Path.Combine(Repository.Root, page) : Path.Combine(folder, parts[0]))
-            where !(File.Exists(target) || Directory.Exists(target)) || (parts.Length > 1 && !HasAnchor(target, parts[1]))
+            let target = Path.GetFullPath(
+                parts[0].Length == 0 ? Path.Combine(Repository.Root, page) : Path.Combine(folder, parts[0]))
+            where !(File.Exists(target) || Directory.Exists(target))
+                || (parts.Length > 1 && !HasAnchor(target, parts[1]))
             select link;
 
         Assert.Empty(wrong);
@@ -68,7 +71,8 @@ public sealed partial class DocumentTests
     {
         MarkdownPage readme = Find("README.md");
         IEnumerable<string> pages = Pages.Select(r => r.Data)
-            .Where(p => p.StartsWith("docs/guide/", StringComparison.Ordinal) || p.StartsWith("docs/reference/", StringComparison.Ordinal));
+            .Where(p => p.StartsWith("docs/guide/", StringComparison.Ordinal)
+                || p.StartsWith("docs/reference/", StringComparison.Ordinal));
 
         Assert.Empty(pages.Except(readme.Links()));
     }
@@ -97,7 +101,8 @@ public sealed partial class DocumentTests
     private static IEnumerable<string> Parts(string line) =>
         Substitution().Matches(line).Select(m => m.Groups["inner"].Value).Append(Substitution().Replace(line, "value"));
 
-    /// <param name="complete">False where arguments may be left out: in a mention of the command, or because xargs adds them.</param>
+    /// <param name="complete">False where arguments may be left out: in a mention of the command, or
+    /// because xargs adds them.</param>
     private static string? Problem(string rest, bool complete)
     {
         string[] words = [.. ShellWords.Split(rest).Where(word => word != "…")];

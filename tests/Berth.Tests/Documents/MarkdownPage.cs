@@ -21,9 +21,11 @@ internal sealed partial record MarkdownPage(string Path, string Text)
         .SelectMany(m => m.Groups["code"].Value.Replace("\\\n", " ", StringComparison.Ordinal).Split('\n'));
 
     /// <summary>What stands between single backquotes in the text.</summary>
-    public IEnumerable<string> InlineCode() => Inline().Matches(Fence().Replace(Text, "")).Select(m => m.Groups["code"].Value);
+    public IEnumerable<string> InlineCode() =>
+        Inline().Matches(Fence().Replace(Text, "")).Select(m => m.Groups["code"].Value);
 
-    public IEnumerable<string> Links() => Link().Matches(Fence().Replace(Text, "")).Select(m => m.Groups["target"].Value);
+    public IEnumerable<string> Links() =>
+        Link().Matches(Fence().Replace(Text, "")).Select(m => m.Groups["target"].Value);
 
     /// <summary>Anchors of the headings, made as GitHub makes them.</summary>
     public IEnumerable<string> Anchors() => Heading().Matches(Fence().Replace(Text, "")).Select(

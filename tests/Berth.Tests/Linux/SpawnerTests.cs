@@ -23,7 +23,8 @@ public sealed class SpawnerTests : IDisposable
         string listing = await OutputAsync("ls -l /proc/self/fd | sed -n 's/.* \\([0-9]* ->.*\\)/\\1/p'",
             second.WriteEnd, third.WriteEnd);
 
-        string[] lines = [.. listing.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(l => !l.Contains("/proc/"))];
+        string[] lines =
+            [.. listing.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(l => !l.Contains("/proc/"))];
         Assert.Equal(["0", "1", "2", "3", "4"], lines.Select(l => l.Split(' ')[0]));
         Assert.EndsWith("/dev/null", lines[0]);
         Assert.NotEqual(lines[3][4..], lines[4][4..]);

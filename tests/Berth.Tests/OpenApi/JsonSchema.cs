@@ -21,11 +21,13 @@ internal static class JsonSchema
         }
 
         JsonObject keywords = schema.AsObject();
-        IEnumerable<string> unknown = keywords.Select(k => k.Key).Except(Known).Select(k => $"{at}: keyword {k} is not known");
+        IEnumerable<string> unknown =
+            keywords.Select(k => k.Key).Except(Known).Select(k => $"{at}: keyword {k} is not known");
         return unknown.Concat(OfType(keywords, value, at)).Concat(OfValue(keywords, value, at))
             .Concat(OfMembers(document, keywords, value as JsonObject, at))
             .Concat((value as JsonArray ?? []).SelectMany(
-                (item, index) => keywords["items"] is { } items ? Violations(document, items, item, $"{at}[{index}]") : []));
+                (item, index) =>
+                    keywords["items"] is { } items ? Violations(document, items, item, $"{at}[{index}]") : []));
     }
 
     public static JsonNode Resolve(JsonNode document, string reference) =>
@@ -43,7 +45,8 @@ internal static class JsonSchema
             "boolean" => value?.GetValueKind() is JsonValueKind.True or JsonValueKind.False,
             "number" => value?.GetValueKind() == JsonValueKind.Number,
             "integer" => value?.GetValueKind() == JsonValueKind.Number
-                && long.TryParse(value.ToJsonString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _),
+                && long.TryParse(
+                    value.ToJsonString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _),
             { } other => throw new InvalidOperationException($"{at}: type {other} is not known"),
         };
         return valid ? [] : [$"{at}: {value?.ToJsonString() ?? "null"} is no {schema["type"]}"];
@@ -84,12 +87,14 @@ internal static class JsonSchema
 
     private static IEnumerable<string> OfMembers(JsonNode document, JsonObject schema, JsonObject? value, string at)
     {
-        if (value is null || schema["type"]?.GetValue<string>() != "object" || (schema["properties"] ?? schema["additionalProperties"]) is null)
+        if (value is null || schema["type"]?.GetValue<string>() != "object"
+            || (schema["properties"] ?? schema["additionalProperties"]) is null)
         {
             yield break;
         }
 
-        foreach (JsonNode? name in (schema["required"] as JsonArray ?? []).Where(r => !value.ContainsKey(r!.GetValue<string>())))
+        IEnumerable<string> required = (schema["required"] as JsonArray ?? []).Select(r => r!.GetValue<string>());
+        foreach (string name in required.Where(r => !value.ContainsKey(r)))
         {
             yield return $"{at}: {name} is missing";
         }
@@ -97,7 +102,10 @@ internal static class JsonSchema
         foreach ((string name, JsonNode? member) in value)
         {
             JsonNode? of = schema["properties"]?[name] ?? schema["additionalProperties"];
-            foreach (string violation in of is null ? [$"{at}: {name} is not in the schema"] : Violations(document, of, member, $"{at}.{name}"))
+            IEnumerable<string> violations = of is null
+                ? [$"{at}: {name} is not in the schema"]
+                : Violations(document, of, member, $"{at}.{name}");
+            foreach (string violation in violations)
             {
                 yield return violation;
             }

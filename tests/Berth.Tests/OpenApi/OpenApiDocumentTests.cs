@@ -49,7 +49,8 @@ public sealed class OpenApiDocumentTests
         IEnumerable<string> others = path.Contains("/tasks/", StringComparison.Ordinal) ? [OptionHeaders.Stream] : [];
         Assert.Empty(
             OptionHeaders.All.Except(others).Append(OptionHeaders.IdempotencyKey).Append("Prefer").Except(described));
-        Assert.Empty(described.Where(n => n.StartsWith(OptionHeaders.Prefix, StringComparison.Ordinal)).Except(OptionHeaders.All));
+        Assert.Empty(described
+            .Where(n => n.StartsWith(OptionHeaders.Prefix, StringComparison.Ordinal)).Except(OptionHeaders.All));
     }
 
     [Fact]
@@ -95,7 +96,8 @@ public sealed class OpenApiDocumentTests
     {
         var bare =
             from node in Nodes(Document, "#")
-            where node.At.EndsWith(".application/json", StringComparison.Ordinal) && !node.At.Contains("/openapi/v1.json")
+            where node.At.EndsWith(".application/json", StringComparison.Ordinal)
+                && !node.At.Contains("/openapi/v1.json")
             where node.Value["schema"]?["$ref"] is null || node.Value["example"] is null
             select node.At;
 
@@ -105,7 +107,8 @@ public sealed class OpenApiDocumentTests
     [Fact]
     public void Every_reference_leads_somewhere_and_everything_is_referred_to()
     {
-        HashSet<string> used = [.. Nodes(Document, "#").Select(n => n.Value["$ref"]?.GetValue<string>()).OfType<string>()];
+        HashSet<string> used =
+            [.. Nodes(Document, "#").Select(n => n.Value["$ref"]?.GetValue<string>()).OfType<string>()];
         IEnumerable<string> made =
             from kind in Document["components"]!.AsObject()
             where kind.Key != "securitySchemes"
@@ -121,7 +124,8 @@ public sealed class OpenApiDocumentTests
     {
         HashSet<string> tags = [.. Document["tags"]!.AsArray().Select(t => t!["name"]!.GetValue<string>())];
 
-        Assert.Equal(Operations().Count(), Operations().Select(o => o.Body["operationId"]!.GetValue<string>()).Distinct().Count());
+        IEnumerable<string> ids = Operations().Select(o => o.Body["operationId"]!.GetValue<string>());
+        Assert.Equal(Operations().Count(), ids.Distinct().Count());
         Assert.All(Operations(), o => Assert.Contains(o.Body["tags"]![0]!.GetValue<string>(), tags));
         Assert.All(Operations(), o => Assert.False(o.Body["summary"]!.GetValue<string>().EndsWith('.'), o.Path));
     }
@@ -135,7 +139,9 @@ public sealed class OpenApiDocumentTests
     /// <summary>Every object of the document with its place.</summary>
     private static IEnumerable<(JsonObject Value, string At)> Nodes(JsonNode? node, string at) => node switch
     {
-        JsonObject value => value.SelectMany(p => p.Key is "example" or "examples" ? [] : Nodes(p.Value, $"{at}.{p.Key}")).Prepend((value, at)),
+        JsonObject value => value
+            .SelectMany(p => p.Key is "example" or "examples" ? [] : Nodes(p.Value, $"{at}.{p.Key}"))
+            .Prepend((value, at)),
         JsonArray list => list.SelectMany((item, index) => Nodes(item, $"{at}[{index}]")),
         _ => [],
     };

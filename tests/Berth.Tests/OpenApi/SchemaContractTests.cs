@@ -20,16 +20,19 @@ namespace Berth.Tests.OpenApi;
 /// <summary>The schemas of the document are those of the JSON that is written and read.</summary>
 public sealed class SchemaContractTests
 {
-    private static readonly JsonObject Schemas = JsonNode.Parse(OpenApiDocument.Bytes.Span)!["components"]!["schemas"]!.AsObject();
+    private static readonly JsonObject Schemas =
+        JsonNode.Parse(OpenApiDocument.Bytes.Span)!["components"]!["schemas"]!.AsObject();
 
     // Read from outside: a member without a value is left to the program.
     private static readonly Type[] Requests = [typeof(TokenRequest), typeof(CopyRequest)];
 
     private static readonly JsonTypeInfo[] Contracts = [.. Walk(
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
-        ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail, ImageJson.Default.CopyRequest, ImageJson.Default.CopyProgress,
+        ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
+        ImageJson.Default.CopyRequest, ImageJson.Default.CopyProgress,
         NodeJson.Default.NodeView, NodeJson.Default.VersionView, NodeJson.Default.SandboxList,
-        RunJson.Default.RunView, RunJson.Default.RunPage, RunJson.Default.RunEventView, RunJson.Default.RunWhy, RunJson.Default.Problem,
+        RunJson.Default.RunView, RunJson.Default.RunPage, RunJson.Default.RunEventView, RunJson.Default.RunWhy,
+        RunJson.Default.Problem,
         ServerJson.Default.CollectionView, ServerJson.Default.HealthView)];
 
     public static TheoryData<string> Names => [.. Contracts.Select(c => c.Type.Name)];
@@ -37,7 +40,8 @@ public sealed class SchemaContractTests
     [Fact]
     public void Every_type_of_the_wire_has_a_schema()
     {
-        IEnumerable<string> objects = Schemas.Where(s => s.Value!["type"]!.GetValue<string>() == "object").Select(s => s.Key);
+        IEnumerable<string> objects =
+            Schemas.Where(s => s.Value!["type"]!.GetValue<string>() == "object").Select(s => s.Key);
 
         Assert.Equal(Contracts.Select(c => c.Type.Name).Order(), objects.Order());
     }
@@ -46,8 +50,10 @@ public sealed class SchemaContractTests
     public void The_contracts_are_all_that_the_wire_has()
     {
         var roots =
-            from context in typeof(RunJson).Assembly.GetTypes().Where(t => t.IsSubclassOf(typeof(JsonSerializerContext)))
-            from attribute in context.GetCustomAttributesData().Where(a => a.AttributeType == typeof(JsonSerializableAttribute))
+            from context in typeof(RunJson).Assembly.GetTypes()
+            where context.IsSubclassOf(typeof(JsonSerializerContext))
+            from attribute in context.GetCustomAttributesData()
+            where attribute.AttributeType == typeof(JsonSerializableAttribute)
             select ((Type)attribute.ConstructorArguments[0].Value!).Name;
 
         Assert.Empty(roots.Except(Contracts.Select(c => c.Type.Name)));
@@ -89,7 +95,8 @@ public sealed class SchemaContractTests
         Assert.Equal(Enum.GetValues<EndReason>().Select(RunAnswer.NameOf), Words("EndReason"));
         Assert.Equal(Enum.GetValues<Role>().Select(Roles.NameOf), Words("Role"));
         Assert.Equal(
-            typeof(RunEventTypes).GetFields(BindingFlags.Public | BindingFlags.Static).Select(f => (string)f.GetRawConstantValue()!).Order(),
+            typeof(RunEventTypes).GetFields(BindingFlags.Public | BindingFlags.Static)
+                .Select(f => (string)f.GetRawConstantValue()!).Order(),
             Words("RunEventView", "type").Order());
         Assert.Equal(
             Enum.GetNames<CopyPhase>().Select(n => n.ToLowerInvariant()).Concat(["done", "failed"]).Order(),
@@ -97,7 +104,8 @@ public sealed class SchemaContractTests
     }
 
     private static IEnumerable<string> Words(string schema, string? member = null) =>
-        (member is null ? Schemas[schema]! : Schemas[schema]!["properties"]![member]!)["enum"]!.AsArray().Select(w => w!.GetValue<string>());
+        (member is null ? Schemas[schema]! : Schemas[schema]!["properties"]![member]!)["enum"]!
+            .AsArray().Select(w => w!.GetValue<string>());
 
     private static void AssertType(JsonPropertyInfo property, JsonNode schema)
     {
@@ -124,7 +132,8 @@ public sealed class SchemaContractTests
 
     private static bool MayBeNull(Type owner, JsonPropertyInfo property)
     {
-        PropertyInfo member = owner.GetProperties().Single(p => JsonNamingPolicy.CamelCase.ConvertName(p.Name) == property.Name);
+        PropertyInfo member = owner.GetProperties()
+            .Single(p => JsonNamingPolicy.CamelCase.ConvertName(p.Name) == property.Name);
         return new NullabilityInfoContext().Create(member).ReadState == NullabilityState.Nullable;
     }
 

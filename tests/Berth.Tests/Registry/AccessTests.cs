@@ -85,7 +85,9 @@ public sealed partial class AccessTests : IAsyncLifetime
 
         using HttpResponseMessage response = await client.SendAsync(request, TestContext.Current.CancellationToken);
 
-        Assert.StartsWith("Bearer realm=\"https://registry.example/v2/token\"", response.Header("WWW-Authenticate"), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Bearer realm=\"https://registry.example/v2/token\"", response.Header("WWW-Authenticate"),
+            StringComparison.Ordinal);
     }
 
     [Theory]

@@ -11,8 +11,7 @@ namespace Berth.Tests.Runs;
 
 /// <summary>
 /// Kills a process that submits and runs tasks with SIGKILL, again and again on the same folder, and holds the promises
-/// to
-/// account: every acknowledged run is there and ends, once.
+/// to account: every acknowledged run is there and ends, once.
 /// </summary>
 public sealed class CrashTests
 {
@@ -90,8 +89,7 @@ public sealed class CrashTests
         for (int i = 0; i < SubmissionsEach; i++)
         {
             // The program prints its environment with the run's id, so that a result can be told from another run's.
-            // Every fourth has an input
-            // large enough for the spool.
+            // Every fourth has an input large enough for the spool.
             string input = number % 4 == 0 ? new string('x', 40_000) : "small";
             RunAcceptance accepted = await rig.SubmitAsync(["env"], input);
             lock (acknowledged)

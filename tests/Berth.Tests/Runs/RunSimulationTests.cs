@@ -11,8 +11,7 @@ namespace Berth.Tests.Runs;
 
 /// <summary>
 /// Drives runs through the store with steps and faults chosen from a seed: claims, starts, ends, retries, late and
-/// repeated
-/// reports, cancels, hand-backs, restarts, in any order. After every step the promises are checked.
+/// repeated reports, cancels, hand-backs, restarts, in any order. After every step the promises are checked.
 /// </summary>
 public sealed class RunSimulationTests
 {

@@ -11,7 +11,8 @@ internal static class Answers
 {
     /// <summary>Submits a task that must be accepted.</summary>
     public static async Task<RunView> SubmitAsync(
-        this ServerRig rig, string[]? command = null, HttpContent? body = null, params (string Name, string Value)[] headers)
+        this ServerRig rig, string[]? command = null, HttpContent? body = null,
+        params (string Name, string Value)[] headers)
     {
         using HttpResponseMessage response = await rig.SendAsync(ServerRig.Call(command, body, "tasks", headers));
         Assert.Equal(202, (int)response.StatusCode);
@@ -20,7 +21,8 @@ internal static class Answers
 
     /// <summary>Submits a task and waits for its end.</summary>
     public static async Task<RunView> FinishAsync(
-        this ServerRig rig, string[]? command = null, HttpContent? body = null, params (string Name, string Value)[] headers) =>
+        this ServerRig rig, string[]? command = null, HttpContent? body = null,
+        params (string Name, string Value)[] headers) =>
         await Eventually.EndAsync(rig, (await rig.SubmitAsync(command, body, headers)).Id);
 
     public static async Task<HttpResponseMessage> GetAsync(

@@ -51,7 +51,8 @@ public sealed class BadInputTests(ServerRigFixture fixture) : IClassFixture<Serv
     [Fact]
     public async Task A_json_body_has_a_limit()
     {
-        using StringContent content = new("{\"name\":\"" + new string('a', 70_000) + "\"}", Encoding.UTF8, "application/json");
+        string json = "{\"name\":\"" + new string('a', 70_000) + "\"}";
+        using StringContent content = new(json, Encoding.UTF8, "application/json");
         using HttpResponseMessage response = await Rig.Client.PostAsync("/v1/tokens", content);
 
         await response.ProblemAsync(413, "body_too_large");
@@ -69,7 +70,8 @@ public sealed class BadInputTests(ServerRigFixture fixture) : IClassFixture<Serv
     [InlineData("HEAD", "/v1/events", "GET")]
     [InlineData("TRACE", "/v1/node", "GET, HEAD")]
     [InlineData("INVENTED", "/v1/node", "GET, HEAD")]
-    public async Task A_method_that_an_address_does_not_take_is_405_with_those_it_does(string method, string path, string allowed)
+    public async Task A_method_that_an_address_does_not_take_is_405_with_those_it_does(
+        string method, string path, string allowed)
     {
         using HttpRequestMessage request = new(new HttpMethod(method), path);
         using HttpResponseMessage response = await Rig.SendAsync(request);
@@ -130,11 +132,18 @@ public sealed class BadInputTests(ServerRigFixture fixture) : IClassFixture<Serv
     [InlineData("GET /v1/runs HTTP/1.1\r\n\r\n", "400")]
     [InlineData("GET /v1/runs HTTP/9.9\r\nHost: a\r\n\r\n", "505")]
     [InlineData("NONSENSE\r\n\r\n", "400")]
-    [InlineData("POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\nAUTHContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "400")]
-    [InlineData("POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\nAUTHTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n", "400")]
+    [InlineData(
+        "POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\n"
+        + "AUTHContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        "400")]
+    [InlineData(
+        "POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\n"
+        + "AUTHTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n",
+        "400")]
     [InlineData("POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\nAUTHTransfer-Encoding: gzip\r\n\r\nhello", "400")]
     [InlineData(
-        "POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\nAUTHContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\n"
+        + "AUTHContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         "400")]
     public async Task What_is_not_http_is_refused_and_starts_nothing(string request, string status)
     {
@@ -169,7 +178,8 @@ public sealed class BadInputTests(ServerRigFixture fixture) : IClassFixture<Serv
         int before = Rig.Node.Started.Count;
         await using (RawConnection connection = await RawConnection.OpenAsync(Rig))
         {
-            await connection.WriteAsync($"POST /v1/tasks/{ServerRig.Image} HTTP/1.1\r\nHost: a\r\n{connection.Authorization}"
+            await connection.WriteAsync(
+                $"POST /v1/tasks/{ServerRig.Image} HTTP/1.1\r\nHost: a\r\n{connection.Authorization}"
                 + "Berth-Label: test=torn\r\nContent-Length: 100000\r\n\r\nonly this");
         }
 

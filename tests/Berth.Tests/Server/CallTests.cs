@@ -40,14 +40,16 @@ public sealed class CallTests(ServerRigFixture fixture) : IClassFixture<ServerRi
         await call.Output.CopyToAsync(received);
         CallOutcome outcome = await call.CompleteAsync(CancellationToken.None);
 
-        Assert.True(received.ToArray().AsSpan().SequenceEqual(sent), "The bytes that came back are not those that were sent.");
+        Assert.True(
+            received.ToArray().AsSpan().SequenceEqual(sent), "The bytes that came back are not those that were sent.");
         Assert.Equal(("completed", 0), (outcome.Reason, outcome.ExitCode));
     }
 
     [Fact]
     public async Task A_failing_program_is_a_problem_with_its_exit_code_and_the_end_of_its_errors()
     {
-        using HttpResponseMessage response = await Rig.SendAsync(ServerRig.Call(["sh", "-c", "echo oh no >&2; exit 3"]));
+        using HttpResponseMessage response = await Rig.SendAsync(
+            ServerRig.Call(["sh", "-c", "echo oh no >&2; exit 3"]));
         Problem problem = (await response.Content.ReadFromJsonAsync(RunJson.Default.Problem))!;
 
         Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
@@ -65,7 +67,8 @@ public sealed class CallTests(ServerRigFixture fixture) : IClassFixture<ServerRi
     [InlineData("nowhere", "Berth-Label", "a=b", 502, "run_entry_point_missing")]
     [InlineData("sh -c kill|-9|$$", "Berth-Label", "a=b", 502, "run_failed")]
     [InlineData("echo 0123456789", "Berth-Output-Limit", "4", 502, "run_output_limit")]
-    public async Task Each_end_has_its_own_status_and_code(string command, string header, string value, int status, string code)
+    public async Task Each_end_has_its_own_status_and_code(
+        string command, string header, string value, int status, string code)
     {
         string[] words = [.. command.Split(' ').Select(w => w.Replace('|', ' '))];
 
@@ -121,7 +124,8 @@ public sealed class CallTests(ServerRigFixture fixture) : IClassFixture<ServerRi
     {
         using CancellationTokenSource leave = new();
         Task<HttpResponseMessage> call = Rig.SendAsync(
-            ServerRig.Call(["sh", "-c", "echo started >&2; sleep 600"], headers: [("Berth-Label", "test=gone")]), leave.Token);
+            ServerRig.Call(["sh", "-c", "echo started >&2; sleep 600"], headers: [("Berth-Label", "test=gone")]),
+            leave.Token);
         string id = await Eventually.FindRunAsync(Rig, "test=gone", run => run.State == "running");
 
         await leave.CancelAsync();
@@ -135,8 +139,12 @@ public sealed class CallTests(ServerRigFixture fixture) : IClassFixture<ServerRi
     public async Task The_program_learns_of_its_request_but_no_credentials()
     {
         HttpRequestMessage request = ServerRig.Call(
-            ["env"], new StringContent("x", Encoding.UTF8, "text/plain"), headers: [("X-Colour", "blue"), ("Berth-Env", "A=b%20c"),
-                ("Proxy", "evil"), ("X_Colour", "red"), ("Cookie", "berth_session=s; mine=1")]);
+            ["env"], new StringContent("x", Encoding.UTF8, "text/plain"),
+            headers:
+            [
+                ("X-Colour", "blue"), ("Berth-Env", "A=b%20c"), ("Proxy", "evil"), ("X_Colour", "red"),
+                ("Cookie", "berth_session=s; mine=1"),
+            ]);
         request.RequestUri = new Uri(request.RequestUri + "?size=120&q=a%20b", UriKind.Relative);
 
         using HttpResponseMessage response = await Rig.SendAsync(request);
@@ -151,7 +159,8 @@ public sealed class CallTests(ServerRigFixture fixture) : IClassFixture<ServerRi
         Assert.Contains("A=b c", variables);
         Assert.Contains("BERTH_RUN_ID=" + response.Headers.GetValues("Berth-Run-Id").Single(), variables);
         Assert.DoesNotContain(variables, v => v.StartsWith("HTTP_AUTHORIZATION", StringComparison.Ordinal)
-            || v.StartsWith("HTTP_PROXY", StringComparison.Ordinal) || v.StartsWith("HTTP_BERTH", StringComparison.Ordinal));
+            || v.StartsWith("HTTP_PROXY", StringComparison.Ordinal)
+            || v.StartsWith("HTTP_BERTH", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -184,7 +193,8 @@ public sealed class CallTests(ServerRigFixture fixture) : IClassFixture<ServerRi
         HttpRequestMessage chunkedRequest = ServerRig.Call(body: new ByteArrayContent(new byte[64 * 1024 + 1]));
         chunkedRequest.Headers.TransferEncodingChunked = true;
         using HttpResponseMessage chunked = await rig.SendAsync(chunkedRequest);
-        using HttpResponseMessage atLimit = await rig.SendAsync(ServerRig.Call(body: new ByteArrayContent(new byte[64 * 1024])));
+        using HttpResponseMessage atLimit = await rig.SendAsync(
+            ServerRig.Call(body: new ByteArrayContent(new byte[64 * 1024])));
 
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, announced.StatusCode);
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, chunked.StatusCode);

@@ -38,7 +38,8 @@ public sealed class CopyTests(CopyTests.Fixture fixture) : IClassFixture<CopyTes
         using HttpResponseMessage response = await CopyAsync("push", new CopyRequest(
             "demo/echo:1", Foreign("pushed/echo:7"), "anybody", There.AdminToken, true));
         List<CopyProgress> lines = await LinesAsync(response);
-        ImageDetail there = (await There.Client.GetFromJsonAsync("/v1/images/pushed/echo:7", ImageJson.Default.ImageDetail))!;
+        ImageDetail there = (await There.Client.GetFromJsonAsync(
+            "/v1/images/pushed/echo:7", ImageJson.Default.ImageDetail))!;
 
         Assert.Equal("done", lines[^1].Status);
         Assert.Equal(Here.Digest.Text, there.Image.Digest);

@@ -20,7 +20,8 @@ public sealed class EventTests
         await events.ReadToEndAsync();
 
         Assert.Equal(
-            ["accepted", "claimed", "started", "progress", "cancel_requested", "ended"], events.Seen.Select(e => e.Type));
+            ["accepted", "claimed", "started", "progress", "cancel_requested", "ended"],
+            events.Seen.Select(e => e.Type));
         Assert.Equal(Enumerable.Range(1, 6).Select(n => (long)n), events.Seen.Select(e => e.Sequence));
         Assert.Equal(["1", "2", "3", "4", "5", "6"], events.Ids);
         Assert.All(events.Seen, e => Assert.Equal(run.Id, e.Run));
@@ -38,7 +39,8 @@ public sealed class EventTests
         await using ServerRig rig = await ServerRig.StartAsync();
         RunView run = await rig.FinishAsync(["true"]);
 
-        using EventReader events = await EventReader.OpenAsync(rig, $"/v1/runs/{run.Id}/events", ("Last-Event-ID", last));
+        using EventReader events = await EventReader.OpenAsync(
+            rig, $"/v1/runs/{run.Id}/events", ("Last-Event-ID", last));
         await events.ReadToEndAsync();
 
         Assert.Equal(expected, string.Join(' ', events.Seen.Select(e => e.Type)));

@@ -17,7 +17,8 @@ internal static class Eventually
         RunPage? page = null;
         while (!limit.IsCancellationRequested)
         {
-            page = await rig.Client.GetFromJsonAsync("/v1/runs?label=" + Uri.EscapeDataString(label), RunJson.Default.RunPage);
+            page = await rig.Client.GetFromJsonAsync(
+                "/v1/runs?label=" + Uri.EscapeDataString(label), RunJson.Default.RunPage);
             if (page!.Runs is [{ } run] && expected(run))
             {
                 return run.Id;

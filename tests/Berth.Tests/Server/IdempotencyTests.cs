@@ -45,7 +45,8 @@ public sealed class IdempotencyTests(ServerRigFixture fixture) : IClassFixture<S
         Assert.Equal(HttpStatusCode.Conflict, other.StatusCode);
     }
 
-    private async Task<HttpResponseMessage> SubmitAsync(string key, string body, params (string Name, string Value)[] headers)
+    private async Task<HttpResponseMessage> SubmitAsync(
+        string key, string body, params (string Name, string Value)[] headers)
     {
         using HttpRequestMessage request = new(HttpMethod.Post, "/v1/tasks/" + ServerRig.Image)
         {

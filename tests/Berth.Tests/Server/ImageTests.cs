@@ -23,7 +23,8 @@ public sealed class ImageTests
         string? cursor = null;
         do
         {
-            ImagePage page = await ListAsync(rig, "limit=1" + (cursor is null ? "" : "&cursor=" + Uri.EscapeDataString(cursor)));
+            string from = cursor is null ? "" : "&cursor=" + Uri.EscapeDataString(cursor);
+            ImagePage page = await ListAsync(rig, "limit=1" + from);
             seen.Add($"{page.Images.Single().Repository}:{page.Images.Single().Tag}");
             cursor = page.Next;
         }
@@ -52,9 +53,11 @@ public sealed class ImageTests
     {
         await using ServerRig rig = await ServerRig.StartAsync();
 
-        foreach (string reference in new[] { "demo/echo:1", $"demo/echo@{rig.Digest}", $"{rig.Address.Authority}/demo/echo:1" })
+        string[] references = ["demo/echo:1", $"demo/echo@{rig.Digest}", $"{rig.Address.Authority}/demo/echo:1"];
+        foreach (string reference in references)
         {
-            ImageDetail detail = (await rig.Client.GetFromJsonAsync("/v1/images/" + reference, ImageJson.Default.ImageDetail))!;
+            ImageDetail detail = (await rig.Client.GetFromJsonAsync(
+                "/v1/images/" + reference, ImageJson.Default.ImageDetail))!;
 
             Assert.Equal(("demo/echo", rig.Digest.Text), (detail.Image.Repository, detail.Image.Digest));
             Assert.Equal("application/vnd.oci.image.manifest.v1+json", detail.MediaType);
@@ -77,8 +80,8 @@ public sealed class ImageTests
         await using ServerRig rig = await ServerRig.StartAsync();
         foreach ((HttpMethod method, string route) in new[]
         {
-            (HttpMethod.Get, "images"), (HttpMethod.Delete, "images"), (HttpMethod.Post, "call"), (HttpMethod.Get, "call"),
-            (HttpMethod.Post, "tasks"),
+            (HttpMethod.Get, "images"), (HttpMethod.Delete, "images"), (HttpMethod.Post, "call"),
+            (HttpMethod.Get, "call"), (HttpMethod.Post, "tasks"),
         })
         {
             using HttpRequestMessage request = new(method, $"/v1/{route}/{reference}");

@@ -26,7 +26,9 @@ public sealed partial class MetricsTests
             Assert.All(family.Samples, sample => Assert.Equal(
                 metric.Labels, sample.Labels.Select(l => l.Name).Where(name => name != "le")));
             Assert.Equal(family.Samples.Count, family.Samples.DistinctBy(s => s.Key).Count());
-            Assert.True(metric.Type != MetricType.Counter || metric.Name.EndsWith("_total", StringComparison.Ordinal), metric.Name);
+            Assert.True(
+                metric.Type != MetricType.Counter || metric.Name.EndsWith("_total", StringComparison.Ordinal),
+                metric.Name);
         }
     }
 
@@ -98,7 +100,8 @@ public sealed partial class MetricsTests
     {
         List<Sample> samples =
         [
-            .. family.Samples.Where(s => s.Labels.Where(l => l.Name != "le").Select(l => l.Value).SequenceEqual(labels)),
+            .. family.Samples.Where(
+                s => s.Labels.Where(l => l.Name != "le").Select(l => l.Value).SequenceEqual(labels)),
         ];
         List<Sample> buckets = [.. samples.Where(s => s.Name.EndsWith("_bucket", StringComparison.Ordinal))];
         double count = samples.Single(s => s.Name.EndsWith("_count", StringComparison.Ordinal)).Value;
@@ -108,12 +111,13 @@ public sealed partial class MetricsTests
         double[] bounds = [.. buckets[..^1].Select(b =>
             double.Parse(b.Labels.Single(l => l.Name == "le").Value, CultureInfo.InvariantCulture))];
         Assert.Equal(bounds.Order().Distinct(), bounds);
-        Assert.True(samples.Single(s => s.Name.EndsWith("_sum", StringComparison.Ordinal)).Value >= 0, "A sum is negative.");
+        Assert.True(
+            samples.Single(s => s.Name.EndsWith("_sum", StringComparison.Ordinal)).Value >= 0, "A sum is negative.");
         return count;
     }
 
-    /// <summary>Reads Prometheus' text format 0.0.4 as strictly as it is written down: HELP, then TYPE, then the samples of
-    /// the family and of no other, each line well formed.</summary>
+    /// <summary>Reads Prometheus' text format 0.0.4 as strictly as it is written down: HELP, then TYPE, then the
+    /// samples of the family and of no other, each line well formed.</summary>
     private static Dictionary<string, Family> Parse(string text)
     {
         Assert.EndsWith("\n", text, StringComparison.Ordinal);
@@ -137,10 +141,14 @@ public sealed partial class MetricsTests
                 Match sample = SampleLine().Match(line);
                 Assert.True(sample.Success, $"'{line}' is no sample.");
                 string name = sample.Groups["name"].Value;
-                Assert.True(family is not null && IsOf(helped!, family.Type, name), $"'{line}' stands in the family {helped}.");
+                Assert.True(
+                    family is not null && IsOf(helped!, family.Type, name), $"'{line}' stands in the family {helped}.");
                 family.Samples.Add(new Sample(
                     name,
-                    [.. sample.Groups["label"].Captures.Zip(sample.Groups["value"].Captures, (l, v) => (l.Value, v.Value))],
+                    [
+                        .. sample.Groups["label"].Captures.Zip(
+                            sample.Groups["value"].Captures, (l, v) => (l.Value, v.Value)),
+                    ],
                     double.Parse(sample.Groups["number"].Value, NumberStyles.Float, CultureInfo.InvariantCulture)));
             }
         }
@@ -155,7 +163,9 @@ public sealed partial class MetricsTests
     [GeneratedRegex(@"\A# HELP (?<name>[a-zA-Z_:][a-zA-Z0-9_:]*) .+\z", RegexOptions.ExplicitCapture)]
     private static partial Regex HelpLine();
 
-    [GeneratedRegex(@"\A# TYPE (?<name>[a-zA-Z_:][a-zA-Z0-9_:]*) (?<type>counter|gauge|histogram)\z", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(
+        @"\A# TYPE (?<name>[a-zA-Z_:][a-zA-Z0-9_:]*) (?<type>counter|gauge|histogram)\z",
+        RegexOptions.ExplicitCapture)]
     private static partial Regex TypeLine();
 
     [GeneratedRegex(

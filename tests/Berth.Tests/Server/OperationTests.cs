@@ -35,7 +35,8 @@ public sealed class OperationTests
         string id = await Eventually.FindRunAsync(rig, "test=last", run => run.State == "running");
 
         Task stopping = rig.Server.StopAsync(CancellationToken.None);
-        using HttpResponseMessage ready = await Eventually.AnswerAsync(rig, "/readyz", HttpStatusCode.ServiceUnavailable);
+        using HttpResponseMessage ready = await Eventually.AnswerAsync(
+            rig, "/readyz", HttpStatusCode.ServiceUnavailable);
         using HttpResponseMessage healthy = await rig.GetAsync("/healthz");
         using HttpResponseMessage call = await rig.SendAsync(ServerRig.Call());
         using HttpResponseMessage task = await rig.SendAsync(ServerRig.Call(route: "tasks"));
@@ -67,7 +68,9 @@ public sealed class OperationTests
         VersionView version = (await rig.Client.GetFromJsonAsync("/v1/version", NodeJson.Default.VersionView))!;
 
         Assert.Equal(("fake", 1), (node.Name, node.Sandboxes["running"]));
-        Assert.Equal((run.Id, "running", rig.Digest.Text), sandboxes.Sandboxes.Select(s => (s.Run, s.State, s.Image)).Single());
+        Assert.Equal(
+            (run.Id, "running", rig.Digest.Text),
+            sandboxes.Sandboxes.Select(s => (s.Run, s.State, s.Image)).Single());
         Assert.Matches(@"\A\d+\.\d+\.\d+", version.Version);
     }
 

@@ -5,8 +5,8 @@ using Xunit;
 
 namespace Berth.Tests.Server;
 
-/// <summary>Options of runs that cannot be: each is refused by the header's name, its value and what would do, for calls
-/// and tasks alike, and nothing has run.</summary>
+/// <summary>Options of runs that cannot be: each is refused by the header's name, its value and what would do, for
+/// calls and tasks alike, and nothing has run.</summary>
 public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
     public static IEnumerable<TheoryDataRow<string, string, string>> Refused =>
@@ -73,7 +73,8 @@ public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<Server
     {
         foreach (string route in new[] { "call", "tasks" })
         {
-            using HttpResponseMessage response = await Rig.SendAsync(ServerRig.Call(route: route, headers: [(header, value)]));
+            using HttpResponseMessage response = await Rig.SendAsync(
+                ServerRig.Call(route: route, headers: [(header, value)]));
 
             Problem problem = await response.ProblemAsync(400, "invalid_request");
             Assert.Contains(header, problem.Detail, StringComparison.Ordinal);
@@ -85,9 +86,11 @@ public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<Server
 
     [Theory]
     [MemberData(nameof(RefusedForTasks))]
-    public async Task An_option_of_tasks_that_cannot_be_is_refused_and_calls_take_none_of_them(string header, string value)
+    public async Task An_option_of_tasks_that_cannot_be_is_refused_and_calls_take_none_of_them(
+        string header, string value)
     {
-        using HttpResponseMessage task = await Rig.SendAsync(ServerRig.Call(route: "tasks", headers: [(header, value)]));
+        using HttpResponseMessage task = await Rig.SendAsync(
+            ServerRig.Call(route: "tasks", headers: [(header, value)]));
         using HttpResponseMessage call = await Rig.SendAsync(ServerRig.Call(headers: [(header, value)]));
 
         Assert.Contains(header, (await task.ProblemAsync(400, "invalid_request")).Detail, StringComparison.Ordinal);
@@ -114,7 +117,8 @@ public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<Server
     [Fact]
     public async Task A_command_and_arguments_contradict_each_other()
     {
-        using HttpResponseMessage response = await Rig.SendAsync(ServerRig.Call(["cat"], headers: [("Berth-Arg", "-n")]));
+        using HttpResponseMessage response = await Rig.SendAsync(
+            ServerRig.Call(["cat"], headers: [("Berth-Arg", "-n")]));
 
         Problem problem = await response.ProblemAsync(400, "invalid_request");
         Assert.Contains("Berth-Command", problem.Detail, StringComparison.Ordinal);
@@ -144,7 +148,8 @@ public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<Server
         using HttpResponseMessage atLimit = await rig.SendAsync(
             ServerRig.Call(headers: [(header, string.Join(',', Enumerable.Range(0, most).Select(Value)))]));
 
-        Assert.Contains($"at most {most}", (await tooMany.ProblemAsync(400, "invalid_request")).Detail, StringComparison.Ordinal);
+        Problem problem = await tooMany.ProblemAsync(400, "invalid_request");
+        Assert.Contains($"at most {most}", problem.Detail, StringComparison.Ordinal);
         Assert.Equal(200, (int)atLimit.StatusCode);
         Assert.Single(rig.Node.Started);
 
@@ -157,14 +162,17 @@ public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<Server
         await using ServerRig rig = await ServerRig.StartAsync();
         using HttpResponseMessage response = await rig.SendAsync(ServerRig.Call(["echo", "a, b", "ü %"], headers:
         [
-            ("Berth-Memory", "64Mi"), ("Berth-Cpus", "500m"), ("Berth-Pids", "7"), ("Berth-Disk", "2Mi"), ("Berth-User", "7:8"),
-            ("Berth-Workdir", "/tmp/a%20b"), ("Berth-Env", "A=1%2C2, B="), ("Berth-Timeout", "5m"),
+            ("Berth-Memory", "64Mi"), ("Berth-Cpus", "500m"), ("Berth-Pids", "7"), ("Berth-Disk", "2Mi"),
+            ("Berth-User", "7:8"), ("Berth-Workdir", "/tmp/a%20b"), ("Berth-Env", "A=1%2C2, B="),
+            ("Berth-Timeout", "5m"),
         ]));
 
         var spec = rig.Node.Started.Single();
         Assert.Equal("a, b ü %\n", await response.Content.ReadAsStringAsync());
-        Assert.Equal((64L << 20, 500, 7, 2L << 20), (spec.Sandbox.Limits.Memory.Bytes, spec.Sandbox.Limits.Cpu.Millicores,
-            spec.Sandbox.Limits.Pids, spec.Sandbox.Limits.WritableLayer.Bytes));
+        var limits = spec.Sandbox.Limits;
+        Assert.Equal(
+            (64L << 20, 500, 7, 2L << 20),
+            (limits.Memory.Bytes, limits.Cpu.Millicores, limits.Pids, limits.WritableLayer.Bytes));
         Assert.Equal(("7:8", "/tmp/a b"), (spec.User, spec.WorkingDirectory));
         Assert.Equal(("1,2", ""), (spec.Environment["A"], spec.Environment["B"]));
     }

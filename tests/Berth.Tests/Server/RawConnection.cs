@@ -4,7 +4,9 @@ using Berth.Testing.Server;
 
 namespace Berth.Tests.Server;
 
-/// <summary>A connection to the server on which a test writes its own bytes: what no client library would send.</summary>
+/// <summary>
+/// A connection to the server on which a test writes its own bytes: what no client library would send.
+/// </summary>
 internal sealed class RawConnection : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);

@@ -9,8 +9,10 @@ using Xunit;
 
 namespace Berth.Tests.Server;
 
-/// <summary>Who may do what: every route with no token, with tokens that are none, and with a token of every role. What is
-/// expected stands here once more, in words of its own, so that a change of the server's table is a decision.</summary>
+/// <summary>
+/// Who may do what: every route with no token, with tokens that are none, and with a token of every role. What is
+/// expected stands here once more, in words of its own, so that a change of the server's table is a decision.
+/// </summary>
 public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
     private const string Everybody = "everybody";
@@ -181,7 +183,8 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         using HttpResponseMessage push = await client.PostAsync("/v2/demo/new/blobs/uploads/", null);
 
         Assert.Equal((pulled, pushed), ((int)pull.StatusCode, (int)push.StatusCode));
-        foreach (HttpResponseMessage refusal in new[] { pull, push }.Where(r => r.StatusCode == HttpStatusCode.Unauthorized))
+        HttpResponseMessage[] answers = [pull, push];
+        foreach (HttpResponseMessage refusal in answers.Where(r => r.StatusCode == HttpStatusCode.Unauthorized))
         {
             AuthenticationHeaderValue challenge = refusal.Headers.WwwAuthenticate.First(c => c.Scheme == "Bearer");
             Assert.Contains("/v2/token", challenge.Parameter, StringComparison.Ordinal);
@@ -194,7 +197,8 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
     {
         var created = Rig.Server.Rooms.Tokens.Create(NewName(), Role.User, null);
         using HttpClient nobody = Rig.ClientWith(null);
-        using HttpRequestMessage exchange = new(HttpMethod.Get, "/v2/token?service=berth&scope=repository:demo/echo:pull");
+        using HttpRequestMessage exchange = new(
+            HttpMethod.Get, "/v2/token?service=berth&scope=repository:demo/echo:pull");
         exchange.Headers.Authorization = new AuthenticationHeaderValue(
             "Basic", Convert.ToBase64String(Encoding.ASCII.GetBytes("u:" + created.Secret)));
         using HttpResponseMessage answer = await nobody.SendAsync(exchange);

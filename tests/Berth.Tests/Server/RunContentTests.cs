@@ -6,8 +6,8 @@ using Xunit;
 
 namespace Berth.Tests.Server;
 
-/// <summary>Inputs and results of tasks: whole and in ranges, before they are there and after they are gone, alike for what
-/// lies in the store and what lies in a file.</summary>
+/// <summary>Inputs and results of tasks: whole and in ranges, before they are there and after they are gone, alike for
+/// what lies in the store and what lies in a file.</summary>
 public sealed class RunContentTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
     private const int InStore = 10;
@@ -34,7 +34,8 @@ public sealed class RunContentTests(ServerRigFixture fixture) : IClassFixture<Se
             using HttpResponseMessage response = await Rig.GetAsync($"/v1/runs/{run.Id}/{what}", ("Range", range));
 
             Assert.Equal(HttpStatusCode.PartialContent, response.StatusCode);
-            Assert.Equal($"bytes {from}-{from + count - 1}/{length}", response.Content.Headers.ContentRange!.ToString());
+            Assert.Equal(
+                $"bytes {from}-{from + count - 1}/{length}", response.Content.Headers.ContentRange!.ToString());
             Assert.Equal(count, response.Content.Headers.ContentLength);
             Assert.Equal(content.AsSpan(from, count).ToArray(), await response.Content.ReadAsByteArrayAsync());
         }
@@ -145,11 +146,13 @@ public sealed class RunContentTests(ServerRigFixture fixture) : IClassFixture<Se
     public async Task After_their_time_input_and_result_are_410_and_the_record_stays(int length)
     {
         ManualTime time = new();
-        await using ServerRig rig = await ServerRig.StartAsync(o => o with { ResultRetention = TimeSpan.FromHours(1) }, time: time);
+        await using ServerRig rig = await ServerRig.StartAsync(
+            o => o with { ResultRetention = TimeSpan.FromHours(1) }, time: time);
         RunView run = await rig.FinishAsync(body: new ByteArrayContent(new byte[length]));
 
         time.Advance(TimeSpan.FromHours(2));
-        HttpResponseMessage result = await Eventually.AnswerAsync(rig, $"/v1/runs/{run.Id}/result", HttpStatusCode.Gone);
+        HttpResponseMessage result = await Eventually.AnswerAsync(
+            rig, $"/v1/runs/{run.Id}/result", HttpStatusCode.Gone);
         using HttpResponseMessage input = await rig.GetAsync($"/v1/runs/{run.Id}/input");
 
         Assert.Equal(run.EndedAt + TimeSpan.FromHours(1), run.ResultExpiresAt);

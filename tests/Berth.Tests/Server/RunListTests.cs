@@ -25,10 +25,12 @@ public sealed class RunListTests(RunListTests.Fixture fixture) : IClassFixture<R
     [InlineData("", "call-good call-bad task-good task-bad task-off task-other")]
     public async Task A_filter_gives_what_matches_and_nothing_else(string query, string expected)
     {
-        RunPage page = await fixture.Rig.RunsAsync(query.Replace("DIGEST", fixture.Rig.Digest.Text, StringComparison.Ordinal));
+        RunPage page = await fixture.Rig.RunsAsync(
+            query.Replace("DIGEST", fixture.Rig.Digest.Text, StringComparison.Ordinal));
 
         Assert.Equal(
-            expected.Split(' ', StringSplitOptions.RemoveEmptyEntries).Order(), page.Runs.Select(run => run.Labels["name"]).Order());
+            expected.Split(' ', StringSplitOptions.RemoveEmptyEntries).Order(),
+            page.Runs.Select(run => run.Labels["name"]).Order());
         Assert.Null(page.Next);
     }
 
@@ -45,7 +47,8 @@ public sealed class RunListTests(RunListTests.Fixture fixture) : IClassFixture<R
         string? cursor = null;
         do
         {
-            RunPage page = await fixture.Rig.RunsAsync($"{filter}&limit={limit}" + (cursor is null ? "" : "&cursor=" + cursor));
+            string from = cursor is null ? "" : "&cursor=" + cursor;
+            RunPage page = await fixture.Rig.RunsAsync($"{filter}&limit={limit}{from}");
             Assert.InRange(page.Runs.Count, 1, limit);
             seen.AddRange(page.Runs.Select(run => run.Id));
             cursor = page.Next;

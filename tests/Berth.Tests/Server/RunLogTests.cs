@@ -40,7 +40,8 @@ public sealed class RunLogTests(ServerRigFixture fixture) : IClassFixture<Server
 
         string text = await Rig.Client.GetStringAsync($"/v1/runs/{run.Id}/logs?timestamps=true");
 
-        Assert.Matches(@"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z one\n\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z two\n\z", text);
+        Assert.Matches(
+            @"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z one\n\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z two\n\z", text);
     }
 
     [Fact]

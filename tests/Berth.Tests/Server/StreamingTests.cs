@@ -76,7 +76,8 @@ public sealed class StreamingTests(ServerRigFixture fixture) : IClassFixture<Ser
     {
         await using ServerRig rig = await ServerRig.StartAsync(o => o with { OverflowLimit = ByteSize.Zero });
         HttpRequestMessage request = ServerRig.Call(
-            body: new ByteArrayContent(new byte[Large]), headers: [("Berth-Timeout", "1s"), ("Berth-Label", "test=full")]);
+            body: new ByteArrayContent(new byte[Large]),
+            headers: [("Berth-Timeout", "1s"), ("Berth-Label", "test=full")]);
 
         await Assert.ThrowsAnyAsync<HttpRequestException>(async () =>
         {
@@ -89,10 +90,11 @@ public sealed class StreamingTests(ServerRigFixture fixture) : IClassFixture<Ser
     }
 
     [Fact]
-    public async Task A_program_that_reads_nothing_and_writes_without_end_stops_at_its_limit_while_the_client_still_sends()
+    public async Task A_program_that_reads_nothing_and_writes_without_end_stops_at_its_limit_while_the_client_sends()
     {
         HttpRequestMessage request = ServerRig.Call(
-            ["yes"], new ByteArrayContent(new byte[Large]), headers: [("Berth-Output-Limit", "8Mi"), ("Berth-Label", "test=yes")]);
+            ["yes"], new ByteArrayContent(new byte[Large]),
+            headers: [("Berth-Output-Limit", "8Mi"), ("Berth-Label", "test=yes")]);
 
         await Assert.ThrowsAnyAsync<HttpRequestException>(async () =>
         {
@@ -144,7 +146,9 @@ public sealed class StreamingTests(ServerRigFixture fixture) : IClassFixture<Ser
     }
 
     private static void AssertEqual(byte[] expected, byte[] actual) =>
-        Assert.True(expected.AsSpan().SequenceEqual(actual), $"{actual.Length} bytes came back, not the {expected.Length} sent.");
+        Assert.True(
+            expected.AsSpan().SequenceEqual(actual),
+            $"{actual.Length} bytes came back, not the {expected.Length} sent.");
 
     private static void AssertNothingOnDisk(ServerRig rig)
     {

@@ -6,7 +6,9 @@ using Xunit;
 
 namespace Berth.Tests.Server;
 
-/// <summary>What becomes of a task: cancelled in each state, tried again, too old, its progress and its story.</summary>
+/// <summary>
+/// What becomes of a task: cancelled in each state, tried again, too old, its progress and its story.
+/// </summary>
 public sealed class TaskLifecycleTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
     private ServerRig Rig => fixture.Rig;
@@ -84,7 +86,8 @@ public sealed class TaskLifecycleTests(ServerRigFixture fixture) : IClassFixture
     [InlineData("no-id")]
     public async Task What_is_no_run_is_404_everywhere(string id)
     {
-        foreach (string part in new[] { "", "/result", "/input", "/logs", "/events", "/why", "?wait=1s", "/logs?follow=true" })
+        string[] parts = ["", "/result", "/input", "/logs", "/events", "/why", "?wait=1s", "/logs?follow=true"];
+        foreach (string part in parts)
         {
             using HttpResponseMessage response = await Rig.GetAsync($"/v1/runs/{id}{part}");
             await response.ProblemAsync(404, "run_not_found");
@@ -179,7 +182,8 @@ public sealed class TaskLifecycleTests(ServerRigFixture fixture) : IClassFixture
     [Fact]
     public async Task A_record_tells_what_ran_where_how_long_and_what_it_used()
     {
-        RunView run = await Rig.FinishAsync(body: new StringContent("12345"), headers: ("Berth-Label", "team=a b,stage=test"));
+        RunView run = await Rig.FinishAsync(
+            body: new StringContent("12345"), headers: ("Berth-Label", "team=a b,stage=test"));
 
         Assert.Equal((ServerRig.Image, Rig.Digest.Text), (run.Image, run.ImageDigest));
         Assert.Equal("fake", run.Node);
@@ -187,7 +191,8 @@ public sealed class TaskLifecycleTests(ServerRigFixture fixture) : IClassFixture
         Assert.True(run.Usage.PeakMemoryBytes > 0 && run.Usage.CpuUserMs > 0, "Usage is missing.");
         Assert.True(run.CreatedAt <= run.StartedAt && run.StartedAt <= run.EndedAt, "Times are out of order.");
         Assert.Equal(
-            run.Timings!.TotalMs, run.Timings.QueueMs + run.Timings.PrepareMs + run.Timings.StartMs + run.Timings.RunMs, 3);
+            run.Timings!.TotalMs,
+            run.Timings.QueueMs + run.Timings.PrepareMs + run.Timings.StartMs + run.Timings.RunMs, 3);
         Assert.Equal("a b", run.Labels["team"]);
         Assert.Equal("test", run.Labels["stage"]);
     }

@@ -7,7 +7,9 @@ using Xunit;
 
 namespace Berth.Tests.Server;
 
-/// <summary>Submitting tasks: what is accepted lasts, what is sent twice runs once, and who prefers to wait may.</summary>
+/// <summary>
+/// Submitting tasks: what is accepted lasts, what is sent twice runs once, and who prefers to wait may.
+/// </summary>
 public sealed class TaskTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
     private ServerRig Rig => fixture.Rig;
@@ -16,7 +18,8 @@ public sealed class TaskTests(ServerRigFixture fixture) : IClassFixture<ServerRi
     public async Task A_task_is_202_with_its_address_and_its_result_is_there_after_its_end()
     {
         using HttpResponseMessage accepted = await Rig.SendAsync(
-            ServerRig.Call(body: new StringContent("hello"), route: "tasks", headers: [("Berth-Content-Type", "text/plain")]));
+            ServerRig.Call(body: new StringContent("hello"), route: "tasks",
+                headers: [("Berth-Content-Type", "text/plain")]));
         RunView run = await accepted.RunAsync();
         RunView ended = await Eventually.EndAsync(Rig, run.Id);
         using HttpResponseMessage result = await Rig.GetAsync($"{accepted.Headers.Location}/result");
@@ -37,7 +40,8 @@ public sealed class TaskTests(ServerRigFixture fixture) : IClassFixture<ServerRi
         RunView run;
         byte[] input = new byte[100_000];
         new Random(3).NextBytes(input);
-        await using (ServerRig first = await ServerRig.StartAsync(o => o with { ShutdownGrace = TimeSpan.Zero }, folder))
+        await using (ServerRig first = await ServerRig.StartAsync(
+            o => o with { ShutdownGrace = TimeSpan.Zero }, folder))
         {
             first.Node.HoldStarts();
             run = await first.SubmitAsync(body: new ByteArrayContent(input));
@@ -54,7 +58,8 @@ public sealed class TaskTests(ServerRigFixture fixture) : IClassFixture<ServerRi
     [Fact]
     public async Task The_same_request_with_the_same_key_is_the_first_run_again()
     {
-        (string, string)[] headers = [("Idempotency-Key", "again-1"), ("Berth-Label", "test=again"), ("Berth-Env", "A=1")];
+        (string, string)[] headers =
+            [("Idempotency-Key", "again-1"), ("Berth-Label", "test=again"), ("Berth-Env", "A=1")];
 
         using HttpResponseMessage first = await Rig.SendAsync(
             ServerRig.Call(body: new StringContent("x"), route: "tasks", headers: headers));
@@ -208,7 +213,8 @@ public sealed class TaskTests(ServerRigFixture fixture) : IClassFixture<ServerRi
     public async Task An_input_over_the_limit_is_refused_and_leaves_nothing()
     {
         await using ServerRig rig = await ServerRig.StartAsync(o => o with { InputLimit = ByteSize.KiB(64) });
-        HttpRequestMessage chunked = ServerRig.Call(body: new ByteArrayContent(new byte[64 * 1024 + 1]), route: "tasks");
+        HttpRequestMessage chunked = ServerRig.Call(
+            body: new ByteArrayContent(new byte[64 * 1024 + 1]), route: "tasks");
         chunked.Headers.TransferEncodingChunked = true;
 
         using HttpResponseMessage announced = await rig.SendAsync(
@@ -219,7 +225,8 @@ public sealed class TaskTests(ServerRigFixture fixture) : IClassFixture<ServerRi
         await announced.ProblemAsync(413, "body_too_large");
         await found.ProblemAsync(413, "body_too_large");
         Assert.Equal(atLimit.Id, (await rig.RunsAsync("")).Runs.Single().Id);
-        Assert.Equal(atLimit.Id, Path.GetFileName(Directory.GetDirectories(Path.Combine(rig.Folder, "spool")).Single()));
+        string[] kept = Directory.GetDirectories(Path.Combine(rig.Folder, "spool"));
+        Assert.Equal(atLimit.Id, Path.GetFileName(kept.Single()));
     }
 
     [Fact]

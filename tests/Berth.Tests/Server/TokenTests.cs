@@ -27,7 +27,8 @@ public sealed class TokenTests(ServerRigFixture fixture) : IClassFixture<ServerR
 
         Assert.Equal(HttpStatusCode.Created, made.StatusCode);
         Assert.Equal("no-store", made.Headers.CacheControl!.ToString());
-        Assert.Equal(("pull", TimeSpan.FromDays(30)), (created.Token.Role, created.Token.ExpiresAt - created.Token.CreatedAt));
+        Assert.Equal(
+            ("pull", TimeSpan.FromDays(30)), (created.Token.Role, created.Token.ExpiresAt - created.Token.CreatedAt));
         Assert.Equal(HttpStatusCode.OK, before.StatusCode);
         Assert.Contains(created.Token.Id, listed, StringComparison.Ordinal);
         Assert.DoesNotContain(created.Secret[^64..], listed, StringComparison.Ordinal);
@@ -92,7 +93,8 @@ public sealed class TokenTests(ServerRigFixture fixture) : IClassFixture<ServerR
             Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(folder[file]));
         }
 
-        Assert.DoesNotContain(secret[^64..], await File.ReadAllTextAsync(folder["tokens.json"]), StringComparison.Ordinal);
+        string stored = await File.ReadAllTextAsync(folder["tokens.json"]);
+        Assert.DoesNotContain(secret[^64..], stored, StringComparison.Ordinal);
     }
 
     private Task<HttpResponseMessage> MakeAsync(TokenRequest request) =>
