@@ -8,8 +8,9 @@ using Berth.Core.Errors;
 
 namespace Berth.Cli;
 
-/// <summary>Parses and runs one command line. Everything that goes wrong becomes one sentence and an exit code
-/// here.</summary>
+/// <summary>
+/// Parses and runs one command line. Everything that goes wrong becomes one sentence and an exit code here.
+/// </summary>
 internal static class CommandLine
 {
     private const int UsageExitCode = 64;

@@ -37,8 +37,7 @@ public sealed class RegistryServer : IAsyncDisposable
 
     public RegistryCounters Counters { get; } = new();
 
-    /// <summary>Maps everything under <c>/v2</c>. The registry authenticates by itself, as its protocol
-    /// says.</summary>
+    /// <summary>Maps everything under <c>/v2</c>. The registry authenticates by itself, as its protocol says.</summary>
     public IEndpointConventionBuilder Map(IEndpointRouteBuilder endpoints) =>
         endpoints.Map("/v2/{**path}", handler.HandleAsync);
 

@@ -7,8 +7,9 @@ using Berth.Core.Errors;
 
 namespace Berth.Api.Client;
 
-/// <summary>Sends requests to one server and turns whatever goes wrong into a BerthException. Owns the
-/// connections.</summary>
+/// <summary>
+/// Sends requests to one server and turns whatever goes wrong into a BerthException. Owns the connections.
+/// </summary>
 internal sealed class ApiExchange : IDisposable
 {
     private const int Tries = 3;

@@ -7,8 +7,9 @@ using Berth.Core.Errors;
 
 namespace Berth.Api.Client;
 
-/// <summary>The images in the server's registry. Content goes through the registry protocol, not through
-/// here.</summary>
+/// <summary>
+/// The images in the server's registry. Content goes through the registry protocol, not through here.
+/// </summary>
 public sealed class ImagesClient
 {
     private const int PageSize = 100;
@@ -43,13 +44,15 @@ public sealed class ImagesClient
     public Task RemoveAsync(string reference, CancellationToken cancellationToken) =>
         exchange.DeleteAsync("v1/images/" + reference, cancellationToken);
 
-    /// <summary>Has the server fetch an image from another registry. Ends with the progress that holds the
-    /// digest.</summary>
+    /// <summary>
+    /// Has the server fetch an image from another registry. Ends with the progress that holds the digest.
+    /// </summary>
     public IAsyncEnumerable<CopyProgress> PullAsync(CopyRequest request, CancellationToken cancellationToken) =>
         CopyAsync("v1/images/pull", request, cancellationToken);
 
-    /// <summary>Has the server send an image to another registry. Ends with the progress that holds the
-    /// digest.</summary>
+    /// <summary>
+    /// Has the server send an image to another registry. Ends with the progress that holds the digest.
+    /// </summary>
     public IAsyncEnumerable<CopyProgress> PushAsync(CopyRequest request, CancellationToken cancellationToken) =>
         CopyAsync("v1/images/push", request, cancellationToken);
 

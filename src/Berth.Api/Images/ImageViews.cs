@@ -25,8 +25,9 @@ public sealed record LayerView(string Digest, string DiffId, long Size, string M
 /// <param name="Insecure">Plain HTTP to the other registry.</param>
 public sealed record CopyRequest(string Source, string Target, string? Username, string? Password, bool Insecure);
 
-/// <summary>One line of the newline-delimited stream that answers a copy. The last one has <c>Digest</c> or
-/// <c>Error</c>.</summary>
+/// <summary>
+/// One line of the newline-delimited stream that answers a copy. The last one has <c>Digest</c> or <c>Error</c>.
+/// </summary>
 public sealed record CopyProgress(string Status, string? Layer, long? Done, long? Total, string? Digest, string? Error);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,

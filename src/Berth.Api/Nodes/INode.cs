@@ -38,13 +38,15 @@ public interface INode : IAsyncDisposable
     /// <summary>Counts of sandboxes for metrics and <c>berth ps</c>.</summary>
     NodeStatus Status();
 
-    /// <summary>Stops accepting, ends every attempt still running and removes every sandbox, prepared ones
-    /// too.</summary>
+    /// <summary>
+    /// Stops accepting, ends every attempt still running and removes every sandbox, prepared ones too.
+    /// </summary>
     Task StopAsync(CancellationToken cancellationToken);
 }
 
-/// <summary>An attempt whose program was started. Disposing ends the program if it still runs and frees its
-/// sandbox.</summary>
+/// <summary>
+/// An attempt whose program was started. Disposing ends the program if it still runs and frees its sandbox.
+/// </summary>
 public interface IAttempt : IAsyncDisposable
 {
     AttemptSpec Spec { get; }
@@ -80,18 +82,19 @@ public interface IAttempt : IAsyncDisposable
     void Stop(EndReason reason, TimeSpan grace);
 }
 
-/// <summary>The shape of a sandbox: all that must be known to prepare one ahead. Attempts of equal shape share a
-/// pool.</summary>
+/// <summary>
+/// The shape of a sandbox: all that must be known to prepare one ahead. Attempts of equal shape share a pool.
+/// </summary>
 public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode Network);
 
 /// <summary>One attempt as the server orders it.</summary>
 /// <param name="Id">"run id-attempt number"; unique for all time.</param>
-/// <param name="Command">Entry point and arguments replacing the image's; null or empty keeps the image's ENTRYPOINT
-/// and CMD.</param>
+/// <param name="Command">Entry point and arguments replacing the image's; null or empty keeps the
+/// image's ENTRYPOINT and CMD.</param>
 /// <param name="Arguments">Replaces the image's CMD, keeping its ENTRYPOINT; null keeps CMD.</param>
 /// <param name="Environment">Added to the image's environment, winning over it.</param>
-/// <param name="User">Overrides the image's USER: <c>uid[:gid]</c> or names known to the image's own files; null
-/// keeps it.</param>
+/// <param name="User">Overrides the image's USER: <c>uid[:gid]</c> or names known to the image's own
+/// files; null keeps it.</param>
 /// <param name="WorkingDirectory">Absolute path overriding the image's; null keeps it.</param>
 /// <param name="Deadline">When the program must have ended; told to it as BERTH_DEADLINE. The node ends it then with
 /// <see cref="EndReason.TimedOut"/> after SIGTERM and <paramref name="Grace"/>.</param>

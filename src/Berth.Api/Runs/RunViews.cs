@@ -43,8 +43,8 @@ public sealed record RunPage(IReadOnlyList<RunView> Runs, string? Next);
 
 /// <summary>One thing that happened to a run: <c>berth why</c> and the event streams show these.</summary>
 /// <param name="Sequence">Rises by one within a run.</param>
-/// <param name="Type">For instance <c>accepted</c>, <c>claimed</c>, <c>started</c>, <c>progress</c>, <c>ended</c>,
-/// <c>retried</c>.</param>
+/// <param name="Type">For instance <c>accepted</c>, <c>claimed</c>,
+/// <c>started</c>, <c>progress</c>, <c>ended</c>, <c>retried</c>.</param>
 /// <param name="Detail">A sentence for people.</param>
 public sealed record RunEventView(
     string Run, long Sequence, DateTimeOffset At, string Type, int Attempt, string Detail);

@@ -5,8 +5,9 @@ using Berth.Cli.Terminals;
 
 namespace Berth.Cli.Commands;
 
-/// <summary>One invocation of one command: what was asked for, and the server it is about, found when first
-/// needed.</summary>
+/// <summary>
+/// One invocation of one command: what was asked for, and the server it is about, found when first needed.
+/// </summary>
 internal sealed class Session(ParseResult result, BerthRoot root) : IDisposable
 {
     private ServerTarget? target;

@@ -5,8 +5,9 @@ using System.Runtime.InteropServices;
 
 namespace Berth.Cli.Machines;
 
-/// <summary>What <c>berth doctor</c> looks at, gathered without changing anything. Null where it could not be found
-/// out.</summary>
+/// <summary>
+/// What <c>berth doctor</c> looks at, gathered without changing anything. Null where it could not be found out.
+/// </summary>
 /// <param name="MissingLibraries">Of <see cref="RequiredLibraries"/>, by file name.</param>
 /// <param name="CgroupControllers">Controllers in use: of version 2, or the mounted hierarchies of version 1.</param>
 /// <param name="FreeBytes">Free in the data folder's file system.</param>

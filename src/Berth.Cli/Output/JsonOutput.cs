@@ -5,8 +5,9 @@ using Berth.Cli.Terminals;
 
 namespace Berth.Cli.Output;
 
-/// <summary>Writes what <c>-o json</c> asks for: indented, the server's own member names, one document to a
-/// command.</summary>
+/// <summary>
+/// Writes what <c>-o json</c> asks for: indented, the server's own member names, one document to a command.
+/// </summary>
 internal static class JsonOutput
 {
     private static readonly JsonWriterOptions Options = new()

@@ -5,8 +5,9 @@ namespace Berth.Cli.Output;
 /// <summary>A column: its head, and whether its numbers line up at the right.</summary>
 internal sealed record Column(string Head, bool Right = false);
 
-/// <summary>Lays rows out in columns as docker and kubectl do. Nothing is cut off: lines may be piped to other
-/// programs.</summary>
+/// <summary>
+/// Lays rows out in columns as docker and kubectl do. Nothing is cut off: lines may be piped to other programs.
+/// </summary>
 internal sealed class Table(params IReadOnlyList<Column> columns)
 {
     private readonly List<string[]> rows = [];

@@ -14,8 +14,8 @@ public sealed class CallbackPolicy
 
     private readonly HashSet<string> hosts = new(StringComparer.OrdinalIgnoreCase);
 
-    /// <param name="allow">Host names, addresses, or networks in CIDR form that may be reached although they are
-    /// internal.</param>
+    /// <param name="allow">Host names, addresses, or networks in CIDR form that may be reached
+    /// although they are internal.</param>
     public CallbackPolicy(IEnumerable<string> allow)
     {
         List<IPNetwork> networks = [];

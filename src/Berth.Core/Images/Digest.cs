@@ -4,8 +4,9 @@ using Berth.Core.Errors;
 
 namespace Berth.Core.Images;
 
-/// <summary>A content digest, <c>sha256:…</c> or <c>sha512:…</c>, lower-case hex (OCI image specification,
-/// descriptor.md).</summary>
+/// <summary>
+/// A content digest, <c>sha256:…</c> or <c>sha512:…</c>, lower-case hex (OCI image specification, descriptor.md).
+/// </summary>
 public readonly record struct Digest
 {
     private readonly string? text;
@@ -53,8 +54,9 @@ public readonly record struct Digest
     /// <summary>The sha256 digest of <paramref name="content"/>.</summary>
     public static Digest Sha256(ReadOnlySpan<byte> content) => FromHash("sha256", SHA256.HashData(content));
 
-    /// <summary>Wraps a finished hash; <paramref name="algorithm"/> is <c>sha256</c> (32 bytes) or <c>sha512</c> (64
-    /// bytes).</summary>
+    /// <summary>
+    /// Wraps a finished hash; <paramref name="algorithm"/> is <c>sha256</c> (32 bytes) or <c>sha512</c> (64 bytes).
+    /// </summary>
     public static Digest FromHash(string algorithm, ReadOnlySpan<byte> hash) =>
         Parse($"{algorithm}:{Convert.ToHexStringLower(hash)}");
 

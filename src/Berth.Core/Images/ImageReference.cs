@@ -11,8 +11,9 @@ namespace Berth.Core.Images;
 /// </summary>
 public sealed partial record ImageReference
 {
-    /// <summary>Longest repository name accepted (docker's limit; the specification advises 255 with the
-    /// host).</summary>
+    /// <summary>
+    /// Longest repository name accepted (docker's limit; the specification advises 255 with the host).
+    /// </summary>
     public const int MaxRepositoryLength = 255;
 
     private ImageReference(string? registryHost, string repository, string? tag, Digest? digest)

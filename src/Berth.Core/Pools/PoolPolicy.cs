@@ -19,8 +19,8 @@ public static class PoolPolicy
     /// <summary>Weight of the newest observation in a smoothed value.</summary>
     private const double Smoothing = 0.2;
 
-    /// <summary>Targets by key; shapes that should keep none are absent. <paramref name="now"/> is on the clock of
-    /// <see cref="PoolDemand{TKey}.LastUsed"/>.</summary>
+    /// <summary>Targets by key; shapes that should keep none are absent. <paramref name="now"/> is on the
+    /// clock of <see cref="PoolDemand{TKey}.LastUsed"/>.</summary>
     public static IReadOnlyDictionary<TKey, int> Plan<TKey>(
         IReadOnlyCollection<PoolDemand<TKey>> demands, PoolLimits limits, TimeSpan now)
         where TKey : notnull

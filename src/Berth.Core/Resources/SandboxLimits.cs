@@ -1,7 +1,8 @@
 namespace Berth.Core.Resources;
 
-/// <summary>What one sandbox may use at most. Every field is enforced by the kernel, not by the program's good
-/// will.</summary>
+/// <summary>
+/// What one sandbox may use at most. Every field is enforced by the kernel, not by the program's good will.
+/// </summary>
 /// <param name="Memory">Memory including page cache, /tmp and the writable layer when that is on tmpfs.</param>
 /// <param name="Cpu">Processor share as a hard quota.</param>
 /// <param name="Pids">Processes and threads together.</param>

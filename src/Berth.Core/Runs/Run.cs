@@ -5,8 +5,8 @@ namespace Berth.Core.Runs;
 /// <see cref="RunChange"/> applied by the store makes it true.
 /// </summary>
 /// <param name="Caller">Name of the token that asked.</param>
-/// <param name="Generation">Rises with every claim and every hand-back; what an older generation reports is
-/// refused.</param>
+/// <param name="Generation">Rises with every claim and every hand-back; what an older
+/// generation reports is refused.</param>
 /// <param name="Attempts">Attempts begun that count against <see cref="RetryPolicy.MaxAttempts"/>. A hand-back by an
 /// orderly stop doesn't.</param>
 /// <param name="CancelRequested">Somebody asked for its end while an attempt was under way. Never taken back.</param>
@@ -81,8 +81,9 @@ public readonly record struct StoredBody(BodyPlace Place, long Length)
 /// <param name="Type">One of <see cref="RunEventTypes"/>.</param>
 public sealed record RunEvent(DateTimeOffset At, string Type, int Attempt, string Detail);
 
-/// <summary>Names of events on the wire. <c>accepted</c> is always number 1 and stands in the run's own
-/// record.</summary>
+/// <summary>
+/// Names of events on the wire. <c>accepted</c> is always number 1 and stands in the run's own record.
+/// </summary>
 public static class RunEventTypes
 {
     public const string Accepted = "accepted";
@@ -101,8 +102,9 @@ public static class RunEventTypes
     public const string Resync = "resync";
 }
 
-/// <summary>A step of a run, decided but not yet true. The store applies all of it in one transaction or
-/// none.</summary>
+/// <summary>
+/// A step of a run, decided but not yet true. The store applies all of it in one transaction or none.
+/// </summary>
 /// <param name="Next">The run afterwards.</param>
 /// <param name="ExpectedGeneration">What the store must hold for the step to be applied.</param>
 /// <param name="Events">What happened, oldest first; numbered on from the run's last event.</param>
@@ -115,6 +117,7 @@ public sealed record RunChange(Run Next, int ExpectedGeneration, IReadOnlyList<R
     public CallbackDraft? Callback { get; init; }
 }
 
-/// <summary>A callback to be delivered; its body is fixed now, so that every delivery is byte for byte the
-/// same.</summary>
+/// <summary>
+/// A callback to be delivered; its body is fixed now, so that every delivery is byte for byte the same.
+/// </summary>
 public sealed record CallbackDraft(Uri Target, ReadOnlyMemory<byte> Body);

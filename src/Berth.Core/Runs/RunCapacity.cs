@@ -8,8 +8,9 @@ public static class RunCapacity
     /// <summary>Programs often wait for files and networks, so there are several to a core.</summary>
     private const int PlacesPerCore = 8;
 
-    /// <summary>Eight to a core, but no more than three quarters of the memory holds at the default limit; 2 to
-    /// 1,024.</summary>
+    /// <summary>
+    /// Eight to a core, but no more than three quarters of the memory holds at the default limit; 2 to 1,024.
+    /// </summary>
     public static int DefaultPlaces(int cores, ByteSize memory)
     {
         long byMemory = memory.Bytes / 4 * 3 / SandboxLimits.Default.Memory.Bytes;

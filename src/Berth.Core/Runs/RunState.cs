@@ -57,8 +57,9 @@ public enum EndReason
     /// <summary>It waited longer than its maximum age allows.</summary>
     Expired,
 
-    /// <summary>Berth or its machine failed; the attempt says nothing about the program. Such attempts are
-    /// retried.</summary>
+    /// <summary>
+    /// Berth or its machine failed; the attempt says nothing about the program. Such attempts are retried.
+    /// </summary>
     PlatformFault,
 }
 

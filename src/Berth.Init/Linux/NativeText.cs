@@ -3,8 +3,9 @@ using System.Text;
 
 namespace Berth.Init.Linux;
 
-/// <summary>C strings for the kernel, outside the managed heap. Never freed: they live as long as the one program
-/// does.</summary>
+/// <summary>
+/// C strings for the kernel, outside the managed heap. Never freed: they live as long as the one program does.
+/// </summary>
 internal static unsafe class NativeText
 {
     public static byte* Copy(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default)

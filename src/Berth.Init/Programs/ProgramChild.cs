@@ -59,8 +59,9 @@ internal static unsafe class ProgramChild
         Fail(plan, ChildStep.Execute, TryEach(plan));
     }
 
-    /// <summary>Returns the errno to report: as execvp(3), a refused candidate counts more than a missing
-    /// one.</summary>
+    /// <summary>
+    /// Returns the errno to report: as execvp(3), a refused candidate counts more than a missing one.
+    /// </summary>
     private static int TryEach(ProgramPlan* plan)
     {
         int errno = Kernel.ENOENT;

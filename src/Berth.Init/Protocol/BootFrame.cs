@@ -1,7 +1,8 @@
 namespace Berth.Init.Protocol;
 
-/// <summary>The seccomp filter every process of the sandbox will run under, as an array of struct
-/// sock_filter.</summary>
+/// <summary>
+/// The seccomp filter every process of the sandbox will run under, as an array of struct sock_filter.
+/// </summary>
 public static class BootFrame
 {
     public static ReadOnlyMemory<byte> Encode(ReadOnlySpan<byte> filter)
@@ -12,8 +13,9 @@ public static class BootFrame
         return writer.Finish();
     }
 
-    /// <summary>False when it is malformed, of another version, or without a filter: a sandbox never runs
-    /// unfiltered.</summary>
+    /// <summary>
+    /// False when it is malformed, of another version, or without a filter: a sandbox never runs unfiltered.
+    /// </summary>
     public static bool TryDecode(ReadOnlySpan<byte> payload, out ReadOnlySpan<byte> filter)
     {
         FrameReader reader = new(payload);

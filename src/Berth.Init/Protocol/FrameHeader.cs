@@ -5,8 +5,9 @@ namespace Berth.Init.Protocol;
 /// <summary>What precedes every payload.</summary>
 public readonly record struct FrameHeader(FrameType Type, int Length)
 {
-    /// <summary>False when the type is unknown or the length beyond the limit: the stream can't be trusted any
-    /// more.</summary>
+    /// <summary>
+    /// False when the type is unknown or the length beyond the limit: the stream can't be trusted any more.
+    /// </summary>
     public static bool TryDecode(ReadOnlySpan<byte> bytes, out FrameHeader header)
     {
         header = default;

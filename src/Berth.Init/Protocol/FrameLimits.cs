@@ -8,8 +8,9 @@ public static class FrameLimits
     /// <summary>u32 payload length, u8 type.</summary>
     public const int HeaderBytes = 5;
 
-    /// <summary>One argument or environment variable, as the kernel's MAX_ARG_STRLEN (execve(2)) less its
-    /// NUL.</summary>
+    /// <summary>
+    /// One argument or environment variable, as the kernel's MAX_ARG_STRLEN (execve(2)) less its NUL.
+    /// </summary>
     public const int MaxText = (128 * 1024) - 1;
 
     /// <summary>Arguments and environment together, well under the kernel's quarter of an 8 MiB stack.</summary>

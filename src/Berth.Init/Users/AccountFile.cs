@@ -53,8 +53,9 @@ internal static unsafe class AccountFile
         return true;
     }
 
-    /// <summary>Field number <paramref name="index"/> of a line of fields separated by colons; empty when
-    /// absent.</summary>
+    /// <summary>
+    /// Field number <paramref name="index"/> of a line of fields separated by colons; empty when absent.
+    /// </summary>
     public static ReadOnlySpan<byte> Field(ReadOnlySpan<byte> line, int index)
     {
         for (; index > 0; index--)

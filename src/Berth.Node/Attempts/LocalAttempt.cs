@@ -155,8 +155,9 @@ internal sealed class LocalAttempt : IAttempt
         Complete(report);
     }
 
-    /// <summary>Ends a moment after the program, when the init has let go of the pipe; the report doesn't
-    /// wait.</summary>
+    /// <summary>
+    /// Ends a moment after the program, when the init has let go of the pipe; the report doesn't wait.
+    /// </summary>
     private async Task ReadProgressAsync()
     {
         await ProgressReader.ReadAsync(sandbox.Streams.Progress, progress.Writer);

@@ -5,8 +5,9 @@ using Berth.Oci.Images;
 
 namespace Berth.Node.Attempts;
 
-/// <summary>Puts together what an image says about its program and what the caller ordered, by docker's rules.
-/// Pure.</summary>
+/// <summary>
+/// Puts together what an image says about its program and what the caller ordered, by docker's rules. Pure.
+/// </summary>
 internal static class ProgramMerge
 {
     /// <summary>Where berth-init puts the progress pipe for the program.</summary>

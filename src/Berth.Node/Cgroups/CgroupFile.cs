@@ -3,8 +3,9 @@ using System.Text;
 
 namespace Berth.Node.Cgroups;
 
-/// <summary>Reads and writes the small files of a control group. A value is one number, or lines of "key
-/// number".</summary>
+/// <summary>
+/// Reads and writes the small files of a control group. A value is one number, or lines of "key number".
+/// </summary>
 internal static class CgroupFile
 {
     /// <summary>Largest of these files that is read: memory.stat has about 2 KiB.</summary>

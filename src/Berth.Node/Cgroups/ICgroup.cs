@@ -20,8 +20,9 @@ public interface ICgroups
     /// <summary>Names of the groups right below a path, in whichever hierarchy they are left.</summary>
     IReadOnlySet<string> ChildrenOf(string path);
 
-    /// <summary>Folder of the group that a process is in, in one of the hierarchies; null when it is not in
-    /// sight.</summary>
+    /// <summary>
+    /// Folder of the group that a process is in, in one of the hierarchies; null when it is not in sight.
+    /// </summary>
     /// <param name="membership">Lines of the process's /proc/PID/cgroup (cgroups(7)).</param>
     string? FolderOf(IEnumerable<string> membership);
 }
@@ -36,15 +37,17 @@ public interface ICgroup
     /// <summary>Times the kernel ended a process of the group at its memory limit.</summary>
     long ReadOutOfMemoryKills();
 
-    /// <summary>Begins the peak of memory anew where the kernel can: what making the sandbox took is not the
-    /// program's.</summary>
+    /// <summary>
+    /// Begins the peak of memory anew where the kernel can: what making the sandbox took is not the program's.
+    /// </summary>
     void ResetPeak();
 
     /// <summary>Lowers limits below what runc itself needs to make a container.</summary>
     void Tighten(ByteSize? memory, int? pids);
 
-    /// <summary>SIGKILL to every process in the group, those being forked included. Returns before they are
-    /// gone.</summary>
+    /// <summary>
+    /// SIGKILL to every process in the group, those being forked included. Returns before they are gone.
+    /// </summary>
     void Kill();
 
     bool IsPopulated();

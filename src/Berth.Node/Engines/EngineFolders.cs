@@ -11,8 +11,9 @@ internal sealed class EngineFolders(NodeOptions options)
     private const UnixFileMode Reachable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
         | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
-    /// <summary>Unmounts to try before giving up: each interrupted start can have left one mount over
-    /// another.</summary>
+    /// <summary>
+    /// Unmounts to try before giving up: each interrupted start can have left one mount over another.
+    /// </summary>
     private const int MostStackedMounts = 64;
 
     public string Root { get; } = $"{options.RuntimeFolder}/{options.Instance}";
@@ -35,8 +36,9 @@ internal sealed class EngineFolders(NodeOptions options)
 
     public string CgroupOf(string sandbox) => $"{CgroupParent}/{sandbox}";
 
-    /// <summary>Begins with an empty tree. Whatever was there is unmounted; nothing may be running in it any
-    /// more.</summary>
+    /// <summary>
+    /// Begins with an empty tree. Whatever was there is unmounted; nothing may be running in it any more.
+    /// </summary>
     public void Make()
     {
         Remove();
@@ -47,8 +49,9 @@ internal sealed class EngineFolders(NodeOptions options)
         Directory.CreateDirectory(Sandboxes, Reachable);
     }
 
-    /// <summary>Takes the tree away with every mount below it. Idempotent. Returns how many objects that
-    /// were.</summary>
+    /// <summary>
+    /// Takes the tree away with every mount below it. Idempotent. Returns how many objects that were.
+    /// </summary>
     public int Remove()
     {
         int removed = Directory.Exists(Sandboxes) ? Directory.GetDirectories(Sandboxes).Length : 0;

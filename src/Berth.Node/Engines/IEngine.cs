@@ -24,9 +24,9 @@ public interface IEngine : IAsyncDisposable
     Task StartAsync(CancellationToken cancellationToken);
 
     /// <summary>
-    /// Makes a sandbox whose init waits for its program. The image must be held until the sandbox is removed. Throws
-    /// BerthException (NodeFault, or what the image is to blame for) or OperationCanceledException and leaves nothing
-    /// behind.
+    /// Makes a sandbox whose init waits for its program. The image must be held until the sandbox is
+    /// removed. Throws BerthException (NodeFault, or what the image is to blame for) or
+    /// OperationCanceledException and leaves nothing behind.
     /// </summary>
     Task<ISandbox> PrepareAsync(SandboxSpec spec, ImageHandle image, CancellationToken cancellationToken);
 
@@ -70,8 +70,9 @@ public interface ISandbox : IAsyncDisposable
     /// <summary>What was used since the sandbox stood ready. Throws IOException once it was removed.</summary>
     SandboxUsage ReadUsage();
 
-    /// <summary>Removes the container but leaves the streams open, so that what the program wrote can still be
-    /// read.</summary>
+    /// <summary>
+    /// Removes the container but leaves the streams open, so that what the program wrote can still be read.
+    /// </summary>
     Task RemoveAsync();
 }
 

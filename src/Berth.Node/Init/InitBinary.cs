@@ -3,8 +3,9 @@ using System.Security.Cryptography;
 
 namespace Berth.Node.Init;
 
-/// <summary>The berth-init executable, carried inside this assembly and written out where sandboxes can mount
-/// it.</summary>
+/// <summary>
+/// The berth-init executable, carried inside this assembly and written out where sandboxes can mount it.
+/// </summary>
 public static class InitBinary
 {
     private const string ResourceName = "berth-init";

@@ -12,8 +12,9 @@ public sealed record FileSystemSpace(long Type, long Total, long Available)
     public const long Overlay = 0x794C7630;
 }
 
-/// <summary>Calls about files that .NET lacks. None follows a link at the end of the path, but for
-/// <see cref="SpaceAt"/>.</summary>
+/// <summary>
+/// Calls about files that .NET lacks. None follows a link at the end of the path, but for <see cref="SpaceAt"/>.
+/// </summary>
 public static class FileSystems
 {
     public static unsafe FileSystemSpace SpaceAt(string path)

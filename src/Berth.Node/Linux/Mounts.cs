@@ -31,8 +31,9 @@ public enum MountAttribute : ulong
     NoAccessTimes = 0x10,
 }
 
-/// <summary>Mounting and unmounting. Detached mounts are descriptors until <see cref="Attach"/> gives them a
-/// place.</summary>
+/// <summary>
+/// Mounting and unmounting. Detached mounts are descriptors until <see cref="Attach"/> gives them a place.
+/// </summary>
 public static class Mounts
 {
     private const int DetachFlag = 2;
@@ -80,8 +81,9 @@ public static class Mounts
         }
     }
 
-    /// <summary>Adds attributes to a detached mount, and maps its owners by a user namespace when one is
-    /// given.</summary>
+    /// <summary>
+    /// Adds attributes to a detached mount, and maps its owners by a user namespace when one is given.
+    /// </summary>
     public static unsafe void SetAttributes(
         FileDescriptor mount, MountAttribute set, UserNamespace? idMap = null, bool recursive = false)
     {

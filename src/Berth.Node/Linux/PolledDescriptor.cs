@@ -31,8 +31,9 @@ internal sealed class PolledDescriptor : IDisposable
 
     public long BytesWritten => Interlocked.Read(ref bytesWritten);
 
-    /// <summary>Bytes read and those still waiting in the kernel, as one sum that no concurrent read can
-    /// tear.</summary>
+    /// <summary>
+    /// Bytes read and those still waiting in the kernel, as one sum that no concurrent read can tear.
+    /// </summary>
     public unsafe long BytesArrived()
     {
         lock (counting)

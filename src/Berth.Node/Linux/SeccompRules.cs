@@ -13,8 +13,9 @@ public static class SeccompRules
     /// </summary>
     public const int HighestKnownCall = 469;
 
-    /// <summary>Flags that make namespaces (linux/sched.h): all CLONE_NEW* but NEWTIME, which clone can't
-    /// express.</summary>
+    /// <summary>
+    /// Flags that make namespaces (linux/sched.h): all CLONE_NEW* but NEWTIME, which clone can't express.
+    /// </summary>
     public const ulong NamespaceFlags = 0x7E02_0000;
 
     /// <summary>Kernel crypto and host-guest sockets: large, old attack surfaces of no use in a sandbox.</summary>
@@ -59,8 +60,9 @@ public static class SeccompRules
         truncate umask uname unlink unlinkat utime utimensat utimes vfork vmsplice wait4 waitid write writev
         """.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
 
-    /// <summary>Domains personality(2) may choose: Linux, 16-bit uids, 32-bit addresses of either, and "only
-    /// ask".</summary>
+    /// <summary>
+    /// Domains personality(2) may choose: Linux, 16-bit uids, 32-bit addresses of either, and "only ask".
+    /// </summary>
     public static IReadOnlyList<ulong> AllowedPersonalities { get; } = [0, 8, 0x20000, 0x20008, 0xFFFF_FFFF];
 
     /// <summary>x86_64 numbers of allowed calls that libseccomp 2.5 has no names for (asm/unistd_64.h).</summary>

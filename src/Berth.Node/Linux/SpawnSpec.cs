@@ -1,7 +1,8 @@
 namespace Berth.Node.Linux;
 
-/// <summary>A program of the machine to run, without a shell and with nothing inherited that isn't named
-/// here.</summary>
+/// <summary>
+/// A program of the machine to run, without a shell and with nothing inherited that isn't named here.
+/// </summary>
 /// <param name="Path">Absolute path of the executable.</param>
 /// <param name="Arguments">Without the name, which is <paramref name="Path"/>.</param>
 /// <param name="Environment">All of it; null gives a PATH of the system's folders only.</param>

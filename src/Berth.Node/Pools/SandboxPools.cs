@@ -227,8 +227,9 @@ internal sealed class SandboxPools : IAsyncDisposable
         }
     }
 
-    /// <summary>The shelf to make the next sandbox for, counted as being made; null when there is nothing to do
-    /// now.</summary>
+    /// <summary>
+    /// The shelf to make the next sandbox for, counted as being made; null when there is nothing to do now.
+    /// </summary>
     private Shelf? Pick(out bool refillHeld)
     {
         lock (gate)

@@ -4,8 +4,8 @@ using Berth.Node.Linux;
 namespace Berth.Node.RootFilesystems;
 
 /// <summary>
-/// 65,536 host user and group ids that stand for ids 0 to 65,535 of one sandbox, and the user namespace that says so to
-/// id-mapped mounts.
+/// 65,536 host user and group ids that stand for ids 0 to 65,535 of one sandbox, and the user namespace that says
+/// so to id-mapped mounts.
 /// </summary>
 /// <param name="First">Host id of the sandbox's root.</param>
 internal sealed record OwnerRange(uint First, UserNamespace Map)

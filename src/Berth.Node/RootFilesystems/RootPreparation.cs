@@ -16,8 +16,9 @@ internal static class RootPreparation
     /// <summary>Folders that the runtime mounts over. A link there could lead a mount elsewhere.</summary>
     private static readonly string[] MountPoints = ["dev", "proc", "sys"];
 
-    /// <summary>Throws BerthException (ArchiveRefused) when the image's own folders are not what they must
-    /// be.</summary>
+    /// <summary>
+    /// Throws BerthException (ArchiveRefused) when the image's own folders are not what they must be.
+    /// </summary>
     public static void Complete(string root, OwnerRange owner, string hostName, bool hostNetwork)
     {
         foreach (string name in MountPoints)

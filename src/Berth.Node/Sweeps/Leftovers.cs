@@ -155,8 +155,9 @@ internal sealed class Leftovers(
         return killed;
     }
 
-    /// <summary>runc is known by its state folder in its arguments, berth-init outside of a sandbox by its own
-    /// path.</summary>
+    /// <summary>
+    /// runc is known by its state folder in its arguments, berth-init outside of a sandbox by its own path.
+    /// </summary>
     private bool IsOurs(string processFolder)
     {
         try

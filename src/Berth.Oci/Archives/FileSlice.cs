@@ -2,8 +2,9 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Berth.Oci.Archives;
 
-/// <summary>A part of an open file as a stream of its own. Several may read the file at a time; none closes
-/// it.</summary>
+/// <summary>
+/// A part of an open file as a stream of its own. Several may read the file at a time; none closes it.
+/// </summary>
 internal sealed class FileSlice(SafeFileHandle file, long offset, long length) : Stream
 {
     private long position;

@@ -27,8 +27,8 @@ public sealed class ImageArchive : IImageOrigin, IDisposable
     public IReadOnlyList<ArchivedImage> Images => form.Images;
 
     /// <summary>
-    /// Opens an archive by path. Throws BerthException(ArchiveRefused) when it is none or is damaged, and
-    /// BerthException(NotFound).
+    /// Opens an archive by path. Throws BerthException(ArchiveRefused) when it is none or
+    /// is damaged, and BerthException(NotFound).
     /// </summary>
     /// <param name="temporaryFolder">Where a compressed archive is unpacked to until this is disposed.</param>
     public static async Task<ImageArchive> OpenAsync(
@@ -60,8 +60,9 @@ public sealed class ImageArchive : IImageOrigin, IDisposable
         return await OpenAsync(stream, temporaryFolder, cancellationToken);
     }
 
-    /// <summary>Opens an archive that can only be read once, such as standard input, by keeping it in a temporary
-    /// file.</summary>
+    /// <summary>
+    /// Opens an archive that can only be read once, such as standard input, by keeping it in a temporary file.
+    /// </summary>
     public static async Task<ImageArchive> OpenAsync(
         Stream stream, string temporaryFolder, CancellationToken cancellationToken)
     {

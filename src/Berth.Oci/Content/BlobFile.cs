@@ -85,8 +85,9 @@ public sealed class BlobFile : IBlobWriter
         }
     }
 
-    /// <summary>Writes what is gathered to the file, so that its size is <see cref="Length"/>, and gives up the
-    /// memory.</summary>
+    /// <summary>
+    /// Writes what is gathered to the file, so that its size is <see cref="Length"/>, and gives up the memory.
+    /// </summary>
     public async Task FlushAsync()
     {
         await HandOverAsync();

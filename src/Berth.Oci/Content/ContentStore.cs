@@ -88,8 +88,8 @@ public sealed class ContentStore : IContentStore
         }
     }
 
-    /// <summary>Begins a blob in a file of the caller's, on the same file system, that stays when the writer is
-    /// disposed uncommitted.</summary>
+    /// <summary>Begins a blob in a file of the caller's, on the same file system, that stays when the
+    /// writer is disposed uncommitted.</summary>
     public BlobFile CreateAt(string path) => BlobFile.Create(this, path, keep: true);
 
     /// <summary>Goes on with a file begun by <see cref="CreateAt"/>, perhaps by an earlier server.</summary>

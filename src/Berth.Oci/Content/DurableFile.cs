@@ -25,8 +25,9 @@ public static partial class DurableFile
         }
     }
 
-    /// <summary>Starts writing a part of a file to the disk without waiting, so that the sync at the end is
-    /// short.</summary>
+    /// <summary>
+    /// Starts writing a part of a file to the disk without waiting, so that the sync at the end is short.
+    /// </summary>
     public static void StartWriting(SafeFileHandle file, long offset, long count) =>
         _ = SyncFileRange(file, offset, count, StartWriteBack);
 

@@ -16,16 +16,17 @@ public interface IContentStore
     Stream OpenRead(Digest digest);
 
     /// <summary>
-    /// Path of the blob's file, for sendfile or for handing to another program; null when absent. The file must not
-    /// be changed.
+    /// Path of the blob's file, for sendfile or for handing to another program; null when absent. The file
+    /// must not be changed.
     /// </summary>
     string? PathOf(Digest digest);
 
     /// <summary>Begins a new blob. The writer is durable at commit; disposing it before leaves nothing.</summary>
     IBlobWriter BeginWrite();
 
-    /// <summary>Keeps blobs from being collected until the lease is disposed; blobs may be named before they
-    /// exist.</summary>
+    /// <summary>
+    /// Keeps blobs from being collected until the lease is disposed; blobs may be named before they exist.
+    /// </summary>
     IDisposable Lease(params IEnumerable<Digest> digests);
 }
 

@@ -14,14 +14,14 @@ public sealed record ManifestContent(Digest Digest, string MediaType, byte[] Byt
 public interface IImageOrigin
 {
     /// <summary>
-    /// The manifest that a tag or digest names; by digest, its content is verified. Throws
-    /// BerthException(ImageNotFound).
+    /// The manifest that a tag or digest names; by digest, its content
+    /// is verified. Throws BerthException(ImageNotFound).
     /// </summary>
     Task<ManifestContent> GetManifestAsync(string tagOrDigest, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Opens a blob from its start. The content is not verified: whoever writes it down does that. Throws
-    /// BerthException(BlobUnknown).
+    /// Opens a blob from its start. The content is not verified: whoever writes it down
+    /// does that. Throws BerthException(BlobUnknown).
     /// </summary>
     Task<Stream> OpenBlobAsync(Descriptor blob, CancellationToken cancellationToken);
 }

@@ -42,15 +42,17 @@ public sealed record CopyOptions(
     public int Parallel { get; init; } = 3;
 }
 
-/// <summary>Copies one image between any origin and any target: blobs first, three at a time, the manifest
-/// last.</summary>
+/// <summary>
+/// Copies one image between any origin and any target: blobs first, three at a time, the manifest last.
+/// </summary>
 public sealed class ImageCopier(IImageOrigin origin, IImageTarget target, CopyOptions options)
 {
     // An index may name indexes (rare, legal); deeper nesting serves no purpose.
     private const int MaxDepth = 2;
 
-    /// <summary>Copies what <paramref name="tagOrDigest"/> names and returns the digest of what was
-    /// published.</summary>
+    /// <summary>
+    /// Copies what <paramref name="tagOrDigest"/> names and returns the digest of what was published.
+    /// </summary>
     public async Task<Digest> CopyAsync(string tagOrDigest, string? tag, CancellationToken cancellationToken)
     {
         ManifestContent root = await origin.GetManifestAsync(tagOrDigest, cancellationToken);
@@ -128,8 +130,9 @@ public sealed class ImageCopier(IImageOrigin origin, IImageTarget target, CopyOp
         options.Progress?.Invoke(new CopyStep(CopyPhase.Unpacked, layer.Digest, layer.Size, layer.Size));
     }
 
-    /// <summary>Which layer unpacks to what, known from the configuration alone; empty when nobody wants to
-    /// know.</summary>
+    /// <summary>
+    /// Which layer unpacks to what, known from the configuration alone; empty when nobody wants to know.
+    /// </summary>
     private async Task<ConcurrentDictionary<string, Digest>> ReadDiffIdsAsync(
         ImageManifest manifest, CancellationToken cancellationToken)
     {

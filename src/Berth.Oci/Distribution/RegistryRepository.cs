@@ -25,8 +25,9 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
         root = new Uri(address, $"/v2/{name}/");
     }
 
-    /// <summary>A repository of the same registry that blobs may be taken from on the server's side when
-    /// pushing.</summary>
+    /// <summary>
+    /// A repository of the same registry that blobs may be taken from on the server's side when pushing.
+    /// </summary>
     public string? MountFrom { get; init; }
 
     public async Task<ManifestContent> GetManifestAsync(string tagOrDigest, CancellationToken cancellationToken)
@@ -137,8 +138,7 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
         }
     }
 
-    /// <param name="endless">Whether sending the body may take any time; the answer must come soon in any
-    /// case.</param>
+    /// <param name="endless">Whether sending the body may take any time; the answer must come soon in any case.</param>
     private async Task<HttpResponseMessage> SendAsync(
         HttpRequestMessage request, CancellationToken cancellationToken, bool endless = false)
     {

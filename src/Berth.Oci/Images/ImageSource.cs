@@ -44,8 +44,9 @@ public sealed class ImageSource(IContentStore content, ILayerStore layers, Platf
         }
     }
 
-    /// <summary>overlayfs does not look at the mark of an opaque root folder, so the layers it hides are left out
-    /// here.</summary>
+    /// <summary>
+    /// overlayfs does not look at the mark of an opaque root folder, so the layers it hides are left out here.
+    /// </summary>
     private static string[] Visible(string[] paths)
     {
         int lowest = Array.FindLastIndex(paths, path =>

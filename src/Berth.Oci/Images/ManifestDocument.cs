@@ -21,8 +21,9 @@ public sealed record ManifestDocument(string MediaType, ImageManifest? Manifest,
     /// <summary>The manifest that this one is about (signatures, bills of materials).</summary>
     public Descriptor? Subject => Manifest?.Subject ?? Index?.Subject;
 
-    /// <summary>What the referrers list calls this document: its own word, else its configuration's media
-    /// type.</summary>
+    /// <summary>
+    /// What the referrers list calls this document: its own word, else its configuration's media type.
+    /// </summary>
     public string? ArtifactType =>
         Manifest is null
             ? NullIfEmpty(Index!.ArtifactType)
@@ -37,8 +38,8 @@ public sealed record ManifestDocument(string MediaType, ImageManifest? Manifest,
     public IEnumerable<Descriptor> Children => Index?.Manifests ?? [];
 
     /// <summary>Reads a document. Throws BerthException(ManifestInvalid) saying what is wrong.</summary>
-    /// <param name="mediaType">What it was announced as (Content-Type), without parameters; null when it must say so
-    /// itself.</param>
+    /// <param name="mediaType">What it was announced as (Content-Type), without parameters; null when it
+    /// must say so itself.</param>
     public static ManifestDocument Parse(ReadOnlyMemory<byte> bytes, string? mediaType)
     {
         if (bytes.Length > MaxBytes)

@@ -19,8 +19,7 @@ public interface ILayerStore
     /// <summary>The folder if the layer is unpacked already.</summary>
     string? PathOf(Digest diffId);
 
-    /// <summary>Keeps layers from being collected until disposed; they may be named before they are
-    /// unpacked.</summary>
+    /// <summary>Keeps layers from being collected until disposed; they may be named before they are unpacked.</summary>
     IDisposable Hold(params IEnumerable<Digest> diffIds);
 }
 

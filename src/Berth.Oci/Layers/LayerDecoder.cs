@@ -23,8 +23,9 @@ internal static class LayerDecoder
 
     internal static bool IsCompressed(ReadOnlySpan<byte> start) => MediaTypeOf(start) != MediaTypes.OciLayer;
 
-    /// <summary>What a layer that begins so is: gzip (RFC 1952), zstd or a skippable zstd frame (RFC 8878), else plain
-    /// tar.</summary>
+    /// <summary>
+    /// What a layer that begins so is: gzip (RFC 1952), zstd or a skippable zstd frame (RFC 8878), else plain tar.
+    /// </summary>
     internal static string MediaTypeOf(ReadOnlySpan<byte> start) => start switch
     {
         [0x1f, 0x8b, ..] => MediaTypes.OciLayerGzip,
@@ -33,8 +34,9 @@ internal static class LayerDecoder
     };
 }
 
-/// <summary>Reads a blob in large steps, because the decompressors ask for small ones, and lets its start be
-/// seen.</summary>
+/// <summary>
+/// Reads a blob in large steps, because the decompressors ask for small ones, and lets its start be seen.
+/// </summary>
 internal sealed class LayerBlobStream(Stream blob) : Stream
 {
     private readonly byte[] buffer = new byte[256 * 1024];

@@ -16,10 +16,10 @@ public enum SpecialFiles
 /// <summary>How much an image's layer may hold and what is done with odd entries.</summary>
 /// <param name="Tar">Bounds on the archive itself.</param>
 /// <param name="MaxOwner">Highest user and group id: sandboxes map 65,536 ids.</param>
-/// <param name="MaxRatio">Most times a layer may grow when it is decompressed, once it passed <paramref
-/// name="RatioAfter"/>.</param>
-/// <param name="RatioAfter">Uncompressed bytes up to which any ratio is taken: small layers of zeros are
-/// honest.</param>
+/// <param name="MaxRatio">Most times a layer may grow when it is decompressed, once
+/// it passed <paramref name="RatioAfter"/>.</param>
+/// <param name="RatioAfter">Uncompressed bytes up to which any ratio is taken: small layers
+/// of zeros are honest.</param>
 /// <param name="FolderNames">Bytes of all folders' paths, which are held in memory until the layer is whole.</param>
 /// <param name="Parallel">Layers unpacked at the same time.</param>
 public sealed record LayerLimits(

@@ -240,8 +240,9 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         }
     }
 
-    /// <summary>Marks a layer as kept by the disk. Without the mark, for whatever reason, it is made anew after a
-    /// restart.</summary>
+    /// <summary>
+    /// Marks a layer as kept by the disk. Without the mark, for whatever reason, it is made anew after a restart.
+    /// </summary>
     private void Sync(Digest diffId)
     {
         try

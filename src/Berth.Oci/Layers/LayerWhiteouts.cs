@@ -9,8 +9,9 @@ namespace Berth.Oci.Layers;
 /// </summary>
 internal static class LayerWhiteouts
 {
-    /// <summary>overlayfs' mark of a folder that hides the one below
-    /// (Documentation/filesystems/overlayfs.rst).</summary>
+    /// <summary>
+    /// overlayfs' mark of a folder that hides the one below (Documentation/filesystems/overlayfs.rst).
+    /// </summary>
     internal const string OpaqueAttribute = "trusted.overlay.opaque";
 
     internal static ReadOnlySpan<byte> Prefix => ".wh."u8;
@@ -74,8 +75,9 @@ internal static class LayerWhiteouts
         }
     }
 
-    /// <summary>The layer made the name anew before this whiteout: a folder must hide the lower one, all else does
-    /// anyway.</summary>
+    /// <summary>
+    /// The layer made the name anew before this whiteout: a folder must hide the lower one, all else does anyway.
+    /// </summary>
     private static void HideBelow(UnixFolder parent, ReadOnlySpan<byte> name, string display)
     {
         if (parent.TryOpenFolder(name, out UnixFolder? folder) == Errno.None)

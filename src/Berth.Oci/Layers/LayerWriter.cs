@@ -299,9 +299,9 @@ internal sealed class LayerWriter : IDisposable
         {
             // ext4 says so when a file's attributes exceed one block; the disk is not full.
             throw EntryPath.Refuse(
-                entry.Name, $"has the extended attribute '{EntryPath.Quote(Encoding.UTF8.GetBytes(name))}' of "
-                    + $"{value.Length} bytes, "
-                + "more than the data folder's file system keeps for a file");
+                entry.Name,
+                $"has the extended attribute '{EntryPath.Quote(Encoding.UTF8.GetBytes(name))}' "
+                + $"of {value.Length} bytes, more than the data folder's file system keeps for a file");
         }
 
         if (error != Errno.None)

@@ -2,8 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace Berth.Oci.Layers;
 
-/// <summary>Debian's libzstd.so.1, which dpkg itself needs (zstd.h of 1.5; the streaming interface is stable since
-/// 1.4).</summary>
+/// <summary>
+/// Debian's libzstd.so.1, which dpkg itself needs (zstd.h of 1.5; the streaming interface is stable since 1.4).
+/// </summary>
 internal static unsafe partial class Zstd
 {
     private const string Library = "libzstd.so.1";

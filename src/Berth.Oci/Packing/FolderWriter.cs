@@ -35,8 +35,7 @@ internal sealed class FolderWriter(
         output.Write(TarHeaderWriter.End);
     }
 
-    /// <summary>The folders above the content; their times and modes must not depend on what lies below
-    /// them.</summary>
+    /// <summary>The folders above the content; their times and modes must not depend on what lies below them.</summary>
     private byte[] WritePrefix()
     {
         byte[] given = Encoding.UTF8.GetBytes(options.Prefix.Trim('/'));

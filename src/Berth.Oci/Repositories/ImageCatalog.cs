@@ -12,14 +12,15 @@ public sealed record ResolvedImage(string Repository, string? Tag, Digest Digest
 
 /// <summary>A tagged image and what is known of it without reading its layers.</summary>
 /// <param name="Size">Bytes of configuration and layers as stored, of this machine's platform for an index.</param>
-/// <param name="DiffIds">Digests of the unpacked layers, lowest first; empty when it is no image that runs
-/// here.</param>
+/// <param name="DiffIds">Digests of the unpacked layers, lowest first; empty when it is no
+/// image that runs here.</param>
 public sealed record CatalogImage(
     string Repository, string? Tag, Digest Digest, string MediaType, long Size, string? Architecture,
     DateTimeOffset? Created, DateTimeOffset PushedAt, IReadOnlyList<Digest> DiffIds);
 
-/// <summary>An image in full; manifest and configuration are those for this machine's platform, if it has
-/// one.</summary>
+/// <summary>
+/// An image in full; manifest and configuration are those for this machine's platform, if it has one.
+/// </summary>
 public sealed record CatalogDetail(CatalogImage Image, ImageManifest? Manifest, ImageConfig? Config);
 
 /// <summary>Answers questions about images by name: what a reference names, what there is, what an image is.</summary>
@@ -74,9 +75,9 @@ public sealed class ImageCatalog(RepositoryStore repositories, IContentStore con
         DescribeAsync(new ResolvedImage("", null, digest, mediaType), default, cancellationToken);
 
     /// <summary>
-    /// Removes a name; with the last name of an image also the image, and what of an index has no name of its own. A
-    /// reference by digest removes the image under all its names. Content goes with the next collection. Throws
-    /// BerthException(ImageNotFound).
+    /// Removes a name; with the last name of an image also the image, and what of an index has no name
+    /// of its own. A reference by digest removes the image under all its names. Content goes with the
+    /// next collection. Throws BerthException(ImageNotFound).
     /// </summary>
     public async Task DeleteAsync(ImageReference reference, CancellationToken cancellationToken)
     {

@@ -45,8 +45,8 @@ internal sealed class Repository
                 ?? new ManifestLink(digest, document.MediaType, size, document.Subject?.Digest, now);
             if (!Manifests.ContainsKey(digest))
             {
-                // The referrer first: an entry without its manifest is passed over, a manifest without its entry is
-                // lost.
+                // The referrer first: an entry without its manifest is passed over, a manifest without
+                // its entry is lost.
                 WriteReferrer(link, document);
                 DurableFile.Replace(
                     folder.Manifest(digest),

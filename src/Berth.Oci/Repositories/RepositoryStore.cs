@@ -29,8 +29,9 @@ public sealed class RepositoryStore
         names = RepositoryFolder.FindNames(this.folder).ToImmutableSortedSet(StringComparer.Ordinal);
     }
 
-    /// <summary>Names of the repositories that hold a manifest, sorted by bytes, after <paramref
-    /// name="after"/>.</summary>
+    /// <summary>
+    /// Names of the repositories that hold a manifest, sorted by bytes, after <paramref name="after"/>.
+    /// </summary>
     public IEnumerable<string> Names(string? after = null)
     {
         ImmutableSortedSet<string> all = names;
@@ -58,8 +59,9 @@ public sealed class RepositoryStore
         : FindTag(repository, tagOrDigest) is { } tag ? FindManifest(repository, tag.Digest)
         : null;
 
-    /// <summary>Tags sorted by bytes, after <paramref name="after"/>, or null when there is no such
-    /// repository.</summary>
+    /// <summary>
+    /// Tags sorted by bytes, after <paramref name="after"/>, or null when there is no such repository.
+    /// </summary>
     public Page<TagLink>? Tags(string repository, string? after, int limit)
     {
         if (Find(repository) is not { Manifests.IsEmpty: false } found)
@@ -119,8 +121,8 @@ public sealed class RepositoryStore
     /// Removes links to blobs that no manifest of the repository names, when they are older than
     /// <paramref name="unusedSince"/> or their blob is gone.
     /// </summary>
-    /// <param name="seen">Manifests of the repository that were read; if it has others by now, nothing is
-    /// removed.</param>
+    /// <param name="seen">Manifests of the repository that were read; if it has others by
+    /// now, nothing is removed.</param>
     /// <param name="named">Blobs that those manifests name.</param>
     public int SweepBlobLinks(
         string repository, IReadOnlySet<Digest> seen, IReadOnlySet<Digest> named, DateTimeOffset unusedSince,

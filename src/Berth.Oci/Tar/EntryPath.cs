@@ -80,8 +80,9 @@ internal readonly struct EntryPath
             : throw Refuse(name, $"lies {depth} folders deep; at most {limits.Depth} are accepted");
     }
 
-    /// <summary>Makes bytes from an archive fit for a message or a log: printable ASCII, at most 200
-    /// characters.</summary>
+    /// <summary>
+    /// Makes bytes from an archive fit for a message or a log: printable ASCII, at most 200 characters.
+    /// </summary>
     internal static string Quote(ReadOnlySpan<byte> name)
     {
         var text = new StringBuilder();

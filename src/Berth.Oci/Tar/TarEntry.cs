@@ -12,8 +12,9 @@ internal enum TarEntryKind
     Fifo,
 }
 
-/// <summary>One entry's header with its pax and GNU extensions applied. Names are bytes as they stand in the
-/// archive.</summary>
+/// <summary>
+/// One entry's header with its pax and GNU extensions applied. Names are bytes as they stand in the archive.
+/// </summary>
 internal sealed record TarEntry(
     TarEntryKind Kind, byte[] Name, byte[] LinkTarget, uint Mode, long User, long Group, long Size, long Seconds,
     int Nanoseconds,

@@ -3,8 +3,9 @@ using Berth.Core.Errors;
 
 namespace Berth.Oci.Tar;
 
-/// <summary>Reads the 512-byte header block (POSIX pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar
-/// Format").</summary>
+/// <summary>
+/// Reads the 512-byte header block (POSIX pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format").
+/// </summary>
 internal static class TarHeader
 {
     private const int SizeAt = 124;

@@ -1,7 +1,8 @@
 namespace Berth.Oci.Tar;
 
-/// <summary>What a tar archive may hold at most; each bound keeps a hostile archive from costing more than it
-/// weighs.</summary>
+/// <summary>
+/// What a tar archive may hold at most; each bound keeps a hostile archive from costing more than it weighs.
+/// </summary>
 /// <param name="Entries">Entries including links and whiteouts. A full Debian desktop has about 250,000.</param>
 /// <param name="ExtendedHeader">Bytes of one pax or GNU long-name header, which is held in memory.</param>
 /// <param name="PathLength">Bytes of a name or link target: PATH_MAX (linux/limits.h).</param>

@@ -4,10 +4,9 @@ namespace Berth.Oci.Tar;
 
 /// <summary>
 /// Reads a tar archive from front to back: ustar, pax with global headers, GNU long names, old v7. Data is handed out
-/// in the pieces the input has, without copying. What is cut off, lies about itself or exceeds
-/// <see cref="TarLimits"/> is refused with BerthException(ArchiveRefused) that names the entry and the rule. An archive
-/// may lack its end marker, and the padding before it: some makers of layers write neither, and all other readers
-/// accept that.
+/// in the pieces the input has, without copying. What is cut off, lies about itself or exceeds <see cref="TarLimits"/>
+/// is refused with BerthException(ArchiveRefused) that names the entry and the rule. An archive may lack its end
+/// marker, and the padding before it: some makers of layers write neither, and all other readers accept that.
 /// </summary>
 internal sealed class TarReader(ITarInput input, TarLimits limits)
 {

@@ -79,8 +79,9 @@ internal sealed unsafe class UnixFolder : IDisposable
         return Libc.MkDirAt(handle, p, 0b111_000_000) == 0 ? Errno.None : UnixError.Last;
     }
 
-    /// <summary>Makes a file that did not exist, open for writing. The umask applies to <paramref
-    /// name="mode"/>.</summary>
+    /// <summary>
+    /// Makes a file that did not exist, open for writing. The umask applies to <paramref name="mode"/>.
+    /// </summary>
     internal Errno TryCreateFile(ReadOnlySpan<byte> name, uint mode, out int descriptor)
     {
         byte* p = stackalloc byte[MaxName + 1];

@@ -19,8 +19,8 @@ public interface IRegistryCaller
 }
 
 /// <summary>
-/// Who may do what in the registry; the server implements it. The registry itself reads the headers and issues its own
-/// short-lived tokens.
+/// Who may do what in the registry; the server implements it. The registry itself reads the headers and issues
+/// its own short-lived tokens.
 /// </summary>
 public interface IRegistryAuthorizer
 {

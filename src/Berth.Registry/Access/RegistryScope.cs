@@ -20,8 +20,8 @@ internal sealed record RegistryScope(string Type, string Name, IReadOnlyList<str
             _ => ["pull", "push"],
         });
 
-    /// <summary>Reads scopes as sent, several in one value or in several; what is not understood is left out, as the
-    /// protocol asks.</summary>
+    /// <summary>Reads scopes as sent, several in one value or in several; what is not understood is left out,
+    /// as the protocol asks.</summary>
     public static IReadOnlyList<RegistryScope> Parse(IEnumerable<string?> values) =>
         [.. values.OfType<string>()
             .SelectMany(v => v.Split(' ', StringSplitOptions.RemoveEmptyEntries))

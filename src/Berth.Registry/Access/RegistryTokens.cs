@@ -17,9 +17,9 @@ internal sealed record TokenClaims(
 internal sealed partial class TokenJson : JsonSerializerContext;
 
 /// <summary>
-/// Issues and reads the registry's short-lived tokens: <c>brt1.PAYLOAD.MAC</c>, the claims as JSON and their
-/// HMAC-SHA-256 under the server's key, both base64url. The one algorithm is part of the format, so there is none to
-/// choose.
+/// Issues and reads the registry's short-lived tokens: <c>brt1.PAYLOAD.MAC</c>, the claims as JSON and
+/// their HMAC-SHA-256 under the server's key, both base64url. The one algorithm is part of the format, so
+/// there is none to choose.
 /// </summary>
 public sealed class RegistryTokens
 {
@@ -39,8 +39,9 @@ public sealed class RegistryTokens
         key = LoadKey(keyPath) ?? CreateKey(keyPath);
     }
 
-    /// <summary>How long a token is good: enough for the next requests, since clients fetch a new one when
-    /// told.</summary>
+    /// <summary>
+    /// How long a token is good: enough for the next requests, since clients fetch a new one when told.
+    /// </summary>
     public static TimeSpan Lifetime { get; } = TimeSpan.FromMinutes(5);
 
     internal static bool LooksLikeOne(string token) => token.StartsWith(Prefix, StringComparison.Ordinal);

@@ -72,8 +72,8 @@ internal sealed class RequestAccess
     public bool May(string repository, RegistryAction action) =>
         (scopes is null || scopes.Any(s => s.Allows(repository, action))) && caller.May(repository, action);
 
-    /// <summary>Whether the catalog may list the repository. A token's scopes can't name every repository, so its
-    /// holder decides.</summary>
+    /// <summary>Whether the catalog may list the repository. A token's scopes can't name every repository,
+    /// so its holder decides.</summary>
     public bool MayList(string repository) => caller.May(repository, RegistryAction.Pull);
 
     /// <summary>Lets the request pass or says why not; what may not be pulled looks as if it were absent.</summary>

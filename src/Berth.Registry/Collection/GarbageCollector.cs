@@ -138,8 +138,9 @@ public sealed class GarbageCollector(
         return count;
     }
 
-    /// <summary>When the pass began, by both clocks: the wall clock for files, the monotonic one for
-    /// promises.</summary>
+    /// <summary>
+    /// When the pass began, by both clocks: the wall clock for files, the monotonic one for promises.
+    /// </summary>
     private readonly record struct Start(DateTimeOffset At, long Stamp);
 
     private sealed class Marks

@@ -47,8 +47,9 @@ internal sealed class ListEndpoints(RepositoryStore repositories)
             contentType: null, context.RequestAborted);
     }
 
-    /// <summary>An index of the manifests about a subject, also for one that is not here (yet): then it is
-    /// empty.</summary>
+    /// <summary>
+    /// An index of the manifests about a subject, also for one that is not here (yet): then it is empty.
+    /// </summary>
     public Task ReferrersAsync(HttpContext context, string repository, Digest subject)
     {
         string? type = context.Request.Query.TryGetValue("artifactType", out var filter) ? filter.ToString() : null;

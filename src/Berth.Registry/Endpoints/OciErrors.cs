@@ -11,8 +11,9 @@ internal sealed record OciError(
     [property: JsonPropertyName("code")] string Code,
     [property: JsonPropertyName("message")] string Message);
 
-/// <summary>How Berth's refusals look to registry clients: the one place where they meet a status and an OCI
-/// code.</summary>
+/// <summary>
+/// How Berth's refusals look to registry clients: the one place where they meet a status and an OCI code.
+/// </summary>
 internal static class OciErrors
 {
     public static (int Status, string Code) Find(ErrorCode code) => code switch

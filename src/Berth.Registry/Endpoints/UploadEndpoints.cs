@@ -17,8 +17,8 @@ internal sealed class UploadEndpoints(
     RegistryOptions options, ContentStore content, RepositoryStore repositories, UploadStore uploads,
     RegistryCounters counters)
 {
-    /// <summary>POST: begins an upload, or takes the whole blob (<c>digest=</c>), or mounts one (<c>mount=</c> and
-    /// <c>from=</c>).</summary>
+    /// <summary>POST: begins an upload, or takes the whole blob (<c>digest=</c>), or mounts
+    /// one (<c>mount=</c> and <c>from=</c>).</summary>
     public async Task StartAsync(HttpContext context, string repository, RequestAccess access)
     {
         IQueryCollection query = context.Request.Query;
@@ -140,8 +140,9 @@ internal sealed class UploadEndpoints(
         context.Response.StatusCode = StatusCodes.Status201Created;
     }
 
-    /// <summary>Checks a chunk's place. Returns its length, -1 when it has none given, or null when it was
-    /// refused.</summary>
+    /// <summary>
+    /// Checks a chunk's place. Returns its length, -1 when it has none given, or null when it was refused.
+    /// </summary>
     private static async Task<long?> CheckOrderAsync(HttpContext context, UploadSession session)
     {
         string header = context.Request.Headers.ContentRange.ToString();

@@ -150,8 +150,8 @@ internal sealed class UploadStore
     }
 
     /// <summary>
-    /// Removes uploads that nobody used for a day and closes the files of those idle for minutes. Returns how many were
-    /// removed.
+    /// Removes uploads that nobody used for a day and closes the files of those idle for minutes. Returns
+    /// how many were removed.
     /// </summary>
     public async Task<int> SweepAsync(CancellationToken cancellationToken)
     {
@@ -222,8 +222,9 @@ internal sealed class UploadStore
         return sessions.GetOrAdd(id, new UploadSession(id, repository, path) { LastUsed = time.GetTimestamp() });
     }
 
-    /// <summary>A server killed at the first or last step of a session leaves a name without bytes: nobody can go on
-    /// with it.</summary>
+    /// <summary>
+    /// A server killed at the first or last step of a session leaves a name without bytes: nobody can go on with it.
+    /// </summary>
     private void RemoveTorn()
     {
         foreach (string name in Directory.EnumerateFiles(folder, "*" + RepositorySuffix))

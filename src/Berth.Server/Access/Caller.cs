@@ -9,8 +9,9 @@ public sealed record Caller(string TokenId, string Name, Role Role)
 
     public bool May(Permission permission) => Roles.May(Role, permission);
 
-    /// <summary>The caller that <see cref="AccessGate"/> let through. Never missing behind a route that needs a
-    /// token.</summary>
+    /// <summary>
+    /// The caller that <see cref="AccessGate"/> let through. Never missing behind a route that needs a token.
+    /// </summary>
     public static Caller Of(HttpContext context) =>
         (Caller?)context.Items[Key]
         ?? throw new InvalidOperationException("A route read its caller without needing one.");

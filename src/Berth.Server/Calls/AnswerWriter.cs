@@ -52,8 +52,9 @@ internal sealed class AnswerWriter
         return writer;
     }
 
-    /// <summary>Where the next bytes go. Valid until <see cref="Advance"/>, which must be called before the next
-    /// flush.</summary>
+    /// <summary>
+    /// Where the next bytes go. Valid until <see cref="Advance"/>, which must be called before the next flush.
+    /// </summary>
     public Memory<byte> GetMemory()
     {
         block = client.GetMemory(Block);

@@ -27,8 +27,9 @@ internal sealed class InputCopy
         Completion = RunAsync();
     }
 
-    /// <summary>Completes when the body has come, or is not waited for any more. Never faults; see
-    /// <see cref="Fault"/>.</summary>
+    /// <summary>
+    /// Completes when the body has come, or is not waited for any more. Never faults; see <see cref="Fault"/>.
+    /// </summary>
     public Task Completion { get; }
 
     /// <summary>What was wrong with the body as far as the program took it; null when nothing was.</summary>

@@ -54,8 +54,9 @@ internal sealed class OptionHeaders
     /// <summary>Every option header there is, for documents and tests.</summary>
     public static IReadOnlyList<string> All => Names;
 
-    /// <summary>Collects the options; throws <c>InvalidRequest</c> for one that is unknown, repeated or of tasks
-    /// only.</summary>
+    /// <summary>
+    /// Collects the options; throws <c>InvalidRequest</c> for one that is unknown, repeated or of tasks only.
+    /// </summary>
     public static OptionHeaders Read(IHeaderDictionary headers, RunKind kind)
     {
         OptionHeaders options = new();

@@ -9,8 +9,9 @@ namespace Berth.Server.Calls;
 /// </summary>
 internal sealed class OverflowRoom
 {
-    /// <summary>Room is taken in steps, so that the bound and the disk are looked at now and then, not at every
-    /// block.</summary>
+    /// <summary>
+    /// Room is taken in steps, so that the bound and the disk are looked at now and then, not at every block.
+    /// </summary>
     private static readonly ByteSize Step = ByteSize.MiB(16);
 
     /// <summary>Left to the store and the spool, which need the disk more.</summary>

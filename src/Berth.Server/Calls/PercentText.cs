@@ -9,8 +9,9 @@ internal static class PercentText
 {
     private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
 
-    /// <summary>Decodes; throws <c>InvalidRequest</c> naming the header where the encoding or the text is not
-    /// valid.</summary>
+    /// <summary>
+    /// Decodes; throws <c>InvalidRequest</c> naming the header where the encoding or the text is not valid.
+    /// </summary>
     public static string Decode(string header, string value)
     {
         if (!value.Contains('%', StringComparison.Ordinal))

@@ -7,8 +7,9 @@ using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Calls;
 
-/// <summary>How an ended run is told to the caller who waited for it: the usage headers, and the problem of a
-/// failure.</summary>
+/// <summary>
+/// How an ended run is told to the caller who waited for it: the usage headers, and the problem of a failure.
+/// </summary>
 internal static class RunAnswer
 {
     public const string RunId = "Berth-Run-Id";

@@ -55,8 +55,9 @@ public sealed record ServerOptions
 
     public bool AllowHostNetwork { get; init; }
 
-    /// <summary>Host names, addresses or networks in CIDR form that callbacks may reach although they are
-    /// internal.</summary>
+    /// <summary>
+    /// Host names, addresses or networks in CIDR form that callbacks may reach although they are internal.
+    /// </summary>
     public IReadOnlyList<string> CallbackAllow { get; init; } = [];
 
     /// <summary>The same for other registries that images are copied from and to.</summary>

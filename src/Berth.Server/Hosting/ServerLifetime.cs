@@ -1,7 +1,8 @@
 namespace Berth.Server.Hosting;
 
-/// <summary>Tells long answers (waits, followed logs, events) that the server is stopping, so that they end in good
-/// order.</summary>
+/// <summary>
+/// Tells long answers (waits, followed logs, events) that the server is stopping, so that they end in good order.
+/// </summary>
 internal sealed class ServerLifetime : IDisposable
 {
     private readonly CancellationTokenSource stopping = new();

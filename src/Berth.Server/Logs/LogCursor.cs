@@ -1,7 +1,8 @@
 namespace Berth.Server.Logs;
 
-/// <summary>A position in a run's log that moves forward over its segments as they grow. Holds one record in
-/// memory.</summary>
+/// <summary>
+/// A position in a run's log that moves forward over its segments as they grow. Holds one record in memory.
+/// </summary>
 internal sealed class LogCursor(string folder, long segmentLimit) : IDisposable
 {
     private readonly byte[] buffer = new byte[64 * 1024];

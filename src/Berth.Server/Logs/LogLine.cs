@@ -2,8 +2,8 @@ namespace Berth.Server.Logs;
 
 /// <summary>One line that a program wrote to standard error, without its line end.</summary>
 /// <param name="Partial">The line was too long for one record and goes on in the next.</param>
-/// <param name="Gap">About how many bytes were left out just before because the log had reached its limit; 0 for
-/// none.</param>
+/// <param name="Gap">About how many bytes were left out just before because the log had reached its
+/// limit; 0 for none.</param>
 public readonly record struct LogLine(DateTimeOffset At, ReadOnlyMemory<byte> Text, bool Partial, long Gap);
 
 /// <param name="Follow">Go on with new lines until the run has ended.</param>

@@ -11,8 +11,8 @@ namespace Berth.Server.Runs;
 /// </summary>
 internal sealed class CallRegister(RunRooms rooms)
 {
-    // About a minute of calls at the highest rates measured; when it is full the store stands still and records are
-    // lost.
+    // About a minute of calls at the highest rates measured; when it is full the store stands still
+    // and records are lost.
     private const int Backlog = 64 * 1024;
     private const int BatchLimit = 256;
 

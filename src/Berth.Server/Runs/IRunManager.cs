@@ -12,9 +12,9 @@ namespace Berth.Server.Runs;
 public interface IRunManager
 {
     /// <summary>
-    /// Accepts a task: reads <paramref name="input"/> to its end and returns once the run is on disk. Throws
-    /// <c>QueueFull</c>, <c>StorageFull</c>, <c>ShuttingDown</c>, <c>CallbackForbidden</c>, <c>BodyTooLarge</c>,
-    /// <c>IdempotencyConflict</c>.
+    /// Accepts a task: reads <paramref name="input"/> to its end and returns once the
+    /// run is on disk. Throws <c>QueueFull</c>, <c>StorageFull</c>, <c>ShuttingDown</c>,
+    /// <c>CallbackForbidden</c>, <c>BodyTooLarge</c>, <c>IdempotencyConflict</c>.
     /// </summary>
     Task<RunAcceptance> SubmitAsync(RunSubmission submission, Stream input, CancellationToken cancellationToken);
 
@@ -46,8 +46,9 @@ public interface IRunManager
     /// </summary>
     IAsyncEnumerable<RunEventView> EventsAsync(RunId id, long after, CancellationToken cancellationToken);
 
-    /// <summary>Events of all runs from now on. Ends with a <c>resync</c> event where the reader was too
-    /// slow.</summary>
+    /// <summary>
+    /// Events of all runs from now on. Ends with a <c>resync</c> event where the reader was too slow.
+    /// </summary>
     IAsyncEnumerable<RunEventView> AllEventsAsync(CancellationToken cancellationToken);
 
     /// <summary>What happened to the run, in order, each a sentence with its reason.</summary>
@@ -58,12 +59,14 @@ public interface IRunManager
     /// </summary>
     Task<RunContent> ResultAsync(RunId id, CancellationToken cancellationToken);
 
-    /// <summary>A task's input. Throws <c>ResultExpired</c>; <c>NotFound</c> for calls, whose input isn't
-    /// kept.</summary>
+    /// <summary>
+    /// A task's input. Throws <c>ResultExpired</c>; <c>NotFound</c> for calls, whose input isn't kept.
+    /// </summary>
     Task<RunContent> InputAsync(RunId id, CancellationToken cancellationToken);
 
-    /// <summary>Lines of standard error. With <see cref="LogQuery.Follow"/> it goes on until the run has
-    /// ended.</summary>
+    /// <summary>
+    /// Lines of standard error. With <see cref="LogQuery.Follow"/> it goes on until the run has ended.
+    /// </summary>
     IAsyncEnumerable<LogLine> LogsAsync(RunId id, LogQuery query, CancellationToken cancellationToken);
 
     /// <summary>How a run is told to the outside.</summary>

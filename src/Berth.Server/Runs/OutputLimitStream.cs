@@ -2,8 +2,9 @@ using Berth.Core.Resources;
 
 namespace Berth.Server.Runs;
 
-/// <summary>A program's output up to its limit. One byte more ends the stream there and calls <c>passed</c>
-/// once.</summary>
+/// <summary>
+/// A program's output up to its limit. One byte more ends the stream there and calls <c>passed</c> once.
+/// </summary>
 internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action passed) : Stream
 {
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -12,8 +13,9 @@ internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action pas
     /// <summary>Whether the program wrote more than allowed.</summary>
     public bool Passed { get; private set; }
 
-    /// <summary>Completes when nothing more will be read: at the end, at the limit, after an error. Never
-    /// faults.</summary>
+    /// <summary>
+    /// Completes when nothing more will be read: at the end, at the limit, after an error. Never faults.
+    /// </summary>
     public Task Finished => finished.Task;
 
     public override bool CanRead => true;

@@ -70,8 +70,9 @@ internal sealed class RunUpkeep(RunRooms rooms)
     public int DeleteLogs(CancellationToken cancellationToken) =>
         rooms.Logs.DeleteOlderThan(rooms.Time.GetUtcNow() - rooms.Options.LogRetention, Batch, cancellationToken);
 
-    /// <summary>Deletes logs of calls that a killed server took with it: no record leads to them. Returns how
-    /// many.</summary>
+    /// <summary>
+    /// Deletes logs of calls that a killed server took with it: no record leads to them. Returns how many.
+    /// </summary>
     public async Task<int> DeleteUnknownLogsAsync(IReadOnlyList<RunId> found, CancellationToken cancellationToken)
     {
         int deleted = 0;

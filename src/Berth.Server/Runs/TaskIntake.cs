@@ -8,8 +8,9 @@ using Berth.Server.Store;
 
 namespace Berth.Server.Runs;
 
-/// <summary>Accepts tasks: checks, keeps the input, makes the run durable. Nothing stays behind of what was
-/// refused.</summary>
+/// <summary>
+/// Accepts tasks: checks, keeps the input, makes the run durable. Nothing stays behind of what was refused.
+/// </summary>
 internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
 {
     private const int MaxKeyLength = 255;

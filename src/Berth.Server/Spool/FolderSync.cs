@@ -3,8 +3,9 @@ using System.Text;
 
 namespace Berth.Server.Spool;
 
-/// <summary>Makes the names in a folder durable: a renamed file survives a power cut only once its folder was synced
-/// too.</summary>
+/// <summary>
+/// Makes the names in a folder durable: a renamed file survives a power cut only once its folder was synced too.
+/// </summary>
 public static unsafe partial class FolderSync
 {
     // open(2): O_DIRECTORY | O_CLOEXEC on Linux x86-64 and arm64 differ only in O_DIRECTORY, which is left out: opening

@@ -11,8 +11,9 @@ namespace Berth.Server.Spool;
 /// </summary>
 public sealed class RunSpool
 {
-    /// <summary>Bodies up to this size are kept in the store, in the transaction of their run: one sync instead of
-    /// three.</summary>
+    /// <summary>
+    /// Bodies up to this size are kept in the store, in the transaction of their run: one sync instead of three.
+    /// </summary>
     public const int InlineLimit = 32 * 1024;
 
     private const string ResultPrefix = "result-";
@@ -32,8 +33,9 @@ public sealed class RunSpool
     public SpoolWriter WriteResult(RunId id, int generation, ByteSize limit) =>
         new(folder, Path.Combine(folder, id.Text), ResultName(generation), limit);
 
-    /// <summary>Opens a spooled input. Throws FileNotFoundException or DirectoryNotFoundException once it was
-    /// deleted.</summary>
+    /// <summary>
+    /// Opens a spooled input. Throws FileNotFoundException or DirectoryNotFoundException once it was deleted.
+    /// </summary>
     public FileStream OpenInput(RunId id) => Open(id, "input");
 
     public FileStream OpenResult(RunId id, int generation) => Open(id, ResultName(generation));

@@ -7,8 +7,8 @@ namespace Berth.Server.Store;
 // writes. Times are the caller's; the store has no clock of its own.
 
 /// <summary>
-/// The durable record of runs, their small bodies, their events and the callbacks they owe. Implementations pass
-/// RunStoreContract.
+/// The durable record of runs, their small bodies, their events and the callbacks they
+/// owe. Implementations pass RunStoreContract.
 /// </summary>
 public interface IRunStore : IAsyncDisposable
 {
@@ -22,8 +22,9 @@ public interface IRunStore : IAsyncDisposable
     /// </summary>
     Task<RunAcceptance> AcceptAsync(NewRun run, CancellationToken cancellationToken);
 
-    /// <summary>Records a run that has already ended: a synchronous call. A second record of the same id changes
-    /// nothing.</summary>
+    /// <summary>
+    /// Records a run that has already ended: a synchronous call. A second record of the same id changes nothing.
+    /// </summary>
     Task RecordAsync(Run run, CancellationToken cancellationToken);
 
     /// <summary>
@@ -70,8 +71,9 @@ public interface IRunStore : IAsyncDisposable
     /// <summary>Deletes inline bodies and marks all bodies of these runs as expired.</summary>
     Task ForgetBodiesAsync(IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken);
 
-    /// <summary>Deletes records of runs that ended before <paramref name="endedBefore"/> and owe no callback; returns
-    /// their ids.</summary>
+    /// <summary>
+    /// Deletes records of runs that ended before <paramref name="endedBefore"/> and owe no callback; returns their ids.
+    /// </summary>
     Task<IReadOnlyList<RunId>> DeleteEndedAsync(DateTimeOffset endedBefore, int limit,
         CancellationToken cancellationToken);
 

@@ -7,8 +7,9 @@ using Berth.Core.Runs;
 
 namespace Berth.Server.Store;
 
-/// <summary>A run's specification as the store keeps it: JSON of plain values, short names, absent where
-/// default.</summary>
+/// <summary>
+/// A run's specification as the store keeps it: JSON of plain values, short names, absent where default.
+/// </summary>
 internal sealed record RunSpecDocument(
     string Image,
     string Digest,

@@ -3,8 +3,9 @@ using Berth.Benchmarks.Rigs;
 
 namespace Berth.Benchmarks.Cases;
 
-/// <summary>A layered image of some hundred MB made from this machine's own files, until a call of it can
-/// run.</summary>
+/// <summary>
+/// A layered image of some hundred MB made from this machine's own files, until a call of it can run.
+/// </summary>
 internal static class ImageCase
 {
     public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options)

@@ -3,8 +3,9 @@ using Berth.Benchmarks.Rigs;
 
 namespace Berth.Benchmarks.Cases;
 
-/// <summary>A large body through <c>cat</c> and back, beside the same container with inherited pipes and no
-/// HTTP.</summary>
+/// <summary>
+/// A large body through <c>cat</c> and back, beside the same container with inherited pipes and no HTTP.
+/// </summary>
 internal static class StreamCase
 {
     private const long Size = 1L << 30;

@@ -5,8 +5,9 @@ using System.Net.Sockets;
 
 namespace Berth.Benchmarks.Rigs;
 
-/// <summary>A server of the published executable on a free port with a data folder of its own, removed when
-/// disposed.</summary>
+/// <summary>
+/// A server of the published executable on a free port with a data folder of its own, removed when disposed.
+/// </summary>
 internal sealed class BerthRig : IAsyncDisposable
 {
     private readonly Process process;

@@ -2,8 +2,9 @@ using System.Diagnostics;
 
 namespace Berth.Benchmarks.Rigs;
 
-/// <summary>A Docker engine of its own socket and data folder, for comparison only. Null where dockerd is not
-/// installed.</summary>
+/// <summary>
+/// A Docker engine of its own socket and data folder, for comparison only. Null where dockerd is not installed.
+/// </summary>
 internal sealed class DockerEngine : IAsyncDisposable
 {
     private readonly Process process;

@@ -79,8 +79,8 @@ internal sealed class ReferenceBundle : IAsyncDisposable
         }
 
         string id = $"reference-{Environment.ProcessId}-{TimeProvider.System.GetTimestamp():x}-{++runs}";
-        // exec, so that no shell stays between; the shell's own start is about 0.5 ms and is left out by timing
-        // inside it.
+        // exec, so that no shell stays between; the shell's own start is about 0.5 ms and is left out
+        // by timing inside it.
         string output = await Command.RunAsync(
             "bash", "-c", $"s=$EPOCHREALTIME; runc --root {State} run -b {Path} {id} < {file} > {file}.out; r=$?; "
             + $"e=$EPOCHREALTIME; cmp -s {file} {file}.out || exit 9; echo $(( ${{e/./}} - ${{s/./}} )); exit $r");

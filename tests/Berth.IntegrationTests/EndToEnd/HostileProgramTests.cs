@@ -114,8 +114,9 @@ public sealed class HostileProgramTests(HostileProgramTests.Fixture fixture)
         Assert.Equal((HttpStatusCode.OK, "next\n"), (next.StatusCode, await next.Content.ReadAsStringAsync()));
     }
 
-    /// <summary>One server for all of them; when it is stopped it must have stayed within its memory and leave
-    /// nothing.</summary>
+    /// <summary>
+    /// One server for all of them; when it is stopped it must have stayed within its memory and leave nothing.
+    /// </summary>
     public sealed class Fixture : IAsyncLifetime
     {
         /// <summary>Several times what an idle server has, a fraction of what they tried to make it keep.</summary>

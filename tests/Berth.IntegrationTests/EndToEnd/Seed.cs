@@ -3,8 +3,8 @@ using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
 
-/// <summary>Seeds of tests that choose their moments: another one every time, told with a failure, and given again by
-/// BERTH_TEST_SEED.</summary>
+/// <summary>Seeds of tests that choose their moments: another one every time, told with a failure, and
+/// given again by BERTH_TEST_SEED.</summary>
 internal static class Seed
 {
     public static int Choose()

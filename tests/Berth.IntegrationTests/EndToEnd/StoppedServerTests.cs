@@ -5,8 +5,9 @@ using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
 
-/// <summary>Stopping a server that is at work: what can finish does, the rest is handed back, and nothing is
-/// left.</summary>
+/// <summary>
+/// Stopping a server that is at work: what can finish does, the rest is handed back, and nothing is left.
+/// </summary>
 [Collection("server")]
 public sealed class StoppedServerTests
 {

@@ -57,8 +57,9 @@ internal sealed class TaskBook(ServerProcess server, string name)
     public Task<string> SubmitAsync(string key, byte[] body, string? script = null, Uri? callback = null) =>
         SubmitAsync(Note(key, body), body, script, callback);
 
-    /// <summary>As <see cref="SubmitAsync(string, byte[], string?, Uri?)"/>, again and again until there is an
-    /// answer.</summary>
+    /// <summary>
+    /// As <see cref="SubmitAsync(string, byte[], string?, Uri?)"/>, again and again until there is an answer.
+    /// </summary>
     public async Task SubmitThroughKillsAsync(string key, byte[] body, string? script)
     {
         Entry entry = Note(key, body);

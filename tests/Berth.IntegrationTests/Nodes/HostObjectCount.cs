@@ -1,7 +1,8 @@
 namespace Berth.IntegrationTests.Nodes;
 
-/// <summary>How much of one server's instance is on this machine, counted by looking at the kernel's own
-/// tables.</summary>
+/// <summary>
+/// How much of one server's instance is on this machine, counted by looking at the kernel's own tables.
+/// </summary>
 internal sealed record HostObjectCount(int Mounts, int Cgroups, int Processes, int Folders)
 {
     public static HostObjectCount None { get; } = new(0, 0, 0, 0);

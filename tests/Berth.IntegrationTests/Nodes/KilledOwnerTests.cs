@@ -9,8 +9,9 @@ using Xunit;
 
 namespace Berth.IntegrationTests.Nodes;
 
-/// <summary>kill -9 of the process that owns sandboxes, at each step of their life: nothing survives the next
-/// start.</summary>
+/// <summary>
+/// kill -9 of the process that owns sandboxes, at each step of their life: nothing survives the next start.
+/// </summary>
 [Collection("containers")]
 public sealed class KilledOwnerTests : IAsyncLifetime
 {

@@ -1,7 +1,8 @@
 namespace Berth.Testing.Clocks;
 
-/// <summary>A clock with timers that only a test moves. Timers fire on the thread that advances, in order of their
-/// times.</summary>
+/// <summary>
+/// A clock with timers that only a test moves. Timers fire on the thread that advances, in order of their times.
+/// </summary>
 public sealed class ManualTime : TimeProvider
 {
     private readonly Lock gate = new();

@@ -1,7 +1,8 @@
 namespace Berth.Testing.Content;
 
-/// <summary>A clock that a test moves. The monotonic time follows the wall clock unless the wall clock is
-/// jumped.</summary>
+/// <summary>
+/// A clock that a test moves. The monotonic time follows the wall clock unless the wall clock is jumped.
+/// </summary>
 public sealed class SteppedTime : TimeProvider
 {
     private readonly Lock gate = new();

@@ -9,8 +9,9 @@ namespace Berth.Testing.Layers;
 /// <param name="Says">What the refusal must say, so that a person knows which entry broke which rule.</param>
 public sealed record HostileLayer(byte[] Tar, string Says);
 
-/// <summary>Archives made to get out of their folder, to deceive one reader or another, or to exhaust the
-/// machine.</summary>
+/// <summary>
+/// Archives made to get out of their folder, to deceive one reader or another, or to exhaust the machine.
+/// </summary>
 public static class HostileLayers
 {
     /// <summary>Small bounds, so that going past them is cheap.</summary>

@@ -8,8 +8,7 @@ public static partial class ZstdCompressor
     private const string Library = "libzstd.so.1";
     private const int WindowLog = 101; // ZSTD_c_windowLog
 
-    /// <param name="windowLog">The frame asks its reader for a window of two to this power; 0 for the
-    /// default.</param>
+    /// <param name="windowLog">The frame asks its reader for a window of two to this power; 0 for the default.</param>
     public static byte[] Compress(byte[] bytes, int windowLog = 0)
     {
         nint context = CreateContext();

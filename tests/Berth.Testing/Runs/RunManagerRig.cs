@@ -52,8 +52,8 @@ public sealed class RunManagerRig : IAsyncDisposable
         2, ByteSize.GiB(4)) with
     { MaxRunning = 4, QueueLimit = 1000 };
 
-    /// <param name="folder">A data folder to begin or go on with; without one the rig has its own and deletes
-    /// it.</param>
+    /// <param name="folder">A data folder to begin or go on with; without one the rig has its
+    /// own and deletes it.</param>
     public static async Task<RunManagerRig> StartAsync(TimeProvider? time = null, RunOptions? options = null,
         string? folder = null)
     {

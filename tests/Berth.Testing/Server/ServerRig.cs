@@ -12,8 +12,8 @@ using Berth.Testing.Nodes;
 
 namespace Berth.Testing.Server;
 
-/// <summary>A whole server on a free port, with a node without containers and one image, <c>demo/echo:1</c>, that runs
-/// <c>cat</c>.</summary>
+/// <summary>A whole server on a free port, with a node without containers and one image,
+/// <c>demo/echo:1</c>, that runs <c>cat</c>.</summary>
 public sealed class ServerRig : IAsyncDisposable
 {
     public const string Image = "demo/echo:1";

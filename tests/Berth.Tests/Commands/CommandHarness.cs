@@ -7,8 +7,9 @@ using Xunit;
 
 namespace Berth.Tests.Commands;
 
-/// <summary>Runs command lines in the test's process: no terminal, a set environment, and a server made of
-/// answers.</summary>
+/// <summary>
+/// Runs command lines in the test's process: no terminal, a set environment, and a server made of answers.
+/// </summary>
 internal sealed class CommandHarness : IDisposable
 {
     private readonly MemoryStream output = new();

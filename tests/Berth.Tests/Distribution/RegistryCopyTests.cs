@@ -10,8 +10,9 @@ using Xunit;
 
 namespace Berth.Tests.Distribution;
 
-/// <summary>Copies between a local store and this project's own registry, over real sockets with its token
-/// flow.</summary>
+/// <summary>
+/// Copies between a local store and this project's own registry, over real sockets with its token flow.
+/// </summary>
 public sealed class RegistryCopyTests : IAsyncLifetime
 {
     private readonly StoreRig local = new();

@@ -3,8 +3,9 @@ using Xunit;
 
 namespace Berth.Tests.Linux;
 
-/// <summary>The filter that every program of a sandbox runs under, asked call by call (numbers:
-/// asm/unistd_64.h).</summary>
+/// <summary>
+/// The filter that every program of a sandbox runs under, asked call by call (numbers: asm/unistd_64.h).
+/// </summary>
 public sealed class SeccompFilterTests
 {
     private const uint Clone = 56;

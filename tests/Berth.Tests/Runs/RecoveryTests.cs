@@ -7,8 +7,9 @@ using Xunit;
 
 namespace Berth.Tests.Runs;
 
-/// <summary>What a new server makes of a folder that the last one left in the middle of its work, and of what has grown
-/// old.</summary>
+/// <summary>
+/// What a new server makes of a folder that the last one left in the middle of its work, and of what has grown old.
+/// </summary>
 public sealed class RecoveryTests
 {
     private static readonly CancellationToken None = CancellationToken.None;

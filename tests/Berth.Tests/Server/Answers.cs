@@ -49,8 +49,9 @@ internal static class Answers
     public static async Task<RunWhy> WhyAsync(this ServerRig rig, string id) =>
         (await rig.Client.GetFromJsonAsync($"/v1/runs/{id}/why", RunJson.Default.RunWhy))!;
 
-    /// <summary>The problem of a refusal, which must be a problem document with a known code, its status and a
-    /// sentence.</summary>
+    /// <summary>
+    /// The problem of a refusal, which must be a problem document with a known code, its status and a sentence.
+    /// </summary>
     public static async Task<Problem> ProblemAsync(this HttpResponseMessage response, int status, string code)
     {
         Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);

@@ -9,8 +9,9 @@ using Xunit;
 
 namespace Berth.Tests.Server;
 
-/// <summary>Requests that no client should send: each gets an answer that says what is wrong, and the server goes
-/// on.</summary>
+/// <summary>
+/// Requests that no client should send: each gets an answer that says what is wrong, and the server goes on.
+/// </summary>
 public sealed class BadInputTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
     private ServerRig Rig => fixture.Rig;

@@ -7,8 +7,9 @@ using Berth.Server.Problems;
 
 namespace Berth.Cli.Commands.Help;
 
-/// <summary>Writes the pages of docs/reference from the commands and the program's tables. Hidden: it is for
-/// the project.</summary>
+/// <summary>
+/// Writes the pages of docs/reference from the commands and the program's tables. Hidden: it is for the project.
+/// </summary>
 internal sealed class ReferenceCommand : Verb
 {
     private readonly Argument<string> folder = new("folder") { Description = "Folder to write the pages to" };

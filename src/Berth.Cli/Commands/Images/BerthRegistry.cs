@@ -5,8 +5,9 @@ using Berth.Oci.Distribution;
 
 namespace Berth.Cli.Commands.Images;
 
-/// <summary>The server's own registry as the commands reach it: over the registry protocol, with the session's
-/// token.</summary>
+/// <summary>
+/// The server's own registry as the commands reach it: over the registry protocol, with the session's token.
+/// </summary>
 internal sealed class BerthRegistry : IDisposable
 {
     private readonly RegistryConnection connection;

@@ -57,8 +57,9 @@ internal sealed class Ballast(string path, ByteSize size)
         return true;
     }
 
-    /// <summary>Whether a failed write is explained by a full disk, although it was reported as something
-    /// else.</summary>
+    /// <summary>
+    /// Whether a failed write is explained by a full disk, although it was reported as something else.
+    /// </summary>
     public bool IsDiskFull() => Free() < NothingLeft.Bytes;
 
     private long Free() => new DriveInfo(Path.GetDirectoryName(path)!).AvailableFreeSpace;

@@ -4,8 +4,9 @@ using SQLitePCL;
 
 namespace Berth.Server.Store.Sqlite;
 
-/// <summary>Binds to the operating system's SQLite, which the distribution patches, instead of one carried
-/// along.</summary>
+/// <summary>
+/// Binds to the operating system's SQLite, which the distribution patches, instead of one carried along.
+/// </summary>
 internal static class SqliteLibrary
 {
     // STRICT tables need 3.37, RETURNING 3.35.

@@ -2,8 +2,9 @@ using System.Collections.Concurrent;
 
 namespace Berth.Server.Store.Sqlite;
 
-/// <summary>A few connections for reading. A reader sees every acknowledged write and never waits for the
-/// writer.</summary>
+/// <summary>
+/// A few connections for reading. A reader sees every acknowledged write and never waits for the writer.
+/// </summary>
 internal sealed class SqliteReaders(string path) : IDisposable
 {
     private const int Count = 4;

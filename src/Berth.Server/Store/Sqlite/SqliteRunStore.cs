@@ -26,8 +26,9 @@ public sealed class SqliteRunStore : IRunStore
 
     public StoreCondition Condition => writer.Condition;
 
-    /// <summary>Opens or creates the file and brings it to this version. Throws <c>StorageFault</c> when it can't be
-    /// used.</summary>
+    /// <summary>
+    /// Opens or creates the file and brings it to this version. Throws <c>StorageFault</c> when it can't be used.
+    /// </summary>
     public static Task<SqliteRunStore> OpenAsync(
         string path, ByteSize ballast, ILogger<SqliteRunStore> logger, CancellationToken cancellationToken) => Task.Run(
         () =>
