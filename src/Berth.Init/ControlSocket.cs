@@ -1,6 +1,6 @@
-using System.Runtime.InteropServices;
 using System.Text;
 using Berth.Init.Linux;
+using Berth.Init.Programs;
 using Berth.Init.Protocol;
 
 namespace Berth.Init;
@@ -13,14 +13,17 @@ internal sealed unsafe class ControlSocket
 {
     public const int Descriptor = 3;
 
-    /// <summary>False at end of file: the node is gone. The payload is valid for good; frames are few.</summary>
+    private readonly int[] attached = new int[FrameLimits.MaxDescriptors];
+    private int attachedCount;
+
+    /// <summary>False at end of file: the node is gone. The payload lies in <see cref="FrameMemory"/>.</summary>
     public bool TryReceive(out FrameType type, out byte* payload, out int length)
     {
         byte* header = stackalloc byte[FrameLimits.HeaderBytes];
         type = default;
         payload = null;
         length = 0;
-        if (!TryFill(header, FrameLimits.HeaderBytes)
+        if (!TryReceiveHeader(header)
             || !FrameHeader.TryDecode(new ReadOnlySpan<byte>(header, FrameLimits.HeaderBytes), out FrameHeader frame))
         {
             return false;
@@ -28,8 +31,21 @@ internal sealed unsafe class ControlSocket
 
         type = frame.Type;
         length = frame.Length;
-        payload = (byte*)NativeMemory.Alloc((nuint)length + 1);
+        payload = (byte*)FrameMemory.Take((nuint)length + 1);
         return TryFill(payload, length);
+    }
+
+    /// <summary>The descriptors that came with the frame just received. Throws InitException when they are not those
+    /// that it tells of.</summary>
+    public AttachedStreams TakeStreams(StartFrame frame)
+    {
+        if (attachedCount != frame.Descriptors)
+        {
+            throw new InitException(0, $"{attachedCount} descriptors came with a frame for {frame.Descriptors}");
+        }
+
+        attachedCount = 0;
+        return AttachedStreams.Of(frame.Streams, attached);
     }
 
     /// <summary>False when the node is gone.</summary>
@@ -59,6 +75,45 @@ internal sealed unsafe class ControlSocket
         TrySend(refusal.Refusal is { } reason
             ? new RefusedFrame(reason, refusal.Errno, detail).Encode()
             : new FailedFrame(refusal.Errno, detail).Encode());
+    }
+
+    /// <summary>Descriptors come with a frame's first byte (unix(7)).</summary>
+    private bool TryReceiveHeader(byte* header)
+    {
+        for (; attachedCount > 0; attachedCount--)
+        {
+            // Nobody took them.
+            Kernel.Close(attached[attachedCount - 1]);
+        }
+
+        Kernel.IoVector vector = new() { Start = header, Length = FrameLimits.HeaderBytes };
+        Kernel.ControlMessage rights = default;
+        Kernel.MessageHeader message = default;
+        nint count;
+        do
+        {
+            message.Vectors = &vector;
+            message.VectorCount = 1;
+            message.Control = &rights;
+            message.ControlLength = (nuint)sizeof(Kernel.ControlMessage);
+            count = Kernel.Receive(Descriptor, &message, Kernel.MSG_CMSG_CLOEXEC);
+        }
+        while (count < 0 && Kernel.Errno == Kernel.EINTR);
+
+        if (count <= 0)
+        {
+            return false;
+        }
+
+        if (message.ControlLength >= Kernel.ControlMessage.HeaderBytes
+            && rights.Level == Kernel.SOL_SOCKET && rights.Type == Kernel.SCM_RIGHTS)
+        {
+            attachedCount = Math.Min(
+                (int)(rights.Length - Kernel.ControlMessage.HeaderBytes) / sizeof(int), attached.Length);
+            new ReadOnlySpan<int>(rights.Descriptors, attachedCount).CopyTo(attached);
+        }
+
+        return TryFill(header + count, FrameLimits.HeaderBytes - (int)count);
     }
 
     private static bool TryFill(byte* buffer, int length)

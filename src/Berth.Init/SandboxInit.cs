@@ -56,7 +56,11 @@ internal static unsafe class SandboxInit
             throw new InitException(0, "the Start frame is malformed");
         }
 
-        int program = ProgramLauncher.Launch(ProgramPlan.Make(start!, payload));
+        AttachedStreams streams = control.TakeStreams(start!);
+        WorkingDirectory.Ensure(payload + start!.WorkingDirectory.Offset);
+        int program = ProgramLauncher.LaunchMain(ProgramPlan.Make(start, payload, streams));
+        streams.Close();
+        FrameMemory.Release();
         if (control.TrySend(PlainFrames.EncodeStarted(program)))
         {
             new Supervision(control, program).Run();

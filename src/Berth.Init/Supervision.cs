@@ -1,4 +1,6 @@
+using System.Text;
 using Berth.Init.Linux;
+using Berth.Init.Programs;
 using Berth.Init.Protocol;
 
 namespace Berth.Init;
@@ -10,6 +12,9 @@ namespace Berth.Init;
 internal sealed unsafe class Supervision(ControlSocket control, int program)
 {
     private const int EveryProcess = -1;
+
+    /// <summary>Further programs: the node's number by process id, from their start until they are reaped.</summary>
+    private readonly Dictionary<int, int> further = [];
 
     private readonly int childSignals = Kernel.SignalDescriptor(1UL << (Kernel.SIGCHLD - 1));
     private int status;
@@ -56,11 +61,14 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
     /// <summary>False when the connection is closed or broken.</summary>
     private bool TryObey()
     {
-        if (!control.TryReceive(out FrameType type, out byte* payload, out int length))
-        {
-            return false;
-        }
+        bool obeyed = control.TryReceive(out FrameType type, out byte* payload, out int length)
+            && TryObey(type, payload, length);
+        FrameMemory.Release();
+        return obeyed;
+    }
 
+    private bool TryObey(FrameType type, byte* payload, int length)
+    {
         switch (type)
         {
             case FrameType.Kill:
@@ -70,8 +78,48 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
                 // Not reaped yet, so the number is still its own.
                 Kernel.Kill(program, signal);
                 return true;
+            case FrameType.Exec when ExecFrame.TryDecode(new(payload, length), out ExecFrame? order):
+                Execute(order!, payload);
+                return true;
+            case FrameType.ExecSignal when ExecNumbersFrame.TryDecode(type, new(payload, length), out var order):
+                SignalFurther(order.Id, order.First);
+                return true;
             default:
                 return false;
+        }
+    }
+
+    private void Execute(ExecFrame order, byte* payload)
+    {
+        AttachedStreams streams = default;
+        try
+        {
+            streams = control.TakeStreams(order.Program);
+            int pid = ProgramLauncher.LaunchFurther(ProgramPlan.Make(order.Program, payload, streams));
+            further.Add(pid, order.Id);
+            control.TrySend(new ExecNumbersFrame(FrameType.ExecStarted, order.Id, pid).Encode());
+        }
+        catch (InitException error)
+        {
+            control.TrySend(new ExecRefusedFrame(
+                order.Id, error.Refusal, error.Errno, Encoding.UTF8.GetBytes(error.Message)).Encode());
+        }
+        finally
+        {
+            // So that end of file travels.
+            streams.Close();
+        }
+    }
+
+    private void SignalFurther(int id, int signal)
+    {
+        foreach ((int pid, int its) in further)
+        {
+            if (its == id)
+            {
+                Kernel.Kill(pid, signal);
+                return;
+            }
         }
     }
 
@@ -110,14 +158,20 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
                 status = childStatus;
                 ended = true;
             }
+            else if (further.Remove(pid, out int id))
+            {
+                control.TrySend(
+                    new ExecNumbersFrame(FrameType.ExecExited, id, ExitCodeOf(childStatus), SignalOf(childStatus))
+                        .Encode());
+            }
         }
     }
 
-    private ExitedFrame Report()
-    {
-        // wait(2): the low seven bits hold the signal, the next byte the exit code.
-        int signal = status & 0x7F;
-        int exitCode = signal == 0 ? (status >> 8) & 0xFF : 0;
-        return new ExitedFrame(exitCode, signal, userMicroseconds, systemMicroseconds, peakResident);
-    }
+    private ExitedFrame Report() => new(
+        ExitCodeOf(status), SignalOf(status), userMicroseconds, systemMicroseconds, peakResident);
+
+    // wait(2): the low seven bits hold the signal, the next byte the exit code.
+    private static int SignalOf(int status) => status & 0x7F;
+
+    private static int ExitCodeOf(int status) => SignalOf(status) == 0 ? (status >> 8) & 0xFF : 0;
 }

@@ -33,11 +33,18 @@ internal static unsafe class Kernel
     public const int CLOSE_RANGE_CLOEXEC = 4;
     public const int CLONE_NEWUSER = 0x10000000;
     public const int MSG_NOSIGNAL = 0x4000;
+    public const int MSG_CMSG_CLOEXEC = 0x40000000;
+    public const int SOL_SOCKET = 1;
+    public const int SCM_RIGHTS = 1;
+    public const nint TIOCSCTTY = 0x540E;
     public const short POLLIN = 1;
 
     public static int Errno => *ErrnoLocation();
 
     public static nint Read(int fd, void* buffer, nint count) => Call(0, fd, (nint)buffer, count);
+
+    /// <summary>ioctl(2) with a number as its argument.</summary>
+    public static int Control(int fd, nint request, nint argument) => (int)Call(16, fd, request, argument);
 
     public static nint Write(int fd, void* buffer, nint count) => Call(1, fd, (nint)buffer, count);
 
@@ -69,6 +76,8 @@ internal static unsafe class Kernel
 
     public static nint Send(int fd, void* buffer, nint count) => Call(44, fd, (nint)buffer, count, MSG_NOSIGNAL);
 
+    public static nint Receive(int fd, MessageHeader* message, int flags) => Call(47, fd, (nint)message, flags);
+
     /// <summary>fork(2), or with flags clone(2) on a copy of the stack.</summary>
     public static int Fork(int flags = 0) => (int)Call(56, flags | SIGCHLD);
 
@@ -87,6 +96,8 @@ internal static unsafe class Kernel
     public static int ChangeDirectory(byte* path) => (int)Call(80, (nint)path);
 
     public static int MakeDirectory(byte* path, int mode) => (int)Call(83, (nint)path, mode);
+
+    public static int ChangeOwner(int fd, uint user, uint group) => (int)Call(93, fd, (nint)user, (nint)group);
 
     public static int SetFileMask(int mask) => (int)Call(95, mask);
 
@@ -137,6 +148,39 @@ internal static unsafe class Kernel
         public int Descriptor;
         public short Events;
         public short Returned;
+    }
+
+    /// <summary>struct msghdr with one buffer.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct MessageHeader
+    {
+        public nint Name;
+        public nuint NameLength;
+        public IoVector* Vectors;
+        public nuint VectorCount;
+        public ControlMessage* Control;
+        public nuint ControlLength;
+        public nuint Flags;
+    }
+
+    /// <summary>struct iovec.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct IoVector
+    {
+        public void* Start;
+        public nuint Length;
+    }
+
+    /// <summary>struct cmsghdr with SCM_RIGHTS of up to three descriptors (unix(7)).</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct ControlMessage
+    {
+        public const int HeaderBytes = 16;
+
+        public nuint Length;
+        public int Level;
+        public int Type;
+        public fixed int Descriptors[4];
     }
 
     /// <summary>struct rusage.</summary>

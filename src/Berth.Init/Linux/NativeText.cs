@@ -3,14 +3,12 @@ using System.Text;
 
 namespace Berth.Init.Linux;
 
-/// <summary>
-/// C strings for the kernel, outside the managed heap. Never freed: they live as long as the one program does.
-/// </summary>
+/// <summary>C strings for the kernel, in <see cref="FrameMemory"/>.</summary>
 internal static unsafe class NativeText
 {
     public static byte* Copy(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default)
     {
-        byte* text = (byte*)NativeMemory.Alloc((nuint)(first.Length + second.Length + 1));
+        byte* text = (byte*)FrameMemory.Take((nuint)(first.Length + second.Length + 1));
         first.CopyTo(new Span<byte>(text, first.Length));
         second.CopyTo(new Span<byte>(text + first.Length, second.Length));
         text[first.Length + second.Length] = 0;

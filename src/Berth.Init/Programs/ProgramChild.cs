@@ -31,6 +31,11 @@ internal static unsafe class ProgramChild
         byte* buffer = stackalloc byte[PathBytes];
         Kernel.NewSession();
         Kernel.SetMask(0);
+        if (!plan->Streams.TryInstall())
+        {
+            Fail(plan, ChildStep.Descriptors, Kernel.Errno);
+        }
+
         PreferAsVictim();
 
         // As root still, like runc: an unreadable parent folder is no obstacle. Then make sure that no link led out
@@ -42,11 +47,19 @@ internal static unsafe class ProgramChild
             Fail(plan, ChildStep.WorkingDirectory, Kernel.Errno);
         }
 
-        if (Kernel.Duplicate(ProgramLauncher.ProgressDescriptor, ProgramLauncher.ProgramProgressDescriptor) < 0
+        bool progress = plan->Progress >= 0;
+        if ((progress && Kernel.Duplicate(plan->Progress, (int)ProgramLauncher.ProgramProgressDescriptor) < 0)
             || Kernel.CloseRange(
-                ProgramLauncher.ProgramProgressDescriptor + 1, uint.MaxValue, Kernel.CLOSE_RANGE_CLOEXEC) < 0)
+                ProgramLauncher.ProgramProgressDescriptor + (progress ? 1u : 0u), uint.MaxValue,
+                Kernel.CLOSE_RANGE_CLOEXEC) < 0)
         {
             Fail(plan, ChildStep.Descriptors, Kernel.Errno);
+        }
+
+        if (plan->Streams.IsTerminal)
+        {
+            // So that the program may open /dev/tty again as its user; as with a login, failing is no obstacle.
+            Kernel.ChangeOwner(0, plan->User, uint.MaxValue);
         }
 
         if (Kernel.SetGroups(plan->GroupCount, plan->Groups) < 0

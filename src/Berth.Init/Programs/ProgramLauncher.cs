@@ -3,17 +3,26 @@ using Berth.Init.Protocol;
 
 namespace Berth.Init.Programs;
 
-/// <summary>Forks the child, lets go of the program's streams, and learns whether execve succeeded.</summary>
+/// <summary>Forks the child, lets go of the main program's streams, and learns whether execve succeeded.</summary>
 internal static unsafe class ProgramLauncher
 {
     /// <summary>The write end of the progress pipe, as the init inherits it.</summary>
     public const int ProgressDescriptor = 4;
 
     /// <summary>Where the program finds it (BERTH_PROGRESS_FD).</summary>
-    public const int ProgramProgressDescriptor = 3;
+    public const uint ProgramProgressDescriptor = 3;
+
+    /// <summary>The main program, whose streams are the init's own unless others came with it.</summary>
+    public static int LaunchMain(ProgramPlan plan)
+    {
+        plan.Progress = ProgressDescriptor;
+        return Launch(plan, main: true);
+    }
 
     /// <summary>The process id of the running program. Throws InitException when there is none.</summary>
-    public static int Launch(ProgramPlan plan)
+    public static int LaunchFurther(ProgramPlan plan) => Launch(plan, main: false);
+
+    private static int Launch(ProgramPlan plan, bool main)
     {
         int* ends = stackalloc int[2];
         if (Kernel.Pipe(ends, Kernel.O_CLOEXEC) < 0)
@@ -30,7 +39,11 @@ internal static unsafe class ProgramLauncher
 
         int errno = Kernel.Errno;
         Kernel.Close(ends[1]);
-        LetGoOfStreams();
+        if (main)
+        {
+            LetGoOfStreams();
+        }
+
         if (pid < 0)
         {
             throw new InitException(errno, "fork: the sandbox's limit of processes or memory may be too low");

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Berth.Init.Linux;
 using Berth.Init.Protocol;
 using Berth.Init.Users;
@@ -26,17 +25,24 @@ internal unsafe struct ProgramPlan
     /// <summary>Where the child writes why it could not execute; closed by a successful execve.</summary>
     public int Report;
 
-    /// <summary>Looks up user and command and makes the working directory. Throws InitException.</summary>
-    public static ProgramPlan Make(StartFrame frame, byte* payload)
+    /// <summary>The streams, where they are not the init's own.</summary>
+    public AttachedStreams Streams;
+
+    /// <summary>The write end of the progress pipe; -1 for none.</summary>
+    public int Progress;
+
+    /// <summary>Looks up user and command. Throws InitException.</summary>
+    public static ProgramPlan Make(StartFrame frame, byte* payload, AttachedStreams streams)
     {
         ResolvedUser user = UserResolver.Resolve(Slice(payload, frame.User));
         ProgramPlan plan = default;
+        plan.Progress = -1;
+        plan.Streams = streams;
         plan.WorkingDirectory = payload + frame.WorkingDirectory.Offset;
-        Programs.WorkingDirectory.Ensure(plan.WorkingDirectory);
         plan.User = user.User;
         plan.Group = user.Group;
         plan.GroupCount = user.Groups.Length;
-        plan.Groups = (uint*)NativeMemory.Alloc((nuint)user.Groups.Length, sizeof(uint));
+        plan.Groups = (uint*)FrameMemory.Take((nuint)user.Groups.Length * sizeof(uint));
         user.Groups.CopyTo(new Span<uint>(plan.Groups, plan.GroupCount));
         plan.Arguments = Vector(frame.Arguments, payload, 0, out _);
         plan.Environment = Vector(frame.Environment, payload, 2, out int count);
@@ -63,7 +69,7 @@ internal unsafe struct ProgramPlan
     private static byte** Vector(TextSlice[] texts, byte* payload, int room, out int count)
     {
         count = texts.Length;
-        byte** vector = (byte**)NativeMemory.AllocZeroed((nuint)(count + room + 1), (nuint)sizeof(byte*));
+        byte** vector = (byte**)FrameMemory.TakeCleared((nuint)(count + room + 1) * (nuint)sizeof(byte*));
         for (int i = 0; i < count; i++)
         {
             vector[i] = payload + texts[i].Offset;
@@ -90,7 +96,7 @@ internal unsafe struct ProgramPlan
     {
         ReadOnlySpan<byte> command = NativeText.Span(Arguments[0]);
         int most = command.Contains((byte)'/') ? 1 : path.Count((byte)':') + 1;
-        Candidates = (byte**)NativeMemory.Alloc((nuint)most, (nuint)sizeof(byte*));
+        Candidates = (byte**)FrameMemory.Take((nuint)most * (nuint)sizeof(byte*));
         if (command.Contains((byte)'/'))
         {
             Candidates[CandidateCount++] = Arguments[0];

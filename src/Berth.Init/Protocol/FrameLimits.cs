@@ -3,7 +3,7 @@ namespace Berth.Init.Protocol;
 /// <summary>Every bound of the protocol in one place. Both sides check them, on writing and on reading.</summary>
 public static class FrameLimits
 {
-    public const ushort Version = 1;
+    public const ushort Version = 2;
 
     /// <summary>u32 payload length, u8 type.</summary>
     public const int HeaderBytes = 5;
@@ -29,6 +29,9 @@ public static class FrameLimits
 
     /// <summary>A sentence for people in Refused and Failed; the writer cuts, the reader refuses.</summary>
     public const int MaxDetail = 2048;
+
+    /// <summary>Descriptors that may come with one frame.</summary>
+    public const int MaxDescriptors = 3;
 
     /// <summary>Texts with their length prefixes and NULs, plus the fixed fields.</summary>
     public const int MaxPayload = MaxTexts + (MaxTextCount * 5) + (16 * 1024);

@@ -18,6 +18,12 @@ public enum FrameType : byte
     /// <summary>SIGKILL to everything in the sandbox but the init.</summary>
     Kill = 4,
 
+    /// <summary>A further program beside the main one, with its streams.</summary>
+    Exec = 5,
+
+    /// <summary>A signal for the main process of a further program.</summary>
+    ExecSignal = 6,
+
     /// <summary>Answer to Boot: locked down and waiting for Start.</summary>
     Ready = 64,
 
@@ -32,4 +38,13 @@ public enum FrameType : byte
 
     /// <summary>The program and all it started are gone. Last frame.</summary>
     Exited = 68,
+
+    /// <summary>Answer to Exec: execve succeeded.</summary>
+    ExecStarted = 69,
+
+    /// <summary>Answer to Exec: it did not start, and why.</summary>
+    ExecRefused = 70,
+
+    /// <summary>A further program's main process ended.</summary>
+    ExecExited = 71,
 }

@@ -1,34 +1,77 @@
 namespace Berth.Init.Protocol;
 
+/// <summary>Where a program's standard streams come from.</summary>
+public enum StandardStreams : byte
+{
+    /// <summary>The init's own, as it was made with; the main program only.</summary>
+    Inherited = 0,
+
+    /// <summary>Three descriptors that come with the frame: 0, 1 and 2.</summary>
+    Attached = 1,
+
+    /// <summary>One descriptor that comes with the frame, for all three: the program's controlling terminal.</summary>
+    Terminal = 2,
+}
+
 /// <summary>The program to run, as slices of the payload it was decoded from.</summary>
+/// <param name="Streams">Descriptors come with the frame accordingly.</param>
 /// <param name="User">"", "uid", "name", each with ":gid" or ":group"; empty is root.</param>
 /// <param name="WorkingDirectory">Absolute; made when missing.</param>
 /// <param name="Arguments">At least one, not empty.</param>
 /// <param name="Environment">Each "NAME=value".</param>
 public sealed record StartFrame(
-    TextSlice User, TextSlice WorkingDirectory, TextSlice[] Arguments, TextSlice[] Environment)
+    StandardStreams Streams, TextSlice User, TextSlice WorkingDirectory, TextSlice[] Arguments, TextSlice[] Environment)
 {
+    /// <summary>How many descriptors must have come with the frame.</summary>
+    public int Descriptors => Streams switch
+    {
+        StandardStreams.Attached => 3,
+        StandardStreams.Terminal => 1,
+        _ => 0,
+    };
+
     public static ReadOnlyMemory<byte> Encode(
         ReadOnlySpan<byte> user,
         ReadOnlySpan<byte> workingDirectory,
         IReadOnlyList<byte[]> arguments,
-        IReadOnlyList<byte[]> environment)
+        IReadOnlyList<byte[]> environment,
+        StandardStreams streams = StandardStreams.Inherited)
     {
         FrameWriter writer = new(FrameType.Start, 2048);
-        writer.WriteText(user);
-        writer.WriteText(workingDirectory);
-        WriteTexts(writer, arguments);
-        WriteTexts(writer, environment);
+        Write(writer, user, workingDirectory, arguments, environment, streams);
         return writer.Finish();
     }
 
     public static bool TryDecode(ReadOnlySpan<byte> payload, out StartFrame? frame)
     {
-        frame = null;
         FrameReader reader = new(payload);
+        return TryRead(ref reader, payload, out frame);
+    }
+
+    internal static void Write(
+        FrameWriter writer,
+        ReadOnlySpan<byte> user,
+        ReadOnlySpan<byte> workingDirectory,
+        IReadOnlyList<byte[]> arguments,
+        IReadOnlyList<byte[]> environment,
+        StandardStreams streams)
+    {
+        writer.WriteByte((byte)streams);
+        writer.WriteText(user);
+        writer.WriteText(workingDirectory);
+        WriteTexts(writer, arguments);
+        WriteTexts(writer, environment);
+    }
+
+    /// <summary>The rest of a payload, which must be a program and nothing else.</summary>
+    internal static bool TryRead(ref FrameReader reader, ReadOnlySpan<byte> payload, out StartFrame? frame)
+    {
+        frame = null;
         int budget = FrameLimits.MaxTexts;
         int count = FrameLimits.MaxTextCount;
-        if (!reader.TryReadText(FrameLimits.MaxUser, out TextSlice user)
+        if (!reader.TryReadByte(out byte streams)
+            || streams > (byte)StandardStreams.Terminal
+            || !reader.TryReadText(FrameLimits.MaxUser, out TextSlice user)
             || !reader.TryReadText(FrameLimits.MaxPath, out TextSlice folder)
             || !TryReadTexts(ref reader, ref count, ref budget, out TextSlice[] arguments)
             || !TryReadTexts(ref reader, ref count, ref budget, out TextSlice[] environment)
@@ -49,7 +92,7 @@ public sealed record StartFrame(
             }
         }
 
-        frame = new StartFrame(user, folder, arguments, environment);
+        frame = new StartFrame((StandardStreams)streams, user, folder, arguments, environment);
         return true;
     }
 

@@ -75,7 +75,7 @@ internal static unsafe class AccountFile
 
     private static ReadOnlySpan<byte> ReadAll(int fd, scoped ref string? problem)
     {
-        byte* buffer = (byte*)NativeMemory.Alloc(MaxBytes + 1);
+        byte* buffer = (byte*)FrameMemory.Take(MaxBytes + 1);
         int length = 0;
         while (length <= MaxBytes)
         {

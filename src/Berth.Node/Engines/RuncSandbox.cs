@@ -43,7 +43,7 @@ internal sealed class RuncSandbox : ISandbox
     public Task<ProgramExit?> Exited => objects.Channel!.Exited;
 
     public Task<StartOutcome> StartAsync(ProgramStart program, CancellationToken cancellationToken) =>
-        objects.Channel!.StartAsync(program, cancellationToken);
+        objects.Channel!.StartAsync(program, terminal: null, cancellationToken);
 
     public void Signal(int signal) => objects.Channel!.Signal(signal);
 

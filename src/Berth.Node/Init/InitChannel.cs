@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text;
 using Berth.Core.Errors;
 using Berth.Init.Protocol;
@@ -6,19 +7,29 @@ using Berth.Node.Linux;
 namespace Berth.Node.Init;
 
 /// <summary>
+<<<<<<< HEAD
 /// The node's end of the one connection to a sandbox's init: boot, start one program, signal it, learn its
 /// end. Disposing closes it, upon which the init kills everything in the sandbox and goes: so does the
 /// death of this process.
+=======
+/// The node's end of the one connection to a sandbox's init: boot, start one program, signal it, learn its end; and
+/// start further programs beside it.
+/// Disposing closes it, upon which the init kills everything in the sandbox and goes: so does the death of this
+/// process.
+>>>>>>> 7db35b7 (The init runs further programs beside the main one, with streams that come as descriptors)
 /// </summary>
 public sealed class InitChannel : IAsyncDisposable
 {
     /// <summary>Signals asked for while one frame is on its way; more are repeats.</summary>
-    private const int MostPostponed = 16;
+    private const int MostPostponed = 1024;
 
     private readonly PolledDescriptor descriptor;
     private readonly CancellationTokenSource closing = new();
     private readonly Lock gate = new();
     private readonly Queue<ReadOnlyMemory<byte>> postponed = new();
+    private readonly SemaphoreSlim turn = new(1, 1);
+    private readonly ConcurrentDictionary<int, FurtherProgram> further = new();
+    private int lastFurther;
     private bool sending;
     private int disposed;
     private readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -46,7 +57,7 @@ public sealed class InitChannel : IAsyncDisposable
     /// </summary>
     public async Task WaitReadyAsync(ReadOnlyMemory<byte> filter, CancellationToken cancellationToken)
     {
-        await SendAsync(BootFrame.Encode(filter.Span), cancellationToken);
+        await SendAsync(BootFrame.Encode(filter.Span), [], cancellationToken);
         await ready.Task.WaitAsync(cancellationToken);
     }
 
@@ -54,10 +65,55 @@ public sealed class InitChannel : IAsyncDisposable
     /// Runs the program; returns once execve has succeeded or can't. Once per channel. Throws BerthException:
     /// InvalidRequest for what no program could be started with, NodeFault when the machine is to blame.
     /// </summary>
-    public async Task<StartOutcome> StartAsync(ProgramStart program, CancellationToken cancellationToken)
+    /// <param name="terminal">The program's end of a terminal for its streams; null for those the init was made
+    /// with.</param>
+    public async Task<StartOutcome> StartAsync(
+        ProgramStart program, FileDescriptor? terminal, CancellationToken cancellationToken)
     {
-        await SendAsync(program.Encode(), cancellationToken);
+        await SendAsync(
+            program.Encode(terminal is null ? StandardStreams.Inherited : StandardStreams.Terminal),
+            terminal is null ? [] : [terminal], cancellationToken);
         return await started.Task.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// Runs a program beside the main one; returns once execve has succeeded or can't. Throws as
+    /// <see cref="StartAsync"/>, NodeFault also when the main program has ended. Canceled, it leaves nothing running.
+    /// </summary>
+    /// <param name="descriptors">The program's end of a terminal, or its standard input, output and error. They stay the
+    /// caller's.</param>
+    public async Task<(FurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
+        ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken)
+    {
+        FurtherProgram one = new(Interlocked.Increment(ref lastFurther), SignalFurther);
+        ReadOnlyMemory<byte> frame = program.EncodeFurther(
+            one.Id, descriptors.Count == 1 ? StandardStreams.Terminal : StandardStreams.Attached);
+        further[one.Id] = one;
+        if (exited.Task.IsCompleted)
+        {
+            one.Fail(Gone());
+        }
+
+        try
+        {
+            await SendAsync(frame, descriptors, cancellationToken);
+        }
+        catch
+        {
+            further.TryRemove(one.Id, out _);
+            throw;
+        }
+
+        try
+        {
+            return (one, await one.Started.WaitAsync(cancellationToken));
+        }
+        catch (OperationCanceledException)
+        {
+            // Arrives after the order, so it finds the program whether or not that runs yet.
+            one.Signal(PidHandle.SigKill);
+            throw;
+        }
     }
 
     /// <summary>To the program's main process. Nothing happens when it has ended.</summary>
@@ -81,25 +137,26 @@ public sealed class InitChannel : IAsyncDisposable
         ErrorCode.NodeFault,
         "The sandbox's init ended before it answered. The sandbox was killed or ran out of memory.");
 
-    private async Task SendAsync(ReadOnlyMemory<byte> frame, CancellationToken cancellationToken)
+    private void SignalFurther(int id, int number) =>
+        Post(new ExecNumbersFrame(FrameType.ExecSignal, id, number).Encode());
+
+    private async Task SendAsync(
+        ReadOnlyMemory<byte> frame, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        await turn.WaitAsync(cancellationToken);
         lock (gate)
         {
-            if (sending)
-            {
-                throw new InvalidOperationException("Boot and Start are sent one after the other.");
-            }
-
             sending = true;
         }
 
         try
         {
             // Not the caller's token: a torn frame would end the connection.
-            await descriptor.WriteAsync(frame, closing.Token);
+            await (descriptors.Count == 0
+                ? descriptor.WriteAsync(frame, closing.Token)
+                : descriptor.SendAsync(frame, descriptors, closing.Token));
         }
-        catch (LinuxException)
+        catch (Exception error) when (error is LinuxException or ObjectDisposedException)
         {
             throw Gone();
         }
@@ -111,6 +168,7 @@ public sealed class InitChannel : IAsyncDisposable
             }
 
             WritePostponed();
+            turn.Release();
         }
     }
 
@@ -190,6 +248,11 @@ public sealed class InitChannel : IAsyncDisposable
         ready.TrySetException(end);
         started.TrySetException(end);
         exited.TrySetResult(null);
+        foreach (FurtherProgram one in further.Values)
+        {
+            one.Fail(end);
+        }
+
         // Nobody may have asked; the answer is then in Exited.
         _ = ready.Task.Exception;
         _ = started.Task.Exception;
@@ -237,7 +300,43 @@ public sealed class InitChannel : IAsyncDisposable
                     exit.PeakResidentKibibytes * 1024));
                 break;
             default:
-                throw Malformed();
+                TakeFurther(type, payload);
+                break;
+        }
+    }
+
+    private void TakeFurther(FrameType type, ReadOnlySpan<byte> payload)
+    {
+        if (type == FrameType.ExecRefused && ExecRefusedFrame.TryDecode(payload, out ExecRefusedFrame refused)
+            && further.TryRemove(refused.Id, out FurtherProgram? one))
+        {
+            string detail = Encoding.UTF8.GetString(refused.Detail);
+            if (refused.Reason is null)
+            {
+                one.Fail(new BerthException(
+                    ErrorCode.NodeFault, $"The program could not be started: {detail} (errno {refused.Errno})."));
+            }
+            else
+            {
+                one.BeStarted(new StartOutcome.EntryPointMissing(detail));
+                one.Fail(Gone());
+            }
+        }
+        else if (ExecNumbersFrame.TryDecode(type, payload, out ExecNumbersFrame frame)
+            && further.TryGetValue(frame.Id, out one))
+        {
+            if (type == FrameType.ExecExited)
+            {
+                further.TryRemove(frame.Id, out _);
+                one.End(new FurtherExit(frame.First, frame.Second));
+                return;
+            }
+
+            one.BeStarted(new StartOutcome.Started(frame.First));
+        }
+        else
+        {
+            throw Malformed();
         }
     }
 

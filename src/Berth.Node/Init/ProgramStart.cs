@@ -15,8 +15,22 @@ public sealed record ProgramStart(
     string User = "",
     string WorkingDirectory = "/")
 {
-    /// <summary>Throws BerthException (InvalidRequest) for what no execve could take.</summary>
-    internal ReadOnlyMemory<byte> Encode()
+    /// <summary>The frame for a sandbox's main program. Throws BerthException (InvalidRequest) for what no execve could
+    /// take.</summary>
+    internal ReadOnlyMemory<byte> Encode(StandardStreams streams)
+    {
+        Texts texts = Checked();
+        return StartFrame.Encode(texts.User, texts.Folder, texts.Arguments, texts.Environment, streams);
+    }
+
+    /// <summary>The frame for a further program; throws as the other.</summary>
+    internal ReadOnlyMemory<byte> EncodeFurther(int id, StandardStreams streams)
+    {
+        Texts texts = Checked();
+        return ExecFrame.Encode(id, texts.User, texts.Folder, texts.Arguments, texts.Environment, streams);
+    }
+
+    private Texts Checked()
     {
         if (Arguments.Count == 0 || Arguments[0].Length == 0)
         {
@@ -31,9 +45,11 @@ public sealed record ProgramStart(
         Budget budget = new();
         byte[][] arguments = [.. Arguments.Select(a => budget.Spend("An argument", a, FrameLimits.MaxText))];
         byte[][] environment = [.. Environment.Select(e => EncodeVariable(budget, e.Key, e.Value))];
-        byte[] user = Text("The user", User, FrameLimits.MaxUser);
-        byte[] folder = Text("The working directory", WorkingDirectory, FrameLimits.MaxPath);
-        return StartFrame.Encode(user, folder, arguments, environment);
+        return new Texts(
+            Text("The user", User, FrameLimits.MaxUser),
+            Text("The working directory", WorkingDirectory, FrameLimits.MaxPath),
+            arguments,
+            environment);
     }
 
     private static byte[] EncodeVariable(Budget budget, string name, string value)
@@ -58,6 +74,8 @@ public sealed record ProgramStart(
     }
 
     private static BerthException Refuse(string message) => new(ErrorCode.InvalidRequest, message);
+
+    private sealed record Texts(byte[] User, byte[] Folder, byte[][] Arguments, byte[][] Environment);
 
     /// <summary>Bytes and count of arguments and environment together.</summary>
     private sealed class Budget

@@ -7,6 +7,7 @@ public static class Errno
     public const int NoEntry = 2;
     public const int NoSuchProcess = 3;
     public const int Interrupted = 4;
+    public const int InputOutput = 5;
     public const int TryAgain = 11;
     public const int OutOfMemory = 12;
     public const int AccessDenied = 13;

@@ -81,4 +81,17 @@ public static class FileSystems
         int number = Libc.Open(path, Libc.O_PATH | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0);
         return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
     }
+
+    /// <summary>Opens a path below a folder without following any link on the way or leaving it (openat2(2)).</summary>
+    public static unsafe FileDescriptor OpenInside(FileDescriptor folder, string path, int flags)
+    {
+        const ulong NoMagicLinks = 0x02;
+        const ulong NoLinks = 0x04;
+        const ulong Beneath = 0x08;
+        Libc.OpenHow how = new() { Flags = (ulong)flags, Resolve = Beneath | NoLinks | NoMagicLinks };
+        long number = Libc.OpenAt2(
+            Libc.SYS_openat2, folder.Number, path, &how, (nuint)sizeof(Libc.OpenHow));
+        GC.KeepAlive(folder);
+        return number >= 0 ? new FileDescriptor((int)number) : throw LinuxException.Last("openat2", path);
+    }
 }

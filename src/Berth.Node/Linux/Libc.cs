@@ -32,6 +32,15 @@ internal static partial class Libc
     public const uint EPOLLRDHUP = 0x2000;
     public const uint EPOLLET = 1u << 31;
     public const nuint FIONREAD = 0x541B;
+    public const nuint TIOCSWINSZ = 0x5414;
+    public const nuint TIOCGPTN = 0x80045430;
+    public const nuint TIOCSPTLCK = 0x40045431;
+    public const nuint TIOCGPTPEER = 0x5441;
+    public const int O_RDWR_NOCTTY_CLOEXEC = O_RDWR | 0x100 | O_CLOEXEC;
+    public const long SYS_openat2 = 437;
+    public const int MSG_NOSIGNAL = 0x4000;
+    public const int SOL_SOCKET = 1;
+    public const int SCM_RIGHTS = 1;
     public const short POLLIN = 1;
     public const short POLLOUT = 4;
     public const int AT_FDCWD = -100;
@@ -69,6 +78,58 @@ internal static partial class Libc
         public long Flags;
         public fixed long Spare[4];
     }
+
+    /// <summary>struct msghdr.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public unsafe struct MessageHeader
+    {
+        public nint Name;
+        public nuint NameLength;
+        public IoVector* Vectors;
+        public nuint VectorCount;
+        public byte* Control;
+        public nuint ControlLength;
+        public nuint Flags;
+    }
+
+    /// <summary>struct iovec.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public unsafe struct IoVector
+    {
+        public byte* Start;
+        public nuint Length;
+    }
+
+    /// <summary>struct cmsghdr; what it carries follows it.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct ControlHeader
+    {
+        public nuint Length;
+        public int Level;
+        public int Type;
+    }
+
+    /// <summary>struct open_how.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct OpenHow
+    {
+        public ulong Flags;
+        public ulong Mode;
+        public ulong Resolve;
+    }
+
+    /// <summary>Raw, because Debian 12's C library has no wrapper.</summary>
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static unsafe partial long OpenAt2(long number, long folder, string path, OpenHow* how, nuint size);
+
+    [LibraryImport("libc", EntryPoint = "sendmsg", SetLastError = true)]
+    public static unsafe partial nint SendMessage(FileDescriptor socket, MessageHeader* message, int flags);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    public static partial int IoctlNumber(FileDescriptor fd, nuint request, nint argument);
+
+    [LibraryImport("libc", EntryPoint = "fchown", SetLastError = true)]
+    public static partial int FChOwn(FileDescriptor fd, uint user, uint group);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     public static partial int Close(int fd);

@@ -11,6 +11,7 @@ internal sealed class PolledDescriptor : IDisposable
 {
     private readonly FileDescriptor descriptor;
     private readonly ReadinessPoller poller;
+    private readonly bool isTerminal;
     private readonly Readiness readable = new();
     private readonly Readiness writable = new();
     private readonly Lock gate = new();
@@ -20,9 +21,11 @@ internal sealed class PolledDescriptor : IDisposable
     private long bytesWritten;
 
     /// <summary>Takes ownership of the descriptor.</summary>
-    public PolledDescriptor(FileDescriptor descriptor, ReadinessPoller poller)
+    /// <param name="isTerminal">Whether it is the master of a pseudoterminal.</param>
+    public PolledDescriptor(FileDescriptor descriptor, ReadinessPoller poller, bool isTerminal = false)
     {
         descriptor.SetNonBlocking();
+        this.isTerminal = isTerminal;
         this.descriptor = descriptor;
         this.poller = poller;
     }
@@ -74,6 +77,26 @@ internal sealed class PolledDescriptor : IDisposable
             {
                 buffer = buffer[count..];
                 continue;
+            }
+
+            Watch();
+            await writable.WaitAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Of a unix socket: the descriptors travel with the first byte and arrive as copies.</summary>
+    public async ValueTask SendAsync(
+        ReadOnlyMemory<byte> buffer, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        while (true)
+        {
+            writable.Clear();
+            int count = TrySend(buffer.Span, descriptors);
+            if (count >= 0)
+            {
+                await WriteAsync(buffer[count..], cancellationToken);
+                return;
             }
 
             Watch();
@@ -194,6 +217,8 @@ internal sealed class PolledDescriptor : IDisposable
                         continue;
                     // The other end of a socket was closed with unread bytes in it.
                     case Errno.ConnectionReset:
+                    // A terminal that no program has open any more (ioctl_tty(2)).
+                    case Errno.InputOutput when isTerminal:
                         return 0;
                     default:
                         throw LinuxException.Last("read", $"fd {descriptor.Number}");
@@ -225,6 +250,56 @@ internal sealed class PolledDescriptor : IDisposable
                         continue;
                     default:
                         throw LinuxException.Last("write", $"fd {descriptor.Number}");
+                }
+            }
+        }
+    }
+
+    /// <summary>-1 when the kernel would block.</summary>
+    private unsafe int TrySend(ReadOnlySpan<byte> buffer, IReadOnlyList<FileDescriptor> descriptors)
+    {
+        ObjectDisposedException.ThrowIf(IsClosed, this);
+        int controlLength = sizeof(Libc.ControlHeader) + (descriptors.Count * sizeof(int));
+        byte* control = stackalloc byte[controlLength + sizeof(long)];
+        *(Libc.ControlHeader*)control = new Libc.ControlHeader
+        {
+            Length = (nuint)controlLength,
+            Level = Libc.SOL_SOCKET,
+            Type = Libc.SCM_RIGHTS,
+        };
+        for (int i = 0; i < descriptors.Count; i++)
+        {
+            ((int*)(control + sizeof(Libc.ControlHeader)))[i] = descriptors[i].Number;
+        }
+
+        fixed (byte* start = buffer)
+        {
+            Libc.IoVector vector = new() { Start = start, Length = (nuint)buffer.Length };
+            Libc.MessageHeader message = new()
+            {
+                Vectors = &vector,
+                VectorCount = 1,
+                Control = control,
+                ControlLength = (nuint)controlLength,
+            };
+            while (true)
+            {
+                nint count = Libc.SendMessage(descriptor, &message, Libc.MSG_NOSIGNAL);
+                GC.KeepAlive(descriptors);
+                if (count >= 0)
+                {
+                    Interlocked.Add(ref bytesWritten, count);
+                    return (int)count;
+                }
+
+                switch (Marshal.GetLastPInvokeError())
+                {
+                    case Errno.TryAgain:
+                        return -1;
+                    case Errno.Interrupted:
+                        continue;
+                    default:
+                        throw LinuxException.Last("sendmsg", $"fd {descriptor.Number}");
                 }
             }
         }

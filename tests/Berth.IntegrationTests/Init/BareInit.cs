@@ -65,7 +65,7 @@ internal sealed class BareInit : IAsyncDisposable
     }
 
     public Task<StartOutcome> StartAsync(ProgramStart program) =>
-        Channel.StartAsync(program, CancellationToken.None).WaitAsync(Patience);
+        Channel.StartAsync(program, terminal: null, CancellationToken.None).WaitAsync(Patience);
 
     /// <summary>Starts what must start, and closes its input.</summary>
     public async Task RunAsync(ProgramStart program)

@@ -128,7 +128,7 @@ public sealed class FrameTests
     public void A_header_of_an_unknown_type_or_length_is_refused()
     {
         Assert.False(FrameHeader.TryDecode([0, 0, 0, 0, 0], out _));
-        Assert.False(FrameHeader.TryDecode([0, 0, 0, 0, 69], out _));
+        Assert.False(FrameHeader.TryDecode([0, 0, 0, 0, 72], out _));
         Assert.False(FrameHeader.TryDecode([0xFF, 0xFF, 0xFF, 0xFF, 1], out _));
         byte[] header = [0, 0, 0, 0, (byte)FrameType.Start];
         BinaryPrimitives.WriteInt32LittleEndian(header, FrameLimits.MaxPayload);
