@@ -142,7 +142,7 @@ public sealed class LocalNode : INode
             ProgramStart? program = ProgramMerge.Merge(spec, taken.Image, taken.Sandbox.HostName);
             StartOutcome outcome = program is null
                 ? new StartOutcome.EntryPointMissing("The image has neither ENTRYPOINT nor CMD. Give a command.")
-                : await taken.Sandbox.StartAsync(program, cancellationToken);
+                : await taken.Sandbox.StartAsync(program, terminal: null, cancellationToken);
             TimeSpan start = time.GetElapsedTime(begun) - prepare;
             Interlocked.Increment(ref taken.Prepared ? ref takenReady : ref takenCold);
             var attempt = new LocalAttempt(

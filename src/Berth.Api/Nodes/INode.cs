@@ -127,6 +127,12 @@ public sealed record AttemptReport(
 /// <param name="Message">At most 200 characters of the program's own words, or null.</param>
 public sealed record ProgressReport(double Percent, string? Message);
 
+/// <summary>A process in a sandbox. Its words are its own: not made safe to show.</summary>
+/// <param name="Id">Inside the sandbox.</param>
+/// <param name="User">Inside the sandbox.</param>
+/// <param name="Command">Name and arguments, at most 4 KiB; the kernel's name in brackets where it has none.</param>
+public sealed record ProcessView(int Id, uint User, TimeSpan ProcessorTime, ByteSize Resident, string Command);
+
 public sealed record NodeInfo(string Name, int Cores, ByteSize Memory, string Engine, int CgroupVersion);
 
 /// <summary>One line of <c>berth ps</c>: a sandbox on this node.</summary>

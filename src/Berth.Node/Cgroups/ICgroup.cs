@@ -34,6 +34,9 @@ public interface ICgroup
 
     CgroupUsage ReadUsage();
 
+    /// <summary>Bytes charged to the group now; the page cache of its files is among them.</summary>
+    ByteSize ReadMemory();
+
     /// <summary>Times the kernel ended a process of the group at its memory limit.</summary>
     long ReadOutOfMemoryKills();
 
@@ -49,6 +52,14 @@ public interface ICgroup
     /// SIGKILL to every process in the group, those being forked included. Returns before they are gone.
     /// </summary>
     void Kill();
+
+    /// <summary>Stops every process of the group where it stands. Returns before all of them have.</summary>
+    void Freeze();
+
+    void Thaw();
+
+    /// <summary>Process ids of this machine's, in no order.</summary>
+    IReadOnlyList<int> ReadProcesses();
 
     bool IsPopulated();
 

@@ -56,6 +56,15 @@ public sealed class SplitCgroups : ICgroups
                 ByteSize.FromBytes(CgroupFile.ReadNumber(Memory + "/memory.max_usage_in_bytes")));
         }
 
+        public ByteSize ReadMemory() =>
+            ByteSize.FromBytes(CgroupFile.ReadNumber(Memory + "/memory.usage_in_bytes"));
+
+        public void Freeze() => CgroupFile.Write(Freezer, "FROZEN");
+
+        public void Thaw() => CgroupFile.Write(Freezer, "THAWED");
+
+        public IReadOnlyList<int> ReadProcesses() => CgroupFile.ReadPids(Memory + "/cgroup.procs");
+
         public long ReadOutOfMemoryKills() => CgroupFile.ReadKey(Memory + "/memory.oom_control", "oom_kill");
 
         /// <summary>Any write sets the peak to the current usage (memory.rst, 5.1).</summary>
@@ -88,9 +97,7 @@ public sealed class SplitCgroups : ICgroups
 
             // Frozen processes can't fork, so one reading of the lists has them all; they die of the signal when thawed
             // (freezer-subsystem.rst). One that joined only some hierarchies before its runc died is found too.
-            string? freezer =
-                root.mounts.TryGetValue("freezer", out string? point) ? point + path + "/freezer.state" : null;
-            bool frozen = freezer is not null && TryWrite(freezer, "FROZEN");
+            bool frozen = TryWrite(Freezer, "FROZEN");
             foreach (int pid in Pids().ToHashSet())
             {
                 Linux.Signals.Send(pid, Linux.PidHandle.SigKill);
@@ -98,7 +105,7 @@ public sealed class SplitCgroups : ICgroups
 
             if (frozen)
             {
-                TryWrite(freezer!, "THAWED");
+                TryWrite(Freezer, "THAWED");
             }
         }
 
@@ -116,6 +123,8 @@ public sealed class SplitCgroups : ICgroups
         }
 
         private string Memory => root.mounts["memory"] + path;
+
+        private string Freezer => root.mounts["freezer"] + path + "/freezer.state";
 
         private IEnumerable<int> Pids() =>
             root.Hierarchies().SelectMany(mount => CgroupFile.ReadPids(mount + path + "/cgroup.procs"));

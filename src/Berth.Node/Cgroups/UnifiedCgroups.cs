@@ -57,6 +57,14 @@ public sealed class UnifiedCgroups(string mountPoint) : ICgroups
                 ByteSize.FromBytes(ReadPeak()));
         }
 
+        public ByteSize ReadMemory() => ByteSize.FromBytes(CgroupFile.ReadNumber(folder + "/memory.current"));
+
+        public void Freeze() => CgroupFile.Write(folder + "/cgroup.freeze", "1");
+
+        public void Thaw() => CgroupFile.Write(folder + "/cgroup.freeze", "0");
+
+        public IReadOnlyList<int> ReadProcesses() => CgroupFile.ReadPids(folder + "/cgroup.procs");
+
         public long ReadOutOfMemoryKills() => CgroupFile.ReadKey(folder + "/memory.events", "oom_kill");
 
         /// <summary>A reset through memory.peak holds only for the descriptor it was written to, so the group's own

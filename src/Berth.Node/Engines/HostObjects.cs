@@ -28,12 +28,20 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
 
     public PidHandle? Init { get; set; }
 
+    public bool IsPaused { get; set; }
+
     /// <summary>Whether nothing is left. Otherwise the next sweep finds what is.</summary>
     public async Task<bool> RemoveAsync()
     {
         // The init is process 1 of the sandbox's pid namespace: the kernel ends everything in there with it, and lets
         // it be waited for only when all of that is gone (pid_namespaces(7)).
         Init?.Signal(PidHandle.SigKill);
+        if (IsPaused)
+        {
+            // On version 1 a frozen process does not even die.
+            cgroup.Thaw();
+        }
+
         if (Channel is { } channel)
         {
             await channel.DisposeAsync();

@@ -1,6 +1,9 @@
 using Berth.Api.Nodes;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
 using Berth.Node.Cgroups;
 using Berth.Node.Init;
+using Berth.Node.Linux;
 using Berth.Oci.Layers;
 
 namespace Berth.Node.Engines;
@@ -55,8 +58,25 @@ public interface ISandbox : IAsyncDisposable
     /// <summary>The program and all it started are gone; null when they went without their init's report.</summary>
     Task<ProgramExit?> Exited { get; }
 
+    /// <summary>A new terminal for a program of this sandbox. Throws BerthException (NodeFault).</summary>
+    Pseudoterminal OpenTerminal(TerminalSize size);
+
     /// <summary>Runs the program; once per sandbox. See <see cref="InitChannel.StartAsync"/>.</summary>
-    Task<StartOutcome> StartAsync(ProgramStart program, CancellationToken cancellationToken);
+    Task<StartOutcome> StartAsync(
+        ProgramStart program, FileDescriptor? terminal, CancellationToken cancellationToken);
+
+    /// <summary>Runs a program beside the main one. See <see cref="InitChannel.ExecuteAsync"/>.</summary>
+    Task<(IFurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
+        ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken);
+
+    /// <summary>Stops every process where it stands, the init too: nothing is obeyed until <see cref="Resume"/>, but
+    /// removing is.</summary>
+    void Pause();
+
+    void Resume();
+
+    /// <summary>What runs now, without the init. Empty once it was removed.</summary>
+    IReadOnlyList<ProcessView> ReadProcesses();
 
     /// <summary>To the program's main process.</summary>
     void Signal(int signal);
@@ -78,4 +98,5 @@ public interface ISandbox : IAsyncDisposable
 
 /// <param name="Resources">Since the sandbox stood ready.</param>
 /// <param name="OutOfMemoryKills">Processes the kernel ended at the memory limit.</param>
-public sealed record SandboxUsage(CgroupUsage Resources, long OutOfMemoryKills);
+/// <param name="Memory">Charged to the sandbox now.</param>
+public sealed record SandboxUsage(CgroupUsage Resources, long OutOfMemoryKills, ByteSize Memory);

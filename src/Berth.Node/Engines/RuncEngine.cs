@@ -89,7 +89,7 @@ public sealed class RuncEngine : IEngine
             streams = await CreateAsync(objects);
             await BootAsync(objects, spec, cancellationToken);
             return new RuncSandbox(
-                objects, spec, hostName, time.GetUtcNow(), streams, objects.Cgroup.ReadUsage(), RemoveAsync);
+                objects, spec, hostName, time.GetUtcNow(), streams, objects.Cgroup.ReadUsage(), poller, RemoveAsync);
         }
         catch (Exception error)
         {

@@ -1,5 +1,6 @@
 using Berth.Api.Nodes;
-using Berth.Core.Resources;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
 using Berth.Node.Cgroups;
 using Berth.Node.Init;
 using Berth.Node.Linux;
@@ -10,15 +11,17 @@ namespace Berth.Node.Engines;
 internal sealed class RuncSandbox : ISandbox
 {
     private readonly HostObjects objects;
+    private readonly ReadinessPoller poller;
     private readonly Func<HostObjects, Task> remove;
     private readonly Lazy<Task> removal;
     private readonly CgroupUsage baseline;
 
     public RuncSandbox(
         HostObjects objects, SandboxSpec spec, string hostName, DateTimeOffset created, SandboxStreams streams,
-        CgroupUsage baseline, Func<HostObjects, Task> remove)
+        CgroupUsage baseline, ReadinessPoller poller, Func<HostObjects, Task> remove)
     {
         this.objects = objects;
+        this.poller = poller;
         this.remove = remove;
         this.baseline = baseline;
         removal = new Lazy<Task>(() => this.remove(this.objects));
@@ -42,8 +45,41 @@ internal sealed class RuncSandbox : ISandbox
 
     public Task<ProgramExit?> Exited => objects.Channel!.Exited;
 
-    public Task<StartOutcome> StartAsync(ProgramStart program, CancellationToken cancellationToken) =>
-        objects.Channel!.StartAsync(program, terminal: null, cancellationToken);
+    public Pseudoterminal OpenTerminal(TerminalSize size)
+    {
+        try
+        {
+            return Pseudoterminal.Open(objects.Init!.Pid, objects.Owner!.First, size, poller);
+        }
+        catch (LinuxException error)
+        {
+            throw new BerthException(ErrorCode.NodeFault, $"A terminal could not be made: {error.Message}", error);
+        }
+    }
+
+    public Task<StartOutcome> StartAsync(
+        ProgramStart program, FileDescriptor? terminal, CancellationToken cancellationToken) =>
+        objects.Channel!.StartAsync(program, terminal, cancellationToken);
+
+    public Task<(IFurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
+        ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken) =>
+        objects.Channel!.ExecuteAsync(program, descriptors, cancellationToken);
+
+    public void Pause()
+    {
+        objects.IsPaused = true;
+        objects.Cgroup.Freeze();
+    }
+
+    public void Resume()
+    {
+        objects.Cgroup.Thaw();
+        objects.IsPaused = false;
+    }
+
+    public IReadOnlyList<ProcessView> ReadProcesses() => objects.Owner is { } owner
+        ? SandboxProcesses.Read(objects.Cgroup.ReadProcesses(), owner.First)
+        : [];
 
     public void Signal(int signal) => objects.Channel!.Signal(signal);
 
@@ -58,7 +94,7 @@ internal sealed class RuncSandbox : ISandbox
             new CgroupUsage(
                 now.Cpu - baseline.Cpu, now.CpuUser - baseline.CpuUser, now.CpuSystem - baseline.CpuSystem,
                 now.PeakMemory),
-            objects.Cgroup.ReadOutOfMemoryKills());
+            objects.Cgroup.ReadOutOfMemoryKills(), objects.Cgroup.ReadMemory());
     }
 
     public Task RemoveAsync() => removal.Value;

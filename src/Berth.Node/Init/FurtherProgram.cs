@@ -1,7 +1,17 @@
 namespace Berth.Node.Init;
 
 /// <summary>A program beside a sandbox's main one. It ends with that one at the latest.</summary>
-public sealed class FurtherProgram
+public interface IFurtherProgram
+{
+    /// <summary>How its main process ended; null when the whole sandbox went first. Never faults.</summary>
+    Task<FurtherExit?> Exited { get; }
+
+    /// <summary>To its main process. Nothing happens when that has ended.</summary>
+    void Signal(int number);
+}
+
+/// <summary>One that an init runs.</summary>
+internal sealed class FurtherProgram : IFurtherProgram
 {
     private readonly TaskCompletionSource<StartOutcome> started =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -11,25 +21,23 @@ public sealed class FurtherProgram
 
     private readonly Action<int, int> signal;
 
-    internal FurtherProgram(int id, Action<int, int> signal)
+    public FurtherProgram(int id, Action<int, int> signal)
     {
         Id = id;
         this.signal = signal;
     }
 
-    /// <summary>How its main process ended; null when the whole sandbox went first. Never faults.</summary>
     public Task<FurtherExit?> Exited => exited.Task;
 
-    internal int Id { get; }
+    public int Id { get; }
 
-    internal Task<StartOutcome> Started => started.Task;
+    public Task<StartOutcome> Started => started.Task;
 
-    /// <summary>To its main process. Nothing happens when that has ended.</summary>
     public void Signal(int number) => signal(Id, number);
 
-    internal void BeStarted(StartOutcome outcome) => started.TrySetResult(outcome);
+    public void BeStarted(StartOutcome outcome) => started.TrySetResult(outcome);
 
-    internal void Fail(Exception error)
+    public void Fail(Exception error)
     {
         started.TrySetException(error);
         // Nobody may have asked; the answer is then in Exited.
@@ -37,7 +45,7 @@ public sealed class FurtherProgram
         exited.TrySetResult(null);
     }
 
-    internal void End(FurtherExit exit) => exited.TrySetResult(exit);
+    public void End(FurtherExit exit) => exited.TrySetResult(exit);
 }
 
 /// <param name="ExitCode">0 when a signal ended it.</param>

@@ -82,7 +82,7 @@ public sealed class InitChannel : IAsyncDisposable
     /// </summary>
     /// <param name="descriptors">The program's end of a terminal, or its standard input, output and error. They stay the
     /// caller's.</param>
-    public async Task<(FurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
+    public async Task<(IFurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
         ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken)
     {
         FurtherProgram one = new(Interlocked.Increment(ref lastFurther), SignalFurther);

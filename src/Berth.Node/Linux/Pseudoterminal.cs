@@ -1,58 +1,38 @@
+using Berth.Core.Runs;
+
 namespace Berth.Node.Linux;
 
-/// <param name="Rows">Lines, 1 to 65,535.</param>
-/// <param name="Columns">Characters to a line, 1 to 65,535.</param>
-public readonly record struct TerminalSize(ushort Rows, ushort Columns)
-{
-    /// <summary>What programs assume that are told nothing.</summary>
-    public static TerminalSize Usual { get; } = new(24, 80);
-}
-
 /// <summary>
-/// A terminal for a program in a sandbox (pty(7)), of the sandbox's own devpts. As a stream: what the program writes, and
-/// what it is to read as if typed. Reading ends when no process has the terminal open any more.
+/// A terminal for a program in a sandbox (pty(7)), of the sandbox's own devpts. Reading its output ends when no process
+/// has the terminal open any more.
 /// </summary>
-public sealed class Pseudoterminal : Stream
+public sealed class Pseudoterminal : IDisposable
 {
     private readonly FileDescriptor master;
-    private readonly PolledDescriptor descriptor;
 
     private Pseudoterminal(FileDescriptor master, FileDescriptor program, ReadinessPoller poller)
     {
         this.master = master;
         Program = program;
-        descriptor = new PolledDescriptor(master.Duplicate(), poller, isTerminal: true);
+        Input = new PipeWriteStream(master.Duplicate(), poller);
+        Output = new PipeReadStream(master.Duplicate(), poller, isTerminal: true);
     }
 
-    /// <summary>The program's end. To be closed here once the program has it.</summary>
+    /// <summary>The program's end, to be closed here once the program has it.</summary>
     public FileDescriptor Program { get; }
 
-    public override bool CanRead => !descriptor.IsClosed;
+    /// <summary>What is typed. Disposing it types nothing more; a terminal has no end of input.</summary>
+    public PipeWriteStream Input { get; }
 
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => !descriptor.IsClosed;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
-
-    /// <summary>Bytes the program wrote, as far as they were read or wait to be.</summary>
-    public long BytesArrived => descriptor.BytesArrived();
-
-    /// <summary>Bytes given to the program.</summary>
-    public long BytesWritten => descriptor.BytesWritten;
+    /// <summary>What is shown.</summary>
+    public PipeReadStream Output { get; }
 
     /// <summary>
     /// Opens a new terminal in the sandbox that a process is in. Throws LinuxException, also when what stands there is no
     /// terminal multiplexer: the programs of the sandbox are not trusted with it.
     /// </summary>
-    /// <param name="owner">Who is to own it: the sandbox's root, by its id on this machine.</param>
-    public static unsafe Pseudoterminal Open(int process, uint owner, TerminalSize size, ReadinessPoller poller)
+    /// <param name="owner">Who is to own it: the sandbox's root, by its id on this machine; null leaves it to this process's user.</param>
+    public static unsafe Pseudoterminal Open(int process, uint? owner, TerminalSize size, ReadinessPoller poller)
     {
         using FileDescriptor root = FileSystems.OpenFolder($"/proc/{process}/root");
         FileDescriptor master = FileSystems.OpenInside(root, "dev/pts/ptmx", Libc.O_RDWR_NOCTTY_CLOEXEC);
@@ -73,7 +53,7 @@ public sealed class Pseudoterminal : Stream
             }
 
             FileDescriptor program = new(peer);
-            if (Libc.FChOwn(program, owner, uint.MaxValue) < 0)
+            if (owner is { } user && Libc.FChOwn(program, user, uint.MaxValue) < 0)
             {
                 LinuxException error = LinuxException.Last("fchown", "terminal");
                 program.Dispose();
@@ -101,42 +81,11 @@ public sealed class Pseudoterminal : Stream
         }
     }
 
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-        buffer.IsEmpty ? ValueTask.FromResult(0) : descriptor.ReadAsync(buffer, cancellationToken);
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override int Read(byte[] buffer, int offset, int count) => descriptor.Read(buffer.AsSpan(offset, count));
-
-    public override ValueTask WriteAsync(
-        ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
-        descriptor.WriteAsync(buffer, cancellationToken);
-
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override void Write(byte[] buffer, int offset, int count) => descriptor.Write(buffer.AsSpan(offset, count));
-
-    public override void Flush()
+    public void Dispose()
     {
-    }
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            descriptor.Dispose();
-            Program.Dispose();
-            master.Dispose();
-        }
-
-        base.Dispose(disposing);
+        Input.Dispose();
+        Output.Dispose();
+        Program.Dispose();
+        master.Dispose();
     }
 }

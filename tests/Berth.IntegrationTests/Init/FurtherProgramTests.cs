@@ -166,7 +166,7 @@ public sealed class FurtherProgramTests(InitFixture fixture)
     private sealed class Further : IDisposable
     {
         private Further(
-            FurtherProgram program, StartOutcome outcome, PipeWriteStream input, PipeReadStream output, PipeReadStream error)
+            IFurtherProgram program, StartOutcome outcome, PipeWriteStream input, PipeReadStream output, PipeReadStream error)
         {
             Program = program;
             Outcome = outcome;
@@ -175,7 +175,7 @@ public sealed class FurtherProgramTests(InitFixture fixture)
             Error = error;
         }
 
-        public FurtherProgram Program { get; }
+        public IFurtherProgram Program { get; }
 
         public StartOutcome Outcome { get; }
 
@@ -193,7 +193,7 @@ public sealed class FurtherProgramTests(InitFixture fixture)
             using Pipe input = Pipe.Create();
             using Pipe output = Pipe.Create();
             using Pipe error = Pipe.Create();
-            (FurtherProgram further, StartOutcome outcome) = await init.Channel.ExecuteAsync(
+            (IFurtherProgram further, StartOutcome outcome) = await init.Channel.ExecuteAsync(
                 program, [input.ReadEnd, output.WriteEnd, error.WriteEnd], CancellationToken.None)
                 .WaitAsync(BareInit.Patience);
             return new Further(

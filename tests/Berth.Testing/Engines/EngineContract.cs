@@ -1,8 +1,10 @@
 using System.Text;
 using Berth.Api.Nodes;
 using Berth.Core.Resources;
+using Berth.Core.Runs;
 using Berth.Node.Engines;
 using Berth.Node.Init;
+using Berth.Node.Linux;
 using Berth.Oci.Layers;
 using Xunit;
 
@@ -14,6 +16,8 @@ namespace Berth.Testing.Engines;
 /// </summary>
 public abstract class EngineContract
 {
+    private readonly ReadinessPoller poller = new();
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     /// <summary>A started engine.</summary>
@@ -142,6 +146,110 @@ public abstract class EngineContract
     }
 
     [Fact]
+    public async Task A_program_on_a_terminal_sees_one_and_its_size()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        using Pseudoterminal terminal = sandbox.OpenTerminal(new TerminalSize(33, 101));
+
+        await sandbox.StartAsync(Program("sh", "-c", "test -t 0 && test -t 2 && stty size"), terminal.Program, CancellationToken.None);
+        terminal.Program.Dispose();
+
+        // A terminal ends its lines for a screen.
+        Assert.Equal("33 101\r\n", await ReadAsync(terminal.Output));
+        Assert.Equal(0, (await sandbox.Exited.WaitAsync(Patience))!.ExitCode);
+    }
+
+    [Fact]
+    public async Task A_further_program_has_its_own_streams_and_end()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        await StartAsync(sandbox, "sleep", "600");
+        using Pipe input = Pipe.Create();
+        using Pipe output = Pipe.Create();
+        using Pipe error = Pipe.Create();
+
+        (IFurtherProgram further, StartOutcome outcome) =
+            await ExecuteAsync(sandbox, input, output, error, "sh", "-c", "echo beside; exit 5");
+        output.WriteEnd.Dispose();
+        using PipeReadStream read = new(output.ReadEnd.Duplicate(), poller);
+
+        Assert.IsType<StartOutcome.Started>(outcome);
+        Assert.Equal("beside\n", await ReadAsync(read));
+        Assert.Equal(new FurtherExit(5, 0), await further.Exited.WaitAsync(Patience));
+        Assert.False(sandbox.Exited.IsCompleted);
+    }
+
+    [Fact]
+    public async Task A_further_program_ends_with_the_main_one()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        await StartAsync(sandbox, "sleep", "600");
+        using Pipe pipe = Pipe.Create();
+        (IFurtherProgram further, _) = await ExecuteAsync(sandbox, pipe, pipe, pipe, "sleep", "600");
+
+        sandbox.Signal(15);
+
+        Assert.Equal(15, (await sandbox.Exited.WaitAsync(Patience))!.Signal);
+        Assert.Equal(new FurtherExit(0, 9), await further.Exited.WaitAsync(Patience));
+    }
+
+    [Fact]
+    public async Task A_further_program_that_the_image_does_not_have_is_an_outcome()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        await StartAsync(sandbox, "sleep", "600");
+        using Pipe pipe = Pipe.Create();
+
+        (IFurtherProgram further, StartOutcome outcome) = await ExecuteAsync(sandbox, pipe, pipe, pipe, "/no/such");
+
+        Assert.Contains(
+            "/no/such", Assert.IsType<StartOutcome.EntryPointMissing>(outcome).Detail, StringComparison.Ordinal);
+        Assert.Null(await further.Exited.WaitAsync(Patience));
+    }
+
+    [Fact]
+    public async Task A_paused_program_goes_on_when_resumed()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        await StartAsync(sandbox, "cat");
+
+        sandbox.Pause();
+        sandbox.Pause();
+        await sandbox.Streams.Input.WriteAsync("a"u8.ToArray());
+        await sandbox.Streams.Input.DisposeAsync();
+        sandbox.Resume();
+        sandbox.Resume();
+
+        Assert.Equal("a", await ReadAsync(sandbox.Streams.Output));
+        Assert.Equal(0, (await sandbox.Exited.WaitAsync(Patience))!.ExitCode);
+    }
+
+    [Fact]
+    public async Task A_paused_sandbox_can_be_removed()
+    {
+        ISandbox sandbox = await PrepareAsync();
+        await StartAsync(sandbox, "sleep", "600");
+
+        sandbox.Pause();
+        await sandbox.DisposeAsync().AsTask().WaitAsync(Patience);
+
+        Assert.False(sandbox.IsAlive);
+    }
+
+    [Fact]
+    public async Task What_runs_is_told_without_the_init()
+    {
+        await using ISandbox sandbox = await PrepareAsync();
+        Assert.Empty(sandbox.ReadProcesses());
+        await StartAsync(sandbox, "sleep", "600");
+
+        Assert.Single(sandbox.ReadProcesses());
+
+        await sandbox.RemoveAsync();
+        Assert.Empty(sandbox.ReadProcesses());
+    }
+
+    [Fact]
     public async Task A_sandbox_without_its_init_is_dead_and_has_no_report()
     {
         await using ISandbox sandbox = await PrepareAsync();
@@ -178,8 +286,14 @@ public abstract class EngineContract
     }
 
     private static Task<StartOutcome> StartAsync(ISandbox sandbox, params string[] command) => sandbox.StartAsync(
-        new ProgramStart(command, new Dictionary<string, string> { ["PATH"] = "/bin:/usr/bin" }),
-        CancellationToken.None);
+        Program(command), terminal: null, CancellationToken.None);
+
+    private static ProgramStart Program(params string[] command) =>
+        new(command, new Dictionary<string, string> { ["PATH"] = "/bin:/usr/bin" });
+
+    private static Task<(IFurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
+        ISandbox sandbox, Pipe input, Pipe output, Pipe error, params string[] command) => sandbox.ExecuteAsync(
+            Program(command), [input.ReadEnd, output.WriteEnd, error.WriteEnd], CancellationToken.None);
 
     private static async Task<string> ReadAsync(Stream stream)
     {

@@ -1,5 +1,6 @@
 using Berth.Api.Nodes;
 using Berth.Core.Resources;
+using Berth.Core.Runs;
 using Berth.Node.Cgroups;
 using Berth.Node.Engines;
 using Berth.Node.Init;
@@ -10,6 +11,9 @@ namespace Berth.Testing.Engines;
 /// <summary>A sandbox of <see cref="FakeEngine"/>: four pipes, and once started one process of this machine.</summary>
 public sealed class FakeSandbox : ISandbox
 {
+    private const int Stop = 19;
+    private const int Continue = 18;
+
     private static readonly string[] Folders = ["/bin", "/usr/bin", "/usr/local/bin"];
 
     private readonly Pipe[] pipes = [Pipe.Create(), Pipe.Create(), Pipe.Create(), Pipe.Create()];
@@ -19,6 +23,7 @@ public sealed class FakeSandbox : ISandbox
     private readonly Action<FakeSandbox> gone;
     private readonly Lock gate = new();
     private PidHandle? program;
+    private readonly List<FakeFurtherProgram> furthers = [];
     private bool dead;
     private bool removed;
 
@@ -53,22 +58,23 @@ public sealed class FakeSandbox : ISandbox
 
     public Task<ProgramExit?> Exited => exited.Task;
 
-    public Task<StartOutcome> StartAsync(ProgramStart program, CancellationToken cancellationToken)
+    public Pseudoterminal OpenTerminal(TerminalSize size) =>
+        Pseudoterminal.Open(Environment.ProcessId, owner: null, size, poller);
+
+    public Task<StartOutcome> StartAsync(
+        ProgramStart program, FileDescriptor? terminal, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        string name = program.Arguments[0];
-        string? path = name.Contains('/') ? name : Folders.Select(f => $"{f}/{name}").FirstOrDefault(File.Exists);
-        if (path is null || !File.Exists(path))
+        FileDescriptor[] streams = terminal is null
+            ? [pipes[0].ReadEnd, pipes[1].WriteEnd, pipes[2].WriteEnd, pipes[3].WriteEnd]
+            : [terminal, terminal, terminal, pipes[3].WriteEnd];
+        if (SpecOf(program, streams) is not { } spec)
         {
             exited.TrySetResult(null);
             ClosePipes();
-            return Task.FromResult<StartOutcome>(new StartOutcome.EntryPointMissing($"There is no program '{name}'."));
+            return Task.FromResult<StartOutcome>(Missing(program));
         }
 
-        string[] environment = [.. program.Environment.Select(e => $"{e.Key}={e.Value}")];
-        var spec = new SpawnSpec(
-            path, [.. program.Arguments.Skip(1)], environment, null,
-            [pipes[0].ReadEnd, pipes[1].WriteEnd, pipes[2].WriteEnd, pipes[3].WriteEnd]);
         lock (gate)
         {
             this.program = Spawner.Start(spec, poller);
@@ -77,6 +83,42 @@ public sealed class FakeSandbox : ISandbox
         ClosePipes();
         _ = ReportAsync(this.program);
         return Task.FromResult<StartOutcome>(new StartOutcome.Started(this.program.Pid));
+    }
+
+    public Task<(IFurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
+        ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken)
+    {
+        FileDescriptor[] streams = descriptors.Count == 1
+            ? [descriptors[0], descriptors[0], descriptors[0]]
+            : [.. descriptors];
+        if (!IsAlive)
+        {
+            throw FakeEngine.MachineFault("The sandbox is gone.");
+        }
+
+        FakeFurtherProgram further = new(
+            SpecOf(program, streams) is { } spec ? Spawner.Start(spec, poller) : null);
+        lock (gate)
+        {
+            furthers.Add(further);
+        }
+
+        return Task.FromResult<(IFurtherProgram, StartOutcome)>(
+            (further, further.Process is { } process ? new StartOutcome.Started(process.Pid) : Missing(program)));
+    }
+
+    public void Pause() => Signal(Stop);
+
+    public void Resume() => Signal(Continue);
+
+    public IReadOnlyList<ProcessView> ReadProcesses()
+    {
+        lock (gate)
+        {
+            return program is { Exited.IsCompleted: false }
+                ? [new ProcessView(program.Pid, 0, TimeSpan.Zero, ByteSize.Zero, "program")]
+                : [];
+        }
     }
 
     public void Signal(int signal)
@@ -98,7 +140,8 @@ public sealed class FakeSandbox : ISandbox
 
     public SandboxUsage ReadUsage() => removed
         ? throw new DirectoryNotFoundException($"Sandbox {Id} is gone.")
-        : new SandboxUsage(new CgroupUsage(TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, ByteSize.Zero), 0);
+        : new SandboxUsage(
+            new CgroupUsage(TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, ByteSize.Zero), 0, ByteSize.Zero);
 
     public async Task RemoveAsync()
     {
@@ -107,6 +150,8 @@ public sealed class FakeSandbox : ISandbox
         {
             await running.Exited;
         }
+
+        await EndFurthersAsync();
 
         exited.TrySetResult(null);
         ClosePipes();
@@ -120,9 +165,38 @@ public sealed class FakeSandbox : ISandbox
         Streams.Dispose();
     }
 
+    private static StartOutcome.EntryPointMissing Missing(ProgramStart program) =>
+        new($"There is no program '{program.Arguments[0]}'.");
+
+    private static SpawnSpec? SpecOf(ProgramStart program, FileDescriptor[] streams)
+    {
+        string name = program.Arguments[0];
+        string? path = name.Contains('/') ? name : Folders.Select(f => $"{f}/{name}").FirstOrDefault(File.Exists);
+        string[] environment = [.. program.Environment.Select(e => $"{e.Key}={e.Value}")];
+        return path is null || !File.Exists(path)
+            ? null
+            : new SpawnSpec(path, [.. program.Arguments.Skip(1)], environment, null, streams);
+    }
+
+    private async Task EndFurthersAsync()
+    {
+        FakeFurtherProgram[] all;
+        lock (gate)
+        {
+            all = [.. furthers];
+        }
+
+        foreach (FakeFurtherProgram one in all)
+        {
+            one.Signal(PidHandle.SigKill);
+            await one.Exited;
+        }
+    }
+
     private async Task ReportAsync(PidHandle running)
     {
         ProgramEnd? end = await running.Exited;
+        await EndFurthersAsync();
         exited.TrySetResult(
             end is null ? null : new ProgramExit(end.ExitCode, end.Signal, end.UserTime, end.SystemTime, 0));
     }
@@ -134,4 +208,17 @@ public sealed class FakeSandbox : ISandbox
             pipe.Dispose();
         }
     }
+}
+
+/// <summary>A process of this machine beside a sandbox's; none where there was no such program.</summary>
+internal sealed class FakeFurtherProgram(PidHandle? process) : IFurtherProgram
+{
+    public PidHandle? Process => process;
+
+    public Task<FurtherExit?> Exited { get; } = ReportAsync(process);
+
+    public void Signal(int number) => process?.Signal(number);
+
+    private static async Task<FurtherExit?> ReportAsync(PidHandle? process) =>
+        process is not null && await process.Exited is { } end ? new FurtherExit(end.ExitCode, end.Signal) : null;
 }

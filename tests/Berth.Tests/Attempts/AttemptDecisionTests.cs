@@ -58,7 +58,8 @@ public sealed class AttemptDecisionTests
     public void The_groups_exact_sum_is_split_as_the_init_measured()
     {
         var usage = new SandboxUsage(
-            new CgroupUsage(TimeSpan.FromMilliseconds(10), TimeSpan.Zero, TimeSpan.Zero, ByteSize.MiB(3)), 0);
+            new CgroupUsage(TimeSpan.FromMilliseconds(10), TimeSpan.Zero, TimeSpan.Zero, ByteSize.MiB(3)), 0,
+            ByteSize.MiB(1));
         ProgramExit exit =
             Exit(0, 0) with { UserTime = TimeSpan.FromMilliseconds(6), SystemTime = TimeSpan.FromMilliseconds(2) };
 
