@@ -6,6 +6,7 @@ using Berth.Core.Runs;
 using Berth.Node.Attempts;
 using Berth.Node.Engines;
 using Berth.Node.Init;
+using Berth.Node.Linux;
 using Berth.Node.Pools;
 using Berth.Oci.Layers;
 using Microsoft.Extensions.Logging;
@@ -25,6 +26,7 @@ public sealed class LocalNode : INode
     private readonly TimeProvider time;
     private readonly ILogger logger;
     private readonly Remover remover = new();
+    private readonly ReadinessPoller poller = new();
     private readonly SandboxPools pools;
     private readonly ConcurrentDictionary<string, LocalAttempt> running = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource stopping = new();
@@ -129,6 +131,7 @@ public sealed class LocalNode : INode
 
         await remover.DisposeAsync();
         await engine.DisposeAsync();
+        poller.Dispose();
     }
 
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
@@ -137,16 +140,20 @@ public sealed class LocalNode : INode
         AttemptSpec spec, TakenSandbox taken, long begun, CancellationToken cancellationToken)
     {
         TimeSpan prepare = time.GetElapsedTime(begun);
+        Pseudoterminal? terminal = null;
         try
         {
             ProgramStart? program = ProgramMerge.Merge(spec, taken.Image, taken.Sandbox.HostName);
+            terminal = spec.Terminal is { } size ? taken.Sandbox.OpenTerminal(size) : null;
             StartOutcome outcome = program is null
                 ? new StartOutcome.EntryPointMissing("The image has neither ENTRYPOINT nor CMD. Give a command.")
-                : await taken.Sandbox.StartAsync(program, terminal: null, cancellationToken);
+                : await taken.Sandbox.StartAsync(program, terminal?.Program, cancellationToken);
+            terminal?.Program.Dispose();
             TimeSpan start = time.GetElapsedTime(begun) - prepare;
             Interlocked.Increment(ref taken.Prepared ? ref takenReady : ref takenCold);
             var attempt = new LocalAttempt(
-                spec, taken.Sandbox, new AttemptPreparation(prepare, start, taken.Prepared), time, Forget);
+                spec, taken.Sandbox, program, terminal, new AttemptPreparation(prepare, start, taken.Prepared), poller, time,
+                Forget);
             running[spec.Id] = attempt;
             if (outcome is StartOutcome.EntryPointMissing missing)
             {
@@ -166,6 +173,7 @@ public sealed class LocalNode : INode
                 Interlocked.Increment(ref faults);
             }
 
+            terminal?.Dispose();
             pools.GiveUp(taken.Sandbox, closeStreams: true);
             throw;
         }

@@ -80,11 +80,78 @@ public interface IAttempt : IAsyncDisposable
     /// Idempotent; returns at once.
     /// </summary>
     void Stop(EndReason reason, TimeSpan grace);
+
+    /// <summary>A signal (1 to 64) for the program's main process. What comes of it is in the report as if the program
+    /// had got it from elsewhere.</summary>
+    void Signal(int number);
+
+    /// <summary>Stops every process where it stands. <see cref="Stop"/> wakes them. Idempotent.</summary>
+    void Pause();
+
+    void Resume();
+
+    /// <summary>How much the program's terminal shows; nothing happens where it has none.</summary>
+    void Resize(TerminalSize size);
+
+    /// <summary>What it uses now; null once it has ended.</summary>
+    AttemptFigures? Measure();
+
+    /// <summary>What runs now; empty once it has ended.</summary>
+    IReadOnlyList<ProcessView> Processes();
+
+    /// <summary>
+    /// Runs a program beside the main one, in the same sandbox and under the same limits. Throws BerthException:
+    /// <c>RunEntryPointMissing</c> when the image has no such program, user or folder, <c>NodeFault</c> when the machine is
+    /// to blame or the attempt has ended.
+    /// </summary>
+    Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken);
 }
 
-/// <summary>
-/// The shape of a sandbox: all that must be known to prepare one ahead. Attempts of equal shape share a pool.
-/// </summary>
+/// <summary>A program beside an attempt's main one. Disposing ends it if it still runs.</summary>
+public interface IExecution : IAsyncDisposable
+{
+    /// <summary>Its standard input, or what is typed at its terminal.</summary>
+    Stream Input { get; }
+
+    /// <summary>Its standard output, or what its terminal shows.</summary>
+    Stream Output { get; }
+
+    /// <summary>Its standard error; empty with a terminal.</summary>
+    Stream Error { get; }
+
+    /// <summary>How its main process ended. Never faults.</summary>
+    Task<ExecutionEnd> Completion { get; }
+
+    void Signal(int number);
+
+    /// <summary>Nothing happens where it has no terminal.</summary>
+    void Resize(TerminalSize size);
+}
+
+/// <summary>A program to run beside an attempt's main one.</summary>
+/// <param name="Command">At least the program.</param>
+/// <param name="Environment">Added to that of the main program, winning over it.</param>
+/// <param name="User">As <see cref="AttemptSpec.User"/>; null for the main program's.</param>
+/// <param name="WorkingDirectory">Absolute and there already; null for the main program's.</param>
+/// <param name="Terminal">The size of the terminal to run it at; null for pipes.</param>
+public sealed record ExecutionSpec(
+    IReadOnlyList<string> Command,
+    IReadOnlyDictionary<string, string> Environment,
+    string? User,
+    string? WorkingDirectory,
+    TerminalSize? Terminal);
+
+/// <param name="ExitCode">Null when a signal ended it, or when it ended with the attempt.</param>
+/// <param name="Signal">Number of the signal that ended it, where one did.</param>
+public sealed record ExecutionEnd(int? ExitCode, int? Signal);
+
+/// <param name="Processor">Time used since the attempt began.</param>
+/// <param name="Memory">Charged now, files written and cached included.</param>
+/// <param name="Processes">Processes and threads' leaders now, the init left out.</param>
+public sealed record AttemptFigures(TimeSpan Processor, ByteSize Memory, ByteSize PeakMemory, int Processes);
+
+/// <summary>The shape of a sandbox: all that must be known to prepare one ahead. Attempts of equal shape share a
+/// pool.</summary>
 public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode Network);
 
 /// <summary>One attempt as the server orders it.</summary>
@@ -97,7 +164,9 @@ public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode
 /// files; null keeps it.</param>
 /// <param name="WorkingDirectory">Absolute path overriding the image's; null keeps it.</param>
 /// <param name="Deadline">When the program must have ended; told to it as BERTH_DEADLINE. The node ends it then with
-/// <see cref="EndReason.TimedOut"/> after SIGTERM and <paramref name="Grace"/>.</param>
+/// <see cref="EndReason.TimedOut"/> after SIGTERM and <paramref name="Grace"/>. Null: it may run for ever.</param>
+/// <param name="Terminal">The size of the terminal to run it at: input and output are the terminal's, and standard error
+/// goes there too. Null for pipes.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -108,8 +177,9 @@ public sealed record AttemptSpec(
     IReadOnlyDictionary<string, string> Environment,
     string? User,
     string? WorkingDirectory,
-    DateTimeOffset Deadline,
-    TimeSpan Grace);
+    DateTimeOffset? Deadline,
+    TimeSpan Grace,
+    TerminalSize? Terminal = null);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>

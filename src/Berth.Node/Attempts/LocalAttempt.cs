@@ -17,6 +17,9 @@ internal sealed class LocalAttempt : IAttempt
     private static readonly TimeSpan InitPatience = TimeSpan.FromSeconds(2);
 
     private readonly ISandbox sandbox;
+    private readonly ProgramStart? program;
+    private readonly Pseudoterminal? terminal;
+    private readonly ReadinessPoller poller;
     private readonly TimeProvider time;
     private readonly Action<LocalAttempt> ended;
     private readonly Channel<ProgressReport> progress = Channel.CreateBounded<ProgressReport>(
@@ -28,17 +31,23 @@ internal sealed class LocalAttempt : IAttempt
     private EndReason? stopReason;
     private Task progressReading = Task.CompletedTask;
     private bool over;
+    private bool paused;
     private ITimer? deadline;
     private ITimer? grace;
     private ITimer? lastResort;
 
+    /// <param name="program">What runs, or null when there is nothing to run.</param>
+    /// <param name="terminal">Its terminal, which becomes this attempt's own.</param>
     public LocalAttempt(
-        AttemptSpec spec, ISandbox sandbox, AttemptPreparation preparation, TimeProvider time,
-        Action<LocalAttempt> ended)
+        AttemptSpec spec, ISandbox sandbox, ProgramStart? program, Pseudoterminal? terminal,
+        AttemptPreparation preparation, ReadinessPoller poller, TimeProvider time, Action<LocalAttempt> ended)
     {
         Spec = spec;
         Preparation = preparation;
         this.sandbox = sandbox;
+        this.program = program;
+        this.terminal = terminal;
+        this.poller = poller;
         this.time = time;
         this.ended = ended;
     }
@@ -49,9 +58,9 @@ internal sealed class LocalAttempt : IAttempt
 
     public ISandbox Sandbox => sandbox;
 
-    public Stream Input => sandbox.Streams.Input;
+    public Stream Input => InputPipe;
 
-    public Stream Output => sandbox.Streams.Output;
+    public Stream Output => OutputPipe;
 
     public Stream Error => sandbox.Streams.Error;
 
@@ -59,15 +68,22 @@ internal sealed class LocalAttempt : IAttempt
 
     public Task<AttemptReport> Completion => completion.Task;
 
+    private PipeWriteStream InputPipe => terminal?.Input ?? sandbox.Streams.Input;
+
+    private PipeReadStream OutputPipe => terminal?.Output ?? sandbox.Streams.Output;
+
     /// <summary>Called once, when the program runs.</summary>
     public void Watch()
     {
-        TimeSpan left = Spec.Deadline - time.GetUtcNow();
-        lock (gate)
+        if (Spec.Deadline is { } end)
         {
-            deadline = time.CreateTimer(
-                _ => Stop(EndReason.TimedOut, Spec.Grace), null, left > TimeSpan.Zero ? left : TimeSpan.Zero,
-                Timeout.InfiniteTimeSpan);
+            TimeSpan left = end - time.GetUtcNow();
+            lock (gate)
+            {
+                deadline = time.CreateTimer(
+                    _ => Stop(EndReason.TimedOut, Spec.Grace), null, left > TimeSpan.Zero ? left : TimeSpan.Zero,
+                    Timeout.InfiniteTimeSpan);
+            }
         }
 
         progressReading = ReadProgressAsync();
@@ -91,6 +107,7 @@ internal sealed class LocalAttempt : IAttempt
             }
 
             stopReason ??= reason;
+            Wake();
             if (grace > TimeSpan.Zero)
             {
                 sandbox.Signal(PidHandle.SigTerm);
@@ -102,12 +119,81 @@ internal sealed class LocalAttempt : IAttempt
         Kill();
     }
 
+    public void Signal(int number)
+    {
+        lock (gate)
+        {
+            if (!over)
+            {
+                sandbox.Signal(number);
+            }
+        }
+    }
+
+    public void Pause()
+    {
+        lock (gate)
+        {
+            if (!over && stopReason is null)
+            {
+                sandbox.Pause();
+                paused = true;
+            }
+        }
+    }
+
+    public void Resume()
+    {
+        lock (gate)
+        {
+            Wake();
+        }
+    }
+
+    public void Resize(TerminalSize size)
+    {
+        lock (gate)
+        {
+            if (!over)
+            {
+                terminal?.Resize(size);
+            }
+        }
+    }
+
+    public AttemptFigures? Measure()
+    {
+        if (ReadUsage() is not { } usage)
+        {
+            return null;
+        }
+
+        return new AttemptFigures(
+            usage.Resources.Cpu, usage.Memory, usage.Resources.PeakMemory, sandbox.ReadProcesses().Count);
+    }
+
+    public IReadOnlyList<ProcessView> Processes() => sandbox.ReadProcesses();
+
+    public async Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
+        await LocalExecution.StartAsync(sandbox, program!, spec, poller, cancellationToken);
+
     public async ValueTask DisposeAsync()
     {
         Stop(EndReason.Canceled, TimeSpan.Zero);
         await completion.Task;
         sandbox.Streams.Dispose();
+        terminal?.Dispose();
         await progressReading;
+    }
+
+    /// <summary>Held by the gate: what is paused obeys nothing.</summary>
+    private void Wake()
+    {
+        if (paused && !over)
+        {
+            sandbox.Resume();
+            paused = false;
+        }
     }
 
     private void Kill()
@@ -147,7 +233,7 @@ internal sealed class LocalAttempt : IAttempt
         (EndReason reason, string? detail) =
             AttemptVerdict.Decide(stop, exit, usage?.OutOfMemoryKills ?? 0, Spec.Sandbox.Limits);
         RunUsage used = AttemptVerdict.UsageOf(
-            usage, exit, sandbox.Streams.Input.BytesWritten, sandbox.Streams.Output.BytesArrived);
+            usage, exit, InputPipe.BytesWritten, OutputPipe.BytesArrived);
         var report = new AttemptReport(
             reason, exit is { Signal: 0 } ? exit.ExitCode : null, exit is { Signal: > 0 } ? exit.Signal
                 : null, detail, used, runTime);

@@ -41,7 +41,16 @@ internal static class ProgramMerge
             environment[name] = value;
         }
 
-        environment["BERTH_DEADLINE"] = order.Deadline.ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture);
+        if (order.Deadline is { } deadline)
+        {
+            environment["BERTH_DEADLINE"] = deadline.ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture);
+        }
+
+        if (order.Terminal is not null)
+        {
+            environment.TryAdd("TERM", "xterm");
+        }
+
         environment["BERTH_PROGRESS_FD"] = ProgressDescriptor;
         string folder =
             order.WorkingDirectory ?? (string.IsNullOrEmpty(defaults.WorkingDir) ? "/" : defaults.WorkingDir);

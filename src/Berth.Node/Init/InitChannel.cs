@@ -7,16 +7,9 @@ using Berth.Node.Linux;
 namespace Berth.Node.Init;
 
 /// <summary>
-<<<<<<< HEAD
-/// The node's end of the one connection to a sandbox's init: boot, start one program, signal it, learn its
-/// end. Disposing closes it, upon which the init kills everything in the sandbox and goes: so does the
-/// death of this process.
-=======
 /// The node's end of the one connection to a sandbox's init: boot, start one program, signal it, learn its end; and
-/// start further programs beside it.
-/// Disposing closes it, upon which the init kills everything in the sandbox and goes: so does the death of this
-/// process.
->>>>>>> 7db35b7 (The init runs further programs beside the main one, with streams that come as descriptors)
+/// start further programs beside it. Disposing closes it, upon which the init kills everything in the sandbox and goes:
+/// so does the death of this process.
 /// </summary>
 public sealed class InitChannel : IAsyncDisposable
 {

@@ -36,7 +36,7 @@ public sealed class LiveCall : IAsyncDisposable
     public RunSpec Spec { get; }
 
     /// <summary>When the program will be ended; the call's one deadline.</summary>
-    public DateTimeOffset Deadline => attempt.Spec.Deadline;
+    public DateTimeOffset Deadline => attempt.Spec.Deadline!.Value;
 
     public AttemptPreparation Preparation => attempt.Preparation;
 

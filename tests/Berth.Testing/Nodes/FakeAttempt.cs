@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Berth.Api.Nodes;
+using Berth.Core.Errors;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 
@@ -8,6 +9,9 @@ namespace Berth.Testing.Nodes;
 /// <summary>An attempt of <see cref="FakeNode"/>: one program of <see cref="FakeShell"/> between three pipes.</summary>
 internal sealed class FakeAttempt : IAttempt
 {
+    private const int Kill = 9;
+    private const int Terminate = 15;
+
     private readonly MemoryPipe input = new();
     private readonly MemoryPipe output = new();
     private readonly MemoryPipe error = new();
@@ -41,6 +45,11 @@ internal sealed class FakeAttempt : IAttempt
 
     public DateTimeOffset StartedAt { get; }
 
+    public bool IsPaused { get; private set; }
+
+    /// <summary>The last size its terminal was given.</summary>
+    public TerminalSize? Size { get; private set; }
+
     public AttemptPreparation Preparation { get; } = new(TimeSpan.Zero, TimeSpan.Zero, false);
 
     public Stream Input => input.Writer;
@@ -55,10 +64,14 @@ internal sealed class FakeAttempt : IAttempt
 
     public void Begin()
     {
-        TimeSpan left = Spec.Deadline - time.GetUtcNow();
-        deadline = time.CreateTimer(
-            _ => Stop(EndReason.TimedOut, Spec.Grace), null,
-            left > TimeSpan.Zero ? left : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+        if (Spec.Deadline is { } end)
+        {
+            TimeSpan left = end - time.GetUtcNow();
+            deadline = time.CreateTimer(
+                _ => Stop(EndReason.TimedOut, Spec.Grace), null, left > TimeSpan.Zero ? left : TimeSpan.Zero,
+                Timeout.InfiniteTimeSpan);
+        }
+
         _ = Task.Run(RunAsync);
     }
 
@@ -79,6 +92,39 @@ internal sealed class FakeAttempt : IAttempt
             killed.Cancel();
         }
     }
+
+    /// <summary>Programs here know SIGTERM, which ends them unless they ignore it, and SIGKILL.</summary>
+    public void Signal(int number)
+    {
+        if (number is Terminate or Kill)
+        {
+            terminated.Cancel();
+        }
+
+        if (number == Kill)
+        {
+            killed.Cancel();
+        }
+    }
+
+    public void Pause() => IsPaused = true;
+
+    public void Resume() => IsPaused = false;
+
+    public void Resize(TerminalSize size) => Size = size;
+
+    public AttemptFigures? Measure() => completion.Task.IsCompleted
+        ? null
+        : new AttemptFigures(TimeSpan.FromMilliseconds(2), ByteSize.MiB(1), ByteSize.MiB(1), 1);
+
+    public IReadOnlyList<ProcessView> Processes() => completion.Task.IsCompleted
+        ? []
+        : [new ProcessView(2, 0, TimeSpan.FromMilliseconds(2), ByteSize.MiB(1), string.Join(' ', Spec.Command ?? ["cat"]))];
+
+    public Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
+        completion.Task.IsCompleted
+            ? throw new BerthException(ErrorCode.NodeFault, "The attempt has ended.")
+            : Task.FromResult<IExecution>(FakeExecution.Start(spec, Spec.Environment, time, completion.Task));
 
     public async ValueTask DisposeAsync()
     {
@@ -126,8 +172,8 @@ internal sealed class FakeAttempt : IAttempt
         }
         catch (OperationCanceledException)
         {
-            EndReason reason = stopReason ?? EndReason.Canceled;
-            int signal = killed.IsCancellationRequested ? 9 : 15;
+            EndReason reason = stopReason ?? EndReason.Signal;
+            int signal = killed.IsCancellationRequested ? Kill : Terminate;
             return new FakeEnd(reason, null, signal, reason == EndReason.TimedOut ? "The deadline passed." : null);
         }
         catch (IOException)

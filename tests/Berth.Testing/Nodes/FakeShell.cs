@@ -25,6 +25,10 @@ internal sealed class FakeShell(
 
     private CancellationToken Stop => ignoresTerminate ? killed : terminated;
 
+    /// <summary>Whether there is such a command.</summary>
+    public static bool Knows(string command) => Path.GetFileName(command)
+        is "cat" or "echo" or "sleep" or "true" or "false" or "env" or "yes" or "tail" or "sh";
+
     /// <summary>Runs the command. Ending by a signal is an OperationCanceledException.</summary>
     public async Task<FakeEnd> RunAsync(IReadOnlyList<string> command)
     {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Berth.Api.Nodes;
+using Berth.Core.Errors;
 using Berth.Core.Runs;
 using Xunit;
 
@@ -81,6 +82,109 @@ public abstract class NodeContract
         Assert.Equal(EndReason.ExitCode, report.Reason);
         Assert.Equal(code, report.ExitCode);
         Assert.Null(report.Signal);
+    }
+
+    [Fact]
+    public async Task A_program_beside_the_main_one_has_its_own_streams_and_end()
+    {
+        await using IAttempt attempt = await StartAsync(["sleep", "600"]);
+
+        await using IExecution beside = await attempt.ExecuteAsync(Beside("sh", "-c", "echo out; echo err >&2; exit 4"), CancellationToken.None);
+        string output = Encoding.UTF8.GetString(await ReadAllAsync(beside.Output));
+        string error = Encoding.UTF8.GetString(await ReadAllAsync(beside.Error));
+
+        Assert.Equal(("out\n", "err\n"), (output, error));
+        Assert.Equal(new ExecutionEnd(4, null), await beside.Completion.WaitAsync(Patience));
+        Assert.False(attempt.Completion.IsCompleted);
+    }
+
+    [Fact]
+    public async Task It_reads_what_it_is_given_and_knows_its_variables()
+    {
+        await using IAttempt attempt = await StartAsync(["sleep", "600"]);
+        await using IExecution cat = await attempt.ExecuteAsync(Beside("cat"), CancellationToken.None);
+        await using IExecution env = await attempt.ExecuteAsync(
+            Beside("env") with { Environment = new Dictionary<string, string> { ["COLOR"] = "blue" } }, CancellationToken.None);
+
+        await cat.Input.WriteAsync("echoed"u8.ToArray());
+        await cat.Input.DisposeAsync();
+
+        Assert.Equal("echoed", Encoding.UTF8.GetString(await ReadAllAsync(cat.Output)));
+        Assert.Contains("COLOR=blue\n", Encoding.UTF8.GetString(await ReadAllAsync(env.Output)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task It_ends_when_it_is_disposed_and_when_the_attempt_does()
+    {
+        await using IAttempt attempt = await StartAsync(["sleep", "600"]);
+        IExecution left = await attempt.ExecuteAsync(Beside("sleep", "600"), CancellationToken.None);
+        await using IExecution stayed = await attempt.ExecuteAsync(Beside("sleep", "600"), CancellationToken.None);
+
+        await left.DisposeAsync().AsTask().WaitAsync(Patience);
+        Assert.True(left.Completion.IsCompleted);
+        Assert.False(stayed.Completion.IsCompleted);
+        attempt.Stop(EndReason.Canceled, TimeSpan.Zero);
+
+        Assert.Null((await stayed.Completion.WaitAsync(Patience)).ExitCode);
+    }
+
+    [Fact]
+    public async Task A_program_beside_that_the_image_does_not_have_is_refused_by_name()
+    {
+        await using IAttempt attempt = await StartAsync(["sleep", "600"]);
+
+        BerthException error = await Assert.ThrowsAsync<BerthException>(
+            () => attempt.ExecuteAsync(Beside("/no/such"), None));
+
+        Assert.Equal(ErrorCode.RunEntryPointMissing, error.Code);
+        Assert.Contains("/no/such", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task After_the_end_nothing_runs_beside()
+    {
+        await using IAttempt attempt = await StartAsync(["true"]);
+        await CompleteAsync(attempt);
+
+        BerthException error = await Assert.ThrowsAsync<BerthException>(() => attempt.ExecuteAsync(Beside("true"), None));
+
+        Assert.Equal(ErrorCode.NodeFault, error.Code);
+        Assert.Null(attempt.Measure());
+        Assert.Empty(attempt.Processes());
+    }
+
+    [Fact]
+    public async Task A_signal_for_the_program_is_its_end_if_it_is_one()
+    {
+        await using IAttempt attempt = await StartAsync(["sleep", "600"]);
+
+        attempt.Signal(15);
+        AttemptReport report = await CompleteAsync(attempt);
+
+        Assert.Equal((EndReason.Signal, 15), (report.Reason, report.Signal));
+    }
+
+    [Fact]
+    public async Task What_is_paused_can_be_stopped()
+    {
+        await using IAttempt attempt = await StartAsync(["sleep", "600"]);
+        Assert.Single(attempt.Processes());
+        Assert.NotNull(attempt.Measure());
+
+        attempt.Pause();
+        attempt.Stop(EndReason.Canceled, TimeSpan.FromMinutes(5));
+        AttemptReport report = await CompleteAsync(attempt);
+
+        Assert.Equal((EndReason.Canceled, 15), (report.Reason, report.Signal));
+    }
+
+    [Fact]
+    public async Task Without_a_deadline_a_program_runs_until_it_ends()
+    {
+        await using IAttempt attempt = await Node.StartAsync(
+            Spec(["sh", "-c", "exit 3"], TimeSpan.Zero) with { Deadline = null }, CancellationToken.None);
+
+        Assert.Equal(3, (await CompleteAsync(attempt)).ExitCode);
     }
 
     [Fact]
@@ -258,6 +362,9 @@ public abstract class NodeContract
             new Dictionary<string, string> { ["GREETING"] = "good day" }, null, null, now + limit,
             TimeSpan.FromMilliseconds(300));
     }
+
+    private static ExecutionSpec Beside(params string[] command) =>
+        new(command, new Dictionary<string, string>(), null, null, Terminal: null);
 
     protected static async Task<AttemptReport> CompleteAsync(IAttempt attempt) =>
         await attempt.Completion.WaitAsync(Patience);
