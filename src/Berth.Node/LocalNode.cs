@@ -151,9 +151,9 @@ public sealed class LocalNode : INode
             terminal?.Program.Dispose();
             TimeSpan start = time.GetElapsedTime(begun) - prepare;
             Interlocked.Increment(ref taken.Prepared ? ref takenReady : ref takenCold);
+            AttemptPreparation preparation = new(prepare, start, taken.Prepared);
             var attempt = new LocalAttempt(
-                spec, taken.Sandbox, program, terminal, new AttemptPreparation(prepare, start, taken.Prepared), poller, time,
-                Forget);
+                spec, taken.Sandbox, program, terminal, preparation, poller, time, Forget);
             running[spec.Id] = attempt;
             if (outcome is StartOutcome.EntryPointMissing missing)
             {

@@ -101,8 +101,8 @@ public interface IAttempt : IAsyncDisposable
 
     /// <summary>
     /// Runs a program beside the main one, in the same sandbox and under the same limits. Throws BerthException:
-    /// <c>RunEntryPointMissing</c> when the image has no such program, user or folder, <c>NodeFault</c> when the machine is
-    /// to blame or the attempt has ended.
+    /// <c>RunEntryPointMissing</c> when the image has no such program, user or folder, <c>NodeFault</c> when the
+    /// machine is to blame or the attempt has ended.
     /// </summary>
     Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken);
 }
@@ -165,8 +165,8 @@ public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode
 /// <param name="WorkingDirectory">Absolute path overriding the image's; null keeps it.</param>
 /// <param name="Deadline">When the program must have ended; told to it as BERTH_DEADLINE. The node ends it then with
 /// <see cref="EndReason.TimedOut"/> after SIGTERM and <paramref name="Grace"/>. Null: it may run for ever.</param>
-/// <param name="Terminal">The size of the terminal to run it at: input and output are the terminal's, and standard error
-/// goes there too. Null for pipes.</param>
+/// <param name="Terminal">The size of the terminal to run it at: input and output are the terminal's, and standard
+/// error goes there too. Null for pipes.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,

@@ -68,6 +68,17 @@ internal sealed class LocalAttempt : IAttempt
 
     public Task<AttemptReport> Completion => completion.Task;
 
+    private bool HasEnded
+    {
+        get
+        {
+            lock (gate)
+            {
+                return over;
+            }
+        }
+    }
+
     private PipeWriteStream InputPipe => terminal?.Input ?? sandbox.Streams.Input;
 
     private PipeReadStream OutputPipe => terminal?.Output ?? sandbox.Streams.Output;
@@ -163,7 +174,7 @@ internal sealed class LocalAttempt : IAttempt
 
     public AttemptFigures? Measure()
     {
-        if (ReadUsage() is not { } usage)
+        if (HasEnded || ReadUsage() is not { } usage)
         {
             return null;
         }
@@ -172,7 +183,7 @@ internal sealed class LocalAttempt : IAttempt
             usage.Resources.Cpu, usage.Memory, usage.Resources.PeakMemory, sandbox.ReadProcesses().Count);
     }
 
-    public IReadOnlyList<ProcessView> Processes() => sandbox.ReadProcesses();
+    public IReadOnlyList<ProcessView> Processes() => HasEnded ? [] : sandbox.ReadProcesses();
 
     public async Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
         await LocalExecution.StartAsync(sandbox, program!, spec, poller, cancellationToken);

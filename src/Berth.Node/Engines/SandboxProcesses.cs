@@ -6,8 +6,8 @@ using Berth.Core.Resources;
 namespace Berth.Node.Engines;
 
 /// <summary>
-/// What runs in a sandbox, as /proc tells it (proc(5)). Names and arguments are the programs' own words: read to a limit,
-/// not made safe to show. A process that ends meanwhile is left out.
+/// What runs in a sandbox, as /proc tells it (proc(5)). Names and arguments are the programs' own words: read to a
+/// limit, not made safe to show. A process that ends meanwhile is left out.
 /// </summary>
 internal static class SandboxProcesses
 {

@@ -73,8 +73,8 @@ public sealed class InitChannel : IAsyncDisposable
     /// Runs a program beside the main one; returns once execve has succeeded or can't. Throws as
     /// <see cref="StartAsync"/>, NodeFault also when the main program has ended. Canceled, it leaves nothing running.
     /// </summary>
-    /// <param name="descriptors">The program's end of a terminal, or its standard input, output and error. They stay the
-    /// caller's.</param>
+    /// <param name="descriptors">The program's end of a terminal, or its standard input, output and error. They stay
+    /// the caller's.</param>
     public async Task<(IFurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
         ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken)
     {

@@ -1,8 +1,8 @@
 namespace Berth.Node.Linux;
 
 /// <summary>
-/// The read end of a pipe, or the master of a pseudoterminal, as a stream. Returns 0 once every writer is gone. One read at a time; disposing ends a
-/// pending read with ObjectDisposedException.
+/// The read end of a pipe, or the master of a pseudoterminal, as a stream. Returns 0 once every writer is gone. One
+/// read at a time; disposing ends a pending read with ObjectDisposedException.
 /// </summary>
 public sealed class PipeReadStream(FileDescriptor readEnd, ReadinessPoller poller, bool isTerminal = false) : Stream
 {

@@ -28,10 +28,11 @@ public sealed class Pseudoterminal : IDisposable
     public PipeReadStream Output { get; }
 
     /// <summary>
-    /// Opens a new terminal in the sandbox that a process is in. Throws LinuxException, also when what stands there is no
-    /// terminal multiplexer: the programs of the sandbox are not trusted with it.
+    /// Opens a new terminal in the sandbox that a process is in. Throws LinuxException, also when what stands there is
+    /// no terminal multiplexer: the programs of the sandbox are not trusted with it.
     /// </summary>
-    /// <param name="owner">Who is to own it: the sandbox's root, by its id on this machine; null leaves it to this process's user.</param>
+    /// <param name="owner">Who is to own it: the sandbox's root, by its id on this machine; null leaves it to this
+    /// process's user.</param>
     public static unsafe Pseudoterminal Open(int process, uint? owner, TerminalSize size, ReadinessPoller poller)
     {
         using FileDescriptor root = FileSystems.OpenFolder($"/proc/{process}/root");

@@ -15,7 +15,8 @@ public sealed class FurtherProgramTests(InitFixture fixture)
     {
         await using BareInit init = await RunningAsync();
 
-        using Further further = await Further.StartAsync(init, "read line; echo out $line; echo err >&2; exit 7", fixture);
+        using Further further = await Further.StartAsync(
+            init, "read line; echo out $line; echo err >&2; exit 7", fixture);
         await further.Input.WriteAsync("hello\n"u8.ToArray());
 
         Assert.Equal("out hello\n", await further.ReadAsync(further.Output));
@@ -79,14 +80,16 @@ public sealed class FurtherProgramTests(InitFixture fixture)
     [InlineData("sh", "nobody-here", "/", "nobody-here")]
     [InlineData("sh", "", "/no/such/folder", "/no/such/folder")]
     [InlineData("/plain", "", "/", "not executable")]
-    public async Task What_can_not_start_is_refused_and_harms_nothing(string command, string user, string folder, string told)
+    public async Task What_can_not_start_is_refused_and_harms_nothing(
+        string command, string user, string folder, string told)
     {
         await using BareInit init = await RunningAsync();
 
         using Further refused = await Further.StartAsync(
             init, new ProgramStart([command], Path, user, folder), fixture);
 
-        Assert.Contains(told, Assert.IsType<StartOutcome.EntryPointMissing>(refused.Outcome).Detail, StringComparison.Ordinal);
+        string detail = Assert.IsType<StartOutcome.EntryPointMissing>(refused.Outcome).Detail;
+        Assert.Contains(told, detail, StringComparison.Ordinal);
         Assert.Null(await refused.ExitAsync());
         using Further next = await Further.StartAsync(init, "echo fine", fixture);
         Assert.Equal("fine\n", await next.ReadAsync(next.Output));
@@ -136,7 +139,8 @@ public sealed class FurtherProgramTests(InitFixture fixture)
     private static readonly Dictionary<string, string> Path = new() { ["PATH"] = "/bin" };
 
     private static string Descriptors(BareInit init) => string.Join(
-        ' ', Directory.EnumerateFileSystemEntries($"/proc/{init.ProcessId}/fd").Select(System.IO.Path.GetFileName).Order());
+        ' ',
+        Directory.EnumerateFileSystemEntries($"/proc/{init.ProcessId}/fd").Select(System.IO.Path.GetFileName).Order());
 
     private static long Resident(BareInit init) =>
         long.Parse(File.ReadAllText($"/proc/{init.ProcessId}/statm").Split(' ')[1]) * 4096;
@@ -145,8 +149,8 @@ public sealed class FurtherProgramTests(InitFixture fixture)
     {
         for (int i = 0; i < count; i += 10)
         {
-            Further[] ten = await Task.WhenAll(
-                Enumerable.Range(0, 10).Select(_ => Further.StartAsync(init, new ProgramStart(["true"], Path), fixture)));
+            Further[] ten = await Task.WhenAll(Enumerable.Range(0, 10).Select(
+                _ => Further.StartAsync(init, new ProgramStart(["true"], Path), fixture)));
             foreach (Further one in ten)
             {
                 Assert.Equal(new FurtherExit(0, 0), await one.ExitAsync());
@@ -166,7 +170,8 @@ public sealed class FurtherProgramTests(InitFixture fixture)
     private sealed class Further : IDisposable
     {
         private Further(
-            IFurtherProgram program, StartOutcome outcome, PipeWriteStream input, PipeReadStream output, PipeReadStream error)
+            IFurtherProgram program, StartOutcome outcome, PipeWriteStream input, PipeReadStream output,
+            PipeReadStream error)
         {
             Program = program;
             Outcome = outcome;

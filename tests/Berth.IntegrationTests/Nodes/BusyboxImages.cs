@@ -13,8 +13,8 @@ internal sealed class BusyboxImages : IImageSource, IDisposable
     private static readonly string[] Commands =
     [
         "cat", "chmod", "chown", "dd", "echo", "env", "false", "grep", "hostname", "id", "ip", "kill", "ln", "ls",
-        "mkdir", "mknod", "mount", "nslookup", "ps", "pwd", "readlink", "rm", "setsid", "sh", "sleep", "stat", "stty", "tail", "test",
-        "touch", "true", "umount", "unshare", "wc", "yes",
+        "mkdir", "mknod", "mount", "nslookup", "ps", "pwd", "readlink", "rm", "setsid", "sh", "sleep", "stat", "stty",
+        "tail", "test", "touch", "true", "umount", "unshare", "wc", "yes",
     ];
 
     private readonly string folder;

@@ -151,7 +151,8 @@ public abstract class EngineContract
         await using ISandbox sandbox = await PrepareAsync();
         using Pseudoterminal terminal = sandbox.OpenTerminal(new TerminalSize(33, 101));
 
-        await sandbox.StartAsync(Program("sh", "-c", "test -t 0 && test -t 2 && stty size"), terminal.Program, CancellationToken.None);
+        await sandbox.StartAsync(
+            Program("sh", "-c", "test -t 0 && test -t 2 && stty size"), terminal.Program, CancellationToken.None);
         terminal.Program.Dispose();
 
         // A terminal ends its lines for a screen.

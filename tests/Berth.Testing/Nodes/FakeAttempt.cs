@@ -119,7 +119,11 @@ internal sealed class FakeAttempt : IAttempt
 
     public IReadOnlyList<ProcessView> Processes() => completion.Task.IsCompleted
         ? []
-        : [new ProcessView(2, 0, TimeSpan.FromMilliseconds(2), ByteSize.MiB(1), string.Join(' ', Spec.Command ?? ["cat"]))];
+        :
+        [
+            new ProcessView(
+                2, 0, TimeSpan.FromMilliseconds(2), ByteSize.MiB(1), string.Join(' ', Spec.Command ?? ["cat"])),
+        ];
 
     public Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
         completion.Task.IsCompleted

@@ -89,7 +89,8 @@ public abstract class NodeContract
     {
         await using IAttempt attempt = await StartAsync(["sleep", "600"]);
 
-        await using IExecution beside = await attempt.ExecuteAsync(Beside("sh", "-c", "echo out; echo err >&2; exit 4"), CancellationToken.None);
+        await using IExecution beside = await BesideAsync(
+            attempt, Beside("sh", "-c", "echo out; echo err >&2; exit 4"));
         string output = Encoding.UTF8.GetString(await ReadAllAsync(beside.Output));
         string error = Encoding.UTF8.GetString(await ReadAllAsync(beside.Error));
 
@@ -102,23 +103,24 @@ public abstract class NodeContract
     public async Task It_reads_what_it_is_given_and_knows_its_variables()
     {
         await using IAttempt attempt = await StartAsync(["sleep", "600"]);
-        await using IExecution cat = await attempt.ExecuteAsync(Beside("cat"), CancellationToken.None);
-        await using IExecution env = await attempt.ExecuteAsync(
-            Beside("env") with { Environment = new Dictionary<string, string> { ["COLOR"] = "blue" } }, CancellationToken.None);
+        await using IExecution cat = await BesideAsync(attempt, Beside("cat"));
+        await using IExecution env = await BesideAsync(
+            attempt, Beside("env") with { Environment = new Dictionary<string, string> { ["COLOR"] = "blue" } });
 
         await cat.Input.WriteAsync("echoed"u8.ToArray());
         await cat.Input.DisposeAsync();
 
         Assert.Equal("echoed", Encoding.UTF8.GetString(await ReadAllAsync(cat.Output)));
-        Assert.Contains("COLOR=blue\n", Encoding.UTF8.GetString(await ReadAllAsync(env.Output)), StringComparison.Ordinal);
+        string variables = Encoding.UTF8.GetString(await ReadAllAsync(env.Output));
+        Assert.Contains("COLOR=blue\n", variables, StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task It_ends_when_it_is_disposed_and_when_the_attempt_does()
     {
         await using IAttempt attempt = await StartAsync(["sleep", "600"]);
-        IExecution left = await attempt.ExecuteAsync(Beside("sleep", "600"), CancellationToken.None);
-        await using IExecution stayed = await attempt.ExecuteAsync(Beside("sleep", "600"), CancellationToken.None);
+        IExecution left = await BesideAsync(attempt, Beside("sleep", "600"));
+        await using IExecution stayed = await BesideAsync(attempt, Beside("sleep", "600"));
 
         await left.DisposeAsync().AsTask().WaitAsync(Patience);
         Assert.True(left.Completion.IsCompleted);
@@ -134,7 +136,7 @@ public abstract class NodeContract
         await using IAttempt attempt = await StartAsync(["sleep", "600"]);
 
         BerthException error = await Assert.ThrowsAsync<BerthException>(
-            () => attempt.ExecuteAsync(Beside("/no/such"), None));
+            () => BesideAsync(attempt, Beside("/no/such")));
 
         Assert.Equal(ErrorCode.RunEntryPointMissing, error.Code);
         Assert.Contains("/no/such", error.Message, StringComparison.Ordinal);
@@ -146,7 +148,8 @@ public abstract class NodeContract
         await using IAttempt attempt = await StartAsync(["true"]);
         await CompleteAsync(attempt);
 
-        BerthException error = await Assert.ThrowsAsync<BerthException>(() => attempt.ExecuteAsync(Beside("true"), None));
+        BerthException error = await Assert.ThrowsAsync<BerthException>(
+            () => BesideAsync(attempt, Beside("true")));
 
         Assert.Equal(ErrorCode.NodeFault, error.Code);
         Assert.Null(attempt.Measure());
@@ -362,6 +365,9 @@ public abstract class NodeContract
             new Dictionary<string, string> { ["GREETING"] = "good day" }, null, null, now + limit,
             TimeSpan.FromMilliseconds(300));
     }
+
+    private static Task<IExecution> BesideAsync(IAttempt attempt, ExecutionSpec spec) =>
+        attempt.ExecuteAsync(spec, CancellationToken.None).WaitAsync(Patience);
 
     private static ExecutionSpec Beside(params string[] command) =>
         new(command, new Dictionary<string, string>(), null, null, Terminal: null);
