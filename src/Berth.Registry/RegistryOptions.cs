@@ -11,9 +11,4 @@ public sealed record RegistryOptions
 
     /// <summary>Largest blob accepted, in bytes.</summary>
     public long MaxBlobBytes { get; init; } = 64L * 1024 * 1024 * 1024;
-
-    /// <summary>
-    /// Address under which clients reach the server, where a proxy hides it; null to take it from the request.
-    /// </summary>
-    public Uri? PublicUrl { get; init; }
 }

@@ -27,7 +27,7 @@ public sealed class RegistryServer : IAsyncDisposable
         uploads = new UploadStore(options.UploadFolder, content, time);
         RegistryTokens tokens = new(options.TokenKeyPath, time);
         handler = new RegistryHandler(
-            options, authorizer, tokens, new TokenEndpoint(authorizer, tokens, time),
+            authorizer, tokens, new TokenEndpoint(authorizer, tokens, time),
             new BlobEndpoints(content, repositories, Counters, logger),
             new UploadEndpoints(options, content, repositories, uploads, Counters),
             new ManifestEndpoints(content, repositories, observers, Counters, logger),

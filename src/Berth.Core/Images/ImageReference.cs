@@ -97,9 +97,6 @@ public sealed partial record ImageReference
 
     public static bool IsTag(string value) => TagPattern().IsMatch(value);
 
-    /// <summary>The same repository by digest only.</summary>
-    public ImageReference WithDigest(Digest digest) => new(RegistryHost, Repository, null, digest);
-
     public override string ToString() =>
         (RegistryHost is null ? "" : RegistryHost + "/") + Repository
         + (Tag is null ? "" : ":" + Tag) + (Digest is null ? "" : "@" + Digest);

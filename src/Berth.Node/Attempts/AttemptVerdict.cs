@@ -51,10 +51,15 @@ internal static class AttemptVerdict
         }
 
         TimeSpan total = usage.Resources.Cpu > TimeSpan.Zero ? usage.Resources.Cpu : TimeSpan.Zero;
-        double share = user + system > TimeSpan.Zero ? user / (user + system) : 1;
+        double share = ShareOf(user, system) ?? ShareOf(usage.Resources.CpuUser, usage.Resources.CpuSystem) ?? 1;
         TimeSpan splitUser = total * share;
         return new RunUsage(splitUser, total - splitUser, usage.Resources.PeakMemory, bytesIn, bytesOut);
     }
+
+    /// <summary>Null when both are nothing: the kernel counts a process's share in ticks, which short ones end
+    /// before.</summary>
+    private static double? ShareOf(TimeSpan user, TimeSpan system) =>
+        user + system > TimeSpan.Zero ? user / (user + system) : null;
 
     private static string? DetailOf(EndReason reason) => reason switch
     {

@@ -40,6 +40,7 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
         {
             // On version 1 a frozen process does not even die.
             cgroup.Thaw();
+            IsPaused = false;
         }
 
         if (Channel is { } channel)

@@ -105,14 +105,6 @@ internal sealed class Runc
         }
     }
 
-    /// <summary>For what no longer has the shape in which it can be removed in process. Best effort.</summary>
-    public async Task DeleteAsync(string id, string stateRoot)
-    {
-        using PidHandle program = Spawner.Start(
-            new SpawnSpec(path, ["--root", stateRoot, "delete", "--force", id], Environment), poller);
-        await program.Exited;
-    }
-
     private static string LastError(string log)
     {
         const int MaxBytes = 64 * 1024;

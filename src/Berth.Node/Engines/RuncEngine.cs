@@ -22,6 +22,9 @@ namespace Berth.Node.Engines;
 /// </summary>
 public sealed class RuncEngine : IEngine
 {
+    /// <summary>An init answers within milliseconds.</summary>
+    private static readonly TimeSpan BootTimeout = TimeSpan.FromSeconds(30);
+
     private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(20);
 
@@ -31,6 +34,7 @@ public sealed class RuncEngine : IEngine
     private readonly EngineFolders folders;
     private readonly ReadinessPoller poller = new();
     private readonly ConcurrentDictionary<string, HostObjects> living = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, HostObjects> unremoved = new(StringComparer.Ordinal);
     private FileStream? instanceLock;
     private ICgroups? cgroups;
     private MoveWarmup? warmup;
@@ -112,6 +116,11 @@ public sealed class RuncEngine : IEngine
         }
 
         await orphans!.ReapAsync();
+        foreach (HostObjects objects in unremoved.Values)
+        {
+            await RemoveAsync(objects);
+        }
+
         return await leftovers.RemoveExceptAsync(living.ContainsKey, cancellationToken);
     }
 
@@ -177,7 +186,7 @@ public sealed class RuncEngine : IEngine
         using (FileSystems.OpenFifo(folders.StateOf(objects.Id) + "/exec.fifo"))
         {
             objects.Root!.Detach();
-            await objects.Channel!.WaitReadyAsync(filter!.Instructions, cancellationToken);
+            await WaitReadyAsync(objects.Channel!, cancellationToken);
         }
 
         ByteSize memory = spec.Limits.Memory;
@@ -187,22 +196,43 @@ public sealed class RuncEngine : IEngine
         objects.Cgroup.ResetPeak();
     }
 
+    private async Task WaitReadyAsync(InitChannel channel, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await channel.WaitReadyAsync(filter!.Instructions, cancellationToken)
+                .WaitAsync(BootTimeout, time, cancellationToken);
+        }
+        catch (TimeoutException error)
+        {
+            throw new BerthException(
+                ErrorCode.NodeFault,
+                $"The sandbox's init did not answer within {BootTimeout.TotalSeconds} s: the machine is overloaded.",
+                error);
+        }
+    }
+
+    /// <summary>What can't be removed now is tried again by the next sweep; until then it keeps its name and its user
+    /// ids.</summary>
     private async Task RemoveAsync(HostObjects objects)
     {
         try
         {
-            if (!await objects.RemoveAsync())
+            if (await objects.RemoveAsync())
             {
-                Log.RemovalIncomplete(logger, objects.Id);
+                unremoved.TryRemove(objects.Id, out _);
+                living.TryRemove(objects.Id, out _);
+                return;
             }
+
+            Log.RemovalIncomplete(logger, objects.Id);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             Log.RemovalFailed(logger, objects.Id, error);
         }
 
-        // From here on it is a leftover, if anything of it is left.
-        living.TryRemove(objects.Id, out _);
+        unremoved[objects.Id] = objects;
     }
 
     /// <summary>A predecessor that was just killed may hold the lock for a moment still: its last child has it until

@@ -1,65 +1,8 @@
-using System.Runtime.InteropServices;
-
 namespace Berth.Node.Linux;
 
-/// <param name="Type">Magic number of the file system (statfs(2)).</param>
-/// <param name="Total">Bytes.</param>
-/// <param name="Available">Bytes an unprivileged user may still take.</param>
-public sealed record FileSystemSpace(long Type, long Total, long Available)
-{
-    public const long Tmpfs = 0x01021994;
-    public const long Cgroup2 = 0x63677270;
-    public const long Overlay = 0x794C7630;
-}
-
-/// <summary>
-/// Calls about files that .NET lacks. None follows a link at the end of the path, but for <see cref="SpaceAt"/>.
-/// </summary>
+/// <summary>Calls about files that .NET lacks. None follows a link at the end of the path.</summary>
 public static class FileSystems
 {
-    public static unsafe FileSystemSpace SpaceAt(string path)
-    {
-        Libc.StatFs result;
-        if (Libc.StatFsOf(path, &result) < 0)
-        {
-            throw LinuxException.Last("statfs", path);
-        }
-
-        return new FileSystemSpace(
-            result.Type, (long)result.Blocks * result.BlockSize, (long)result.BlocksAvailable * result.BlockSize);
-    }
-
-    public static unsafe void SetAttribute(string path, string name, ReadOnlySpan<byte> value)
-    {
-        fixed (byte* start = value)
-        {
-            if (Libc.LSetXAttr(path, name, start, (nuint)value.Length, 0) < 0)
-            {
-                throw LinuxException.Last("lsetxattr", $"{path} {name}");
-            }
-        }
-    }
-
-    /// <summary>Null when it is not set, or the file system has no such attributes.</summary>
-    public static unsafe byte[]? GetAttribute(string path, string name)
-    {
-        const int Largest = 64 * 1024;
-        byte[] buffer = new byte[Largest];
-        fixed (byte* start = buffer)
-        {
-            const int NoData = 61;
-            nint length = Libc.LGetXAttr(path, name, start, Largest);
-            if (length >= 0)
-            {
-                return buffer.AsSpan(0, (int)length).ToArray();
-            }
-
-            return Marshal.GetLastPInvokeError() is NoData or Errno.NotSupported
-                ? null
-                : throw LinuxException.Last("lgetxattr", $"{path} {name}");
-        }
-    }
-
     public static void ChangeOwner(string path, uint user, uint group)
     {
         if (Libc.LChOwn(path, user, group) < 0)

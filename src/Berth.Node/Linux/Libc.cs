@@ -61,24 +61,6 @@ internal static partial class Libc
         public short Returned;
     }
 
-    /// <summary>struct statfs of x86_64 (asm-generic/statfs.h, 64-bit words).</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    public unsafe struct StatFs
-    {
-        public long Type;
-        public long BlockSize;
-        public ulong Blocks;
-        public ulong BlocksFree;
-        public ulong BlocksAvailable;
-        public ulong Files;
-        public ulong FilesFree;
-        public long FileSystemId;
-        public long NameLength;
-        public long FragmentSize;
-        public long Flags;
-        public fixed long Spare[4];
-    }
-
     /// <summary>struct msghdr.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public unsafe struct MessageHeader
@@ -176,15 +158,6 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
     public static unsafe partial int Poll(PollEntry* entries, nuint count, int timeout);
-
-    [LibraryImport("libc", EntryPoint = "statfs", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    public static unsafe partial int StatFsOf(string path, StatFs* result);
-
-    [LibraryImport("libc", EntryPoint = "lsetxattr", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    public static unsafe partial int LSetXAttr(string path, string name, byte* value, nuint size, int flags);
-
-    [LibraryImport("libc", EntryPoint = "lgetxattr", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    public static unsafe partial nint LGetXAttr(string path, string name, byte* value, nuint size);
 
     [LibraryImport("libc", EntryPoint = "lchown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int LChOwn(string path, uint user, uint group);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Berth.Core.Errors;
 using Berth.Node.Linux;
 
@@ -19,25 +20,29 @@ internal sealed record OwnerRange(uint First, UserNamespace Map)
 /// </summary>
 internal sealed class OwnerRanges : IDisposable
 {
-    /// <summary>Servers on one machine take different windows of ranges, chosen by their instance. All ids stay below
-    /// 2^31: many tools take larger ones for negative.</summary>
-    private const uint RangesPerInstance = 1_000;
+    private const uint RangesPerWindow = 1_000;
+
+    /// <summary>All ids stay below 2^31: many tools take larger ones for negative.</summary>
     private const uint Windows = 30;
 
     private readonly Lock gate = new();
     private readonly Stack<OwnerRange> free = new();
+    private readonly Stack<uint> unused = new();
     private readonly List<OwnerRange> all = [];
+    private readonly FileStream window;
     private readonly string initPath;
     private readonly ReadinessPoller poller;
     private readonly uint firstOwner;
     private uint made;
 
+    /// <summary>Takes a window of ranges that no other server on this machine has. Throws BerthException (NodeFault)
+    /// when there is none.</summary>
     public OwnerRanges(string initPath, ReadinessPoller poller, NodeOptions options)
     {
         this.initPath = initPath;
         this.poller = poller;
-        uint window = Convert.ToUInt32(options.Instance[^4..], 16) % Windows;
-        firstOwner = options.FirstOwner + (window * RangesPerInstance * OwnerRange.Size);
+        (window, uint number) = TakeWindow(options);
+        firstOwner = options.FirstOwner + (number * RangesPerWindow * OwnerRange.Size);
     }
 
     public async ValueTask<OwnerRange> TakeAsync(CancellationToken cancellationToken)
@@ -50,26 +55,41 @@ internal sealed class OwnerRanges : IDisposable
                 return range;
             }
 
-            if (made == RangesPerInstance)
+            if (!unused.TryPop(out index))
             {
-                throw new BerthException(
-                    ErrorCode.NodeFault,
-                    $"All {RangesPerInstance} ranges of user ids are in use by sandboxes: too many run at once.");
+                if (made == RangesPerWindow)
+                {
+                    throw new BerthException(
+                        ErrorCode.NodeFault,
+                        $"All {RangesPerWindow} ranges of user ids are in use by sandboxes: too many run at once.");
+                }
+
+                index = made++;
+            }
+        }
+
+        try
+        {
+            uint first = firstOwner + (index * OwnerRange.Size);
+            IdRange[] map = [new(0, first, OwnerRange.Size)];
+            UserNamespace ids = await UserNamespace.CreateAsync(initPath, map, map, poller, cancellationToken);
+            var taken = new OwnerRange(first, ids);
+            lock (gate)
+            {
+                all.Add(taken);
             }
 
-            index = made++;
+            return taken;
         }
-
-        uint first = firstOwner + (index * OwnerRange.Size);
-        IdRange[] map = [new(0, first, OwnerRange.Size)];
-        UserNamespace ids = await UserNamespace.CreateAsync(initPath, map, map, poller, cancellationToken);
-        var taken = new OwnerRange(first, ids);
-        lock (gate)
+        catch
         {
-            all.Add(taken);
-        }
+            lock (gate)
+            {
+                unused.Push(index);
+            }
 
-        return taken;
+            throw;
+        }
     }
 
     public void Return(OwnerRange range)
@@ -87,6 +107,31 @@ internal sealed class OwnerRanges : IDisposable
             all.ForEach(range => range.Map.Dispose());
             all.Clear();
             free.Clear();
+            window.Dispose();
         }
+    }
+
+    /// <summary>The one its instance points to, else the next that is free. The lock is the kernel's and ends with this
+    /// process; the file stays, because deleting it could give two servers the same window.</summary>
+    private static (FileStream Held, uint Number) TakeWindow(NodeOptions options)
+    {
+        string folder = Directory.CreateDirectory(options.RuntimeFolder + "/owner-windows").FullName;
+        uint preferred = Convert.ToUInt32(options.Instance[^4..], 16);
+        for (uint i = 0; i < Windows; i++)
+        {
+            uint number = (preferred + i) % Windows;
+            try
+            {
+                string path = string.Create(CultureInfo.InvariantCulture, $"{folder}/{number}");
+                return (new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None), number);
+            }
+            catch (IOException)
+            {
+                // Another server has it.
+            }
+        }
+
+        throw new BerthException(
+            ErrorCode.NodeFault, $"{Windows} servers run on this machine already: there are no user ids for more.");
     }
 }

@@ -13,7 +13,7 @@ namespace Berth.Registry.Endpoints;
 /// turns refusals into the specification's errors.
 /// </summary>
 internal sealed class RegistryHandler(
-    RegistryOptions options, IRegistryAuthorizer authorizer, RegistryTokens tokens, TokenEndpoint token,
+    IRegistryAuthorizer authorizer, RegistryTokens tokens, TokenEndpoint token,
     BlobEndpoints blobs, UploadEndpoints uploads, ManifestEndpoints manifests, ListEndpoints lists, ILogger logger)
 {
     public async Task HandleAsync(HttpContext context)
@@ -201,8 +201,7 @@ internal sealed class RegistryHandler(
 
     private Task ChallengeAsync(HttpContext context, ChallengeException challenge)
     {
-        string address = options.PublicUrl?.GetLeftPart(UriPartial.Authority)
-            ?? $"{SchemeOf(context.Request)}://{context.Request.Host.ToUriComponent()}";
+        string address = $"{SchemeOf(context.Request)}://{context.Request.Host.ToUriComponent()}";
         string header = $"Bearer realm=\"{address}/v2/token\",service=\"berth\"";
         header += challenge.Scope is null ? "" : $",scope=\"{challenge.Scope}\"";
         header += challenge.Error is null ? "" : $",error=\"{challenge.Error}\"";

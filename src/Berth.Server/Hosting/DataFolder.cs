@@ -6,6 +6,8 @@ namespace Berth.Server.Hosting;
 /// process, however that ends.</summary>
 internal sealed class DataFolder : IDisposable
 {
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
     private readonly FileStream held;
 
     private DataFolder(string path, FileStream held)
@@ -16,16 +18,19 @@ internal sealed class DataFolder : IDisposable
 
     public string Path { get; }
 
-    /// <summary>Makes the folder where it is missing and takes the lock; throws <c>InvalidConfiguration</c> where
-    /// another server has it.</summary>
+    /// <summary>Makes the folder where it is missing, closes it to other users and takes the lock; throws
+    /// <c>InvalidConfiguration</c> where another server has it, or it is open to others and not Berth's
+    /// alone.</summary>
     public static DataFolder Open(string path)
     {
         string full = System.IO.Path.GetFullPath(path);
         try
         {
-            // Unpacked layers are reached by sandboxes' own users, so others may pass through but not look around.
-            Directory.CreateDirectory(full, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
-                | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+            // Inputs, results and tokens are in it, and layers with whatever setuid programs an image has: none of
+            // that is for this machine's other users. Sandboxes have their layers as mounts and need no way through
+            // here.
+            Directory.CreateDirectory(full, OwnerOnly);
+            Close(full);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -40,6 +45,26 @@ internal sealed class DataFolder : IDisposable
     public string this[string name] => System.IO.Path.Combine(Path, name);
 
     public void Dispose() => held.Dispose();
+
+    private static void Close(string folder)
+    {
+        if ((File.GetUnixFileMode(folder) & ~OwnerOnly) == 0)
+        {
+            return;
+        }
+
+        string[] found = [.. Directory.EnumerateFileSystemEntries(folder).Select(f => System.IO.Path.GetFileName(f))];
+        string? foreign = found.Contains("lock") ? null : found.FirstOrDefault(f => f != "lost+found");
+        if (foreign is not null)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidConfiguration,
+                $"The data folder {folder} is open to other users and holds other things ('{foreign}'): choose a "
+                + "folder of Berth's own with --data, or close this one with chmod 700.");
+        }
+
+        File.SetUnixFileMode(folder, OwnerOnly);
+    }
 
     private static FileStream Lock(string folder)
     {

@@ -70,6 +70,21 @@ public sealed class AttemptDecisionTests
         Assert.Equal((5, 7), (used.BytesIn, used.BytesOut));
     }
 
+    [Fact]
+    public void A_program_too_short_for_the_inits_measure_is_split_as_the_group_is()
+    {
+        var usage = new SandboxUsage(
+            new CgroupUsage(
+                TimeSpan.FromMilliseconds(4), TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(3),
+                ByteSize.MiB(3)),
+            0, ByteSize.MiB(1));
+
+        RunUsage used = AttemptVerdict.UsageOf(usage, Exit(0, 0), 0, 0);
+
+        Assert.Equal(TimeSpan.FromMilliseconds(1), used.CpuUser);
+        Assert.Equal(TimeSpan.FromMilliseconds(3), used.CpuSystem);
+    }
+
     [Theory]
     [InlineData("40", 40, null)]
     [InlineData("12.5 almost there", 12.5, "almost there")]
