@@ -9,9 +9,9 @@ namespace Berth.Oci.Layers;
 
 /// <summary>
 /// The unpacked layers on disk: <c>&lt;hex of the diff id&gt;/</c> each, <c>.tmp-*</c> while being made or removed,
-/// and <c>.synced-&lt;hex&gt;</c> beside a layer once the disk has all of it. A layer is usable before that, since
-/// it can be made again from its blob; without the mark it is removed at the next start. One process uses the
-/// folder at a time.
+/// and <c>.synced-&lt;hex&gt;</c> beside a layer once the disk has all of it, with the blobs known to hold it. A layer
+/// is usable before that, since it can be made again from its blob; without the mark it is removed at the next start.
+/// One process uses the folder at a time.
 /// </summary>
 public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposable
 {
@@ -28,7 +28,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
 
     // Guards what follows, and every rename of a layer into or out of its place.
     private readonly Lock gate = new();
-    private readonly Dictionary<Digest, DateTimeOffset> ready = [];
+    private readonly Dictionary<Digest, ReadyLayer> ready = [];
     private readonly Dictionary<Digest, int> holds = [];
     private readonly Dictionary<(Digest Blob, Digest DiffId), Task<string>> running = [];
     private readonly HashSet<Task> background = [];
@@ -63,16 +63,16 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         Task<string>? task;
         lock (gate)
         {
-            if (ready.ContainsKey(diffId))
+            if (ready.TryGetValue(diffId, out ReadyLayer? known) && known.IsHeldBy(blob))
             {
-                ready[diffId] = time.GetUtcNow();
+                known.UsedAt = time.GetUtcNow();
                 return Task.FromResult(PathFor(diffId));
             }
 
             if (!running.TryGetValue((blob, diffId), out task))
             {
                 // It belongs to all who ask for it, so no single caller's token stops it.
-                task = Task.Run(() => UnpackAsync(layer, diffId, closing.Token), CancellationToken.None);
+                task = Task.Run(() => MakeReadyAsync(layer, diffId, closing.Token), CancellationToken.None);
                 running.Add((blob, diffId), task);
             }
         }
@@ -98,7 +98,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
     {
         lock (gate)
         {
-            return [.. ready.Select(r => new UnpackedLayer(r.Key, r.Value))];
+            return [.. ready.Select(r => new UnpackedLayer(r.Key, r.Value.UsedAt))];
         }
     }
 
@@ -115,7 +115,8 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         string doomed;
         lock (gate)
         {
-            if (holds.ContainsKey(diffId) || !ready.TryGetValue(diffId, out DateTimeOffset used) || used > unusedSince)
+            if (holds.ContainsKey(diffId) || !ready.TryGetValue(diffId, out ReadyLayer? layer)
+                || layer.UsedAt > unusedSince)
             {
                 return false;
             }
@@ -150,7 +151,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         places.Dispose();
     }
 
-    private async Task<string> UnpackAsync(Descriptor layer, Digest diffId, CancellationToken cancellationToken)
+    private async Task<string> MakeReadyAsync(Descriptor layer, Digest diffId, CancellationToken cancellationToken)
     {
         Digest blob = layer.Digest;
         string temporary = NewTemporary();
@@ -160,15 +161,21 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
             await places.WaitAsync(cancellationToken);
             try
             {
+                if (await TryVerifyAsync(layer, diffId, cancellationToken))
+                {
+                    return PathFor(diffId);
+                }
+
                 Directory.CreateDirectory(temporary, (UnixFileMode)LayerWriter.ImpliedFolderMode);
-                await UnpackAsync(layer, diffId, temporary, cancellationToken);
+                long length = await ReadAsync(
+                    layer,
+                    (bytes, size) => unpacker.UnpackAsync(bytes, size, diffId, temporary, cancellationToken));
+                return Publish(temporary, diffId, blob, length);
             }
             finally
             {
                 places.Release();
             }
-
-            return Publish(temporary, diffId);
         }
         finally
         {
@@ -181,7 +188,32 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         }
     }
 
-    private async Task UnpackAsync(Descriptor layer, Digest diffId, string target, CancellationToken cancellationToken)
+    /// <summary>
+    /// Whether the layer is unpacked. Then the blob was checked to hold it: whoever knows a diff id must not get the
+    /// layer's files for another blob. False when the layer is to be unpacked.
+    /// </summary>
+    private async Task<bool> TryVerifyAsync(Descriptor layer, Digest diffId, CancellationToken cancellationToken)
+    {
+        ReadyLayer? known;
+        lock (gate)
+        {
+            known = ready.GetValueOrDefault(diffId);
+        }
+
+        if (known is null)
+        {
+            return false;
+        }
+
+        long length = await ReadAsync(
+            layer, (bytes, size) => unpacker.VerifyAsync(bytes, size, diffId, known.Length, cancellationToken));
+        lock (gate)
+        {
+            return TryNote(diffId, layer.Digest, length);
+        }
+    }
+
+    private async Task<long> ReadAsync(Descriptor layer, Func<Stream, long, Task<long>> read)
     {
         long size = content.SizeOf(layer.Digest)
             ?? throw new BerthException(
@@ -195,7 +227,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
 
         try
         {
-            await unpacker.UnpackAsync(content.OpenRead(layer.Digest), size, diffId, target, cancellationToken);
+            return await read(content.OpenRead(layer.Digest), size);
         }
         catch (BerthException e) when (e.Code == ErrorCode.ArchiveRefused)
         {
@@ -203,21 +235,41 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         }
     }
 
-    private string Publish(string temporary, Digest diffId)
+    private string Publish(string temporary, Digest diffId, Digest blob, long length)
     {
         string path = PathFor(diffId);
         lock (gate)
         {
             // Two blobs, compressed differently, may hold the same layer; the first one done wins.
-            if (!ready.ContainsKey(diffId))
+            if (!TryNote(diffId, blob, length))
             {
                 Directory.Move(temporary, path);
-                ready[diffId] = time.GetUtcNow();
+                ReadyLayer layer = new(time.GetUtcNow());
+                layer.Add(blob, length);
+                ready[diffId] = layer;
                 InBackground(() => Sync(diffId));
             }
         }
 
         return path;
+    }
+
+    /// <summary>Notes that the blob holds the layer; false when the layer is not there. Under the gate.</summary>
+    private bool TryNote(Digest diffId, Digest blob, long length)
+    {
+        if (!ready.TryGetValue(diffId, out ReadyLayer? layer))
+        {
+            return false;
+        }
+
+        layer.UsedAt = time.GetUtcNow();
+        layer.Add(blob, length);
+        if (layer.IsMarked)
+        {
+            TryMark(diffId, layer);
+        }
+
+        return true;
     }
 
     /// <summary>For disk work nobody waits for but the store's own end.</summary>
@@ -249,17 +301,35 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         {
             using UnixFolder open = UnixFolder.Open(folder);
             UnixFile.SyncFileSystem(open.Handle, folder);
-            lock (gate)
-            {
-                if (ready.ContainsKey(diffId))
-                {
-                    File.WriteAllBytes(MarkFor(diffId), []);
-                }
-            }
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or BerthException)
+        catch (BerthException)
         {
             // Unmarked is the truth.
+            return;
+        }
+
+        lock (gate)
+        {
+            if (ready.TryGetValue(diffId, out ReadyLayer? layer))
+            {
+                TryMark(diffId, layer);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Writes the mark. It is not synced: what a power cut takes of it is found out again when it is needed.
+    /// </summary>
+    private void TryMark(Digest diffId, ReadyLayer layer)
+    {
+        try
+        {
+            File.WriteAllText(MarkFor(diffId), layer.ToText());
+            layer.IsMarked = true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The layer or the blob is looked at again after a restart.
         }
     }
 
@@ -275,7 +345,9 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
             string text = (name.Length == 128 ? "sha512:" : "sha256:") + name;
             if (Digest.TryParse(text, out Digest diffId) && marks.Remove(name))
             {
-                ready[diffId] = new DateTimeOffset(File.GetLastWriteTimeUtc(MarkFor(diffId)), TimeSpan.Zero);
+                string mark = MarkFor(diffId);
+                ready[diffId] = ReadyLayer.Parse(
+                    File.ReadAllText(mark), new DateTimeOffset(File.GetLastWriteTimeUtc(mark), TimeSpan.Zero));
             }
             else if (!diffId.IsEmpty || name.StartsWith(Temporary, StringComparison.Ordinal))
             {
@@ -301,9 +373,9 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
                 if (--holds[diffId] == 0)
                 {
                     holds.Remove(diffId);
-                    if (ready.ContainsKey(diffId))
+                    if (ready.TryGetValue(diffId, out ReadyLayer? layer))
                     {
-                        ready[diffId] = time.GetUtcNow();
+                        layer.UsedAt = time.GetUtcNow();
                     }
                 }
             }

@@ -13,20 +13,35 @@ namespace Berth.Oci.Layers;
 internal sealed class LayerUnpacker(LayerLimits limits)
 {
     /// <summary>
-    /// Throws BerthException: ArchiveRefused, DigestMismatch, StorageFull. The folder's content is then worthless.
+    /// Returns the bytes of the layer's archive. Throws BerthException: ArchiveRefused, DigestMismatch, StorageFull. The
+    /// folder's content is then worthless.
     /// </summary>
     /// <param name="blob">The layer as stored; closed at the end.</param>
     /// <param name="size">Bytes of the blob.</param>
-    internal async Task UnpackAsync(
-        Stream blob, long size, Digest diffId, string folder, CancellationToken cancellationToken)
+    internal Task<long> UnpackAsync(
+        Stream blob, long size, Digest diffId, string folder, CancellationToken cancellationToken) =>
+        ReadAsync(blob, size, (ring, stop) => Write(ring, diffId, folder, stop), cancellationToken);
+
+    /// <summary>
+    /// Checks that a blob holds the layer <paramref name="diffId"/> without unpacking it, and returns the bytes of its
+    /// archive. Throws BerthException: ArchiveRefused for damaged compression, DigestMismatch.
+    /// </summary>
+    /// <param name="length">Bytes that the layer's archive is known to have: no more are read. Null when
+    /// unknown.</param>
+    internal Task<long> VerifyAsync(
+        Stream blob, long size, Digest diffId, long? length, CancellationToken cancellationToken) =>
+        ReadAsync(blob, size, (ring, stop) => Hash(ring, diffId, length ?? limits.Tar.Bytes, stop), cancellationToken);
+
+    private async Task<long> ReadAsync(
+        Stream blob, long size, Func<ChunkRing, CancellationToken, long> consume, CancellationToken cancellationToken)
     {
         using var ring = new ChunkRing();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         Task decoding = OnOwnThread(() => Decode(blob, size, ring, stop.Token));
-        Task writing = OnOwnThread(() => Write(ring, diffId, folder, stop.Token));
+        Task<long> consuming = OnOwnThread(() => consume(ring, stop.Token));
         try
         {
-            await writing;
+            return await consuming;
         }
         finally
         {
@@ -37,6 +52,9 @@ internal sealed class LayerUnpacker(LayerLimits limits)
 
     // Both block on the ring and on disk for as long as the layer lasts, which the pool's threads are not for.
     private static Task OnOwnThread(Action action) =>
+        Task.Factory.StartNew(action, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+    private static Task<T> OnOwnThread<T>(Func<T> action) =>
         Task.Factory.StartNew(action, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     private void Decode(Stream blob, long size, ChunkRing ring, CancellationToken cancellationToken)
@@ -82,7 +100,7 @@ internal sealed class LayerUnpacker(LayerLimits limits)
         }
     }
 
-    private void Write(ChunkRing ring, Digest diffId, string folder, CancellationToken cancellationToken)
+    private long Write(ChunkRing ring, Digest diffId, string folder, CancellationToken cancellationToken)
     {
         using UnixFolder root = UnixFolder.Open(folder);
         using IncrementalHash hash = diffId.CreateHash();
@@ -94,6 +112,33 @@ internal sealed class LayerUnpacker(LayerLimits limits)
         }
 
         writer.Finish();
+        Check(hash, diffId);
+        return reader.Position;
+    }
+
+    private static long Hash(ChunkRing ring, Digest diffId, long limit, CancellationToken cancellationToken)
+    {
+        using IncrementalHash hash = diffId.CreateHash();
+        var input = new HashedInput(ring, hash, cancellationToken);
+        long total = 0;
+        while (input.Next() is { IsEmpty: false } piece)
+        {
+            total += piece.Length;
+            if (total > limit)
+            {
+                throw new BerthException(
+                    ErrorCode.DigestMismatch,
+                    $"The layer's uncompressed content is longer than the {limit} bytes of {diffId}, which the image's "
+                    + "configuration says it is.");
+            }
+        }
+
+        Check(hash, diffId);
+        return total;
+    }
+
+    private static void Check(IncrementalHash hash, Digest diffId)
+    {
         Digest found = Digest.FromHash(diffId.Algorithm, hash.GetCurrentHash());
         if (found != diffId)
         {

@@ -38,7 +38,7 @@ public sealed class UnpackOnPush(ImageCatalog catalog, ILayerStore layers, TimeP
 
         // Two at once: unpacking is bound by the processor for one layer and by the disk for another.
         await Parallel.ForEachAsync(
-            manifest.Layers.Zip(diffIds).DistinctBy(pair => pair.Second),
+            manifest.Layers.Zip(diffIds).DistinctBy(pair => (pair.First.Digest, pair.Second)),
             new ParallelOptions { MaxDegreeOfParallelism = 2, CancellationToken = cancellationToken },
             async (pair, stop) =>
             {
