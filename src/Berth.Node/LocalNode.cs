@@ -82,7 +82,9 @@ public sealed class LocalNode : INode
         try
         {
             long begun = time.GetTimestamp();
-            TakenSandbox taken = await pools.TakeAsync(spec.Sandbox, cancellationToken);
+            TakenSandbox taken = spec.Extras is { } extras
+                ? await pools.MakeAsync(spec.Sandbox, extras, cancellationToken)
+                : await pools.TakeAsync(spec.Sandbox, cancellationToken);
             return await StartAsync(spec, taken, begun, cancellationToken);
         }
         catch

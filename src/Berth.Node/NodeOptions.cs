@@ -13,6 +13,10 @@ public sealed record NodeOptions(string Name, string Instance)
     /// <summary>Where runtime state lives that must not survive a reboot.</summary>
     public string RuntimeFolder { get; init; } = "/run/berth";
 
+    /// <summary>Where what outlasts sandboxes lives: writable layers of containers, named volumes. Null: there are
+    /// none.</summary>
+    public string? StorageFolder { get; init; }
+
     /// <summary>Path of runc; null looks in the usual folders.</summary>
     public string? Runc { get; init; }
 

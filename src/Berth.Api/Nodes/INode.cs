@@ -154,6 +154,28 @@ public sealed record AttemptFigures(TimeSpan Processor, ByteSize Memory, ByteSiz
 /// pool.</summary>
 public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode Network);
 
+/// <summary>What a container has beyond the shape that calls share. Such a sandbox is made for one attempt.</summary>
+/// <param name="Layer">Id of the writable layer that outlasts the sandbox, 1 to 64 of a-z, 0-9 and -; null for one that
+/// goes with it. One sandbox at a time has it.</param>
+/// <param name="ReadOnlyRoot">Nothing but the mounts can be written.</param>
+/// <param name="HostName">What the program sees as its machine's name; null for one of the sandbox's own.</param>
+public sealed record SandboxExtras(
+    string? Layer, bool ReadOnlyRoot, IReadOnlyList<SandboxMount> Mounts, string? HostName);
+
+/// <summary>A folder put into a sandbox.</summary>
+/// <param name="Target">Absolute path in the sandbox; made when missing.</param>
+public abstract record SandboxMount(string Target, bool ReadOnly)
+{
+    /// <summary>A named volume of the node, made at its first use.</summary>
+    public sealed record Volume(string Name, string Target, bool ReadOnly) : SandboxMount(Target, ReadOnly);
+
+    /// <summary>A folder or file of the node's own.</summary>
+    public sealed record Host(string Path, string Target, bool ReadOnly) : SandboxMount(Target, ReadOnly);
+
+    /// <summary>An empty folder in memory, gone with the sandbox and charged to it.</summary>
+    public sealed record Temporary(string Target, ByteSize Size) : SandboxMount(Target, ReadOnly: false);
+}
+
 /// <summary>One attempt as the server orders it.</summary>
 /// <param name="Id">"run id-attempt number"; unique for all time.</param>
 /// <param name="Command">Entry point and arguments replacing the image's; null or empty keeps the
@@ -167,6 +189,7 @@ public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode
 /// <see cref="EndReason.TimedOut"/> after SIGTERM and <paramref name="Grace"/>. Null: it may run for ever.</param>
 /// <param name="Terminal">The size of the terminal to run it at: input and output are the terminal's, and standard
 /// error goes there too. Null for pipes.</param>
+/// <param name="Extras">Null for calls and tasks.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -179,7 +202,8 @@ public sealed record AttemptSpec(
     string? WorkingDirectory,
     DateTimeOffset? Deadline,
     TimeSpan Grace,
-    TerminalSize? Terminal = null);
+    TerminalSize? Terminal = null,
+    SandboxExtras? Extras = null);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>

@@ -41,8 +41,8 @@ internal static class ContainerShape
 
     /// <param name="hardOpenFiles">This process's own hard limit of open files; a container can't have more.</param>
     public static RuntimeConfig Render(
-        SandboxSpec spec, string root, string hostName, uint owner, string cgroup, string initPath, ulong hardOpenFiles,
-        bool canLimitSwap)
+        SandboxSpec spec, SandboxExtras? extras, string root, string hostName, uint owner, string cgroup,
+        string initPath, ulong hardOpenFiles, bool canLimitSwap)
     {
         ulong files = Math.Min(hardOpenFiles, MostOpenFiles);
         RuntimeIdMapping[] ids = [new(0, owner, RootFilesystems.OwnerRange.Size)];
@@ -55,7 +55,7 @@ internal static class ContainerShape
                 ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "/",
                 new RuntimeCapabilities(Capabilities, Capabilities, Capabilities),
                 [new("RLIMIT_NOFILE", files, files), new("RLIMIT_CORE", 0, 0)], NoNewPrivileges: true),
-            new RuntimeRoot(root),
+            new RuntimeRoot(root, extras?.ReadOnlyRoot ?? false),
             hostName,
             MountsOf(spec, initPath),
             new RuntimeLinux(

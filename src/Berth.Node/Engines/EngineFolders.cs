@@ -32,6 +32,9 @@ internal sealed class EngineFolders(NodeOptions options)
 
     public string Of(string sandbox) => $"{Sandboxes}/{sandbox}";
 
+    /// <summary>Where a lasting layer is mounted until the sandbox's root is.</summary>
+    public string DiskOf(string sandbox) => Of(sandbox) + "/disk";
+
     public string StateOf(string sandbox) => $"{RuncState}/{sandbox}";
 
     public string CgroupOf(string sandbox) => $"{CgroupParent}/{sandbox}";

@@ -24,6 +24,8 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
 
     public OverlayRoot? Root { get; set; }
 
+    public LastingLayer? Layer { get; set; }
+
     public InitChannel? Channel { get; set; }
 
     public PidHandle? Init { get; set; }
@@ -62,6 +64,7 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
         Init?.Dispose();
         DeleteFolder(folders.StateOf(id));
         DeleteFolder(folders.Of(id));
+        Layer?.Dispose();
         if (Owner is { } owner)
         {
             Owner = null;

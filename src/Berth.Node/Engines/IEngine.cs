@@ -31,7 +31,9 @@ public interface IEngine : IAsyncDisposable
     /// removed. Throws BerthException (NodeFault, or what the image is to blame for) or
     /// OperationCanceledException and leaves nothing behind.
     /// </summary>
-    Task<ISandbox> PrepareAsync(SandboxSpec spec, ImageHandle image, CancellationToken cancellationToken);
+    /// <param name="extras">Null for a sandbox of the common kind.</param>
+    Task<ISandbox> PrepareAsync(
+        SandboxSpec spec, ImageHandle image, SandboxExtras? extras, CancellationToken cancellationToken);
 
     /// <summary>Removes what belongs to no living sandbox. Returns how many objects that were.</summary>
     Task<int> SweepAsync(CancellationToken cancellationToken);

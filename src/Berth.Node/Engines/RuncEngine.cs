@@ -32,6 +32,7 @@ public sealed class RuncEngine : IEngine
     private readonly TimeProvider time;
     private readonly ILogger logger;
     private readonly EngineFolders folders;
+    private readonly NodeStorage storage;
     private readonly ReadinessPoller poller = new();
     private readonly ConcurrentDictionary<string, HostObjects> living = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, HostObjects> unremoved = new(StringComparer.Ordinal);
@@ -52,6 +53,7 @@ public sealed class RuncEngine : IEngine
         this.time = time;
         this.logger = logger;
         folders = new EngineFolders(options);
+        storage = new NodeStorage(options.StorageFolder);
     }
 
     public string Name => runc?.Version ?? "runc";
@@ -75,7 +77,8 @@ public sealed class RuncEngine : IEngine
         owners = new OwnerRanges(initPath, poller, options);
     }
 
-    public async Task<ISandbox> PrepareAsync(SandboxSpec spec, ImageHandle image, CancellationToken cancellationToken)
+    public async Task<ISandbox> PrepareAsync(
+        SandboxSpec spec, ImageHandle image, SandboxExtras? extras, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         OwnerRanges ranges = owners ?? throw new InvalidOperationException("The engine was not started.");
@@ -87,9 +90,10 @@ public sealed class RuncEngine : IEngine
         SandboxStreams? streams = null;
         try
         {
-            string hostName = id[^12..];
+            string hostName = extras?.HostName ?? id[^12..];
             objects.Owner = await ranges.TakeAsync(cancellationToken);
-            await WriteBundleAsync(objects, spec, image, hostName, cancellationToken);
+            await MountRootAsync(objects, spec, image, extras, cancellationToken);
+            await WriteBundleAsync(objects, spec, extras, hostName, cancellationToken);
             streams = await CreateAsync(objects);
             await BootAsync(objects, spec, cancellationToken);
             return new RuncSandbox(
@@ -146,16 +150,47 @@ public sealed class RuncEngine : IEngine
         }
     }
 
-    private async Task WriteBundleAsync(
-        HostObjects objects, SandboxSpec spec, ImageHandle image, string hostName, CancellationToken cancellationToken)
+    private async Task MountRootAsync(
+        HostObjects objects, SandboxSpec spec, ImageHandle image, SandboxExtras? extras,
+        CancellationToken cancellationToken)
     {
         string folder = folders.Of(objects.Id);
         Directory.CreateDirectory(folder);
         OwnerRange owner = objects.Owner!;
-        objects.Root = OverlayRoot.Mount(folder + "/fs", image.LayerPaths, owner, spec.Limits.WritableLayer);
-        RootPreparation.Complete(objects.Root.Path, owner, hostName, spec.Network == NetworkMode.Host);
+        if (extras?.Layer is { } layer)
+        {
+            objects.Layer = await LastingLayer.MountAsync(
+                storage.LayerOf(layer), spec.Limits.WritableLayer, folders.DiskOf(objects.Id), poller, time,
+                cancellationToken);
+        }
+
+        try
+        {
+            objects.Layer?.GiveTo(owner);
+            objects.Root = OverlayRoot.Mount(
+                folder + "/fs", image.LayerPaths, owner, spec.Limits.WritableLayer, objects.Layer);
+        }
+        finally
+        {
+            objects.Layer?.Detach();
+        }
+    }
+
+    private async Task WriteBundleAsync(
+        HostObjects objects, SandboxSpec spec, SandboxExtras? extras, string hostName,
+        CancellationToken cancellationToken)
+    {
+        string folder = folders.Of(objects.Id);
+        OwnerRange owner = objects.Owner!;
+        string root = objects.Root!.Path;
+        RootPreparation.Complete(root, owner, hostName, spec.Network == NetworkMode.Host);
+        if (extras is { Mounts.Count: > 0 })
+        {
+            ExtraMounts.Attach(extras.Mounts, root, owner, storage.Volumes, folder + "/fs/memory");
+        }
+
         RuntimeConfig config = ContainerShape.Render(
-            spec, objects.Root.Path, hostName, owner.First, objects.Cgroup.Path, initPath, hardOpenFiles,
+            spec, extras, root, hostName, owner.First, objects.Cgroup.Path, initPath, hardOpenFiles,
             cgroups!.CanLimitSwap);
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(config, RuntimeJson.Default.RuntimeConfig);
         await File.WriteAllBytesAsync(folder + "/config.json", json, cancellationToken);

@@ -20,7 +20,7 @@ internal sealed record RuntimeCapabilities(
 
 internal sealed record RuntimeRlimit(string Type, ulong Hard, ulong Soft);
 
-internal sealed record RuntimeRoot(string Path);
+internal sealed record RuntimeRoot(string Path, bool Readonly);
 
 internal sealed record RuntimeMount(string Destination, string Type, string Source, IReadOnlyList<string> Options);
 

@@ -26,15 +26,82 @@ public static class FileSystems
     }
 
     /// <summary>Opens a path below a folder without following any link on the way or leaving it (openat2(2)).</summary>
-    public static unsafe FileDescriptor OpenInside(FileDescriptor folder, string path, int flags)
+    public static FileDescriptor OpenInside(FileDescriptor folder, string path, int flags)
     {
         const ulong NoMagicLinks = 0x02;
         const ulong NoLinks = 0x04;
         const ulong Beneath = 0x08;
-        Libc.OpenHow how = new() { Flags = (ulong)flags, Resolve = Beneath | NoLinks | NoMagicLinks };
+        return OpenAt(folder, path, flags, Beneath | NoLinks | NoMagicLinks);
+    }
+
+    /// <summary>
+    /// Opens a path as a process would whose root the folder is: links are followed, but never out of it, and the
+    /// kernel's own links not at all (openat2(2), RESOLVE_IN_ROOT). Null when there is no such path.
+    /// </summary>
+    public static FileDescriptor? TryOpenInRoot(FileDescriptor root, string path, int flags)
+    {
+        const ulong NoMagicLinks = 0x02;
+        const ulong InRoot = 0x10;
+        try
+        {
+            return OpenAt(root, path, flags, InRoot | NoMagicLinks);
+        }
+        catch (LinuxException error) when (error.Errno is Errno.NoEntry)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>A folder, in one that a descriptor stands for. Nothing happens when there is something of the name
+    /// already.</summary>
+    public static void MakeFolder(FileDescriptor parent, string name, uint owner)
+    {
+        const int Mode = 0b111_101_101;
+        if (Libc.MkDirAt(parent.Number, name, Mode) < 0)
+        {
+            LinuxException error = LinuxException.Last("mkdirat", name);
+            if (error.Errno != Errno.Exists)
+            {
+                throw error;
+            }
+
+            return;
+        }
+
+        if (Libc.FChOwnAt(parent.Number, name, owner, owner, Libc.AT_SYMLINK_NOFOLLOW) < 0)
+        {
+            throw LinuxException.Last("fchownat", name);
+        }
+
+        GC.KeepAlive(parent);
+    }
+
+    private static unsafe FileDescriptor OpenAt(FileDescriptor folder, string path, int flags, ulong resolve)
+    {
+        Libc.OpenHow how = new() { Flags = (ulong)flags, Resolve = resolve };
         long number = Libc.OpenAt2(
             Libc.SYS_openat2, folder.Number, path, &how, (nuint)sizeof(Libc.OpenHow));
         GC.KeepAlive(folder);
         return number >= 0 ? new FileDescriptor((int)number) : throw LinuxException.Last("openat2", path);
     }
+
+    /// <summary>Whose a file is and what it is; of a link, the link's own.</summary>
+    public static unsafe FileOwner OwnerOf(string path)
+    {
+        Libc.FileStatus status;
+        if (Libc.LStat(path, &status) < 0)
+        {
+            throw LinuxException.Last("lstat", path);
+        }
+
+        const uint TypeMask = 0xF000;
+        const uint Folder = 0x4000;
+        const uint Link = 0xA000;
+        return new FileOwner(
+            status.User, status.Group, (UnixFileMode)(status.Mode & 0xFFF), (status.Mode & TypeMask) == Folder,
+            (status.Mode & TypeMask) == Link);
+    }
 }
+
+/// <param name="Mode">The permission bits, with those of chmod(1)'s first digit.</param>
+public sealed record FileOwner(uint User, uint Group, UnixFileMode Mode, bool IsFolder, bool IsLink);

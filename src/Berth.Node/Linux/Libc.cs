@@ -44,6 +44,10 @@ internal static partial class Libc
     public const short POLLIN = 1;
     public const short POLLOUT = 4;
     public const int AT_FDCWD = -100;
+    public const int AT_SYMLINK_NOFOLLOW = 0x100;
+    public const nuint LOOP_CTL_GET_FREE = 0x4C82;
+    public const nuint LOOP_CONFIGURE = 0x4C0A;
+    public const uint LO_FLAGS_AUTOCLEAR = 4;
 
     /// <summary>struct epoll_event, packed on x86_64 (sys/epoll.h).</summary>
     [StructLayout(LayoutKind.Sequential, Pack = 1)]
@@ -103,6 +107,44 @@ internal static partial class Libc
     /// <summary>Raw, because Debian 12's C library has no wrapper.</summary>
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static unsafe partial long OpenAt2(long number, long folder, string path, OpenHow* how, nuint size);
+
+    /// <summary>struct loop_config of linux/loop.h, struct loop_info64 within; what is not named stays zero.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 304)]
+    public struct LoopConfiguration
+    {
+        [FieldOffset(0)]
+        public int File;
+
+        /// <summary>lo_flags, after five words and three halves of the inner structure at 8.</summary>
+        [FieldOffset(60)]
+        public uint Flags;
+    }
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    public static unsafe partial int IoctlLoop(FileDescriptor fd, nuint request, LoopConfiguration* configuration);
+
+    /// <summary>struct stat of x86_64, of which mode and owner count here.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 144)]
+    public struct FileStatus
+    {
+        [FieldOffset(24)]
+        public uint Mode;
+
+        [FieldOffset(28)]
+        public uint User;
+
+        [FieldOffset(32)]
+        public uint Group;
+    }
+
+    [LibraryImport("libc", EntryPoint = "lstat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static unsafe partial int LStat(string path, FileStatus* status);
+
+    [LibraryImport("libc", EntryPoint = "mkdirat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int MkDirAt(int folder, string name, int mode);
+
+    [LibraryImport("libc", EntryPoint = "fchownat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int FChOwnAt(int folder, string name, uint user, uint group, int flags);
 
     [LibraryImport("libc", EntryPoint = "sendmsg", SetLastError = true)]
     public static unsafe partial nint SendMessage(FileDescriptor socket, MessageHeader* message, int flags);

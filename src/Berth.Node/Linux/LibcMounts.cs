@@ -10,6 +10,7 @@ internal static partial class LibcMounts
     public const uint OPEN_TREE_CLONE = 1;
     public const uint OPEN_TREE_CLOEXEC = 0x80000;
     public const uint MOVE_MOUNT_F_EMPTY_PATH = 4;
+    public const uint MOVE_MOUNT_T_EMPTY_PATH = 0x40;
     public const uint FSOPEN_CLOEXEC = 1;
     public const uint FSMOUNT_CLOEXEC = 1;
     public const uint FSCONFIG_SET_FLAG = 0;

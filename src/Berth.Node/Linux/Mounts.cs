@@ -73,6 +73,18 @@ public static class Mounts
         return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open_tree", path);
     }
 
+    /// <summary>Onto whatever a descriptor stands for, so that no name is looked up again.</summary>
+    public static void Attach(FileDescriptor mount, FileDescriptor target)
+    {
+        const uint Flags = LibcMounts.MOVE_MOUNT_F_EMPTY_PATH | LibcMounts.MOVE_MOUNT_T_EMPTY_PATH;
+        if (LibcMounts.MoveMount(mount, "", target.Number, "", Flags) < 0)
+        {
+            throw LinuxException.Last("move_mount", $"fd {target.Number}");
+        }
+
+        GC.KeepAlive(target);
+    }
+
     public static void Attach(FileDescriptor mount, string target)
     {
         if (LibcMounts.MoveMount(mount, "", Libc.AT_FDCWD, target, LibcMounts.MOVE_MOUNT_F_EMPTY_PATH) < 0)

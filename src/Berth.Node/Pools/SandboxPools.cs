@@ -112,6 +112,28 @@ internal sealed class SandboxPools : IAsyncDisposable
         return new TakenSandbox(made, imagesInUse[made.Id].Handle.Config, false);
     }
 
+    /// <summary>A sandbox of its own kind, made for one start. Throws as <see cref="IEngine.PrepareAsync"/>.</summary>
+    public async Task<TakenSandbox> MakeAsync(
+        SandboxSpec spec, SandboxExtras extras, CancellationToken cancellationToken)
+    {
+        await remover.WaitForRoomAsync(cancellationToken);
+        SharedImage image = new(await images.OpenAsync(spec.Image, cancellationToken));
+        ISandbox sandbox;
+        try
+        {
+            sandbox = await engine.PrepareAsync(spec, image.Handle, extras, cancellationToken);
+        }
+        catch
+        {
+            image.Release();
+            throw;
+        }
+
+        imagesInUse[sandbox.Id] = image;
+        Interlocked.Increment(ref prepared);
+        return new TakenSandbox(sandbox, image.Handle.Config, false);
+    }
+
     /// <summary>Hands a sandbox over for removal; returns at once.</summary>
     public void GiveUp(ISandbox sandbox, bool closeStreams) => remover.Add(sandbox, closeStreams, () =>
     {
@@ -296,7 +318,8 @@ internal sealed class SandboxPools : IAsyncDisposable
             ISandbox sandbox;
             try
             {
-                sandbox = await engine.PrepareAsync(shelf.Spec, image.Handle, stopping.Token);
+                sandbox = await engine.PrepareAsync(
+                    shelf.Spec, image.Handle, extras: null, stopping.Token);
             }
             catch
             {

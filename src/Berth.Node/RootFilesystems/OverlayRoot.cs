@@ -29,8 +29,9 @@ internal sealed class OverlayRoot
     /// Mounts it all on a folder, which is made. Layers are lowest first. Throws BerthException (NodeFault) when the
     /// kernel can't do it; then nothing is mounted.
     /// </summary>
+    /// <param name="lasting">The writable layer, where it is not to be one in memory.</param>
     public static OverlayRoot Mount(
-        string folder, IReadOnlyList<string> layers, OwnerRange owner, ByteSize writable)
+        string folder, IReadOnlyList<string> layers, OwnerRange owner, ByteSize writable, LastingLayer? lasting = null)
     {
         Directory.CreateDirectory(folder);
         // A file takes an inode of about 1 KiB of kernel memory; the limit keeps empty files within the same bounds.
@@ -43,7 +44,7 @@ internal sealed class OverlayRoot
             var root = new OverlayRoot(folder);
             string[] stack = StackOf(layers);
             root.MountLayers(stack, owner);
-            root.MountOverlay(Math.Max(stack.Length, 1), owner);
+            root.MountOverlay(Math.Max(stack.Length, 1), owner, lasting);
             return root;
         }
         catch
@@ -84,7 +85,7 @@ internal sealed class OverlayRoot
         }
     }
 
-    private void MountOverlay(int layers, OwnerRange owner)
+    private void MountOverlay(int layers, OwnerRange owner, LastingLayer? lasting)
     {
         foreach (string name in new[] { "upper", "work", "root" })
         {
@@ -101,8 +102,11 @@ internal sealed class OverlayRoot
         string lowers = string.Join(
             ':', Enumerable.Range(0, layers).Reverse()
                 .Select(i => string.Create(CultureInfo.InvariantCulture, $"{at}/{i}")));
-        string options = $"lowerdir={lowers},upperdir={at}/upper,workdir={at}/work,"
-            + "volatile,redirect_dir=nofollow,metacopy=off,index=off,xino=off";
+        // What goes with the sandbox need not reach a disk.
+        string writable = lasting is null
+            ? $"upperdir={at}/upper,workdir={at}/work,volatile"
+            : $"upperdir={lasting.Upper},workdir={lasting.Work}";
+        string options = $"lowerdir={lowers},{writable},redirect_dir=nofollow,metacopy=off,index=off,xino=off";
         if (options.Length > MaxOptions)
         {
             throw new BerthException(

@@ -76,6 +76,7 @@ internal sealed class Leftovers(
         try
         {
             Mounts.Unmount(folder + "/fs", lazy: true);
+            Mounts.Unmount(folder + "/disk", lazy: true);
             Directory.Delete(folder, recursive: true);
             return 1;
         }

@@ -25,8 +25,8 @@ public sealed class NodeFixture : IAsyncLifetime
         Options =
             new NodeOptions("test", NodeOptions.InstanceOf(folder))
             {
-                Pool =
-                PoolLimits.Default with { LeastReady = 1 }
+                Pool = PoolLimits.Default with { LeastReady = 1 },
+                StorageFolder = folder + "/storage",
             };
         Node = new LocalNode(
             Options, new RuncEngine(Options, TimeProvider.System, NullLogger<RuncEngine>.Instance), Images,

@@ -35,7 +35,7 @@ public sealed class OwnerRangeTests
     {
         SandboxSpec spec = new(images.Plain, NodeFixture.Limits, NetworkMode.None);
         await using ISandbox sandbox = await engine.PrepareAsync(
-            spec, await images.OpenAsync(images.Plain, CancellationToken.None), CancellationToken.None);
+            spec, await images.OpenAsync(images.Plain, CancellationToken.None), extras: null, CancellationToken.None);
         int init = Directory.EnumerateDirectories("/proc")
             .Select(d => int.TryParse(Path.GetFileName(d), out int pid) ? pid : 0)
             .First(pid => pid > 0 && In(pid, sandbox.Id));

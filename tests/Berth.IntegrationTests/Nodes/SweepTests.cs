@@ -124,7 +124,7 @@ public sealed class SweepTests : IAsyncLifetime
     private async Task<ISandbox> PrepareAsync(SandboxSpec spec)
     {
         using Oci.Layers.ImageHandle image = await images.OpenAsync(spec.Image, CancellationToken.None);
-        return await engine.PrepareAsync(spec, image, CancellationToken.None);
+        return await engine.PrepareAsync(spec, image, extras: null, CancellationToken.None);
     }
 
     private string CgroupFolderOf(string name)

@@ -277,13 +277,13 @@ public abstract class EngineContract
         using ImageHandle image = await OpenImageAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
-            () => Engine.PrepareAsync(Sandbox, image, new CancellationToken(canceled: true)));
+            () => Engine.PrepareAsync(Sandbox, image, extras: null, new CancellationToken(canceled: true)));
     }
 
     private async Task<ISandbox> PrepareAsync()
     {
         ImageHandle image = await OpenImageAsync();
-        return await Engine.PrepareAsync(Sandbox, image, CancellationToken.None);
+        return await Engine.PrepareAsync(Sandbox, image, extras: null, CancellationToken.None);
     }
 
     private static Task<StartOutcome> StartAsync(ISandbox sandbox, params string[] command) => sandbox.StartAsync(

@@ -51,7 +51,8 @@ public sealed class FakeEngine(TimeProvider time) : IEngine
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public async Task<ISandbox> PrepareAsync(SandboxSpec spec, ImageHandle image, CancellationToken cancellationToken)
+    public async Task<ISandbox> PrepareAsync(
+        SandboxSpec spec, ImageHandle image, SandboxExtras? extras, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         Interlocked.Increment(ref creating);
