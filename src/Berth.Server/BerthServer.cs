@@ -95,7 +95,7 @@ public sealed class BerthServer : IAsyncDisposable
 
         // 2. What runs finishes or is handed back; then its answers are sent.
         await rooms.Runs.StopAsync(grace, cancellationToken);
-        using CancellationTokenSource cut = new(TimeSpan.FromSeconds(5));
+        using CancellationTokenSource cut = new(TimeSpan.FromSeconds(5), rooms.Time);
         await host.StopAsync(cut.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
         // 3. Everything else, in the opposite order of its start.

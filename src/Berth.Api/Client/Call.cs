@@ -129,12 +129,20 @@ public sealed class Call : IAsyncDisposable
         // The program may well have succeeded, but its output did not arrive.
         ErrorEntry entry = ErrorCatalog.Find(
             outcome.Reason == "completed" ? ErrorCode.Upstream : CodeOf(outcome.Reason));
-        string detail = run.Message ?? "The answer broke off before its end.";
+        string detail = run.Message ?? SentenceOf(run);
         return outcome with
         {
             Problem = new Problem("about:blank", entry.Title, entry.Status, detail, entry.Code, run.Id, run.ExitCode),
         };
     }
+
+    private static string SentenceOf(RunView run) => run.Reason switch
+    {
+        "exit_code" => string.Create(CultureInfo.InvariantCulture, $"{run.Image} exited with code {run.ExitCode}."),
+        "signal" => string.Create(CultureInfo.InvariantCulture, $"{run.Image} was ended by signal {run.Signal}."),
+        "canceled" => $"Run {run.Id} was cancelled.",
+        _ => "The answer broke off before its end.",
+    };
 
     private CallOutcome OutcomeOf(Problem failure, string? reason) => new(
         RunId, reason ?? failure.Code, failure.ExitCode ?? (int?)Number("Berth-Exit-Code"),

@@ -4,6 +4,19 @@ using Berth.Core.Resources;
 
 namespace Berth.Api.Client;
 
+/// <summary>When the answer of a synchronous call begins.</summary>
+public enum AnswerStart
+{
+    /// <summary>When the program has ended, or has written more than 64 KiB.</summary>
+    Held,
+
+    /// <summary>With the first byte of output.</summary>
+    FirstByte,
+
+    /// <summary>With the program, so that <see cref="Call.RunId"/> is known while it runs.</summary>
+    Program,
+}
+
 /// <summary>How an image is to be run. What is null is left to the image or to the server's defaults.</summary>
 public sealed record RunOptions
 {
@@ -45,9 +58,8 @@ public sealed record RunOptions
     /// <summary>Media type that the answer or result is given.</summary>
     public string? ResultContentType { get; init; }
 
-    /// <summary>Calls only: the output comes from its first byte on, instead of 64 KiB being held back until the
-    /// program has ended. A failure after that cuts the answer off instead of being its status.</summary>
-    public bool Stream { get; init; }
+    /// <summary>Calls only. A failure after the answer's beginning cuts it off instead of being its status.</summary>
+    public AnswerStart Answer { get; init; }
 
     /// <summary>Tasks only: a second submission with the same key is the same task.</summary>
     public string? IdempotencyKey { get; init; }
@@ -99,7 +111,12 @@ public sealed record RunOptions
         .. One("Berth-Output-Limit", OutputLimit is { } o ? Number(o.Bytes) : null),
         .. One("Content-Type", ContentType),
         .. One("Berth-Content-Type", ResultContentType),
-        .. One("Berth-Stream", Stream ? "true" : null),
+        .. One("Berth-Stream", Answer switch
+        {
+            AnswerStart.FirstByte => "true",
+            AnswerStart.Program => "start",
+            _ => null,
+        }),
         .. One("Idempotency-Key", IdempotencyKey),
         .. One("Berth-Callback", Callback?.AbsoluteUri),
         .. One("Berth-Max-Age", MaxAge is { } age ? Duration.Format(age) : null),

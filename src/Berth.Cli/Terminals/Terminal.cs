@@ -14,6 +14,9 @@ internal sealed class Terminal
 
     public required TextWriter Error { get; init; }
 
+    /// <summary>What <see cref="Error"/> writes to; for bytes that are passed on as they are.</summary>
+    public required Stream ErrorOutput { get; init; }
+
     /// <summary>Opens standard input; not done before something reads it.</summary>
     public required Func<Stream> OpenInput { get; init; }
 
@@ -40,11 +43,13 @@ internal sealed class Terminal
     public static Terminal OfProcess()
     {
         Stream output = Console.OpenStandardOutput();
+        Stream error = Console.OpenStandardError();
         return new Terminal
         {
             Output = output,
             Out = new StreamWriter(output) { AutoFlush = false, NewLine = "\n" },
-            Error = new StreamWriter(Console.OpenStandardError()) { AutoFlush = true, NewLine = "\n" },
+            ErrorOutput = error,
+            Error = new StreamWriter(error) { AutoFlush = true, NewLine = "\n" },
             OpenInput = OpenStandardInput,
             InputIsTerminal = !Console.IsInputRedirected,
             OutputIsTerminal = !Console.IsOutputRedirected,

@@ -28,6 +28,7 @@ internal static class OciErrors
         ErrorCode.BlobUnknown => (404, "BLOB_UNKNOWN"),
         ErrorCode.BlobUploadUnknown => (404, "BLOB_UPLOAD_UNKNOWN"),
         ErrorCode.BlobUploadInvalid => (400, "BLOB_UPLOAD_INVALID"),
+        ErrorCode.RequestTimeout => (408, "BLOB_UPLOAD_INVALID"),
         ErrorCode.Conflict => (409, "DENIED"),
         ErrorCode.BodyTooLarge => (413, "SIZE_INVALID"),
         ErrorCode.SizeInvalid => (400, "SIZE_INVALID"),

@@ -195,9 +195,10 @@ internal sealed class RegistryHandler(
             }),
     };
 
-    // A proxy in front that ends TLS says so. Believed from anybody: it only decides where whoever says it is sent.
+    // A proxy in front that ends TLS says so, in HTTP/2 by the scheme itself. Believed from anybody: it only decides
+    // where whoever says it is sent.
     private static string SchemeOf(HttpRequest request) =>
-        request.Headers["X-Forwarded-Proto"] == "https" ? "https" : request.Scheme;
+        request.Headers["X-Forwarded-Proto"] == "https" || request.IsHttps ? "https" : "http";
 
     private Task ChallengeAsync(HttpContext context, ChallengeException challenge)
     {

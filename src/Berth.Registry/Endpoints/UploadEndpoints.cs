@@ -92,7 +92,7 @@ internal sealed class UploadEndpoints(
                 return;
             }
         }
-        catch (BerthException)
+        catch (BerthException e) when (e.Code != ErrorCode.RequestTimeout)
         {
             await uploads.EndAsync(session);
             throw;

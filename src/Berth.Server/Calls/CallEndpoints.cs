@@ -36,10 +36,11 @@ internal sealed class CallEndpoints(
         }
 
         (RunSpec spec, OptionHeaders given) = Parse(context, RunKind.Call);
-        bool streams = RunRequest.Streams(given);
+        AnswerStart start = RunRequest.AnswerStartOf(given);
         LimitBody(context, options.BodyLimit, "body-limit");
+        PatientBody.LiftRate(context);
         await using LiveCall call = await runs.CallAsync(spec, Caller.Of(context).Name, context.RequestAborted);
-        await new CallExchange(context, call, streams, runs, overflow, lifetime, time).RunAsync();
+        await new CallExchange(context, call, start, runs, overflow, lifetime, time).RunAsync();
     }
 
     /// <summary>A task.</summary>
@@ -51,8 +52,10 @@ internal sealed class CallEndpoints(
         (RunSpec spec, OptionHeaders given) = Parse(context, RunKind.Task);
         RunSubmission submission = new(spec, Caller.Of(context).Name, RunRequest.IdempotencyKey(given));
         LimitBody(context, options.InputLimit, "input-limit");
+        PatientBody.Install(context, options.BodyIdleTimeout, time);
         long start = time.GetTimestamp();
-        RunAcceptance acceptance = await runs.SubmitAsync(submission, context.Request.Body, context.RequestAborted);
+        RunAcceptance acceptance = await runs.SubmitAsync(
+            submission, context.Request.BodyReader.AsStream(), context.RequestAborted);
         meters.Accept.Record(time.GetElapsedTime(start));
         Run run = acceptance.Run;
         if (preference.RespondAsync)

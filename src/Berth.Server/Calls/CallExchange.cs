@@ -13,18 +13,18 @@ namespace Berth.Server.Calls;
 /// <summary>
 /// Carries one synchronous call: the body into the program, its output into the response, both at once and in bounded
 /// memory. Output that fits in the first buffer is held back until the program has ended, so that the answer has the
-/// true status and a length; after that, or from the first byte on where the caller asks for it, the response streams,
-/// ends with trailers, and is cut off where the run failed.
+/// true status and a length; after that, or earlier where the caller asks for it, the response streams, ends with
+/// trailers, and is cut off where the run failed.
 /// </summary>
 internal sealed class CallExchange(
-    HttpContext context, LiveCall call, bool streams, IRunManager runs, OverflowRoom overflow, ServerLifetime lifetime,
-    TimeProvider time)
+    HttpContext context, LiveCall call, AnswerStart start, IRunManager runs, OverflowRoom overflow,
+    ServerLifetime lifetime, TimeProvider time)
 {
     /// <summary>Output held back before the response begins.</summary>
     public const int FirstBuffer = 64 * 1024;
 
     private readonly HttpResponse response = context.Response;
-    private readonly int mostHeld = streams ? 0 : FirstBuffer;
+    private readonly int mostHeld = start == AnswerStart.Held ? FirstBuffer : 0;
 
     public async Task RunAsync()
     {
@@ -32,13 +32,13 @@ internal sealed class CallExchange(
         CancellationToken gone = context.RequestAborted;
         await using CancellationTokenRegistration goneRegistration = gone.UnsafeRegister(
             static state => ((LiveCall)state!).Stop(EndReason.ClientGone), call);
-        InputCopy input = new(context.Request.BodyReader, call.Input, () => call.Stop(EndReason.ClientGone));
+        InputCopy input = new(context, call, overflow, time);
         byte[] first = ArrayPool<byte>.Shared.Rent(FirstBuffer + 1);
         try
         {
             // 2. Hold back what fits.
-            int held = await FillAsync(first, gone);
-            if (held <= mostHeld)
+            int held = start == AnswerStart.Program ? 0 : await FillAsync(first, gone);
+            if (held <= mostHeld && start != AnswerStart.Program)
             {
                 await AnswerWholeAsync(input, first.AsMemory(0, held));
             }

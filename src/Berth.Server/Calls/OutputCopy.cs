@@ -1,4 +1,3 @@
-using System.Buffers;
 using Berth.Core.Runs;
 
 namespace Berth.Server.Calls;
@@ -13,15 +12,11 @@ internal sealed class OutputCopy(
     RunId id, Stream output, AnswerWriter client, Task bodyReceived, OverflowRoom room, TimeProvider time,
     CancellationToken gone)
 {
-    private const int Block = 256 * 1024;
-
     /// <summary>How long a caller that still sends may leave the answer unread before disk is used. It decides only how
     /// early that is; too short costs a detour, too long a pause.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(50);
 
     private bool ended;
-    private volatile bool directAgain;
-    private ReadOnlyMemory<byte> unplaced;
 
     /// <summary>Copies until the output ends. Throws OperationCanceledException when the caller goes away.</summary>
     public async Task RunAsync(ReadOnlyMemory<byte> first)
@@ -53,11 +48,13 @@ internal sealed class OutputCopy(
         Task sending = flush.AsTask();
         await sending.WaitAsync(Patience, time, CancellationToken.None)
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (!sending.IsCompleted && !bodyReceived.IsCompleted && room.TryOpen(id) is { } file)
+        if (!sending.IsCompleted && !bodyReceived.IsCompleted && room.TryOpen(id, OverflowUse.Output) is { } file)
         {
             using (file)
             {
-                await OverflowAsync(file, sending);
+                Detour detour = new(file, output.ReadAsync, DrainAsync, WriteAsync, () => bodyReceived.IsCompleted);
+                await detour.RunAsync(sending, gone);
+                ended = detour.SourceEnded;
             }
         }
         else
@@ -66,50 +63,10 @@ internal sealed class OutputCopy(
         }
     }
 
-    /// <summary>Fills the file and sends from it, both at once, until the caller has caught up.</summary>
-    private async Task OverflowAsync(OverflowFile file, Task sending)
+    private async Task WriteAsync(ReadOnlyMemory<byte> bytes)
     {
-        directAgain = false;
-        byte[] block = ArrayPool<byte>.Shared.Rent(Block);
-        using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(gone);
-        Task filling = FillAsync(file, block, stop.Token);
-        try
-        {
-            await sending;
-            await DrainAsync(file);
-            directAgain = true;
-            await filling;
-            await DrainAsync(file);
-            client.Write(unplaced.Span);
-            unplaced = default;
-            await client.FlushAsync();
-        }
-        finally
-        {
-            await stop.CancelAsync();
-            await filling.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            ArrayPool<byte>.Shared.Return(block);
-        }
-    }
-
-    /// <summary>Fills until the caller reads again, the body has come, the output ends or the room does.</summary>
-    private async Task FillAsync(OverflowFile file, byte[] block, CancellationToken stop)
-    {
-        while (!directAgain && !bodyReceived.IsCompleted)
-        {
-            int count = await output.ReadAsync(block, stop);
-            if (count == 0)
-            {
-                ended = true;
-                return;
-            }
-
-            if (!await file.TryWriteAsync(block.AsMemory(0, count), stop))
-            {
-                unplaced = block.AsMemory(0, count);
-                return;
-            }
-        }
+        client.Write(bytes.Span);
+        await client.FlushAsync();
     }
 
     private async Task DrainAsync(OverflowFile file)

@@ -10,14 +10,17 @@ internal sealed class OverflowFile : IDisposable
 {
     private readonly OverflowRoom room;
     private readonly SafeFileHandle handle;
+    private readonly long most;
     private long taken;
     private long written;
     private long read;
 
+    /// <param name="most">What all files together may have taken for this one to grow.</param>
     /// <param name="taken">Room that was taken for it already.</param>
-    internal OverflowFile(OverflowRoom room, string path, long taken)
+    internal OverflowFile(OverflowRoom room, string path, long most, long taken)
     {
         this.room = room;
+        this.most = most;
         this.taken = taken;
         handle = File.OpenHandle(
             path, FileMode.Create, FileAccess.ReadWrite, FileShare.Delete, FileOptions.Asynchronous);
@@ -29,7 +32,7 @@ internal sealed class OverflowFile : IDisposable
     {
         while (written + bytes.Length > taken)
         {
-            long step = room.TakeStep();
+            long step = room.TakeStep(most);
             if (step == 0)
             {
                 return false;

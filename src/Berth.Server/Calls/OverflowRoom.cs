@@ -3,9 +3,20 @@ using Berth.Core.Runs;
 
 namespace Berth.Server.Calls;
 
+/// <summary>What room is taken for.</summary>
+internal enum OverflowUse
+{
+    /// <summary>A body that its program does not read. May take half of the room: its caller can wait.</summary>
+    Input,
+
+    /// <summary>An answer that its caller does not read while it sends; without room the two wait for each other.
+    /// </summary>
+    Output,
+}
+
 /// <summary>
-/// The disk space that answers may take while their callers still send and do not read yet: a folder of files without
-/// names, together no larger than the operator's <c>overflow-limit</c>. Nothing in it outlasts the server.
+/// The disk space that bodies and answers may take while nobody reads them: a folder of files without names, together
+/// no larger than the operator's <c>overflow-limit</c>. Nothing in it outlasts the server.
 /// </summary>
 internal sealed class OverflowRoom
 {
@@ -37,16 +48,17 @@ internal sealed class OverflowRoom
     public long Taken => Interlocked.Read(ref taken);
 
     /// <summary>A new file with room for a first step; null when there is no room.</summary>
-    public OverflowFile? TryOpen(RunId id)
+    public OverflowFile? TryOpen(RunId id, OverflowUse use)
     {
-        if (!TryTake())
+        long most = use == OverflowUse.Input ? limit.Bytes / 2 : limit.Bytes;
+        if (!TryTake(most))
         {
             return null;
         }
 
         try
         {
-            return new OverflowFile(this, Path.Combine(folder, id.Text), Step.Bytes);
+            return new OverflowFile(this, Path.Combine(folder, $"{id.Text}-{use}"), most, Step.Bytes);
         }
         catch (IOException)
         {
@@ -56,13 +68,14 @@ internal sealed class OverflowRoom
     }
 
     /// <summary>Takes one more step for a file; returns its bytes, 0 when there is no room.</summary>
-    public long TakeStep() => TryTake() ? Step.Bytes : 0;
+    /// <param name="most">What all may have taken then.</param>
+    public long TakeStep(long most) => TryTake(most) ? Step.Bytes : 0;
 
     public void Release(long bytes) => Interlocked.Add(ref taken, -bytes);
 
-    private bool TryTake()
+    private bool TryTake(long most)
     {
-        if (Interlocked.Add(ref taken, Step.Bytes) <= limit.Bytes
+        if (Interlocked.Add(ref taken, Step.Bytes) <= most
             && new DriveInfo(folder).AvailableFreeSpace >= LeftFree.Bytes)
         {
             return true;

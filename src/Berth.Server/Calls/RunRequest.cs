@@ -66,8 +66,14 @@ internal static partial class RunRequest
             Labels(options));
     }
 
-    /// <summary>The header <c>Berth-Stream</c>: whether the answer begins with the first byte of output.</summary>
-    public static bool Streams(OptionHeaders options) => Flag(options, OptionHeaders.Stream);
+    /// <summary>The header <c>Berth-Stream</c>.</summary>
+    public static AnswerStart AnswerStartOf(OptionHeaders options) => options.Find(OptionHeaders.Stream) switch
+    {
+        null or "false" => AnswerStart.Held,
+        "true" => AnswerStart.FirstByte,
+        "start" => AnswerStart.Program,
+        { } other => throw OptionHeaders.Refuse(OptionHeaders.Stream, other, "expected true, false or start"),
+    };
 
     /// <summary>The header <c>Idempotency-Key</c>: 1 to 255 visible characters; null when there is none.</summary>
     public static string? IdempotencyKey(OptionHeaders options)

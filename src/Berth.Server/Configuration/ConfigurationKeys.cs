@@ -94,13 +94,18 @@ public static class ConfigurationKeys
             (o, v) => o with { OutputLimit = v }),
         KeyOf.Size("overflow-limit", "4Gi", ByteSize.Zero,
             "Disk space, of all calls together, for output that comes while the caller still sends its body and does "
-            + "not read. 0: such calls wait instead, and may wait for each other until their timeout.",
+            + "not read, and for input that the program does not read (half of it at most). 0: both wait instead; "
+            + "caller and program may wait for each other until the timeout, and a caller who leaves is noticed late.",
             (o, v) => o with { OverflowLimit = v }),
         KeyOf.Size("result-limit", "4Gi", ByteSize.KiB(1),
             "Most bytes of standard output of a task. They are kept on disk.",
             (o, v) => o with { ResultLimit = v }),
         KeyOf.Size("upload-limit", "32Gi", ByteSize.MiB(1), "Largest blob that may be pushed to the registry.",
             (o, v) => o with { UploadLimit = v }),
+        KeyOf.Span("body-idle-timeout", "10m", TimeSpan.FromSeconds(1), Day,
+            "How long a task's input or an upload to the registry may pause before it is refused; it may come as "
+            + "slowly as it likes. A call's body is bounded by the call's timeout.",
+            (o, v) => o with { BodyIdleTimeout = v }),
         KeyOf.Number("max-connections", "10000", 1, 1_000_000, "Connections open at once; more are closed at once.",
             (o, v) => o with { MaxConnections = v }),
     ];

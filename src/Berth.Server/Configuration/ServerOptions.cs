@@ -53,6 +53,9 @@ public sealed record ServerOptions
     /// <summary>One blob or manifest pushed to the registry.</summary>
     public ByteSize UploadLimit { get; init; }
 
+    /// <summary>How long a body that is kept may bring nothing.</summary>
+    public TimeSpan BodyIdleTimeout { get; init; }
+
     public bool AllowHostNetwork { get; init; }
 
     /// <summary>

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
 using Berth.Core.Errors;
 using Berth.Server.Access;
@@ -10,6 +12,7 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -32,9 +35,10 @@ internal static class HttpHost
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>();
         // Signals are the command line's to handle.
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
-        PrefaceSwitch preface = new();
+        PrefaceSwitch preface = new(rooms.Time);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);
         builder.WebHost.UseKestrelCore();
+        builder.Services.Configure<SocketTransportOptions>(o => o.CreateBoundListenSocket = Listen);
         // After Kestrel's own transport, which is only added where there is none yet.
         builder.Services.AddSingleton<IConnectionListenerFactory>(preface);
         if (rooms.Options.TlsCertificate is not null)
@@ -70,6 +74,8 @@ internal static class HttpHost
     {
         kestrel.AddServerHeader = false;
         kestrel.AllowSynchronousIO = false;
+        // A proxy that ends TLS in front sends its own scheme (RFC 9113, section 8.3.1); HAProxy always "https".
+        kestrel.AllowAlternateSchemes = true;
         kestrel.Limits.MaxConcurrentConnections = options.MaxConnections;
         kestrel.Limits.MaxRequestHeadersTotalSize = MaxHeaders;
         kestrel.Limits.MaxRequestHeaderCount = MaxHeaderCount;
@@ -109,6 +115,20 @@ internal static class HttpHost
         {
             kestrel.Listen(PrefaceSwitch.Inside, listen => listen.Protocols = HttpProtocols.Http2);
         }
+    }
+
+    /// <summary>
+    /// A caller whose machine or way has vanished sends no word of it: the kernel asks, and a minute without an answer
+    /// ends the connection. What is accepted inherits the listener's options.
+    /// </summary>
+    private static Socket Listen(EndPoint address)
+    {
+        Socket socket = SocketTransportOptions.CreateDefaultBoundListenSocket(address);
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 30);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 10);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
+        return socket;
     }
 
     private static X509Certificate2? Certificate(ServerOptions options)

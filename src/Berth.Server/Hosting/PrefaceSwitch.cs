@@ -3,16 +3,20 @@ using System.IO.Pipelines;
 using System.Net;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 
 namespace Berth.Server.Hosting;
 
 /// <summary>
 /// HTTP/1.1 and HTTP/2 on one port without TLS. Kestrel decides by TLS's negotiation alone; here a connection
 /// that begins with HTTP/2's preface (RFC 9113, section 3.4) is handed to a second listener inside the process
-/// that speaks only HTTP/2.
+/// that speaks only HTTP/2. One that says nothing is closed, because Kestrel's own limits begin only behind this.
 /// </summary>
-internal sealed class PrefaceSwitch : IConnectionListenerFactory, IConnectionListenerFactorySelector
+internal sealed class PrefaceSwitch(TimeProvider time) : IConnectionListenerFactory, IConnectionListenerFactorySelector
 {
+    /// <summary>From a connection's acceptance to its first bytes; as long as Kestrel waits for the headers.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+
     // A clear connection cannot pile up here: the other listener accepts as fast as it can.
     private readonly Channel<ConnectionContext> handedOver = Channel.CreateBounded<ConnectionContext>(1024);
 
@@ -29,41 +33,56 @@ internal sealed class PrefaceSwitch : IConnectionListenerFactory, IConnectionLis
     /// <summary>Looks at a connection's first bytes, takes none of them, and passes it on to whom it is for.</summary>
     public async Task HandleAsync(ConnectionContext connection, ConnectionDelegate http1)
     {
-        if (!await IsHttp2Async(connection.Transport.Input, connection.ConnectionClosed))
+        switch (await LookAsync(connection))
         {
-            await http1(connection);
-            return;
+            case First.Http1:
+                await http1(connection);
+                break;
+            case First.Http2:
+                Handed handed = new(connection);
+                await handedOver.Writer.WriteAsync(handed);
+                await handed.Ended;
+                break;
+            default:
+                // Returning closes it.
+                break;
         }
-
-        Handed handed = new(connection);
-        await handedOver.Writer.WriteAsync(handed);
-        await handed.Ended;
     }
 
-    private static async Task<bool> IsHttp2Async(PipeReader input, CancellationToken closed)
+    private async Task<First> LookAsync(ConnectionContext connection)
+    {
+        // A stopping server asks idle connections to close; this one is idle.
+        CancellationToken stopping =
+            connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested
+                ?? CancellationToken.None;
+        using CancellationTokenSource late = new(Patience, time);
+        using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(
+            late.Token, stopping, connection.ConnectionClosed);
+        try
+        {
+            return await LookAsync(connection.Transport.Input, any.Token);
+        }
+        catch (Exception e)
+            when (e is OperationCanceledException or ConnectionResetException or ConnectionAbortedException)
+        {
+            return First.Nothing;
+        }
+    }
+
+    private static async Task<First> LookAsync(PipeReader input, CancellationToken given)
     {
         while (true)
         {
-            ReadResult read;
-            try
-            {
-                read = await input.ReadAsync(closed);
-            }
-            catch (Exception e)
-                when (e is OperationCanceledException or ConnectionResetException or ConnectionAbortedException)
-            {
-                return false;
-            }
-
+            ReadResult read = await input.ReadAsync(given);
             ReadOnlySequence<byte> start = read.Buffer.Slice(0, Math.Min(read.Buffer.Length, Preface.Length));
             bool equal = Begins(start);
             bool whole = start.Length == Preface.Length;
             // Nothing is taken. Less than the preface is looked at again when more has come.
             bool wantsMore = equal && !whole && !read.IsCompleted;
             input.AdvanceTo(read.Buffer.Start, wantsMore ? read.Buffer.End : read.Buffer.Start);
-            if (!equal || whole || read.IsCompleted || read.IsCanceled)
+            if (!wantsMore)
             {
-                return equal && whole;
+                return equal && whole ? First.Http2 : First.Http1;
             }
         }
     }
@@ -73,6 +92,13 @@ internal sealed class PrefaceSwitch : IConnectionListenerFactory, IConnectionLis
         Span<byte> bytes = stackalloc byte[Preface.Length];
         start.CopyTo(bytes);
         return Preface.StartsWith(bytes[..(int)start.Length]);
+    }
+
+    private enum First
+    {
+        Nothing,
+        Http1,
+        Http2,
     }
 
     private sealed class InsideEndPoint : EndPoint

@@ -23,7 +23,8 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/tokens", tokens.ListAsync);
         Map(routes, "POST", "/v1/tokens", tokens.CreateAsync);
         Map(routes, "DELETE", "/v1/tokens/{id}", tokens.RevokeAsync);
-        rooms.Registry.Map(routes).WithMetadata(AccessTable.Registry);
+        IEndpointConventionBuilder registry = rooms.Registry.Map(routes).WithMetadata(AccessTable.Registry);
+        registry.Add(endpoint => endpoint.RequestDelegate = WithPatience(endpoint.RequestDelegate!, rooms));
     }
 
     private static void MapOperation(IEndpointRouteBuilder routes, ServerRooms rooms)
@@ -77,6 +78,12 @@ internal static class ServerRoutes
         Map(routes, "POST", "/v1/images/push", copies.PushAsync);
         Map(routes, "POST", "/v1/images/collect", images.CollectAsync);
     }
+
+    private static RequestDelegate WithPatience(RequestDelegate handler, ServerRooms rooms) => context =>
+    {
+        PatientBody.Install(context, rooms.Options.BodyIdleTimeout, rooms.Time);
+        return handler(context);
+    };
 
     /// <summary>A route whose answer is there at once: HEAD tells the same without the body.</summary>
     private static void MapRead(IEndpointRouteBuilder routes, string pattern, RequestDelegate handler) =>

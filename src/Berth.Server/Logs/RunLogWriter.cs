@@ -19,6 +19,7 @@ public sealed class RunLogWriter : IDisposable
     private int heldLength;
     private FileStream? file;
     private int segment;
+    private bool torn;
     private bool failed;
 
     internal RunLogWriter(string folder, long segmentLimit, TimeProvider time, LogSignals.Handle signal, ILogger logger)
@@ -52,7 +53,7 @@ public sealed class RunLogWriter : IDisposable
 
     public void Dispose()
     {
-        if (heldLength > 0 && !failed)
+        if ((heldLength > 0 || torn) && !failed)
         {
             // The program's last words had no line end.
             Write("\n"u8);
@@ -112,6 +113,7 @@ public sealed class RunLogWriter : IDisposable
 
     private int Frame(Span<byte> target, DateTimeOffset now, ReadOnlySpan<byte> text, bool partial)
     {
+        torn = partial;
         int length = LogFormat.WritePrefix(target, now, partial);
         held.AsSpan(0, heldLength).CopyTo(target[length..]);
         length += heldLength;

@@ -124,23 +124,34 @@ public sealed class RunLogs
             yield break;
         }
 
-        Queue<LogLine> last = new();
-        while (cursor.TryRead(out LogLine line))
-        {
-            if (since is null || line.At >= since)
-            {
-                last.Enqueue(line);
-            }
-
-            if (last.Count > tail)
-            {
-                last.Dequeue();
-            }
-        }
-
-        foreach (LogLine line in last)
+        foreach (LogLine line in Last(cursor, since, tail.Value))
         {
             yield return line;
         }
+    }
+
+    /// <summary>The records of the last lines; one whose end has not come yet counts as a line.</summary>
+    private static Queue<LogLine> Last(LogCursor cursor, DateTimeOffset? since, int lines)
+    {
+        Queue<LogLine> last = new();
+        int begun = 0;
+        bool within = false;
+        while (cursor.TryRead(out LogLine line))
+        {
+            if (line.At < since || lines == 0)
+            {
+                continue;
+            }
+
+            begun += within ? 0 : 1;
+            within = line.Partial;
+            last.Enqueue(line);
+            while (begun > lines)
+            {
+                begun -= last.Dequeue().Partial ? 0 : 1;
+            }
+        }
+
+        return last;
     }
 }

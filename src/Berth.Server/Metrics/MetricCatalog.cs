@@ -39,7 +39,7 @@ internal static class MetricCatalog
 
     public static readonly Metric Overflow = new(
         "berth_calls_overflow_bytes", MetricType.Gauge,
-        "Disk space taken by output of calls whose callers send their body without reading.");
+        "Disk space taken by output of calls whose callers send without reading, and by input that programs leave.");
 
     public static readonly Metric Tasks = new("berth_tasks", MetricType.Gauge, "Tasks under way, by state.", "state");
 

@@ -50,7 +50,7 @@ internal static class ProblemWriter
             + "upload-limit decide.", exception),
         StatusCodes.Status408RequestTimeout => new(
             ErrorCode.RequestTimeout,
-            "The body came more slowly than the server waits for: send at least 240 bytes a second.", exception),
+            "The body came more slowly than this route waits for: send at least 240 bytes a second.", exception),
         _ => new(ErrorCode.InvalidRequest, "The request is not valid HTTP: " + exception.Message, exception),
     };
 }

@@ -39,9 +39,11 @@ internal sealed class LogEndpoint(IRunManager runs, ServerLifetime lifetime, Tim
 
         try
         {
+            bool within = false;
             await foreach (LogLine line in runs.LogsAsync(id, wanted, either.Token))
             {
-                Write(writer, line, timestamps);
+                Write(writer, line, within, timestamps);
+                within = line.Partial;
                 if (wanted.Follow || writer.UnflushedBytes >= FlushAt)
                 {
                     await writer.FlushAsync(either.Token);
@@ -75,22 +77,28 @@ internal sealed class LogEndpoint(IRunManager runs, ServerLifetime lifetime, Tim
                 "since", text, "expected a time such as 2026-01-31T12:00:00Z or a length of time such as 10m");
     }
 
-    private static void Write(PipeWriter writer, LogLine line, bool timestamps)
+    /// <param name="within">Whether what was written last goes on here.</param>
+    private static void Write(PipeWriter writer, LogLine line, bool within, bool timestamps)
     {
         if (line.Gap > 0)
         {
             writer.Write(Encoding.ASCII.GetBytes(
                 string.Create(
-                    CultureInfo.InvariantCulture, $"[{line.Gap} bytes left out: the log had reached its limit]\n")));
+                    CultureInfo.InvariantCulture,
+                    $"{(within ? "\n" : "")}[{line.Gap} bytes left out: the log had reached its limit]\n")));
+            within = false;
         }
 
-        if (timestamps)
+        if (timestamps && !within)
         {
             writer.Write(Encoding.ASCII.GetBytes(
                 line.At.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ ", CultureInfo.InvariantCulture)));
         }
 
         writer.Write(line.Text.Span);
-        writer.Write("\n"u8);
+        if (!line.Partial)
+        {
+            writer.Write("\n"u8);
+        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using Berth.Core.Runs;
 using Berth.Server.Logs;
@@ -13,13 +14,17 @@ internal static class RunLogTail
 
     public static async Task<string> ReadAsync(IRunManager runs, RunId id, CancellationToken cancellationToken)
     {
-        StringBuilder tail = new();
+        ArrayBufferWriter<byte> tail = new();
         LogQuery query = new(Follow: false, MaxLines, null);
         await foreach (LogLine line in runs.LogsAsync(id, query, cancellationToken))
         {
-            tail.Append(Encoding.UTF8.GetString(line.Text.Span)).Append('\n');
+            tail.Write(line.Text.Span);
+            if (!line.Partial)
+            {
+                tail.Write("\n"u8);
+            }
         }
 
-        return tail.Length <= MaxBytes ? tail.ToString() : tail.ToString(tail.Length - MaxBytes, MaxBytes);
+        return Encoding.UTF8.GetString(tail.WrittenSpan[^Math.Min(tail.WrittenCount, MaxBytes)..]);
     }
 }

@@ -13,10 +13,11 @@ namespace Berth.Tests.Commands;
 internal sealed class CommandHarness : IDisposable
 {
     private readonly MemoryStream output = new();
-    private readonly StringWriter error = new() { NewLine = "\n" };
+    private readonly SharedOutput error = new();
     private readonly string home = Directory.CreateTempSubdirectory("berth-cli-").FullName;
 
-    public CommandHarness(params (string Path, string Answer)[] answers) => Server = new ScriptedServer(answers);
+    public CommandHarness(params (string Path, string Answer)[] answers) =>
+        Handler = Server = new ScriptedServer(answers);
 
     public ScriptedServer Server { get; }
 
@@ -26,7 +27,10 @@ internal sealed class CommandHarness : IDisposable
 
     public string Output => Encoding.UTF8.GetString(output.ToArray());
 
-    public string Error => error.ToString();
+    public string Error => error.Text;
+
+    /// <summary>What answers; null for the network. Calls and submissions always go over the network.</summary>
+    public HttpMessageHandler? Handler { get; init; }
 
     public string Home => home;
 
@@ -39,7 +43,8 @@ internal sealed class CommandHarness : IDisposable
         {
             Output = output,
             Out = new StreamWriter(output, leaveOpen: true) { NewLine = "\n" },
-            Error = error,
+            Error = new StreamWriter(error) { AutoFlush = true, NewLine = "\n" },
+            ErrorOutput = error,
             OpenInput = () => new MemoryStream(Input),
             InputIsTerminal = false,
             OutputIsTerminal = false,
@@ -49,12 +54,52 @@ internal sealed class CommandHarness : IDisposable
             Width = 100,
         };
         int exitCode = await CommandLine.RunAsync(
-            new BerthRoot(terminal, Server), arguments, TestContext.Current.CancellationToken);
+            new BerthRoot(terminal, Handler), arguments, TestContext.Current.CancellationToken);
         await terminal.Out.FlushAsync();
         return exitCode;
     }
 
     public void Dispose() => Directory.Delete(home, recursive: true);
+
+    /// <summary>Written by one thread and read by another.</summary>
+    private sealed class SharedOutput : MemoryStream
+    {
+        private readonly Lock gate = new();
+
+        public string Text
+        {
+            get
+            {
+                lock (gate)
+                {
+                    return Encoding.UTF8.GetString(ToArray());
+                }
+            }
+        }
+
+        public override void Write(byte[] buffer, int offset, int count)
+        {
+            lock (gate)
+            {
+                base.Write(buffer, offset, count);
+            }
+        }
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            lock (gate)
+            {
+                base.Write(buffer);
+            }
+        }
+
+        public override ValueTask WriteAsync(
+            ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            Write(buffer.Span);
+            return ValueTask.CompletedTask;
+        }
+    }
 
     private sealed class FixedTime(DateTimeOffset now) : TimeProvider
     {

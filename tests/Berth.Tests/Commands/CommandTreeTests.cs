@@ -77,6 +77,7 @@ public sealed class CommandTreeTests
         Output = Stream.Null,
         Out = TextWriter.Null,
         Error = TextWriter.Null,
+        ErrorOutput = Stream.Null,
         OpenInput = () => Stream.Null,
         InputIsTerminal = false,
         OutputIsTerminal = false,

@@ -71,6 +71,22 @@ public sealed class RunLogsTests : IDisposable
         Assert.Equal(text, string.Concat(lines.Take(3).Select(Text)));
     }
 
+    [Theory]
+    [InlineData(LogFormat.MaxText)]
+    [InlineData(2 * LogFormat.MaxText)]
+    [InlineData(LogFormat.MaxText + 1)]
+    public async Task A_long_line_without_an_end_is_ended_with_its_attempt(int length)
+    {
+        Write(new string('x', length));
+        Write("next attempt\n");
+
+        List<LogLine> lines = await ReadAsync();
+
+        Assert.Equal(length, lines.TakeWhile(line => line.Partial).Append(lines[^2]).Sum(line => line.Text.Length));
+        Assert.Equal((false, "next attempt"), (lines[^2].Partial, Text(lines[^1])));
+        Assert.Equal(["next attempt"], (await ReadAsync(new LogQuery(false, 1, null))).Select(Text));
+    }
+
     [Fact]
     public async Task Past_the_limit_the_beginning_and_the_newest_lines_are_kept()
     {

@@ -102,6 +102,30 @@ public sealed class CallTests(ServerRigFixture fixture) : IClassFixture<ServerRi
     }
 
     [Fact]
+    public async Task An_answer_may_begin_with_the_program_so_that_the_runs_id_is_known()
+    {
+        using HttpResponseMessage response = await Rig.SendAsync(
+            ServerRig.Call(["sh", "-c", "sleep 600"], headers: [("Berth-Stream", "start")]));
+        string id = response.Headers.GetValues("Berth-Run-Id").Single();
+
+        Assert.Equal((HttpStatusCode.OK, "running"), (response.StatusCode, (await Rig.RunAsync(id)).State));
+    }
+
+    [Theory]
+    [InlineData("true", true)]
+    [InlineData("exit 3", false)]
+    public async Task Such_an_answer_looks_whole_only_when_the_program_has_succeeded(string script, bool whole)
+    {
+        using HttpResponseMessage response = await Rig.SendAsync(
+            ServerRig.Call(["sh", "-c", script], headers: [("Berth-Stream", "start")]));
+
+        Exception? broken = await Record.ExceptionAsync(() => response.Content.ReadAsByteArrayAsync());
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(whole, broken is null);
+    }
+
+    [Fact]
     public async Task A_program_that_writes_nothing_has_its_status_whether_or_not_it_streams()
     {
         using HttpResponseMessage response = await Rig.SendAsync(

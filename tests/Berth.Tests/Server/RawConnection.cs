@@ -11,7 +11,7 @@ internal sealed class RawConnection : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
-    private readonly TcpClient client = new();
+    private readonly TcpClient client = new() { NoDelay = true };
     private readonly CancellationTokenSource limit = new(Patience);
 
     private RawConnection(ServerRig rig) => Authorization = $"Authorization: Bearer {rig.AdminToken}\r\n";
@@ -24,6 +24,18 @@ internal sealed class RawConnection : IAsyncDisposable
         RawConnection connection = new(rig);
         await connection.client.ConnectAsync(rig.Address.Host, rig.Address.Port);
         return connection;
+    }
+
+    /// <summary>Ends as a killed program does: what the kernel still holds is sent, then the end; or, by a reset, at
+    /// once.</summary>
+    public void Kill(bool reset = false)
+    {
+        if (reset)
+        {
+            client.LingerState = new LingerOption(true, 0);
+        }
+
+        client.Close();
     }
 
     public Task WriteAsync(string text) => WriteAsync(Encoding.ASCII.GetBytes(text));

@@ -72,6 +72,37 @@ public sealed class RunLogTests(ServerRigFixture fixture) : IClassFixture<Server
         Assert.Equal("late\n", await response.Content.ReadAsStringAsync());
     }
 
+    [Theory]
+    [InlineData("", 3)]
+    [InlineData("?tail=3", 3)]
+    [InlineData("?tail=2", 2)]
+    [InlineData("?tail=1", 1)]
+    [InlineData("?follow=true&tail=2", 2)]
+    public async Task A_line_longer_than_a_record_comes_whole_and_counts_as_one(string query, int lines)
+    {
+        string longLine = new('x', 40_003);
+        RunView run = await Rig.FinishAsync(["sh", "-c", $"echo one >&2; echo {longLine} >&2; echo three >&2"]);
+
+        string text = await Rig.Client.GetStringAsync($"/v1/runs/{run.Id}/logs{query}");
+
+        string[] all = ["one\n", longLine + "\n", "three\n"];
+        Assert.Equal(string.Concat(all[^lines..]), text);
+    }
+
+    [Fact]
+    public async Task A_long_line_has_one_time_and_the_tail_of_a_problem_does_not_tear_it()
+    {
+        string longLine = new('x', 17_000);
+        using HttpResponseMessage failed = await Rig.SendAsync(ServerRig.Call(
+            ["sh", "-c", $"echo {longLine} >&2; exit 3"], headers: ("Prefer", "respond-async, wait=30")));
+        Problem problem = await failed.ProblemAsync(502, "run_failed");
+
+        string text = await Rig.Client.GetStringAsync($"/v1/runs/{problem.RunId}/logs?timestamps=true");
+
+        Assert.Equal(longLine[^4095..] + "\n", problem.Stderr);
+        Assert.Matches(@"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z x{17000}\n\z", text);
+    }
+
     [Fact]
     public async Task A_calls_log_is_kept_like_a_tasks()
     {

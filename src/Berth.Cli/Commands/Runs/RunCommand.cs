@@ -43,8 +43,15 @@ internal sealed class RunCommand : Verb
         Terminal terminal = session.Terminal;
         bool reads = !terminal.InputIsTerminal || session.Get(interactive);
         await using Stream? input = reads ? terminal.OpenInput() : null;
+        bool tells = !session.Get(quiet);
+        RunOptions options = settings.Read(session) with
+        {
+            // Its errors are followed by its id.
+            Answer = tells ? AnswerStart.Program : AnswerStart.FirstByte,
+        };
         await using Call call = await session.Client.Runs.CallAsync(
-            settings.Image(session), settings.Read(session) with { Stream = true }, input, cancellationToken);
+            settings.Image(session), options, input, cancellationToken);
+        await using ErrorFollower? errors = tells ? new ErrorFollower(session, call.RunId, cancellationToken) : null;
         try
         {
             await call.Output.CopyToAsync(terminal.Output, CopyBuffer, cancellationToken);
@@ -55,9 +62,10 @@ internal sealed class RunCommand : Verb
         }
 
         CallOutcome outcome = await call.CompleteAsync(cancellationToken);
-        if (!session.Get(quiet))
+        if (errors is not null)
         {
-            await TellAsync(session, outcome, cancellationToken);
+            await errors.FinishAsync(outcome.Problem?.Stderr, cancellationToken);
+            await TellAsync(session, outcome);
         }
 
         return ExitCodeOf(outcome);
@@ -71,18 +79,9 @@ internal sealed class RunCommand : Verb
         _ => ErrorCatalog.Find(ErrorCode.RunFailed).ExitCode,
     };
 
-    private static async Task TellAsync(Session session, CallOutcome outcome, CancellationToken cancellationToken)
+    private static async Task TellAsync(Session session, CallOutcome outcome)
     {
         TextWriter error = session.Terminal.Error;
-        if (outcome.Problem is { Stderr: { Length: > 0 } tail })
-        {
-            await error.WriteAsync(tail.EndsWith('\n') ? tail : tail + "\n");
-        }
-        else
-        {
-            await PassLogOnAsync(session, outcome.RunId, cancellationToken);
-        }
-
         if (outcome.Problem is { } problem)
         {
             await error.WriteLineAsync($"berth: {problem.Detail} ('berth why {outcome.RunId}' tells more)");
@@ -93,24 +92,6 @@ internal sealed class RunCommand : Verb
             await error.WriteLineAsync(
                 $"Run {outcome.RunId}: {outcome.Reason}, {Wording.Milliseconds(outcome.DurationMs)}, "
                 + $"CPU {Wording.Milliseconds(outcome.CpuMs)}, memory {Wording.Bytes(outcome.PeakMemoryBytes)}");
-        }
-    }
-
-    // What a program that succeeded wrote to standard error went into its log.
-    private static async Task PassLogOnAsync(Session session, string id, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await using Stream log = await session.Client.Runs.OpenLogsAsync(id, new LogOptions(), cancellationToken);
-            using StreamReader reader = new(log);
-            while (await reader.ReadLineAsync(cancellationToken) is { } line)
-            {
-                await session.Terminal.Error.WriteLineAsync(line);
-            }
-        }
-        catch (BerthException e) when (e.Code is ErrorCode.RunNotFound or ErrorCode.NotFound or ErrorCode.Forbidden)
-        {
-            // Nothing was logged, or this token may run but not look.
         }
     }
 
