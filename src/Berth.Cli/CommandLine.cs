@@ -56,9 +56,14 @@ internal static class CommandLine
             terminal.Error.WriteLine($"{terminal.Paint("berth:", Color.Red, terminal.ErrorIsColored)} {e.Message}");
             return ErrorCatalog.Find(e.Code).ExitCode;
         }
-        catch (IOException e) when (e.HResult == BrokenPipe.Errno)
+        catch (OutputException e)
         {
-            return BrokenPipe.ExitCode;
+            if (!e.IsBrokenPipe)
+            {
+                terminal.Error.WriteLine($"{terminal.Paint("berth:", Color.Red, terminal.ErrorIsColored)} {e.Message}");
+            }
+
+            return e.ExitCode;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -87,7 +92,7 @@ internal static class CommandLine
         {
             await terminal.Out.FlushAsync();
         }
-        catch (IOException)
+        catch (OutputException)
         {
             // Nobody reads it; the refusal itself matters more.
         }

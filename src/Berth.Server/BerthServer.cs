@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Server.Access;
@@ -123,7 +124,7 @@ public sealed class BerthServer : IAsyncDisposable
         {
             await host.StartAsync(cancellationToken);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or SocketException)
         {
             await host.DisposeAsync();
             throw new BerthException(

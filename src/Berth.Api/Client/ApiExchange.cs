@@ -37,6 +37,13 @@ internal sealed class ApiExchange : IDisposable
         });
         http.Timeout = Timeout.InfiniteTimeSpan;
         http.DefaultRequestHeaders.UserAgent.ParseAdd(UserAgent);
+        if (token is not null && token.Any(c => c is <= ' ' or >= '\u007f'))
+        {
+            throw new BerthException(
+                ErrorCode.Unauthorized,
+                "The token has characters that no token has: copy it again, without line ends.");
+        }
+
         if (token is not null)
         {
             http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);

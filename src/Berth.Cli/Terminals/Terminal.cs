@@ -42,8 +42,8 @@ internal sealed class Terminal
 
     public static Terminal OfProcess()
     {
-        Stream output = Console.OpenStandardOutput();
-        Stream error = Console.OpenStandardError();
+        Stream output = StandardStream.Output();
+        Stream error = StandardStream.Error();
         return new Terminal
         {
             Output = output,

@@ -274,6 +274,12 @@ public sealed class RuncEngine : IEngine
     /// it executes its own program.</summary>
     private async Task LockInstanceAsync(CancellationToken cancellationToken)
     {
+        if (!Environment.IsPrivilegedProcess)
+        {
+            throw new BerthException(
+                ErrorCode.NodeFault, "Making sandboxes takes root: start the server with sudo or as a system service.");
+        }
+
         Directory.CreateDirectory(options.RuntimeFolder);
         long begun = time.GetTimestamp();
         while (true)

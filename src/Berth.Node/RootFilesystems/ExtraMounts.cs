@@ -7,7 +7,8 @@ namespace Berth.Node.RootFilesystems;
 
 /// <summary>
 /// Puts volumes, host folders and folders in memory into a root that nothing runs in yet. Owners are mapped, so that
-/// the sandbox's ids are 0 to 65,535 there too. Sources and targets are held by descriptor from the moment they are found.
+/// the sandbox's ids are 0 to 65,535 there too. Sources and targets are held by descriptor from the moment they are
+/// found.
 /// </summary>
 internal static class ExtraMounts
 {

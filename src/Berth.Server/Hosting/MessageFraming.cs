@@ -1,12 +1,13 @@
 using Berth.Core.Errors;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
 
 namespace Berth.Server.Hosting;
 
 /// <summary>
-/// Refuses a message that gives its length twice, by Content-Length and by Transfer-Encoding. The specification lets a
-/// server choose one (RFC 9112, section 6.3), and Kestrel does; but a proxy in front may have chosen the other, and
-/// then one message's body is the next message to one of the two.
+/// Refuses a message that gives its length twice, by Content-Length and by Transfer-Encoding, or has another coding
+/// than one <c>chunked</c>. The specification lets a server choose (RFC 9112, section 6.3), and Kestrel does; but a
+/// proxy in front may have chosen otherwise, and then one message's body is the next message to one of the two.
 /// </summary>
 internal static class MessageFraming
 {
@@ -15,16 +16,33 @@ internal static class MessageFraming
 
     public static void Check(HttpRequest request)
     {
-        if (request.Headers.TransferEncoding.Count > 0 && request.Headers.ContainsKey(Overruled))
+        StringValues codings = request.Headers.TransferEncoding;
+        if (codings.Count == 0)
         {
-            request.HttpContext.Response.OnStarting(() =>
-            {
-                request.HttpContext.Response.Headers.Connection = "close";
-                return Task.CompletedTask;
-            });
-            throw new BerthException(
-                ErrorCode.InvalidRequest,
-                "The request has both Content-Length and Transfer-Encoding: send one of the two.");
+            return;
         }
+
+        if (request.Headers.ContainsKey(Overruled))
+        {
+            throw Refuse(
+                request, "The request has both Content-Length and Transfer-Encoding: send one of the two.");
+        }
+
+        if (codings.Count != 1 || !string.Equals(codings[0], "chunked", StringComparison.OrdinalIgnoreCase))
+        {
+            throw Refuse(
+                request,
+                $"The transfer coding '{codings}' is not understood: send the body as it is, or chunked once.");
+        }
+    }
+
+    private static BerthException Refuse(HttpRequest request, string message)
+    {
+        request.HttpContext.Response.OnStarting(() =>
+        {
+            request.HttpContext.Response.Headers.Connection = "close";
+            return Task.CompletedTask;
+        });
+        return new BerthException(ErrorCode.InvalidRequest, message);
     }
 }

@@ -125,6 +125,10 @@ internal sealed class ServerProcess : IAsyncDisposable
     public Task<ToolResult> BerthAsync(byte[] input, params string[] arguments) =>
         Tool.RunAsync(Executable, arguments, input, Variables);
 
+    /// <summary>A script in which $BERTH is the executable.</summary>
+    public Task<ToolResult> ShellAsync(string script) => Tool.RunAsync(
+        "bash", ["-c", script], [], new Dictionary<string, string>(Variables) { ["BERTH"] = Executable });
+
     public async ValueTask DisposeAsync()
     {
         if (process is { HasExited: false })

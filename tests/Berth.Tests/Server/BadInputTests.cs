@@ -146,6 +146,14 @@ public sealed class BadInputTests(ServerRigFixture fixture) : IClassFixture<Serv
         "POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\n"
         + "AUTHContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         "400")]
+    [InlineData(
+        "POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\n"
+        + "AUTHTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "400")]
+    [InlineData(
+        "POST /v1/tasks/demo/echo:1 HTTP/1.1\r\nHost: a\r\n"
+        + "AUTHTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "400")]
     public async Task What_is_not_http_is_refused_and_starts_nothing(string request, string status)
     {
         int before = (await Rig.RunsAsync("")).Runs.Count;

@@ -22,7 +22,8 @@ internal static class Topics
             yield return (group.Key, string.Join("; ", group.Select(e => $"{e.Title.ToLowerInvariant()} ({e.Code})")));
         }
 
-        yield return (Terminals.BrokenPipe.ExitCode, "whoever read the output stopped reading");
+        yield return (Terminals.OutputException.FaultExitCode, "standard output can't be written");
+        yield return (Terminals.OutputException.PipeExitCode, "whoever read the output stopped reading");
         yield return (143, "ended by SIGTERM");
     }
 

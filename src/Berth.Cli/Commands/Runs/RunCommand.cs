@@ -56,7 +56,7 @@ internal sealed class RunCommand : Verb
         {
             await call.Output.CopyToAsync(terminal.Output, CopyBuffer, cancellationToken);
         }
-        catch (IOException e) when (!IsOurOutput(e))
+        catch (IOException)
         {
             // The answer broke off; the outcome says why.
         }
@@ -94,7 +94,4 @@ internal sealed class RunCommand : Verb
                 + $"CPU {Wording.Milliseconds(outcome.CpuMs)}, memory {Wording.Bytes(outcome.PeakMemoryBytes)}");
         }
     }
-
-    // Whoever reads our output may stop; that is no fault of the run and must not be taken for one.
-    private static bool IsOurOutput(IOException e) => e.InnerException is null && e.HResult == BrokenPipe.Errno;
 }
