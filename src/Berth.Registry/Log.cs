@@ -6,28 +6,31 @@ namespace Berth.Registry;
 /// <summary>The registry's log messages.</summary>
 internal static partial class Log
 {
-    [LoggerMessage(LogLevel.Error, "{Method} {Path} failed")]
+    [LoggerMessage(1, LogLevel.Error, "{Method} {Path} failed")]
     public static partial void RequestFailed(ILogger logger, string method, string path, Exception exception);
 
-    [LoggerMessage(LogLevel.Warning, "{Method} {Path}: the client went away or sent a broken body: {Reason}")]
+    [LoggerMessage(2, LogLevel.Warning, "{Method} {Path}: the client went away or sent a broken body: {Reason}")]
     public static partial void BodyBroken(ILogger logger, string method, string path, string reason);
 
-    [LoggerMessage(LogLevel.Critical, "The stored blob {Digest} is damaged and was taken out of use: {Reason}")]
+    [LoggerMessage(3, LogLevel.Critical, "The stored blob {Digest} is damaged and was taken out of use: {Reason}")]
     public static partial void BlobDamaged(ILogger logger, Digest digest, string reason);
 
-    [LoggerMessage(LogLevel.Information, "{Count} uploads that nobody continued for a day were removed")]
+    [LoggerMessage(4, LogLevel.Information, "{Count} uploads that nobody continued for a day were removed")]
     public static partial void UploadsExpired(ILogger logger, int count);
 
     [LoggerMessage(
-        LogLevel.Information,
+        5, LogLevel.Information,
         "Collected {Blobs} blobs ({Bytes} bytes), {Layers} unpacked layers and {Links} links in {Duration}")]
     public static partial void Collected(
         ILogger logger, int blobs, long bytes, int layers, int links, TimeSpan duration);
 
-    [LoggerMessage(LogLevel.Warning, "The manifest {Digest} of {Repository} can't be read: {Reason}")]
+    [LoggerMessage(6, LogLevel.Warning, "The manifest {Digest} of {Repository} can't be read: {Reason}")]
     public static partial void ManifestUnreadable(ILogger logger, Digest digest, string repository, string reason);
 
-    [LoggerMessage(LogLevel.Information, "Unpacked the {Layers} layers of {Repository}@{Digest} in {Duration}")]
+    [LoggerMessage(7, LogLevel.Information, "Unpacked the {Layers} layers of {Repository}@{Digest} in {Duration}")]
     public static partial void Unpacked(
         ILogger logger, int layers, string repository, Digest digest, TimeSpan duration);
+
+    [LoggerMessage(8, LogLevel.Error, "Closing idle uploads failed; the next pass tries again")]
+    public static partial void UploadsNotClosed(ILogger logger, Exception exception);
 }

@@ -11,13 +11,15 @@ namespace Berth.Registry;
 
 /// <summary>
 /// The registry: an OCI distribution server (specification 1.1) over the content and repository stores. Make one for a
-/// data folder, map it, and run <see cref="SweepUploadsAsync"/> now and then.
+/// data folder, map it, and run <see cref="SweepUploads"/> now and then.
 /// </summary>
 public sealed class RegistryServer : IAsyncDisposable
 {
     private readonly UploadStore uploads;
     private readonly RegistryHandler handler;
     private readonly ILogger logger;
+    private readonly CancellationTokenSource stopping = new();
+    private readonly Task closing;
 
     public RegistryServer(
         RegistryOptions options, ContentStore content, RepositoryStore repositories, IRegistryAuthorizer authorizer,
@@ -33,6 +35,8 @@ public sealed class RegistryServer : IAsyncDisposable
             new ManifestEndpoints(content, repositories, observers, Counters, logger),
             new ListEndpoints(repositories),
             logger);
+        PeriodicTimer timer = new(UploadStore.ClosePeriod, time);
+        closing = Task.Run(() => CloseIdleUploadsAsync(timer), CancellationToken.None);
     }
 
     public RegistryCounters Counters { get; } = new();
@@ -42,16 +46,53 @@ public sealed class RegistryServer : IAsyncDisposable
         endpoints.Map("/v2/{**path}", handler.HandleAsync);
 
     /// <summary>Removes uploads that nobody continued for a day.</summary>
-    public async Task SweepUploadsAsync(CancellationToken cancellationToken)
+    public void SweepUploads(CancellationToken cancellationToken)
     {
-        int removed = await uploads.SweepAsync(cancellationToken);
+        int removed = uploads.Sweep(cancellationToken);
         if (removed > 0)
         {
             Log.UploadsExpired(logger, removed);
         }
     }
 
-    public async ValueTask DisposeAsync() => await uploads.CloseAllAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await stopping.CancelAsync();
+        await closing;
+        await uploads.CloseAllAsync();
+        stopping.Dispose();
+    }
+
+    /// <summary>A pass of its own: collecting may come hours apart, and open uploads are few.</summary>
+    private async Task CloseIdleUploadsAsync(PeriodicTimer timer)
+    {
+        using (timer)
+        {
+            while (await NextAsync(timer))
+            {
+                try
+                {
+                    await uploads.CloseIdleAsync();
+                }
+                catch (Exception error)
+                {
+                    Log.UploadsNotClosed(logger, error);
+                }
+            }
+        }
+    }
+
+    private async Task<bool> NextAsync(PeriodicTimer timer)
+    {
+        try
+        {
+            return await timer.WaitForNextTickAsync(stopping.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+    }
 }
 
 /// <summary>Puts a registry among an application's endpoints.</summary>

@@ -13,7 +13,8 @@ public static partial class DurableFile
 {
     private const int NoSpace = 28;
     private const int QuotaExceeded = 122;
-    private const int ReadOnlyDirectory = 0x10000 | 0x80000; // O_DIRECTORY | O_CLOEXEC (asm-generic/fcntl.h)
+    // O_CLOEXEC (asm-generic/fcntl.h); O_DIRECTORY differs between machines and is not needed.
+    private const int ReadOnlyCloseOnExec = 0x80000;
     private const uint StartWriteBack = 2; // SYNC_FILE_RANGE_WRITE (linux/fs.h)
 
     /// <summary>Waits until the file's content is on the disk.</summary>
@@ -34,7 +35,7 @@ public static partial class DurableFile
     /// <summary>Makes the creations, renames and removals in a folder durable.</summary>
     public static void SyncFolder(string path)
     {
-        int folder = Open(path, ReadOnlyDirectory);
+        int folder = Open(path, ReadOnlyCloseOnExec);
         if (folder < 0)
         {
             throw Failure("open", path);
@@ -75,20 +76,28 @@ public static partial class DurableFile
     }
 
     /// <summary>
-    /// Replaces a small file: readers see the old content or the new, also after a power cut. The temporary file's
-    /// name starts with a dot.
+    /// Replaces a small file: readers see the old content or the new, also after a power cut. One writer at a time. The
+    /// temporary file is <c>.NAME.new</c> beside it: what a killed server leaves of it is overwritten by the next.
     /// </summary>
-    public static void Replace(string path, ReadOnlySpan<byte> content)
+    /// <param name="mode">Who may do what with it, from the first moment on; null leaves it to the umask.</param>
+    public static void Replace(string path, ReadOnlySpan<byte> content, UnixFileMode? mode = null)
     {
-        string folder = Path.GetDirectoryName(path)!;
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         CreateFolder(folder);
-        string temporary = Path.Combine(folder, "." + Path.GetRandomFileName());
+        string temporary = Path.Combine(folder, $".{Path.GetFileName(path)}.new");
+        File.Delete(temporary);
         try
         {
-            using (SafeFileHandle file = File.OpenHandle(temporary, FileMode.CreateNew, FileAccess.Write))
+            using (FileStream file = new(temporary, new FileStreamOptions
             {
-                RandomAccess.Write(file, content, 0);
-                SyncData(file, temporary);
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.Write,
+                BufferSize = 0,
+                UnixCreateMode = mode,
+            }))
+            {
+                file.Write(content);
+                SyncData(file.SafeFileHandle, temporary);
             }
 
             File.Move(temporary, path, overwrite: true);
@@ -101,6 +110,10 @@ public static partial class DurableFile
 
         SyncFolder(folder);
     }
+
+    /// <summary>Replaces a small file that only its owner may read.</summary>
+    public static void ReplacePrivate(string path, ReadOnlySpan<byte> content) =>
+        Replace(path, content, UnixFileMode.UserRead | UnixFileMode.UserWrite);
 
     /// <summary>Replaces a small text file (see the other overload).</summary>
     public static void Replace(string path, string content) => Replace(path, Encoding.UTF8.GetBytes(content));

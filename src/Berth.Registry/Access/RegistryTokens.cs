@@ -92,16 +92,7 @@ public sealed class RegistryTokens
     private static byte[] CreateKey(string path)
     {
         byte[] made = RandomNumberGenerator.GetBytes(KeyBytes);
-        DurableFile.CreateFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        FileStreamOptions options = new()
-        {
-            Mode = FileMode.Create,
-            Access = FileAccess.Write,
-            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-        };
-        using FileStream file = new(path, options);
-        file.Write(made);
-        file.Flush(flushToDisk: true);
+        DurableFile.ReplacePrivate(path, made);
         return made;
     }
 

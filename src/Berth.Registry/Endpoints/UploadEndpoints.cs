@@ -30,7 +30,7 @@ internal sealed class UploadEndpoints(
         }
 
         Digest? expected = query.TryGetValue("digest", out var digest) ? Digest.Parse(digest.ToString()) : null;
-        UploadSession session = uploads.Start(repository);
+        UploadSession session = await uploads.StartAsync(repository);
         if (expected is null)
         {
             await uploads.LeaveAsync(session);

@@ -19,7 +19,7 @@ internal sealed class UploadSession(string id, string repository, string path)
     /// <summary>Null until the file is opened here and after it was given up.</summary>
     public BlobFile? Writer { get; set; }
 
-    /// <summary>Time stamp of the last request.</summary>
+    /// <summary>Time stamp of the begin or end of the last request.</summary>
     public long LastUsed { get; set; }
 
     public long Length => Writer?.Length ?? 0;

@@ -20,6 +20,9 @@ internal sealed class UploadStore
 
     private static readonly TimeSpan ClosedAfter = TimeSpan.FromMinutes(10);
 
+    /// <summary>When all sessions are taken, one that nobody used for this long gives way to a new one.</summary>
+    private static readonly TimeSpan GivesWayAfter = TimeSpan.FromSeconds(30);
+
     private readonly string folder;
     private readonly ContentStore content;
     private readonly TimeProvider time;
@@ -37,16 +40,16 @@ internal sealed class UploadStore
     /// <summary>A day: long enough to resume tomorrow.</summary>
     public static TimeSpan ExpiresAfter { get; } = TimeSpan.FromHours(24);
 
-    /// <summary>Begins an upload; the caller has entered it.</summary>
-    public UploadSession Start(string repository)
+    /// <summary>Between looks for sessions that are to be closed.</summary>
+    public static TimeSpan ClosePeriod { get; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>Begins an upload; the caller has entered it. Throws <c>QueueFull</c> when too many are in progress.
+    /// </summary>
+    public async Task<UploadSession> StartAsync(string repository)
     {
         if (sessions.Count >= MaxSessions)
         {
-            throw new BerthException(
-                ErrorCode.QueueFull, $"{MaxSessions} uploads are in progress: finish or cancel some, then try again.")
-            {
-                RetryAfter = TimeSpan.FromSeconds(30),
-            };
+            await MakeRoomAsync();
         }
 
         string id = RandomNumberGenerator.GetHexString(2 * IdBytes, lowercase: true);
@@ -73,42 +76,30 @@ internal sealed class UploadStore
     /// </summary>
     public async Task<UploadSession> EnterAsync(string id, string repository, CancellationToken cancellationToken)
     {
-        UploadSession? session = sessions.GetValueOrDefault(id) ?? Find(id);
-        if (session is null || session.Repository != repository)
+        while (true)
         {
-            throw Unknown(id);
-        }
-
-        if (!session.TryEnter())
-        {
-            throw new BerthException(
-                ErrorCode.Conflict, $"Another request is writing to the upload {id}: wait for it to end.")
-            {
-                RetryAfter = TimeSpan.FromSeconds(1),
-            };
-        }
-
-        try
-        {
-            // A request that ended while this one waited may have committed or cancelled it.
-            if (sessions.GetValueOrDefault(id) != session)
+            UploadSession? session = sessions.GetValueOrDefault(id) ?? Find(id);
+            if (session is null || session.Repository != repository)
             {
                 throw Unknown(id);
             }
 
-            session.Writer ??= await content.ResumeAtAsync(session.FilePath, cancellationToken);
-            session.LastUsed = time.GetTimestamp();
-            return session;
-        }
-        catch (FileNotFoundException)
-        {
+            if (!session.TryEnter())
+            {
+                throw new BerthException(
+                    ErrorCode.Conflict, $"Another request is writing to the upload {id}: wait for it to end.")
+                {
+                    RetryAfter = TimeSpan.FromSeconds(1),
+                };
+            }
+
+            if (sessions.GetValueOrDefault(id) == session)
+            {
+                return await OpenAsync(session, cancellationToken);
+            }
+
+            // It was committed, cancelled or closed for its idleness meanwhile: the files tell which.
             session.Leave();
-            throw Unknown(id);
-        }
-        catch
-        {
-            session.Leave();
-            throw;
         }
     }
 
@@ -129,6 +120,7 @@ internal sealed class UploadStore
         }
 
         File.SetLastWriteTimeUtc(session.FilePath, time.GetUtcNow().UtcDateTime);
+        session.LastUsed = time.GetTimestamp();
         session.Leave();
     }
 
@@ -150,10 +142,9 @@ internal sealed class UploadStore
     }
 
     /// <summary>
-    /// Removes uploads that nobody used for a day and closes the files of those idle for minutes. Returns
-    /// how many were removed.
+    /// Removes uploads that nobody used for a day and that are not open. Returns how many were removed.
     /// </summary>
-    public async Task<int> SweepAsync(CancellationToken cancellationToken)
+    public int Sweep(CancellationToken cancellationToken)
     {
         int removed = 0;
         DateTime expired = time.GetUtcNow().UtcDateTime - ExpiresAfter;
@@ -169,17 +160,16 @@ internal sealed class UploadStore
             }
         }
 
+        return removed;
+    }
+
+    /// <summary>Closes the files of uploads that nobody used for minutes; they can be gone on with.</summary>
+    public async Task CloseIdleAsync()
+    {
         foreach (UploadSession idle in sessions.Values.Where(s => time.GetElapsedTime(s.LastUsed) > ClosedAfter))
         {
-            if (idle.TryEnter())
-            {
-                sessions.TryRemove(idle.Id, out _);
-                await CloseAsync(idle);
-                idle.Leave();
-            }
+            await TryCloseAsync(idle);
         }
-
-        return removed;
     }
 
     /// <summary>Closes all files; the uploads can be resumed by the next server.</summary>
@@ -190,6 +180,58 @@ internal sealed class UploadStore
             await CloseAsync(session);
             session.Leave();
         }
+    }
+
+    private async Task<UploadSession> OpenAsync(UploadSession session, CancellationToken cancellationToken)
+    {
+        try
+        {
+            session.Writer ??= await content.ResumeAtAsync(session.FilePath, cancellationToken);
+            session.LastUsed = time.GetTimestamp();
+            return session;
+        }
+        catch (FileNotFoundException)
+        {
+            session.Leave();
+            throw Unknown(session.Id);
+        }
+        catch
+        {
+            session.Leave();
+            throw;
+        }
+    }
+
+    private async Task MakeRoomAsync()
+    {
+        foreach (UploadSession idle in sessions.Values
+            .Where(s => time.GetElapsedTime(s.LastUsed) >= GivesWayAfter).OrderBy(s => s.LastUsed))
+        {
+            if (await TryCloseAsync(idle))
+            {
+                return;
+            }
+        }
+
+        throw new BerthException(
+            ErrorCode.QueueFull, $"{MaxSessions} uploads are in progress: finish or cancel some, then try again.")
+        {
+            RetryAfter = GivesWayAfter,
+        };
+    }
+
+    /// <summary>False while a request works on it.</summary>
+    private async Task<bool> TryCloseAsync(UploadSession session)
+    {
+        if (!session.TryEnter())
+        {
+            return false;
+        }
+
+        sessions.TryRemove(KeyValuePair.Create(session.Id, session));
+        await CloseAsync(session);
+        session.Leave();
+        return true;
     }
 
     private static BerthException Unknown(string id) => new(

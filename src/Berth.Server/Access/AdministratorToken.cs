@@ -1,4 +1,5 @@
 using System.Text;
+using Berth.Oci.Content;
 
 namespace Berth.Server.Access;
 
@@ -21,7 +22,8 @@ public static class AdministratorToken
         string path = Path.Combine(dataFolder, FileName);
         // The file first: a server killed between the two makes another token at its next start.
         tokens.Create(
-            "admin", Role.Admin, null, secret => TokenStore.WritePrivate(path, Encoding.ASCII.GetBytes(secret + "\n")));
+            "admin", Role.Admin, null,
+            secret => DurableFile.ReplacePrivate(path, Encoding.ASCII.GetBytes(secret + "\n")));
         return path;
     }
 }

@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Text.Json;
 using Berth.Api.Access;
 using Berth.Core.Errors;
+using Berth.Oci.Content;
 
 namespace Berth.Server.Access;
 
@@ -12,7 +13,6 @@ namespace Berth.Server.Access;
 public sealed class TokenStore
 {
     private const int MaxTokens = 10_000;
-    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     private readonly Lock gate = new();
     private readonly string path;
@@ -162,7 +162,7 @@ public sealed class TokenStore
     private void Save(IReadOnlyList<AccessToken> next)
     {
         byte[] content = JsonSerializer.SerializeToUtf8Bytes(new TokenFile(1, next), TokenFileJson.Default.TokenFile);
-        WritePrivate(path, content);
+        DurableFile.ReplacePrivate(path, content);
         tokens = next.ToFrozenDictionary(t => t.Id, t => new Entry(t));
     }
 
@@ -184,24 +184,5 @@ public sealed class TokenStore
                 Volatile.Write(ref lastUsed, now.UtcTicks);
             }
         }
-    }
-
-    /// <summary>Replaces a file that only its owner may read: the old content stays until the new is on disk.</summary>
-    internal static void WritePrivate(string path, ReadOnlySpan<byte> content)
-    {
-        string temporary = path + ".new";
-        File.Delete(temporary);
-        using (FileStream file = new(temporary, new FileStreamOptions
-        {
-            Mode = FileMode.CreateNew,
-            Access = FileAccess.Write,
-            UnixCreateMode = Private,
-        }))
-        {
-            file.Write(content);
-            file.Flush(flushToDisk: true);
-        }
-
-        File.Move(temporary, path, overwrite: true);
     }
 }

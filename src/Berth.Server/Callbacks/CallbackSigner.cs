@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Berth.Oci.Content;
 
 namespace Berth.Server.Callbacks;
 
@@ -22,21 +23,8 @@ public sealed class CallbackSigner
     {
         if (!File.Exists(path))
         {
-            string temporary = path + ".tmp";
-            using (FileStream file = new(temporary, new FileStreamOptions
-            {
-                Mode = FileMode.Create,
-                Access = FileAccess.Write,
-                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-            }))
-            {
-                file.Write(Encoding.ASCII.GetBytes(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32))
-                    + "\n"));
-                file.Flush(flushToDisk: true);
-            }
-
-            File.Move(temporary, path, overwrite: true);
-            Spool.FolderSync.Flush(Path.GetDirectoryName(Path.GetFullPath(path))!);
+            string secret = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32));
+            DurableFile.ReplacePrivate(path, Encoding.ASCII.GetBytes(secret + "\n"));
         }
 
         return new CallbackSigner(File.ReadAllText(path).Trim());

@@ -29,7 +29,7 @@ internal sealed class CollectPass(ServerRooms rooms, ILogger logger)
         try
         {
             await rooms.Collector.CollectAsync(stop);
-            await rooms.Registry.SweepUploadsAsync(stop);
+            rooms.Registry.SweepUploads(stop);
             rooms.Figures.Count();
         }
         catch (Exception e) when (e is not OperationCanceledException)

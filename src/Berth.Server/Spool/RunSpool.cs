@@ -1,5 +1,6 @@
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Oci.Content;
 
 namespace Berth.Server.Spool;
 
@@ -28,10 +29,10 @@ public sealed class RunSpool
 
     /// <summary>Begins an input. Nothing touches the disk until it is larger than <see cref="InlineLimit"/>.</summary>
     public SpoolWriter WriteInput(RunId id, ByteSize limit) =>
-        new(folder, Path.Combine(folder, id.Text), "input", limit);
+        new(folder, Path.Combine(folder, id.Text), "input", limit, DurableFile.SyncFolder);
 
     public SpoolWriter WriteResult(RunId id, int generation, ByteSize limit) =>
-        new(folder, Path.Combine(folder, id.Text), ResultName(generation), limit);
+        new(folder, Path.Combine(folder, id.Text), ResultName(generation), limit, DurableFile.SyncFolder);
 
     /// <summary>
     /// Opens a spooled input. Throws FileNotFoundException or DirectoryNotFoundException once it was deleted.

@@ -1,7 +1,7 @@
 using System.Buffers;
-using Berth.Core.Errors;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Oci.Content;
 
 namespace Berth.Server.Spool;
 
@@ -11,22 +11,25 @@ namespace Berth.Server.Spool;
 /// </summary>
 public sealed class SpoolWriter : IAsyncDisposable
 {
-    private const int NoSpace = 28; // ENOSPC, errno.h
-
     private readonly string root;
     private readonly string folder;
     private readonly string name;
     private readonly ByteSize limit;
+    private readonly Action<string> syncFolder;
     private byte[]? memory;
     private FileStream? file;
-    private bool committed;
 
-    internal SpoolWriter(string root, string folder, string name, ByteSize limit)
+    // What disposing removes; null when there is nothing (any more).
+    private string? left;
+
+    /// <param name="syncFolder">Makes the names in a folder durable.</param>
+    internal SpoolWriter(string root, string folder, string name, ByteSize limit, Action<string> syncFolder)
     {
         this.root = root;
         this.folder = folder;
         this.name = name;
         this.limit = limit;
+        this.syncFolder = syncFolder;
     }
 
     public long Length { get; private set; }
@@ -64,7 +67,8 @@ public sealed class SpoolWriter : IAsyncDisposable
         return fits;
     }
 
-    /// <summary>Makes the body durable (a file) or says that it has yet to be written to the store (inline).</summary>
+    /// <summary>Makes the body durable (a file) or says that it has yet to be written to the store (inline). Throws
+    /// <c>StorageFull</c> when the disk is full: some file systems notice that only now.</summary>
     public async ValueTask<StoredBody> CommitAsync(CancellationToken cancellationToken)
     {
         if (file is null)
@@ -72,20 +76,18 @@ public sealed class SpoolWriter : IAsyncDisposable
             return Length == 0 ? StoredBody.None : new StoredBody(BodyPlace.Inline, Length);
         }
 
-        string temporary = file.Name;
         FileStream open = file;
-        // Off the caller's thread: a sync of many megabytes takes its time. Not to be interrupted half way.
-        await Task.Run(
-            () =>
-            {
-                open.Flush(flushToDisk: true);
-                open.Dispose();
-                File.Move(temporary, Path.Combine(folder, name), overwrite: true);
-                FolderSync.Flush(folder);
-                FolderSync.Flush(root);
-            },
-            cancellationToken);
-        committed = true;
+        try
+        {
+            // Off the caller's thread: a sync of many megabytes takes its time. Not to be interrupted half way.
+            await Task.Run(() => Publish(open), cancellationToken);
+        }
+        catch (IOException error) when (DurableFile.IsFull(error))
+        {
+            throw DurableFile.Full(root, error);
+        }
+
+        left = null;
         return new StoredBody(BodyPlace.Spooled, Length);
     }
 
@@ -97,17 +99,26 @@ public sealed class SpoolWriter : IAsyncDisposable
             memory = null;
         }
 
-        if (file is null)
+        if (file is not null)
         {
-            return;
+            await file.DisposeAsync();
         }
 
-        await file.DisposeAsync();
-        if (!committed)
+        if (left is not null)
         {
-            File.Delete(file.Name);
-            TryDeleteEmptyFolder();
+            Remove(left);
         }
+    }
+
+    private void Publish(FileStream open)
+    {
+        open.Flush(flushToDisk: true);
+        open.Dispose();
+        string path = Path.Combine(folder, name);
+        File.Move(open.Name, path, overwrite: true);
+        left = path;
+        syncFolder(folder);
+        syncFolder(root);
     }
 
     private void Grow(int needed)
@@ -129,7 +140,8 @@ public sealed class SpoolWriter : IAsyncDisposable
             if (file is null)
             {
                 Directory.CreateDirectory(folder);
-                file = new FileStream(Path.Combine(folder, name + ".tmp"), new FileStreamOptions
+                left = Path.Combine(folder, name + ".tmp");
+                file = new FileStream(left, new FileStreamOptions
                 {
                     Mode = FileMode.Create,
                     Access = FileAccess.Write,
@@ -141,21 +153,18 @@ public sealed class SpoolWriter : IAsyncDisposable
 
             await file.WriteAsync(bytes, cancellationToken);
         }
-        catch (IOException error) when ((error.HResult & 0xFFFF) == NoSpace)
+        catch (IOException error) when (DurableFile.IsFull(error))
         {
-            throw new BerthException(
-                ErrorCode.StorageFull, $"The disk of {root} is full: free space there, then send it again.", error)
-            {
-                RetryAfter = TimeSpan.FromSeconds(5),
-            };
+            throw DurableFile.Full(root, error);
         }
     }
 
     // Another part of the same run may be in the folder; then it is not empty and stays.
-    private void TryDeleteEmptyFolder()
+    private void Remove(string path)
     {
         try
         {
+            File.Delete(path);
             Directory.Delete(folder);
         }
         catch (IOException)

@@ -5,6 +5,7 @@ using Berth.Oci.Layers;
 using Berth.Oci.Repositories;
 using Berth.Registry;
 using Berth.Registry.Collection;
+using Berth.Testing.Clocks;
 using Berth.Testing.Content;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -30,7 +31,7 @@ public sealed class TestRegistry : IAsyncDisposable
         this.folder = folder;
     }
 
-    public SteppedTime Time { get; } = new();
+    public ManualTime Time { get; } = new();
 
     /// <summary>Told of pushes; a test adds its own.</summary>
     public List<IManifestObserver> Observers { get; } = [];

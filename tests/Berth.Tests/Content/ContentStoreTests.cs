@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Content;
+using Berth.Testing.Clocks;
 using Berth.Testing.Content;
 using Xunit;
 
@@ -12,7 +13,7 @@ public sealed class ContentStoreTests : ContentStoreContract, IDisposable
     private static readonly TimeSpan Hour = TimeSpan.FromHours(1);
 
     private readonly TemporaryFolder folder = new();
-    private readonly SteppedTime time = new();
+    private readonly ManualTime time = new();
     private readonly ContentStore store;
 
     public ContentStoreTests() => store = new ContentStore(folder["blobs"], time);

@@ -227,14 +227,48 @@ public sealed class UploadTests : IAsyncLifetime
         registry.Time.Advance(TimeSpan.FromHours(25));
         string current = await StartAsync();
 
-        await registry.Server.SweepUploadsAsync(Stop);
-        await registry.Server.SweepUploadsAsync(Stop);
+        await ClosedAsync(forgotten);
+        registry.Server.SweepUploads(Stop);
 
         using HttpResponseMessage gone = await registry.Client.GetAsync(forgotten, Stop);
         using HttpResponseMessage alive = await registry.Client.GetAsync(current, Stop);
         await ExpectErrorAsync(HttpStatusCode.NotFound, "BLOB_UPLOAD_UNKNOWN", gone);
         await ExpectAsync(HttpStatusCode.NoContent, alive);
         Assert.Equal(2, Directory.GetFiles(Path.Combine(registry.Folder, "uploads")).Length);
+    }
+
+    [Fact]
+    public async Task An_idle_upload_is_closed_after_minutes_and_can_be_gone_on_with()
+    {
+        string upload = await StartAsync();
+        using HttpResponseMessage first = await PatchAsync(upload, content[..1_000_000], range: null);
+        Assert.Contains(upload.Split('/')[^1], OpenFiles());
+
+        registry.Time.Advance(TimeSpan.FromMinutes(11));
+        await ClosedAsync(upload);
+        using HttpResponseMessage finished = await PutAsync(upload, ContentDigest, content[1_000_000..]);
+
+        await ExpectAsync(HttpStatusCode.Created, finished);
+        await ExpectStoredAsync();
+    }
+
+    [Fact]
+    public async Task Begun_uploads_that_nobody_uses_give_way_to_new_ones()
+    {
+        string oldest = await StartAsync();
+        registry.Time.Advance(TimeSpan.FromSeconds(1));
+        for (int i = 1; i < 1000; i++)
+        {
+            await StartAsync();
+        }
+
+        using HttpResponseMessage refused = await registry.Client.PostAsync("/v2/demo/blobs/uploads/", null, Stop);
+        registry.Time.Advance(TimeSpan.FromSeconds(29));
+        await StartAsync();
+
+        await ExpectErrorAsync(HttpStatusCode.TooManyRequests, "TOOMANYREQUESTS", refused);
+        Assert.Equal("30", refused.Header("Retry-After"));
+        Assert.DoesNotContain(oldest.Split('/')[^1], OpenFiles());
     }
 
     [Fact]
@@ -327,6 +361,26 @@ public sealed class UploadTests : IAsyncLifetime
         {
             Assert.False(limit.IsCancellationRequested, $"waited for: {what}");
             await Task.Yield();
+        }
+    }
+
+    /// <summary>Names of the uploads that this process has open.</summary>
+    private IEnumerable<string?> OpenFiles()
+    {
+        string folder = Path.Combine(registry.Folder, "uploads");
+        return new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos()
+            .Select(link => link.LinkTarget)
+            .Where(target => target is not null && Path.GetDirectoryName(target) == folder)
+            .Select(Path.GetFileName);
+    }
+
+    private async Task ClosedAsync(string upload)
+    {
+        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(30));
+        while (OpenFiles().Contains(upload.Split('/')[^1]))
+        {
+            Assert.False(limit.IsCancellationRequested, "The idle upload is still open.");
+            await Task.Delay(1, Stop);
         }
     }
 }
