@@ -31,4 +31,7 @@ internal static partial class Log
 
     [LoggerMessage(8, LogLevel.Error, "Process {Pid}, which a killed server left, does not end.")]
     public static partial void ProgramStuck(ILogger logger, int pid);
+
+    [LoggerMessage(9, LogLevel.Error, "Preparing a sandbox of {Image} failed.")]
+    public static partial void CreationFailed(ILogger logger, string image, Exception error);
 }

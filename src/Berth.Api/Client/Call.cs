@@ -157,6 +157,7 @@ public sealed class Call : IAsyncDisposable
         "timed_out" or "expired" => ErrorCode.RunTimedOut,
         "output_limit" => ErrorCode.RunOutputLimit,
         "entry_point_missing" => ErrorCode.RunEntryPointMissing,
+        "not_runnable" => ErrorCode.RunNotRunnable,
         "canceled" or "client_gone" => ErrorCode.RunCanceled,
         _ => ErrorCode.NodeFault,
     };

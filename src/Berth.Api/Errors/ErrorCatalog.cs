@@ -52,6 +52,7 @@ public static class ErrorCatalog
         new(ErrorCode.RunTimedOut, "run_timed_out", 504, "The program did not end in time", 124),
         new(ErrorCode.RunOutOfMemory, "run_out_of_memory", 502, "The program needed more memory than it may use", 137),
         new(ErrorCode.RunEntryPointMissing, "run_entry_point_missing", 502, "The command can't be executed", 127),
+        new(ErrorCode.RunNotRunnable, "run_not_runnable", 502, "The image can't be run as asked", 126),
         new(ErrorCode.RunOutputLimit, "run_output_limit", 502, "The program wrote too much", 125),
         new(ErrorCode.RunCanceled, "run_canceled", 409, "The run was cancelled", 130),
         new(ErrorCode.NodeFault, "node_fault", 503, "The machine could not run it", 71),

@@ -30,8 +30,8 @@ public interface INode : IAsyncDisposable
     /// Takes a prepared sandbox (or prepares one) and starts the program in it. Returns when the program runs, so that
     /// the times in <see cref="IAttempt.Preparation"/> are known. What the image is to blame for (a missing entry
     /// point) is not thrown but reported by <see cref="IAttempt.Completion"/>. Throws BerthException with
-    /// <c>NodeFault</c> when the machine is to blame, <c>ImageNotFound</c>, or OperationCanceledException; then
-    /// nothing is left behind.
+    /// <c>NodeFault</c> when the machine is to blame, with a code such as <c>ImageNotFound</c> when the image or the
+    /// order is (see <see cref="StartFault"/>), or OperationCanceledException; then nothing is left behind.
     /// </summary>
     Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken);
 

@@ -5,7 +5,8 @@ namespace Berth.Core.Callbacks;
 /// </summary>
 public static class CallbackSchedule
 {
-    private static readonly TimeSpan Longest = TimeSpan.FromHours(1);
+    /// <summary>Between two tries.</summary>
+    public static TimeSpan Longest { get; } = TimeSpan.FromHours(1);
 
     public static TimeSpan GiveUpAfter { get; } = TimeSpan.FromHours(24);
 

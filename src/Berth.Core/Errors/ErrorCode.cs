@@ -45,6 +45,7 @@ public enum ErrorCode
     RunTimedOut,
     RunOutOfMemory,
     RunEntryPointMissing,
+    RunNotRunnable,
     RunOutputLimit,
     RunCanceled,
     NodeFault,

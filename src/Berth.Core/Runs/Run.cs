@@ -10,9 +10,11 @@ namespace Berth.Core.Runs;
 /// <param name="Attempts">Attempts begun that count against <see cref="RetryPolicy.MaxAttempts"/>. A hand-back by an
 /// orderly stop doesn't.</param>
 /// <param name="CancelRequested">Somebody asked for its end while an attempt was under way. Never taken back.</param>
-/// <param name="ReadyAt">From when on it may be claimed: its acceptance, or the end of a retry's delay.</param>
+/// <param name="ReadyAt">From when on it may be claimed: its acceptance, or the end of a retry's delay. By the steady
+/// clock of <see cref="RunMoment"/>.</param>
+/// <param name="ExpiresAt">When an attempt must have begun, by the steady clock; null for no limit.</param>
 /// <param name="StartedAt">Start of the program in the last attempt.</param>
-/// <param name="End">How the last attempt ended; null before the first end.</param>
+/// <param name="End">How the last attempt ended, with what all attempts used; null before the first end.</param>
 /// <param name="Input">Null where nothing was sent or nothing is kept.</param>
 /// <param name="ResultExpiresAt">When input and result are deleted; null while the run has not ended.</param>
 /// <param name="LastEvent">Sequence number of the run's newest event.</param>
@@ -27,6 +29,7 @@ public sealed record Run(
     bool CancelRequested,
     DateTimeOffset CreatedAt,
     DateTimeOffset ReadyAt,
+    DateTimeOffset? ExpiresAt,
     DateTimeOffset? StartedAt,
     DateTimeOffset? EndedAt,
     RunEnd? End,
@@ -38,18 +41,15 @@ public sealed record Run(
     DateTimeOffset? ResultExpiresAt,
     long LastEvent)
 {
-    /// <summary>When an attempt must have begun; null for no limit.</summary>
-    public DateTimeOffset? ExpiresAt => Spec.MaxAge is { } age ? CreatedAt + age : null;
-
     /// <summary>A run as it is when it has just been accepted.</summary>
-    public static Run Accepted(RunId id, RunKind kind, RunSpec spec, string caller, DateTimeOffset now,
-        StoredBody input) => new(
-        id, kind, spec, caller, RunState.Queued, Generation: 0, Attempts: 0, CancelRequested: false, now, now, null,
-        null, null,
-        null, RunTimings.None, null, input, StoredBody.None, null, LastEvent: 1);
+    public static Run Accepted(
+        RunId id, RunKind kind, RunSpec spec, string caller, RunMoment now, StoredBody input) => new(
+        id, kind, spec, caller, RunState.Queued, Generation: 0, Attempts: 0, CancelRequested: false, now.At,
+        ReadyAt: now.Steady, ExpiresAt: now.Steady + spec.MaxAge, StartedAt: null, EndedAt: null, End: null, Node: null,
+        RunTimings.None, Progress: null, input, StoredBody.None, ResultExpiresAt: null, LastEvent: 1);
 }
 
-/// <summary>How an attempt ended and what it used.</summary>
+/// <summary>How an attempt ended and what it used; in a run's record, what the attempts before it used too.</summary>
 /// <param name="Detail">A sentence for people, or null.</param>
 public sealed record RunEnd(EndReason Reason, int? ExitCode, int? Signal, string? Detail, RunUsage Usage);
 
@@ -120,4 +120,5 @@ public sealed record RunChange(Run Next, int ExpectedGeneration, IReadOnlyList<R
 /// <summary>
 /// A callback to be delivered; its body is fixed now, so that every delivery is byte for byte the same.
 /// </summary>
-public sealed record CallbackDraft(Uri Target, ReadOnlyMemory<byte> Body);
+/// <param name="Due">When it is first due, by the steady clock of <see cref="RunMoment"/>.</param>
+public sealed record CallbackDraft(Uri Target, ReadOnlyMemory<byte> Body, DateTimeOffset Due);

@@ -22,6 +22,21 @@ public readonly record struct RunId : IComparable<RunId>
 
     public bool IsEmpty => text is null;
 
+    /// <summary>When it was made, in Unix milliseconds: its first ten characters.</summary>
+    public long UnixMilliseconds
+    {
+        get
+        {
+            long milliseconds = 0;
+            foreach (char digit in Text.AsSpan(0, 10))
+            {
+                milliseconds = (milliseconds << 5) | (long)Alphabet.IndexOf(digit, StringComparison.Ordinal);
+            }
+
+            return milliseconds;
+        }
+    }
+
     public static RunId New(DateTimeOffset now)
     {
         const int StepBits = 14;

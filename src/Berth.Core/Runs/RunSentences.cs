@@ -66,6 +66,9 @@ public static class RunSentences
     public static string NoReport(TimeSpan slack) =>
         $"The node did not say how the attempt ended, {Span(slack)} after its deadline.";
 
+    public static string Unexpected =>
+        "The server failed in a way it did not expect; its log has the cause under this run's id.";
+
     /// <summary>A reason as the wire writes it: <c>out_of_memory</c>.</summary>
     public static string Word(EndReason reason) =>
         string.Concat(reason.ToString().Select(
@@ -91,6 +94,7 @@ public static class RunSentences
         EndReason.Canceled => "Cancelled",
         EndReason.ClientGone => "Ended because the caller went away",
         EndReason.Expired => "Too old to be begun",
+        EndReason.NotRunnable => "The image can't be run as asked",
         EndReason.PlatformFault => "Berth or its machine failed",
         _ => "Ended: " + Word(reason),
     };

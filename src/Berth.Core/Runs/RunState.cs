@@ -61,6 +61,11 @@ public enum EndReason
     /// Berth or its machine failed; the attempt says nothing about the program. Such attempts are retried.
     /// </summary>
     PlatformFault,
+
+    /// <summary>
+    /// The image is missing, malformed or refused, or can't be run as asked. Trying again would not help.
+    /// </summary>
+    NotRunnable,
 }
 
 /// <summary>The one table of legal steps. Tests draw the diagram in docs/internals from it.</summary>

@@ -26,20 +26,20 @@ public static class RunSteps
     /// <param name="earlier">Events that happened before the end and are not stored yet.</param>
     /// <param name="random">Uniform in [0, 1), for the delay before a retry.</param>
     public static RunChange End(
-        Run run, RunEnd end, DateTimeOffset now, double random, TimeSpan retention, IReadOnlyList<RunEvent> earlier)
+        Run run, RunEnd end, RunMoment now, double random, TimeSpan retention, IReadOnlyList<RunEvent> earlier)
     {
         TimeSpan? delay = run.CancelRequested ? null : run.Spec.Retry.NextDelay(run.Attempts, end.Reason, random);
         if (delay is { } wait)
         {
             RunEvent retried = new(
-                now, RunEventTypes.Retried, run.Attempts,
+                now.At, RunEventTypes.Retried, run.Attempts,
                 RunSentences.Retried(end, run.Attempts, run.Spec.Retry.MaxAttempts, wait));
             Run waiting = run with
             {
                 State = RunState.Queued,
                 Generation = run.Generation + 1,
-                ReadyAt = now + wait,
-                End = end,
+                ReadyAt = now.Steady + wait,
+                End = WithEarlier(run, end),
                 Progress = null,
             };
             return new RunChange(waiting, run.Generation, [.. earlier, retried]);
@@ -48,50 +48,54 @@ public static class RunSteps
         string sentence = run.State == RunState.Running
             ? RunSentences.Ended(end, run.Spec.Limits, run.Timings.Run)
             : RunSentences.EndedEarly(end.Reason, end.Detail);
-        return Close(run, end, sentence, now, retention, earlier);
+        return Close(run, end, sentence, now.At, retention, earlier);
     }
 
-    /// <summary>Gives a run back to the queue because this server stops. Doesn't count as an attempt.</summary>
-    public static RunChange HandBack(Run run, DateTimeOffset now) => new(
+    /// <summary>Gives a run back to the queue because this server stops. Doesn't count as an attempt, but what it used
+    /// was used.</summary>
+    public static RunChange HandBack(Run run, RunEnd end, RunMoment now) => new(
         run with
         {
             State = RunState.Queued,
             Generation = run.Generation + 1,
             Attempts = run.Attempts - 1,
+            ReadyAt = now.Steady,
+            End = WithEarlier(run, end),
             Progress = null,
         },
         run.Generation,
-        [new RunEvent(now, RunEventTypes.HandedBack, run.Attempts, RunSentences.HandedBack)]);
+        [new RunEvent(now.At, RunEventTypes.HandedBack, run.Attempts, RunSentences.HandedBack)]);
 
     /// <summary>
     /// What becomes of a run that a server left Starting or Running when it was killed. Whether its program finished is
     /// not known; it is begun again, unless that has happened so often that the run itself may be what kills servers.
     /// </summary>
-    public static RunChange Recover(Run run, DateTimeOffset now, TimeSpan retention)
+    public static RunChange Recover(Run run, RunMoment now, TimeSpan retention)
     {
         if (run.CancelRequested)
         {
             return Close(
                 run, new RunEnd(EndReason.Canceled, null, null, null, RunUsage.None),
-                RunSentences.EndedEarly(EndReason.Canceled, null), now, retention, []);
+                RunSentences.EndedEarly(EndReason.Canceled, null), now.At, retention, []);
         }
 
         if (run.Attempts >= run.Spec.Retry.MaxAttempts)
         {
             string sentence = RunSentences.Poisoned(run.Attempts);
             RunEnd end = new(EndReason.PlatformFault, null, null, sentence, RunUsage.None);
-            return Close(run, end, sentence, now, retention, []);
+            return Close(run, end, sentence, now.At, retention, []);
         }
 
         Run waiting = run with
         {
             State = RunState.Queued,
             Generation = run.Generation + 1,
-            ReadyAt = now,
+            ReadyAt = now.Steady,
             Progress = null,
         };
         string text = RunSentences.Recovered(run.Attempts, run.Spec.Retry.MaxAttempts);
-        return new RunChange(waiting, run.Generation, [new RunEvent(now, RunEventTypes.Recovered, run.Attempts, text)]);
+        RunEvent recovered = new(now.At, RunEventTypes.Recovered, run.Attempts, text);
+        return new RunChange(waiting, run.Generation, [recovered]);
     }
 
     /// <summary>Ends a run that waits because somebody asked for it.</summary>
@@ -100,7 +104,7 @@ public static class RunSteps
         "Cancelled while it waited.", now, retention, []);
 
     /// <summary>Whether a waiting run has passed its maximum age.</summary>
-    public static bool IsOverAge(Run run, DateTimeOffset now) => run.ExpiresAt <= now;
+    public static bool IsOverAge(Run run, RunMoment now) => run.ExpiresAt <= now.Steady;
 
     /// <summary>Ends a run that waited too long.</summary>
     public static RunChange Expire(Run run, DateTimeOffset now, TimeSpan retention)
@@ -117,11 +121,15 @@ public static class RunSteps
         Run ended = run with
         {
             State = RunTransitions.TerminalStateOf(end.Reason),
-            End = end,
+            End = WithEarlier(run, end),
             EndedAt = now,
             ResultExpiresAt = now + retention,
         };
         return new RunChange(
             ended, run.Generation, [.. earlier, new RunEvent(now, RunEventTypes.Ended, run.Attempts, sentence)]);
     }
+
+    /// <summary>The end of an attempt with what the attempts before it used: all of it is the run's.</summary>
+    private static RunEnd WithEarlier(Run run, RunEnd end) =>
+        run.End is { } before ? end with { Usage = before.Usage.Plus(end.Usage) } : end;
 }

@@ -2,7 +2,8 @@ using Berth.Core.Resources;
 
 namespace Berth.Core.Runs;
 
-/// <summary>What one attempt consumed, measured by the kernel for its sandbox alone.</summary>
+/// <summary>What one attempt consumed, measured by the kernel for its sandbox alone; or what all attempts of a run
+/// did.</summary>
 /// <param name="CpuUser">Processor time in user mode of every process of the sandbox.</param>
 /// <param name="CpuSystem">Processor time in kernel mode.</param>
 /// <param name="PeakMemory">Highest memory charged to the sandbox's cgroup.</param>
@@ -11,6 +12,12 @@ namespace Berth.Core.Runs;
 public sealed record RunUsage(TimeSpan CpuUser, TimeSpan CpuSystem, ByteSize PeakMemory, long BytesIn, long BytesOut)
 {
     public static RunUsage None { get; } = new(TimeSpan.Zero, TimeSpan.Zero, ByteSize.Zero, 0, 0);
+
+    /// <summary>What two attempts used together: times and bytes added up, the higher peak.</summary>
+    public RunUsage Plus(RunUsage other) => new(
+        CpuUser + other.CpuUser, CpuSystem + other.CpuSystem,
+        PeakMemory.Bytes >= other.PeakMemory.Bytes ? PeakMemory : other.PeakMemory,
+        BytesIn + other.BytesIn, BytesOut + other.BytesOut);
 }
 
 /// <summary>Where the time of one attempt went. The phases follow each other without gaps.</summary>

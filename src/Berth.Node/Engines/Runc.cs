@@ -105,7 +105,8 @@ internal sealed class Runc
         }
     }
 
-    private static string LastError(string log)
+    /// <summary>The last message in runc's log, of which the last line may be cut off where runc was killed.</summary>
+    internal static string LastError(string log)
     {
         const int MaxBytes = 64 * 1024;
         if (!File.Exists(log) || new FileInfo(log).Length > MaxBytes)
@@ -116,13 +117,23 @@ internal sealed class Runc
         string last = "it left an empty log.";
         foreach (string line in File.ReadLines(log).Where(l => l.StartsWith('{')))
         {
-            using var entry = JsonDocument.Parse(line);
-            if (entry.RootElement.TryGetProperty("msg", out JsonElement message))
-            {
-                last = message.GetString() ?? last;
-            }
+            last = MessageOf(line) ?? last;
         }
 
         return last;
+    }
+
+    private static string? MessageOf(string line)
+    {
+        try
+        {
+            using var entry = JsonDocument.Parse(line);
+            return entry.RootElement.TryGetProperty("msg", out JsonElement message)
+                && message.ValueKind == JsonValueKind.String ? message.GetString() : null;
+        }
+        catch (JsonException)
+        {
+            return line;
+        }
     }
 }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Pools;
+using Berth.Core.Runs;
 using Berth.Node.Engines;
 using Berth.Oci.Layers;
 using Microsoft.Extensions.Logging;
@@ -405,7 +406,7 @@ internal sealed class SandboxPools : IAsyncDisposable
 
     private void Fail(Shelf shelf, Exception error)
     {
-        if (error is not BerthException { Code: not ErrorCode.NodeFault })
+        if (StartFault.ReasonOf(error) == EndReason.PlatformFault)
         {
             Interlocked.Increment(ref faults);
         }
@@ -427,6 +428,12 @@ internal sealed class SandboxPools : IAsyncDisposable
         {
             Log.RefillFailed(logger, shelf.Spec.Image.Short, pause, error);
             return;
+        }
+
+        if (error is not BerthException)
+        {
+            Log.CreationFailed(logger, shelf.Spec.Image.Short, error);
+            error = new BerthException(ErrorCode.NodeFault, $"A sandbox could not be made: {error.Message}", error);
         }
 
         waiter.Sandbox.TrySetException(error);

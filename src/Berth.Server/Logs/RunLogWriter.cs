@@ -1,5 +1,6 @@
 using System.Buffers;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 
 namespace Berth.Server.Logs;
 
@@ -152,10 +153,30 @@ public sealed class RunLogWriter : IDisposable
         if (file is null)
         {
             Directory.CreateDirectory(folder);
-            BeginSegment(LogSegments.List(folder) is { Count: > 0 } numbers ? numbers[^1] : 0);
+            int newest = LogSegments.List(folder) is { Count: > 0 } numbers ? numbers[^1] : 0;
+            bool torn = EndsTorn(LogSegments.PathOf(folder, newest));
+            BeginSegment(newest);
+            if (torn)
+            {
+                file!.Write("\n"u8);
+            }
         }
 
         return file!;
+    }
+
+    /// <summary>Whether a killed server left half a record, which the next one must not be joined to.</summary>
+    private static bool EndsTorn(string path)
+    {
+        if (!File.Exists(path))
+        {
+            return false;
+        }
+
+        using SafeFileHandle segment = File.OpenHandle(path, share: FileShare.ReadWrite | FileShare.Delete);
+        long length = RandomAccess.GetLength(segment);
+        Span<byte> last = stackalloc byte[1];
+        return length > 0 && RandomAccess.Read(segment, last, length - 1) == 1 && last[0] != (byte)'\n';
     }
 
     private void BeginSegment(int number)

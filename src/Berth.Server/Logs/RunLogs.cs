@@ -80,31 +80,20 @@ public sealed class RunLogs
         .Select(path => RunId.TryParse(Path.GetFileName(path), out RunId id) ? id : default)
         .Where(id => !id.IsEmpty);
 
-    /// <summary>Deletes up to <paramref name="limit"/> logs whose last line is older than <paramref name="cutoff"/>;
-    /// returns how many.</summary>
-    public int DeleteOlderThan(DateTimeOffset cutoff, int limit, CancellationToken cancellationToken)
+    /// <summary>
+    /// Runs whose last line is older than <paramref name="cutoff"/>. Younger runs are known by their ids and not looked
+    /// at.
+    /// </summary>
+    public IEnumerable<RunId> UntouchedSince(DateTimeOffset cutoff) =>
+        List().Where(id => id.UnixMilliseconds < cutoff.ToUnixTimeMilliseconds() && LastWrite(id) < cutoff.UtcDateTime);
+
+    private DateTime LastWrite(RunId id)
     {
-        int deleted = 0;
-        foreach (string path in Directory.EnumerateDirectories(folder))
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            if (deleted == limit)
-            {
-                break;
-            }
-
-            DateTime newest = LogSegments.List(path)
-                .Select(number => File.GetLastWriteTimeUtc(LogSegments.PathOf(path, number)))
-                .Append(Directory.GetLastWriteTimeUtc(path))
-                .Max();
-            if (newest < cutoff.UtcDateTime && RunId.TryParse(Path.GetFileName(path), out RunId id))
-            {
-                Delete(id);
-                deleted++;
-            }
-        }
-
-        return deleted;
+        string path = PathOf(id);
+        return LogSegments.List(path)
+            .Select(number => File.GetLastWriteTimeUtc(LogSegments.PathOf(path, number)))
+            .Append(Directory.GetLastWriteTimeUtc(path))
+            .Max();
     }
 
     private string PathOf(RunId id) => Path.Combine(folder, id.Text);

@@ -22,11 +22,12 @@ internal static class MetricCatalog
         "Time of ended runs by kind and phase: queue, prepare, start, run and total.", "kind", "phase");
 
     public static readonly Metric RunCpu = new(
-        "berth_run_cpu_seconds_total", MetricType.Counter, "CPU time of ended runs, by mode (user, system).", "mode");
+        "berth_run_cpu_seconds_total", MetricType.Counter,
+        "CPU time of ended runs, in all their attempts, by mode (user, system).", "mode");
 
     public static readonly Metric RunBytes = new(
         "berth_run_bytes_total", MetricType.Counter,
-        "Bytes into (in) and out of (out) the programs of ended runs.", "direction");
+        "Bytes into (in) and out of (out) the programs of ended runs, in all their attempts.", "direction");
 
     public static readonly Metric Running = new(
         "berth_runs_running", MetricType.Gauge, "Places taken by calls and tasks now.");

@@ -34,42 +34,79 @@ internal sealed class AttemptStreams
 
     private async Task FeedAsync(RunRooms rooms, Run run, byte[]? inlineInput)
     {
+        await using Stream target = attempt.Input;
+        // The program may end without having read it all; nobody reads the pipe then.
+        using CancellationTokenSource ended = new();
+        Task feeding = FeedAsync(target, rooms.Spool, run, inlineInput, ended.Token);
+        if (await Task.WhenAny(feeding, attempt.Completion) != feeding)
+        {
+            await ended.CancelAsync();
+        }
+
+        await feeding;
+    }
+
+    private async Task FeedAsync(Stream target, RunSpool spool, Run run, byte[]? inlineInput, CancellationToken ended)
+    {
+        long read = 0;
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
         try
         {
-            await using Stream target = attempt.Input;
-            // The program may end without having read it all; nobody reads the pipe then.
-            using CancellationTokenSource ended = new();
-            Task feeding = FeedAsync(target, rooms.Spool, run, inlineInput, ended.Token);
-            if (await Task.WhenAny(feeding, attempt.Completion) != feeding)
+            await using Stream source = inlineInput is null && run.Input.Place == BodyPlace.Spooled
+                ? spool.OpenInput(run.Id)
+                : new MemoryStream(inlineInput ?? [], writable: false);
+            int count;
+            while ((count = await source.ReadAsync(buffer, ended)) > 0)
             {
-                await ended.CancelAsync();
+                read += count;
+                if (!await TryWriteAsync(target, buffer.AsMemory(0, count), ended))
+                {
+                    return;
+                }
             }
 
-            await feeding;
+            if (read < run.Input.Length)
+            {
+                Break($"Only {read:N0} of the {run.Input.Length:N0} bytes of its input are left.");
+            }
         }
         catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
         {
-            Fault = "Its input is no longer in the spool.";
-            attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
+            Break("Its input is no longer in the spool.");
         }
-        catch (Exception error) when (error is IOException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            // The program closed its input or ended: its right.
+            Break($"Its input can't be read: {error.Message}");
+        }
+        catch (OperationCanceledException)
+        {
+            // The program has ended: what is left is not for it.
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
         }
     }
 
-    private static async Task FeedAsync(Stream target, RunSpool spool, Run run, byte[]? inlineInput,
-        CancellationToken ended)
+    /// <summary>False when the program closed its input or ended, which is its right.</summary>
+    private static async ValueTask<bool> TryWriteAsync(
+        Stream target, ReadOnlyMemory<byte> bytes, CancellationToken ended)
     {
-        if (inlineInput is not null)
+        try
         {
-            await target.WriteAsync(inlineInput, ended);
+            await target.WriteAsync(bytes, ended);
+            return true;
         }
-        else if (run.Input.Place == BodyPlace.Spooled)
+        catch (Exception error) when (error is IOException or OperationCanceledException or ObjectDisposedException)
         {
-            await using FileStream source = spool.OpenInput(run.Id);
-            await source.CopyToAsync(target, BufferSize, ended);
+            return false;
         }
+    }
+
+    private void Break(string fault)
+    {
+        Fault = fault;
+        attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
     }
 
     private async Task KeepAsync(SpoolWriter result)
@@ -85,13 +122,11 @@ internal sealed class AttemptStreams
         }
         catch (BerthException full)
         {
-            Fault = full.Message;
-            attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
+            Break(full.Message);
         }
-        catch (Exception error) when (error is IOException or ObjectDisposedException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ObjectDisposedException)
         {
-            Fault = $"Its output could not be kept: {error.Message}";
-            attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
+            Break($"Its output could not be kept: {error.Message}");
         }
         finally
         {

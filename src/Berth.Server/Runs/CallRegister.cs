@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
-using Berth.Core.Errors;
 using Berth.Core.Runs;
 
 namespace Berth.Server.Runs;
@@ -35,7 +34,14 @@ internal sealed class CallRegister(RunRooms rooms)
 
     public CallEntry? Find(RunId id) => calls.GetValueOrDefault(id);
 
-    public void Forget(CallEntry entry) => calls.TryRemove(entry.Run.Id, out _);
+    /// <summary>Completes when every call under way now has ended, whatever becomes of its record.</summary>
+    public Task DrainAsync() => Task.WhenAll(calls.Values.Select(entry => entry.Ended));
+
+    public void Forget(CallEntry entry)
+    {
+        calls.TryRemove(entry.Run.Id, out _);
+        entry.End();
+    }
 
     /// <summary>Takes an ended call for recording. Never waits.</summary>
     public void Close(CallEntry entry)
@@ -51,6 +57,8 @@ internal sealed class CallRegister(RunRooms rooms)
         {
             Lose([entry], null);
         }
+
+        entry.End();
     }
 
     /// <summary>No more calls will come: <see cref="RecordAsync"/> ends when it has written the rest.</summary>
@@ -74,14 +82,27 @@ internal sealed class CallRegister(RunRooms rooms)
 
     private async Task RecordAsync(List<CallEntry> batch)
     {
+        Exception?[] faults = await Task.WhenAll(batch.Select(TryRecordAsync));
+        List<CallEntry> lost = [.. batch.Where((_, index) => faults[index] is not null)];
+        if (lost.Count > 0)
+        {
+            Lose(lost, faults.First(fault => fault is not null));
+        }
+    }
+
+    /// <summary>What kept the record from being written; null when it was. Whatever it is, it is one record's fault:
+    /// the others are written all the same.</summary>
+    private async Task<Exception?> TryRecordAsync(CallEntry entry)
+    {
         try
         {
-            await Task.WhenAll(batch.Select(entry => rooms.Store.RecordAsync(entry.Run, CancellationToken.None)));
-            batch.ForEach(entry => calls.TryRemove(entry.Run.Id, out _));
+            await rooms.Store.RecordAsync(entry.Run, CancellationToken.None);
+            calls.TryRemove(entry.Run.Id, out _);
+            return null;
         }
-        catch (Exception error) when (error is BerthException or ObjectDisposedException)
+        catch (Exception error)
         {
-            Lose(batch, error);
+            return error;
         }
     }
 
@@ -101,6 +122,7 @@ internal sealed class CallRegister(RunRooms rooms)
 internal sealed class CallEntry(Run run)
 {
     private readonly Lock gate = new();
+    private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private LiveCall? live;
     private EndReason? stop;
 
@@ -114,6 +136,11 @@ internal sealed class CallEntry(Run run)
 
     /// <summary>Why it was stopped before its program ran.</summary>
     public EndReason? Stopped => stop;
+
+    /// <summary>Completes when nothing more happens to the call but its recording.</summary>
+    public Task Ended => ended.Task;
+
+    public void End() => ended.TrySetResult();
 
     /// <summary>The program runs. Stops it at once where that was asked for before.</summary>
     public void Begin(LiveCall call)

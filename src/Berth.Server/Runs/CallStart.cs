@@ -10,10 +10,11 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
 {
     public async Task<LiveCall> BeginAsync(RunSpec spec, string caller, CancellationToken cancellationToken)
     {
-        DateTimeOffset accepted = rooms.Time.GetUtcNow();
+        RunMoment now = rooms.Clock.Moment;
+        DateTimeOffset accepted = now.At;
         long from = rooms.Time.GetTimestamp();
         RunId id = RunId.New(accepted);
-        Run run = Run.Accepted(id, RunKind.Call, spec, caller, accepted, StoredBody.None);
+        Run run = Run.Accepted(id, RunKind.Call, spec, caller, now, StoredBody.None);
         CallEntry entry = calls.Add(
             run with { State = RunState.Queued, Generation = 1, Attempts = 1, Node = rooms.Node.Info.Name });
         using CancellationTokenSource deadline = new(spec.Timeout, rooms.Time);
@@ -133,8 +134,8 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         {
             ErrorCode.RunTimedOut => EndReason.TimedOut,
             ErrorCode.RunCanceled => EndReason.Canceled,
-            _ => error is OperationCanceledException && refusal is null
-                ? EndReason.ClientGone : EndReason.PlatformFault,
+            null when error is OperationCanceledException => EndReason.ClientGone,
+            _ => StartFault.ReasonOf(refusal ?? error),
         };
         entry.Run = entry.Run with
         {

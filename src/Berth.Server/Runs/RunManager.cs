@@ -45,7 +45,7 @@ public sealed class RunManager : IRunManager
         calls = new CallRegister(rooms);
         starts = new CallStart(rooms, places, calls);
         reading = new RunReading(rooms, dispatcher, calls);
-        upkeep = new RunUpkeep(rooms);
+        upkeep = new RunUpkeep(rooms, calls);
         callbacks = new CallbackDelivery(rooms, callbackPolicy, signer);
     }
 
@@ -229,10 +229,7 @@ public sealed class RunManager : IRunManager
     private async Task DrainAsync()
     {
         await dispatcher.DrainAsync();
-        foreach (CallEntry call in calls.Live)
-        {
-            await WaitAsync(call.Run.Id, Timeout.InfiniteTimeSpan, CancellationToken.None);
-        }
+        await calls.DrainAsync();
     }
 
     private void ThrowUnlessAccepting()

@@ -47,8 +47,7 @@ internal sealed class RunPlaces(int places, int waitingCallsLimit)
                 throw new BerthException(
                     ErrorCode.QueueFull,
                     $"{waitingCalls:N0} calls wait for one of {places:N0} places already: send it again later, or "
-                    + "raise max-running "
-                    + "or waiting_calls_limit.")
+                    + "raise max-running or waiting-calls-limit.")
                 {
                     RetryAfter = TimeSpan.FromSeconds(1),
                 };

@@ -53,9 +53,9 @@ internal static class RunPresentation
     };
 
     /// <summary>What a step to the end owes to the run's callback.</summary>
-    public static RunChange WithCallback(RunChange change) =>
+    public static RunChange WithCallback(RunChange change, DateTimeOffset due) =>
         change.Next is { Spec.Callback: { } target } next && next.State.IsTerminal()
-            ? change with { Callback = new CallbackDraft(target, Body(next)) }
+            ? change with { Callback = new CallbackDraft(target, Body(next), due) }
             : change;
 
     /// <summary>Event 1, which is told from the run.</summary>

@@ -1,3 +1,4 @@
+using Berth.Core.Callbacks;
 using Berth.Core.Runs;
 
 namespace Berth.Server.Runs;
@@ -12,6 +13,8 @@ internal sealed class RunRecovery(RunRooms rooms)
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
+        await rooms.Store.BoundDelaysAsync(
+            rooms.Clock.Now, RetryPolicy.MaxDelay, CallbackSchedule.Longest, cancellationToken);
         int recovered = 0;
         RunId? after = null;
         while (true)
@@ -24,7 +27,7 @@ internal sealed class RunRecovery(RunRooms rooms)
             }
 
             await Task.WhenAll(runs.Select(run => rooms.SaveAsync(
-                RunSteps.Recover(run, rooms.Time.GetUtcNow(), rooms.Options.ResultRetention), cancellationToken)));
+                RunSteps.Recover(run, rooms.Clock.Moment, rooms.Options.ResultRetention), cancellationToken)));
             recovered += runs.Count;
             if (runs.Count < Page)
             {

@@ -18,6 +18,9 @@ internal sealed record RunRooms(
 
     public RunLedger Ledger { get; } = new();
 
+    /// <summary>Decides what is due.</summary>
+    public SteadyClock Clock { get; } = new(Time);
+
     public AttemptSpec Order(Run run, DateTimeOffset deadline)
     {
         RunSpec spec = run.Spec;
@@ -36,7 +39,7 @@ internal sealed record RunRooms(
     /// </summary>
     public async Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken giveUp)
     {
-        change = RunPresentation.WithCallback(change);
+        change = RunPresentation.WithCallback(change, Clock.Now);
         SaveOutcome outcome;
         while (true)
         {

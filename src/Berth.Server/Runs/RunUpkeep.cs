@@ -6,7 +6,7 @@ namespace Berth.Server.Runs;
 /// The passes that keep house: runs too old to be begun are closed, bodies, logs and records are deleted when their
 /// time has come. Each is bounded and recomputed from the store, so that the next one is the retry.
 /// </summary>
-internal sealed class RunUpkeep(RunRooms rooms)
+internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
 {
     private const int Batch = 256;
 
@@ -19,12 +19,12 @@ internal sealed class RunUpkeep(RunRooms rooms)
     /// <summary>Closes waiting runs that are over age; returns how many.</summary>
     public async Task<int> ExpireWaitingAsync(CancellationToken cancellationToken)
     {
-        DateTimeOffset now = rooms.Time.GetUtcNow();
-        IReadOnlyList<Run> old = await rooms.Store.OverAgeAsync(now, Batch, cancellationToken);
+        RunMoment now = rooms.Clock.Moment;
+        IReadOnlyList<Run> old = await rooms.Store.OverAgeAsync(now.Steady, Batch, cancellationToken);
         int closed = 0;
         foreach (Run run in old)
         {
-            if ((await rooms.SaveAsync(RunSteps.Expire(run, now, rooms.Options.ResultRetention),
+            if ((await rooms.SaveAsync(RunSteps.Expire(run, now.At, rooms.Options.ResultRetention),
                 cancellationToken)).Applied)
             {
                 rooms.Ledger.Wait(-1);
@@ -67,8 +67,28 @@ internal sealed class RunUpkeep(RunRooms rooms)
         return deleted.Count;
     }
 
-    public int DeleteLogs(CancellationToken cancellationToken) =>
-        rooms.Logs.DeleteOlderThan(rooms.Time.GetUtcNow() - rooms.Options.LogRetention, Batch, cancellationToken);
+    /// <summary>Deletes logs that nothing was written to for long, of runs that have ended; returns how many.</summary>
+    public async Task<int> DeleteLogsAsync(CancellationToken cancellationToken)
+    {
+        int deleted = 0;
+        foreach (RunId id in rooms.Logs.UntouchedSince(rooms.Time.GetUtcNow() - rooms.Options.LogRetention))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            // A run may live for long and say little.
+            if (!await IsLiveAsync(id, cancellationToken))
+            {
+                rooms.Logs.Delete(id);
+                deleted++;
+            }
+
+            if (deleted == Batch)
+            {
+                break;
+            }
+        }
+
+        return deleted;
+    }
 
     /// <summary>
     /// Deletes logs of calls that a killed server took with it: no record leads to them. Returns how many.
@@ -95,7 +115,11 @@ internal sealed class RunUpkeep(RunRooms rooms)
         RepeatAsync("age", AgeInterval, ExpireWaitingAsync, stop),
         RepeatAsync("bodies", RetentionInterval, ExpireBodiesAsync, stop),
         RepeatAsync("records", RetentionInterval, DeleteRecordsAsync, stop),
-        RepeatAsync("logs", RetentionInterval, token => Task.FromResult(DeleteLogs(token)), stop));
+        RepeatAsync("logs", RetentionInterval, DeleteLogsAsync, stop));
+
+    private async Task<bool> IsLiveAsync(RunId id, CancellationToken cancellationToken) =>
+        (calls.Find(id)?.Run ?? await rooms.Store.FindAsync(id, cancellationToken)) is { } run
+        && !run.State.IsTerminal();
 
     private async Task RepeatAsync(string name, TimeSpan interval, Func<CancellationToken, Task<int>> pass,
         CancellationToken stop)

@@ -78,7 +78,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
     {
         // No place is held on the mere chance of work: calls would wait for it.
         DateTimeOffset? due = rooms.Ledger.Queued > 0 ? (await rooms.Store.NextDueAsync(stop)).Run : null;
-        if (due is null || due > rooms.Time.GetUtcNow())
+        if (due is null || due > rooms.Clock.Now)
         {
             return 0;
         }
@@ -89,7 +89,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         {
             // Not cancelled by the stop: a claim that was made must be known here.
             IReadOnlyList<ClaimedRun> claimed = await rooms.Store.ClaimAsync(
-                held, rooms.Time.GetUtcNow(), CancellationToken.None);
+                held, rooms.Clock.Now, CancellationToken.None);
             foreach (ClaimedRun run in claimed)
             {
                 held--;
@@ -110,12 +110,12 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
     private void Begin(ClaimedRun claimed, CancellationToken giveUp)
     {
         rooms.Ledger.Wait(-1);
-        DateTimeOffset now = rooms.Time.GetUtcNow();
-        TimeSpan waited = now - claimed.Run.ReadyAt;
-        RunEvent event_ = new(
-            now, RunEventTypes.Claimed, claimed.Run.Attempts,
+        RunMoment now = rooms.Clock.Moment;
+        TimeSpan waited = now.Steady - claimed.Run.ReadyAt;
+        RunEvent taken = new(
+            now.At, RunEventTypes.Claimed, claimed.Run.Attempts,
             RunSentences.Claimed(waited, places.Taken, places.Places));
-        TaskExecution execution = new(rooms, claimed, event_, places.Release);
+        TaskExecution execution = new(rooms, claimed, waited, taken, places.Release);
         TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
         // Known before it begins, so that a cancel finds it.
         executions[execution.Id] = (execution, done.Task);
@@ -145,7 +145,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         TimeSpan wait = LongestWait;
         if ((await rooms.Store.NextDueAsync(stop)).Run is { } due)
         {
-            wait = TimeSpan.FromTicks(Math.Clamp((due - rooms.Time.GetUtcNow()).Ticks, 0, LongestWait.Ticks));
+            wait = TimeSpan.FromTicks(Math.Clamp((due - rooms.Clock.Now).Ticks, 0, LongestWait.Ticks));
         }
 
         using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);

@@ -25,16 +25,17 @@ internal sealed class TaskExecution
     private bool handingBack;
     private bool placeReleased;
 
-    /// <param name="waited">How long the run waited, told with the number of places that were in use.</param>
-    public TaskExecution(RunRooms rooms, ClaimedRun claimed, RunEvent waited, Action releasePlace)
+    /// <param name="waited">How long the run waited.</param>
+    /// <param name="taken">Tells of the claim.</param>
+    public TaskExecution(
+        RunRooms rooms, ClaimedRun claimed, TimeSpan waited, RunEvent taken, Action releasePlace)
     {
         this.rooms = rooms;
         this.claimed = claimed;
         this.releasePlace = releasePlace;
-        TimeSpan queue = waited.At - claimed.Run.ReadyAt;
-        queue = queue > TimeSpan.Zero ? queue : TimeSpan.Zero;
+        TimeSpan queue = waited > TimeSpan.Zero ? waited : TimeSpan.Zero;
         run = claimed.Run with { Timings = RunTimings.None with { Queue = queue } };
-        unsaved.Add(waited);
+        unsaved.Add(taken);
     }
 
     public RunId Id => claimed.Run.Id;
@@ -49,24 +50,19 @@ internal sealed class TaskExecution
     public void HandBack() => Interrupt(ref handingBack, EndReason.PlatformFault, TimeSpan.Zero);
 
     /// <summary>Runs the attempt. Completes when its end is stored; faults only when <paramref name="giveUp"/> ends the
-    /// tries to store it.</summary>
+    /// tries to store it, or when the store can't take it at all.</summary>
     public async Task RunAsync(CancellationToken giveUp)
     {
         try
         {
-            if (RunSteps.IsOverAge(run, rooms.Time.GetUtcNow()))
-            {
-                await rooms.SaveAsync(RunSteps.Expire(run, rooms.Time.GetUtcNow(), rooms.Options.ResultRetention),
-                    giveUp);
-                return;
-            }
-
-            // The deadline runs on the monotonic clock from here on; the program is told it as a time of day.
-            DateTimeOffset deadline = rooms.Time.GetUtcNow() + run.Spec.Timeout;
-            if (await StartAsync(deadline, giveUp))
-            {
-                await FollowAsync(giveUp);
-            }
+            await AttemptAsync(giveUp);
+        }
+        catch (Exception error) when (!giveUp.IsCancellationRequested)
+        {
+            // Whatever it was, the run is reported on: nobody else would until the next start of a server.
+            Log.AttemptFailed(rooms.Logger, run.Id, error);
+            ReleasePlace();
+            await EndAsync(Failure(EndReason.PlatformFault, RunSentences.Unexpected), null, giveUp);
         }
         finally
         {
@@ -75,7 +71,24 @@ internal sealed class TaskExecution
         }
     }
 
-    private async Task<bool> StartAsync(DateTimeOffset deadline, CancellationToken giveUp)
+    private async Task AttemptAsync(CancellationToken giveUp)
+    {
+        RunMoment now = rooms.Clock.Moment;
+        if (RunSteps.IsOverAge(run, now))
+        {
+            await rooms.SaveAsync(RunSteps.Expire(run, now.At, rooms.Options.ResultRetention), giveUp);
+            return;
+        }
+
+        // The deadline runs on the monotonic clock from here on; the program is told it as a time of day.
+        if (await StartAsync(now.At + run.Spec.Timeout, giveUp) is { } started)
+        {
+            await FollowAsync(started, giveUp);
+        }
+    }
+
+    /// <summary>The attempt once its program runs; null when it does not come about, which is stored then.</summary>
+    private async Task<IAttempt?> StartAsync(DateTimeOffset deadline, CancellationToken giveUp)
     {
         using CancellationTokenSource limit = new(rooms.Options.StartLimit, rooms.Time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
@@ -83,19 +96,13 @@ internal sealed class TaskExecution
         RunEnd failure;
         try
         {
-            IAttempt started = await rooms.Node.StartAsync(rooms.Order(run, deadline), either.Token);
-            if (Adopt(started) is { } reason)
-            {
-                started.Stop(reason, TimeSpan.Zero);
-            }
-
-            return true;
+            return await rooms.Node.StartAsync(rooms.Order(run, deadline), either.Token);
         }
         catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
         {
             failure = Failure(cancelled ? EndReason.Canceled : EndReason.PlatformFault, null);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (limit.IsCancellationRequested)
         {
             failure = Failure(
                 EndReason.PlatformFault,
@@ -103,21 +110,25 @@ internal sealed class TaskExecution
         }
         catch (BerthException fault)
         {
-            failure = Failure(EndReason.PlatformFault, fault.Message);
+            failure = Failure(StartFault.ReasonOf(fault.Code), fault.Message);
         }
 
         ReleasePlace();
         await EndAsync(failure, null, giveUp);
-        return false;
+        return null;
     }
 
-    private async Task FollowAsync(CancellationToken giveUp)
+    private async Task FollowAsync(IAttempt live, CancellationToken giveUp)
     {
-        IAttempt live = attempt!;
         await using SpoolWriter result = rooms.Spool.WriteResult(run.Id, run.Generation, run.Spec.OutputLimit);
         RunEnd end;
         await using (live)
         {
+            if (Adopt(live) is { } reason)
+            {
+                live.Stop(reason, TimeSpan.Zero);
+            }
+
             DateTimeOffset now = rooms.Time.GetUtcNow();
             AttemptPreparation preparation = live.Preparation;
             RunTimings timings = run.Timings with { Prepare = preparation.Prepare, Start = preparation.Start };
@@ -169,12 +180,8 @@ internal sealed class TaskExecution
 
     private async Task EndAsync(RunEnd end, SpoolWriter? result, CancellationToken giveUp)
     {
-        DateTimeOffset now = rooms.Time.GetUtcNow();
-        TimeSpan keep = rooms.Options.ResultRetention;
-        RunChange change = handingBack && end.Reason == EndReason.PlatformFault
-            ? RunSteps.HandBack(run, now)
-            : RunSteps.End(run, end, now, NextRandom(), keep, [.. unsaved]);
-        change = await WithResultAsync(change, result);
+        RunMoment now = rooms.Clock.Moment;
+        RunChange change = await WithResultAsync(Decide(end, now), end, now, result);
         SaveOutcome outcome = await rooms.SaveAsync(change, giveUp);
         if (outcome is { Applied: false, Current: { CancelRequested: true } current }
             && current.Generation == run.Generation
@@ -182,7 +189,7 @@ internal sealed class TaskExecution
         {
             // It would have been tried again, but somebody asked for its end meanwhile.
             run = run with { CancelRequested = true };
-            change = RunSteps.End(run, end with { Reason = EndReason.Canceled }, now, 0, keep, [.. unsaved]);
+            change = Decide(end with { Reason = EndReason.Canceled }, now);
             outcome = await rooms.SaveAsync(change, giveUp);
         }
 
@@ -200,7 +207,11 @@ internal sealed class TaskExecution
         }
     }
 
-    private async Task<RunChange> WithResultAsync(RunChange change, SpoolWriter? result)
+    private RunChange Decide(RunEnd end, RunMoment now) => handingBack && end.Reason == EndReason.PlatformFault
+        ? RunSteps.HandBack(run, end, now)
+        : RunSteps.End(run, end, now, NextRandom(), rooms.Options.ResultRetention, [.. unsaved]);
+
+    private async Task<RunChange> WithResultAsync(RunChange change, RunEnd end, RunMoment now, SpoolWriter? result)
     {
         if (result is null || !change.Next.State.IsTerminal())
         {
@@ -212,15 +223,10 @@ internal sealed class TaskExecution
             StoredBody body = await result.CommitAsync(CancellationToken.None);
             return change with { Next = change.Next with { Result = body }, InlineResult = result.Inline };
         }
-        catch (IOException error)
+        catch (Exception error) when (error is IOException or BerthException)
         {
-            RunEnd lost = change.Next.End! with
-            {
-                Reason = EndReason.PlatformFault,
-                Detail = $"Its result could not be kept: {error.Message}",
-            };
-            return RunSteps.End(
-                run, lost, rooms.Time.GetUtcNow(), NextRandom(), rooms.Options.ResultRetention, [.. unsaved]);
+            string detail = $"Its result could not be kept: {error.Message}";
+            return Decide(end with { Reason = EndReason.PlatformFault, Detail = detail }, now);
         }
     }
 

@@ -20,8 +20,8 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
         CancellationToken cancellationToken)
     {
         Check(submission);
-        DateTimeOffset now = rooms.Time.GetUtcNow();
-        RunId id = RunId.New(now);
+        RunMoment now = rooms.Clock.Moment;
+        RunId id = RunId.New(now.At);
         await using SpoolWriter writer = rooms.Spool.WriteInput(id, rooms.Options.InputLimit);
         using IncrementalHash? hash = submission.IdempotencyKey is null
             ? null : IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

@@ -4,7 +4,8 @@ namespace Berth.Server.Store;
 
 // Vocabulary: a write is acknowledged (its task completes) only when it is durable. A claim is the right to report on a
 // run: the pair of run and generation. Every write that depends on a claim checks the generation in the statement that
-// writes. Times are the caller's; the store has no clock of its own.
+// writes. Times are the caller's; the store has no clock of its own. What is due (ReadyAt, ExpiresAt, a callback) is in
+// the caller's steady time, see RunMoment; time stamps and retention are in wall-clock time.
 
 /// <summary>
 /// The durable record of runs, their small bodies, their events and the callbacks they
@@ -47,7 +48,7 @@ public interface IRunStore : IAsyncDisposable
 
     Task<Run?> FindAsync(RunId id, CancellationToken cancellationToken);
 
-    /// <summary>Newest first.</summary>
+    /// <summary>Newest first, as many as the limit says: bounding that is up to who asks.</summary>
     Task<IReadOnlyList<Run>> ListAsync(RunQuery query, CancellationToken cancellationToken);
 
     /// <summary>The ids among <paramref name="ids"/> that the store knows.</summary>
@@ -61,6 +62,13 @@ public interface IRunStore : IAsyncDisposable
 
     /// <summary>Runs that are Starting or Running, by id.</summary>
     Task<IReadOnlyList<Run>> UnfinishedAsync(RunId? after, int limit, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Brings waiting runs and callbacks that are due further ahead than a delay can be (the wall clock was set back
+    /// between two servers) to the longest delay after <paramref name="now"/>; a run that was never tried is ready.
+    /// </summary>
+    Task BoundDelaysAsync(
+        DateTimeOffset now, TimeSpan longestRetry, TimeSpan longestCallback, CancellationToken cancellationToken);
 
     /// <summary>Queued runs whose maximum age has passed.</summary>
     Task<IReadOnlyList<Run>> OverAgeAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken);
@@ -81,9 +89,12 @@ public interface IRunStore : IAsyncDisposable
     Task<IReadOnlyList<NumberedEvent>> EventsAsync(RunId id, long after, int limit,
         CancellationToken cancellationToken);
 
-    /// <summary>Callbacks due at <paramref name="now"/>, the longest due first.</summary>
-    Task<IReadOnlyList<PendingCallback>> DueCallbacksAsync(DateTimeOffset now, int limit,
-        CancellationToken cancellationToken);
+    /// <summary>
+    /// Callbacks due at <paramref name="now"/>, the longest due first, but for those to the given hosts.
+    /// </summary>
+    /// <param name="except">Hosts as <see cref="Uri.IdnHost"/> tells them; a handful.</param>
+    Task<IReadOnlyList<PendingCallback>> DueCallbacksAsync(
+        DateTimeOffset now, IReadOnlyCollection<string> except, int limit, CancellationToken cancellationToken);
 
     /// <summary>Puts a callback off until <paramref name="next"/>.</summary>
     Task DeferCallbackAsync(PendingCallback callback, DateTimeOffset next, CancellationToken cancellationToken);
@@ -133,6 +144,7 @@ public sealed record SaveOutcome(bool Applied, Run? Current);
 public sealed record RunQuery(
     RunKind? Kind, RunState? State, string? Image, IReadOnlyDictionary<string, string> Labels, int Limit, RunId? Before)
 {
+    /// <summary>Most that a caller from outside gets at once.</summary>
     public const int MaxLimit = 1000;
 }
 

@@ -92,7 +92,8 @@ internal static class StoreCase
             {
                 DateTimeOffset now = TimeProvider.System.GetUtcNow();
                 Run run = Run.Accepted(
-                    RunId.New(now), RunKind.Task, spec, "bench", now, new StoredBody(BodyPlace.Inline, input.Length));
+                    RunId.New(now), RunKind.Task, spec, "bench", new RunMoment(now, now),
+                    new StoredBody(BodyPlace.Inline, input.Length));
                 await store.AcceptAsync(new NewRun(run, input, null, default), CancellationToken.None);
             }
 

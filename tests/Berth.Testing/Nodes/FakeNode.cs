@@ -15,7 +15,7 @@ namespace Berth.Testing.Nodes;
 public sealed class FakeNode(TimeProvider time) : INode
 {
     private readonly ConcurrentDictionary<string, FakeAttempt> running = new(StringComparer.Ordinal);
-    private readonly ConcurrentQueue<BerthException> startFaults = new();
+    private readonly ConcurrentQueue<Exception> startFaults = new();
     private readonly ConcurrentQueue<string> machineFaults = new();
     private readonly ConcurrentQueue<AttemptSpec> started = new();
     private readonly ConcurrentDictionary<Digest, bool> missing = new();
@@ -37,7 +37,7 @@ public sealed class FakeNode(TimeProvider time) : INode
     public int Running => running.Count;
 
     /// <summary>The next start throws this.</summary>
-    public void FailNextStart(BerthException fault) => startFaults.Enqueue(fault);
+    public void FailNextStart(Exception fault) => startFaults.Enqueue(fault);
 
     /// <summary>The next started attempt ends at once with PlatformFault and this detail.</summary>
     public void FailNextMachine(string detail) => machineFaults.Enqueue(detail);
@@ -78,7 +78,7 @@ public sealed class FakeNode(TimeProvider time) : INode
         }
 
         cancellationToken.ThrowIfCancellationRequested();
-        if (startFaults.TryDequeue(out BerthException? fault))
+        if (startFaults.TryDequeue(out Exception? fault))
         {
             Interlocked.Increment(ref faults);
             throw fault;

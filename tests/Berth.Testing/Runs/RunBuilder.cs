@@ -11,13 +11,16 @@ public static class RunBuilder
 
     public static Digest Image { get; } = Digest.Sha256("an image"u8);
 
+    /// <summary>A moment at which both clocks agree.</summary>
+    public static RunMoment At(DateTimeOffset now) => new(now, now);
+
     public static RunSpec Spec() => RunSpec.For("demo/cat:1", Image, RunKind.Task);
 
     public static Run Accepted(DateTimeOffset? at = null, RunSpec? spec = null, string caller = "admin",
         StoredBody input = default)
     {
         DateTimeOffset now = at ?? Noon;
-        return Run.Accepted(RunId.New(now), RunKind.Task, spec ?? Spec(), caller, now, input);
+        return Run.Accepted(RunId.New(now), RunKind.Task, spec ?? Spec(), caller, At(now), input);
     }
 
     /// <summary>A spec in which no field has its default.</summary>

@@ -40,6 +40,9 @@ public sealed class RunManagerRig : IAsyncDisposable
 
     public IRunStore Store => store!;
 
+    /// <summary>What the manager gets in place of the store.</summary>
+    public Func<IRunStore, IRunStore> Around { get; set; } = store => store;
+
     public RunSpool Spool { get; private set; } = null!;
 
     public RunLogs Logs { get; private set; } = null!;
@@ -73,7 +76,7 @@ public sealed class RunManagerRig : IAsyncDisposable
         Spool = new RunSpool(Path.Combine(Folder, "spool"));
         Logs = new RunLogs(Path.Combine(Folder, "logs"), ByteSize.MiB(10), time, NullLogger<RunLogs>.Instance);
         Manager = new RunManager(
-            store, Node, Spool, Logs, Options, Callbacks, Signer, time, NullLogger<RunManager>.Instance,
+            Around(store), Node, Spool, Logs, Options, Callbacks, Signer, time, NullLogger<RunManager>.Instance,
             observer: null);
         await Manager.StartAsync(CancellationToken.None);
     }

@@ -373,13 +373,14 @@ public abstract class RunStoreContract : IAsyncLifetime
     {
         await AcceptAsync();
         Run claimed = await StartOneAsync();
-        CallbackDraft draft = new(new Uri("https://example.org/x"), "body"u8.ToArray());
+        CallbackDraft draft = new(new Uri("https://Example.org/x"), "body"u8.ToArray(), Noon);
         await Store.SaveAsync(Ending(claimed, EndReason.Completed, Noon) with { Callback = draft }, None);
 
-        PendingCallback due = Assert.Single(await Store.DueCallbacksAsync(Noon, 10, None));
+        PendingCallback due = Assert.Single(await Store.DueCallbacksAsync(Noon, [], 10, None));
         await Store.DeferCallbackAsync(due, Noon.AddSeconds(10), None);
-        Assert.Empty(await Store.DueCallbacksAsync(Noon.AddSeconds(9), 10, None));
-        PendingCallback again = Assert.Single(await Store.DueCallbacksAsync(Noon.AddSeconds(10), 10, None));
+        Assert.Empty(await Store.DueCallbacksAsync(Noon.AddSeconds(9), [], 10, None));
+        PendingCallback again = Assert.Single(await Store.DueCallbacksAsync(Noon.AddSeconds(10), [], 10, None));
+        Assert.Empty(await Store.DueCallbacksAsync(Noon.AddSeconds(10), ["other.org", "example.org"], 10, None));
         Assert.Empty(await Store.DeleteEndedAsync(Noon.AddDays(99), 10, None));
         RunEvent outcome = new(Noon.AddSeconds(11), RunEventTypes.CallbackDelivered, 1, "delivered");
 
@@ -389,6 +390,41 @@ public abstract class RunStoreContract : IAsyncLifetime
         Assert.Equal(0, await Store.CloseCallbackAsync(again, outcome, None));
         Assert.Equal(outcome, (await Store.EventsAsync(claimed.Id, 3, 10, None)).Single().Event);
         Assert.Null((await Store.NextDueAsync(None)).Callback);
+    }
+
+    [Fact]
+    public async Task What_lies_further_ahead_than_a_delay_can_is_brought_near()
+    {
+        TimeSpan retry = TimeSpan.FromSeconds(30);
+        Run tried = await AcceptAsync(Noon.AddSeconds(-1));
+        Run claimed = await ClaimOneAsync(Noon);
+        await Store.SaveAsync(HandBack(claimed with { ReadyAt = Noon.AddHours(2) }), None);
+        await AcceptAsync(Noon.AddSeconds(-1));
+        Run ended = await ClaimOneAsync(Noon);
+        await Store.SaveAsync(Running(ended, Noon), None);
+        CallbackDraft draft = new(new Uri("https://example.org/x"), "body"u8.ToArray(), Noon.AddHours(2));
+        await Store.SaveAsync(Ending(ended, EndReason.Completed, Noon) with { Callback = draft }, None);
+        Run never = await AcceptAsync(Noon.AddHours(2));
+        Run near = await AcceptAsync(Noon.AddSeconds(-2));
+
+        await Store.BoundDelaysAsync(Noon, retry, TimeSpan.FromHours(1), None);
+
+        Assert.Equal(
+            [(never.Id, Noon), (near.Id, near.ReadyAt), (tried.Id, Noon + retry)],
+            await Task.WhenAll(new[] { never, near, tried }.Select(
+                async run => (run.Id, (await Store.FindAsync(run.Id, None))!.ReadyAt))));
+        PendingCallback callback = Assert.Single(await Store.DueCallbacksAsync(Noon.AddHours(1), [], 10, None));
+        Assert.Equal((Noon, Noon.AddHours(1)), (callback.FirstDue, callback.Due));
+    }
+
+    [Fact]
+    public async Task A_list_is_as_long_as_was_asked_for()
+    {
+        await Task.WhenAll(Enumerable.Range(0, RunQuery.MaxLimit + 2).Select(_ => AcceptAsync()));
+
+        IReadOnlyList<Run> runs = await Store.ListAsync(Everything() with { Limit = RunQuery.MaxLimit + 1 }, None);
+
+        Assert.Equal(RunQuery.MaxLimit + 1, runs.Count);
     }
 
     [Fact]

@@ -179,24 +179,41 @@ public sealed class RunLogsTests : IDisposable
     }
 
     [Fact]
-    public void Old_logs_are_deleted_by_the_age_of_their_last_line()
+    public async Task Half_a_record_left_by_a_killed_server_does_not_take_the_next_with_it()
+    {
+        Write("one\n");
+        string path = Path.Combine(folder["logs"], Id.Text, "000000.log");
+        await File.AppendAllTextAsync(path, "2026-01-02T12:00:00.0000000Z stderr F ha", None);
+        Write("two\n");
+        Write("three\n");
+
+        Assert.Equal(["one", "ha", "two", "three"], (await ReadAsync()).Select(Text));
+    }
+
+    [Fact]
+    public void Old_logs_are_those_whose_last_line_is_old()
     {
         RunId other = RunId.New(RunBuilder.Noon);
+        RunId young = RunId.New(RunBuilder.Noon.AddYears(1));
         Write("old\n");
         using (RunLogWriter writer = logs.Append(other))
         {
             writer.Write("new\n"u8);
         }
 
-        string old = Path.Combine(folder["logs"], Id.Text);
-        DateTime week = new(2020, 1, 1, 0, 0, 0, DateTimeKind.Utc);
-        File.SetLastWriteTimeUtc(Path.Combine(old, "000000.log"), week);
-        Directory.SetLastWriteTimeUtc(old, week);
+        Age(Id, RunBuilder.Noon.AddDays(1));
+        Age(other, RunBuilder.Noon.AddDays(3));
+        Directory.CreateDirectory(Path.Combine(folder["logs"], young.Text));
+        Directory.SetLastWriteTimeUtc(Path.Combine(folder["logs"], young.Text), RunBuilder.Noon.UtcDateTime);
 
-        int deleted = logs.DeleteOlderThan(new DateTimeOffset(2021, 1, 1, 0, 0, 0, TimeSpan.Zero), 100, None);
+        Assert.Equal([Id], logs.UntouchedSince(RunBuilder.Noon.AddDays(2)));
+    }
 
-        Assert.Equal(1, deleted);
-        Assert.Equal([other.Text], Directory.GetDirectories(folder["logs"]).Select(Path.GetFileName));
+    private void Age(RunId id, DateTimeOffset at)
+    {
+        string path = Path.Combine(folder["logs"], id.Text);
+        File.SetLastWriteTimeUtc(Path.Combine(path, "000000.log"), at.UtcDateTime);
+        Directory.SetLastWriteTimeUtc(path, at.UtcDateTime);
     }
 
     private static string Text(LogLine line) => Encoding.UTF8.GetString(line.Text.Span);

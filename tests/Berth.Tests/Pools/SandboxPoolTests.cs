@@ -135,6 +135,30 @@ public sealed class SandboxPoolTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_unexpected_exception_is_told_as_a_fault_of_the_node()
+    {
+        engine.FailNext(new IOException("The folder of a layer is gone."));
+
+        BerthException fault = await Assert.ThrowsAsync<BerthException>(() => StartAsync());
+
+        Assert.Equal(ErrorCode.NodeFault, fault.Code);
+        Assert.Contains("The folder of a layer is gone.", fault.Message, StringComparison.Ordinal);
+        Assert.Equal(1, node.Status().Faults);
+    }
+
+    [Fact]
+    public async Task What_the_image_is_to_blame_for_is_no_fault_of_the_node_and_a_full_disk_is()
+    {
+        engine.FailNext(new BerthException(ErrorCode.ArchiveRefused, "Its /proc is a link."));
+        await Assert.ThrowsAsync<BerthException>(() => StartAsync());
+        long blamedOnImage = node.Status().Faults;
+        engine.FailNext(new BerthException(ErrorCode.StorageFull, "The disk is full."));
+        await Assert.ThrowsAsync<BerthException>(() => StartAsync());
+
+        Assert.Equal((0, 1), (blamedOnImage, node.Status().Faults));
+    }
+
+    [Fact]
     public async Task A_missing_image_is_told()
     {
         images.Missing = Spec.Image;

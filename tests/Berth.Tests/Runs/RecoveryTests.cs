@@ -141,6 +141,36 @@ public sealed class RecoveryTests
     }
 
     [Fact]
+    public async Task The_log_of_a_run_that_lives_and_says_little_is_kept()
+    {
+        ManualTime time = new();
+        await using RunManagerRig rig = await RunManagerRig.StartAsync(time);
+        RunId ended = (await rig.RunAsync(["sh", "-c", "echo done >&2"])).Id;
+        RunId quiet = (await rig.SubmitAsync(
+            ["sh", "-c", "echo begun >&2; sleep 2592000"],
+            with: spec => spec with { Timeout = TimeSpan.FromDays(30) })).Run.Id;
+        string logs = Path.Combine(rig.Folder, "logs");
+        await RunManagerTests.Until(
+            () => Task.FromResult(File.Exists(Path.Combine(logs, quiet.Text, "000000.log"))), "it has said something");
+        foreach (string entry in Directory.GetFileSystemEntries(logs, "*", SearchOption.AllDirectories))
+        {
+            File.SetLastWriteTimeUtc(entry, time.GetUtcNow().UtcDateTime);
+        }
+
+        time.Jump(TimeSpan.FromDays(8));
+        await AdvanceUntilAsync(
+            time, () => Task.FromResult(!Directory.Exists(Path.Combine(logs, ended.Text))), "the old log is gone");
+        RunId later = (await rig.RunAsync(["sh", "-c", "echo later >&2"])).Id;
+        File.SetLastWriteTimeUtc(Path.Combine(logs, later.Text, "000000.log"), time.GetUtcNow().UtcDateTime);
+        Directory.SetLastWriteTimeUtc(Path.Combine(logs, later.Text), time.GetUtcNow().UtcDateTime);
+        time.Jump(TimeSpan.FromDays(8));
+        await AdvanceUntilAsync(
+            time, () => Task.FromResult(!Directory.Exists(Path.Combine(logs, later.Text))), "the next pass is over");
+
+        Assert.True(File.Exists(Path.Combine(logs, quiet.Text, "000000.log")));
+    }
+
+    [Fact]
     public async Task An_attempt_that_never_reports_loses_its_claim()
     {
         ManualTime time = new();

@@ -343,6 +343,24 @@ public sealed class RunManagerTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_largest_page_tells_that_there_is_more()
+    {
+        Run[] runs = await Task.WhenAll(Enumerable.Range(0, RunQuery.MaxLimit + 1).Select(async _ =>
+        {
+            Run ended = RunBuilder.Accepted() with { State = RunState.Canceled };
+            await rig.Store.RecordAsync(ended, None);
+            return ended;
+        }));
+
+        RunList page = await rig.Manager.ListAsync(Everything with { Limit = RunQuery.MaxLimit }, None);
+        RunList rest = await rig.Manager.ListAsync(
+            Everything with { Limit = RunQuery.MaxLimit, Before = page.Next }, None);
+
+        Assert.Equal(runs.Select(run => run.Id).OrderDescending(), page.Runs.Concat(rest.Runs).Select(run => run.Id));
+        Assert.Null(rest.Next);
+    }
+
+    [Fact]
     public async Task An_unknown_run_is_said_to_be_unknown()
     {
         BerthException error = await Assert.ThrowsAsync<BerthException>(

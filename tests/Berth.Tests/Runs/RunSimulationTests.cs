@@ -71,11 +71,11 @@ public sealed class RunSimulationTests
                     break;
                 case 6 or 7:
                     EndReason reason = Enum.GetValues<EndReason>()[random.Next(Enum.GetValues<EndReason>().Length)];
-                    await WithClaimAsync(run => RunSteps.End(run, End(reason), now, random.NextDouble(), Retention,
+                    await WithClaimAsync(run => RunSteps.End(run, End(reason), At(now), random.NextDouble(), Retention,
                         []));
                     break;
                 case 8:
-                    await WithClaimAsync(run => RunSteps.HandBack(run, now));
+                    await WithClaimAsync(run => RunSteps.HandBack(run, End(EndReason.PlatformFault), At(now)));
                     break;
                 case 9:
                     await CancelAsync();
@@ -118,7 +118,7 @@ public sealed class RunSimulationTests
                 {
                     RunChange start = RunSteps.Start(claimed.Run, "here", RunTimings.None, now, []);
                     await SaveAsync(start);
-                    await SaveAsync(RunSteps.End(start.Next, End(EndReason.Completed), now, 0, Retention, []));
+                    await SaveAsync(RunSteps.End(start.Next, End(EndReason.Completed), At(now), 0, Retention, []));
                 }
             }
 
@@ -199,7 +199,7 @@ public sealed class RunSimulationTests
             await OpenStoreAsync();
             foreach (Run run in await store.UnfinishedAsync(null, 1000, None))
             {
-                Assert.True(await SaveAsync(RunSteps.Recover(run, now, Retention)),
+                Assert.True(await SaveAsync(RunSteps.Recover(run, At(now), Retention)),
                     $"run {run.Id} could not be recovered");
             }
         }

@@ -12,6 +12,9 @@ public sealed class RunStateTests
 {
     private static readonly TimeSpan Keep = TimeSpan.FromHours(24);
 
+    // The wall clock was set back after the start.
+    private static readonly RunMoment Now = new(Noon, Noon.AddHours(1));
+
     private static readonly Run Claimed = Accepted(
         ) with
     { State = RunState.Running, Generation = 3, Attempts = 2, StartedAt = Noon };
@@ -41,10 +44,10 @@ public sealed class RunStateTests
         foreach (EndReason reason in Enum.GetValues<EndReason>())
         {
             Assert.True(RunTransitions.IsLegal(
-                RunState.Running, RunSteps.End(Claimed, End(reason), Noon, 0.5, Keep, []).Next.State), $"{reason}");
+                RunState.Running, RunSteps.End(Claimed, End(reason), Now, 0.5, Keep, []).Next.State), $"{reason}");
         }
 
-        Assert.Equal(RunState.Queued, RunSteps.HandBack(Claimed, Noon).Next.State);
+        Assert.Equal(RunState.Queued, RunSteps.HandBack(Claimed, End(EndReason.PlatformFault), Now).Next.State);
         Assert.Equal(RunState.Canceled, RunSteps.CancelWaiting(Accepted(), Noon, Keep).Next.State);
         Assert.Equal(RunState.Failed, RunSteps.Expire(Accepted(), Noon, Keep).Next.State);
     }
@@ -52,10 +55,11 @@ public sealed class RunStateTests
     [Fact]
     public void A_fault_of_the_platform_waits_longer_before_each_attempt_and_then_ends()
     {
-        RunChange retried = RunSteps.End(Claimed, End(EndReason.PlatformFault), Noon, 0.5, Keep, []);
-        RunChange last = RunSteps.End(Claimed with { Attempts = 4 }, End(EndReason.PlatformFault), Noon, 0.5, Keep, []);
+        RunChange retried = RunSteps.End(Claimed, End(EndReason.PlatformFault), Now, 0.5, Keep, []);
+        RunChange last = RunSteps.End(
+            Claimed with { Attempts = 4 }, End(EndReason.PlatformFault), Now, 0.5, Keep, []);
 
-        Assert.Equal((RunState.Queued, 4, Noon.AddMilliseconds(200)),
+        Assert.Equal((RunState.Queued, 4, Now.Steady.AddMilliseconds(200)),
             (retried.Next.State, retried.Next.Generation, retried.Next.ReadyAt));
         Assert.Equal((RunState.Failed, 3), (last.Next.State, last.Next.Generation));
         Assert.Equal(Noon + Keep, last.Next.ResultExpiresAt);
@@ -65,17 +69,33 @@ public sealed class RunStateTests
     public void What_was_asked_to_end_is_not_tried_again()
     {
         RunChange change = RunSteps.End(
-            Claimed with { CancelRequested = true }, End(EndReason.PlatformFault), Noon, 0.5, Keep, []);
+            Claimed with { CancelRequested = true }, End(EndReason.PlatformFault), Now, 0.5, Keep, []);
 
         Assert.True(change.Next.State.IsTerminal());
     }
 
     [Fact]
-    public void A_hand_back_raises_the_generation_and_takes_the_attempt_back()
+    public void A_hand_back_raises_the_generation_takes_the_attempt_back_and_waits_from_then_on()
     {
-        Run next = RunSteps.HandBack(Claimed, Noon).Next;
+        Run next = RunSteps.HandBack(Claimed, End(EndReason.PlatformFault), Now).Next;
 
-        Assert.Equal((4, 1), (next.Generation, next.Attempts));
+        Assert.Equal((4, 1, Now.Steady), (next.Generation, next.Attempts, next.ReadyAt));
+    }
+
+    [Fact]
+    public void What_each_attempt_used_is_added_up_whichever_way_the_run_goes_on()
+    {
+        RunUsage used = new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2), ByteSize.MiB(7), 10, 20);
+        RunUsage more = new(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(4), ByteSize.MiB(6), 30, 40);
+        RunUsage sum = new(TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(6), ByteSize.MiB(7), 40, 60);
+        RunEnd end = new(EndReason.PlatformFault, null, null, null, more);
+        Run tried = Claimed with { End = end with { Usage = used } };
+
+        Assert.Equal(sum, RunSteps.End(tried, end, Now, 0.5, Keep, []).Next.End!.Usage);
+        Assert.Equal(sum, RunSteps.End(tried with { Attempts = 4 }, end, Now, 0.5, Keep, []).Next.End!.Usage);
+        Assert.Equal(sum, RunSteps.HandBack(tried, end, Now).Next.End!.Usage);
+        Assert.Equal(used, RunSteps.CancelWaiting(tried, Noon, Keep).Next.End!.Usage);
+        Assert.Equal(used, RunSteps.Recover(tried with { Attempts = 4 }, Now, Keep).Next.End!.Usage);
     }
 
     [Theory]

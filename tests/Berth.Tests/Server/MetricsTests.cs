@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Berth.Core.Errors;
 using Berth.Server.Metrics;
 using Berth.Testing.Server;
 using Xunit;
@@ -38,7 +39,7 @@ public sealed partial class MetricsTests
         await using ServerRig rig = await ServerRig.StartAsync();
         (await rig.SendAsync(ServerRig.Call(body: new StringContent("12345")))).Dispose();
         (await rig.SendAsync(ServerRig.Call(["false"]))).Dispose();
-        rig.Node.FailNextMachine("The disk broke.");
+        rig.Node.FailNextStart(new BerthException(ErrorCode.NodeFault, "The disk broke."));
         await rig.FinishAsync(body: new StringContent("123"));
 
         Dictionary<string, Family> families = Parse(await rig.Client.GetStringAsync("/metrics"));

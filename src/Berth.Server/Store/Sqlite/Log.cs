@@ -4,16 +4,16 @@ namespace Berth.Server.Store.Sqlite;
 
 internal static partial class Log
 {
-    [LoggerMessage(Level = LogLevel.Error,
+    [LoggerMessage(EventId = 300, Level = LogLevel.Error,
         Message =
             "The disk of {Path} is full: new runs are refused until there is space again. What was accepted is "
             + "finished.")]
     public static partial void DiskFull(ILogger logger, string path);
 
-    [LoggerMessage(Level = LogLevel.Error,
+    [LoggerMessage(EventId = 301, Level = LogLevel.Error,
         Message = "{Path} can't be written. Nothing is accepted until it could be reopened.")]
     public static partial void StoreFailing(ILogger logger, Exception error, string path);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "{Path} accepts new runs again.")]
+    [LoggerMessage(EventId = 302, Level = LogLevel.Information, Message = "{Path} accepts new runs again.")]
     public static partial void StoreAccepting(ILogger logger, string path);
 }

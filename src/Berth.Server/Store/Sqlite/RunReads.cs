@@ -24,7 +24,7 @@ internal static class RunReads
         sql.Append("ORDER BY id DESC LIMIT ?");
         using SqliteStatement statement = database.PrepareOnce(sql.ToString());
         values.ForEach(bind => bind(statement));
-        return RunRows.ReadAll(statement.Bind(Math.Clamp(query.Limit, 1, RunQuery.MaxLimit)));
+        return RunRows.ReadAll(statement.Bind(query.Limit));
 
         void Add(string condition, params object?[] arguments)
         {
@@ -97,12 +97,20 @@ internal static class RunReads
         return events;
     }
 
-    public static IReadOnlyList<PendingCallback> DueCallbacks(SqliteDatabase database, DateTimeOffset now, int limit)
+    public static IReadOnlyList<PendingCallback> DueCallbacks(
+        SqliteDatabase database, DateTimeOffset now, IReadOnlyCollection<string> except, int limit)
     {
-        SqliteStatement statement = database.Prepare(
-                "SELECT id, target, body, attempt, first_due, due FROM callbacks JOIN runs ON seq = run WHERE due <= ? "
-                + "ORDER BY due LIMIT ?")
-            .Bind(RunRows.Micros(now)).Bind(limit);
+        string marks = string.Join(", ", except.Select(_ => "?"));
+        using SqliteStatement statement = database.PrepareOnce(
+            "SELECT id, target, body, attempt, first_due, due FROM callbacks JOIN runs ON seq = run WHERE due <= ? "
+            + $"AND host NOT IN ({marks}) ORDER BY due LIMIT ?");
+        statement.Bind(RunRows.Micros(now));
+        foreach (string host in except)
+        {
+            statement.Bind(host);
+        }
+
+        statement.Bind(limit);
         List<PendingCallback> callbacks = [];
         while (statement.Step())
         {

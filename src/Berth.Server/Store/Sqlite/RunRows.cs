@@ -14,9 +14,9 @@ internal static class RunRows
         + "exit_code, signal, detail, node, cpu_user, cpu_system, peak_memory, bytes_in, bytes_out, queue_time, "
         + "prepare_time, "
         + "start_time, run_time, percent, progress, input_place, input_length, result_place, result_length, "
-        + "result_expires_at, last_event, seq";
+        + "result_expires_at, last_event, expires_at, seq";
 
-    public const int SeqColumn = 34;
+    public const int SeqColumn = 35;
 
     public static long Micros(DateTimeOffset time) =>
         (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
@@ -39,6 +39,7 @@ internal static class RunRows
         row.Int64(5) != 0,
         Time(row.Int64(8)),
         Time(row.Int64(9)),
+        Time(row.NullableInt64(34)),
         Time(row.NullableInt64(10)),
         Time(row.NullableInt64(11)),
         ReadEnd(row),

@@ -93,10 +93,11 @@ internal static class RunWrites
 
         if (change.Callback is { } callback)
         {
-            long due = RunRows.Micros(next.EndedAt ?? next.ReadyAt);
+            long due = RunRows.Micros(callback.Due);
             database.Prepare(
-                "INSERT INTO callbacks (run, target, body, attempt, first_due, due) VALUES (?, ?, ?, 0, ?, ?)")
-                .Bind(seq).Bind(callback.Target.OriginalString).Bind(callback.Body.Span).Bind(due).Bind(due).Run();
+                "INSERT INTO callbacks (run, target, host, body, attempt, first_due, due) VALUES (?, ?, ?, ?, 0, ?, ?)")
+                .Bind(seq).Bind(callback.Target.OriginalString).Bind(callback.Target.IdnHost)
+                .Bind(callback.Body.Span).Bind(due).Bind(due).Run();
         }
 
         return new SaveOutcome(Applied: true, next with { LastEvent = lastEvent, CancelRequested = cancel });

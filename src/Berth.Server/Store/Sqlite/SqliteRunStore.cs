@@ -82,6 +82,11 @@ public sealed class SqliteRunStore : IRunStore
     public Task<IReadOnlyList<Run>> UnfinishedAsync(RunId? after, int limit, CancellationToken cancellationToken) =>
         readers.ReadAsync(database => RunReads.Unfinished(database, after, limit), cancellationToken);
 
+    public Task BoundDelaysAsync(
+        DateTimeOffset now, TimeSpan longestRetry, TimeSpan longestCallback, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => UpkeepWrites.BoundDelays(database, now, longestRetry, longestCallback),
+            cancellationToken);
+
     public Task<IReadOnlyList<Run>> OverAgeAsync(DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
         readers.ReadAsync(database => RunReads.OverAge(database, now, limit), cancellationToken);
 
@@ -102,8 +107,8 @@ public sealed class SqliteRunStore : IRunStore
         readers.ReadAsync(database => RunReads.Events(database, id, after, limit), cancellationToken);
 
     public Task<IReadOnlyList<PendingCallback>> DueCallbacksAsync(
-        DateTimeOffset now, int limit, CancellationToken cancellationToken) =>
-        readers.ReadAsync(database => RunReads.DueCallbacks(database, now, limit), cancellationToken);
+        DateTimeOffset now, IReadOnlyCollection<string> except, int limit, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.DueCallbacks(database, now, except, limit), cancellationToken);
 
     public Task DeferCallbackAsync(PendingCallback callback, DateTimeOffset next,
         CancellationToken cancellationToken) =>

@@ -5,6 +5,18 @@ namespace Berth.Server.Store.Sqlite;
 /// <summary>The bodies of writes that keep house: expiry, retention, and the outbox of callbacks.</summary>
 internal static class UpkeepWrites
 {
+    public static bool BoundDelays(
+        SqliteDatabase database, DateTimeOffset now, TimeSpan longestRetry, TimeSpan longestCallback)
+    {
+        long present = RunRows.Micros(now);
+        database.Prepare(
+                "UPDATE runs SET ready_at = iif(attempts = 0, ?, min(ready_at, ?)) WHERE state = 0 AND ready_at > ?")
+            .Bind(present).Bind(RunRows.Micros(now + longestRetry)).Bind(present).Run();
+        database.Prepare("UPDATE callbacks SET due = min(due, ?), first_due = min(first_due, ?) WHERE due > ?")
+            .Bind(RunRows.Micros(now + longestCallback)).Bind(present).Bind(present).Run();
+        return true;
+    }
+
     public static bool ForgetBodies(SqliteDatabase database, IReadOnlyCollection<RunId> ids)
     {
         foreach (RunId id in ids)
