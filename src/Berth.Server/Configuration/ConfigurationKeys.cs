@@ -104,7 +104,8 @@ public static class ConfigurationKeys
             (o, v) => o with { UploadLimit = v }),
         KeyOf.Span("body-idle-timeout", "10m", TimeSpan.FromSeconds(1), Day,
             "How long a task's input or an upload to the registry may pause before it is refused; it may come as "
-            + "slowly as it likes. A call's body is bounded by the call's timeout.",
+            + "slowly as it likes. A call's body is bounded by the call's timeout. Whoever reads an answer may pause "
+            + "as long.",
             (o, v) => o with { BodyIdleTimeout = v }),
         KeyOf.Number("max-connections", "10000", 1, 1_000_000, "Connections open at once; more are closed at once.",
             (o, v) => o with { MaxConnections = v }),

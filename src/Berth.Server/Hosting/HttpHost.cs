@@ -27,6 +27,9 @@ internal static class HttpHost
 
     private const int MaxHeaderCount = 2048;
 
+    /// <summary>Bytes a second, counted once a reader has paused for longer than it may.</summary>
+    private const double LeastRate = 240;
+
     public static WebApplication Build(ServerRooms rooms)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -50,7 +53,7 @@ internal static class HttpHost
         WebApplication application = builder.Build();
         AccessGate gate = new(rooms.Tokens, rooms.Options.MetricsOpen);
         ILogger<ProblemMiddleware> logger = rooms.Loggers.CreateLogger<ProblemMiddleware>();
-        application.Use(next => new ProblemMiddleware(next, logger).InvokeAsync);
+        application.Use(next => new ProblemMiddleware(next, rooms.Time, logger).InvokeAsync);
         application.UseRouting();
         application.Use(next => context =>
         {
@@ -82,6 +85,8 @@ internal static class HttpHost
         kestrel.Limits.MaxRequestLineSize = 16 * 1024;
         kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
         kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
+        // A reader may pause as long as a sender; Kestrel's own five seconds end honest ones.
+        kestrel.Limits.MinResponseDataRate = new MinDataRate(LeastRate, options.BodyIdleTimeout);
         // Every route sets its own limit; what takes no body gets none.
         kestrel.Limits.MaxRequestBodySize = JsonBody.MaxLength;
         // Several blocks under way in each direction, so that neither side waits for the other at every block.

@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using Berth.Core.Errors;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -9,8 +10,12 @@ namespace Berth.Server.Problems;
 /// Turns what went wrong into a problem document, or into an aborted connection where the response has begun: half an
 /// answer must never look like a whole one.
 /// </summary>
-internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<ProblemMiddleware> logger)
+internal sealed partial class ProblemMiddleware(
+    RequestDelegate next, TimeProvider time, ILogger<ProblemMiddleware> logger)
 {
+    /// <summary>As long as Kestrel reads a body that nobody wants in HTTP/1.1.</summary>
+    private static readonly TimeSpan DropTime = TimeSpan.FromSeconds(5);
+
     public async Task InvokeAsync(HttpContext context)
     {
         try
@@ -25,6 +30,7 @@ internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Pr
             {
                 LetSend(context);
                 await ProblemWriter.WriteAsync(context, Unrouted(context));
+                await DropBodyAsync(context);
             }
         }
         catch (Exception) when (context.RequestAborted.IsCancellationRequested)
@@ -61,6 +67,7 @@ internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Pr
         LetSend(context);
         context.Response.Clear();
         await ProblemWriter.WriteAsync(context, refusal);
+        await DropBodyAsync(context);
     }
 
     /// <summary>
@@ -72,6 +79,39 @@ internal sealed partial class ProblemMiddleware(RequestDelegate next, ILogger<Pr
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
         {
             limit.MaxRequestBodySize = null;
+        }
+    }
+
+    /// <summary>
+    /// In HTTP/2 Kestrel resets the stream of a body that nobody wants, without error; Debian 12's curl takes even that
+    /// for a failure and forgets the answer.
+    /// </summary>
+    private async Task DropBodyAsync(HttpContext context)
+    {
+        if (!HttpProtocol.IsHttp2(context.Request.Protocol)
+            || context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: true })
+        {
+            return;
+        }
+
+        await context.Response.CompleteAsync();
+        PipeReader body = context.Request.BodyReader;
+        using CancellationTokenSource limit = new(DropTime, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, context.RequestAborted);
+        try
+        {
+            ReadResult read;
+            do
+            {
+                read = await body.ReadAsync(either.Token);
+                body.AdvanceTo(read.Buffer.End);
+            }
+            while (!read.IsCompleted);
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException or InvalidOperationException
+            or BerthException)
+        {
+            // Too slow, gone, or taken by whoever refused it: the answer is out.
         }
     }
 

@@ -56,6 +56,32 @@ public sealed class CallerTests
         await ServerTraces.AreGoneAsync(server);
     }
 
+    [Theory]
+    [InlineData("/v1/call/demo/busybox", "Berth-Command: echo,hi", "200")]
+    [InlineData("/v1/call/demo/busybox", "Berth-Command: false", "502")]
+    [InlineData("/v1/call/demo/nothing", "A: b", "404")]
+    [InlineData("/v1/nowhere", "A: b", "404")]
+    [InlineData("/v1/call/demo/busybox", "Authorization: Bearer wrong", "401")]
+    public async Task Curl_with_http2_gets_the_answer_to_a_body_that_nobody_wants(
+        string path, string header, string status)
+    {
+        await using ServerProcess server = await BusyboxServer.StartAsync();
+        string authorization = header.StartsWith("Authorization", StringComparison.Ordinal)
+            ? header
+            : $"Authorization: Bearer {server.Token}";
+
+        ToolResult result = await Tool.RunAsync(
+            "curl",
+            [
+                "-sS", "--http2-prior-knowledge", "-X", "POST", "-H", authorization, "-H", header, "-o", "/dev/null",
+                "-w", "%{http_code}", "-T", "-", server.Address + path,
+            ],
+            new byte[8_000_000]);
+
+        Assert.True(result.ExitCode == 0, $"exit code {result.ExitCode}: {result.Error}");
+        Assert.Equal(status, result.Text);
+    }
+
     private static async Task<string> CallAsync(ServerProcess server, int number)
     {
         byte[] body = TaskBook.Bytes(number, 1 + (number * 331 % 70_000));
