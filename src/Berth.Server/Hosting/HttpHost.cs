@@ -30,6 +30,9 @@ internal static class HttpHost
     /// <summary>Bytes a second, counted once a reader has paused for longer than it may.</summary>
     private const double LeastRate = 240;
 
+    /// <summary>Kestrel looks once a second.</summary>
+    private static readonly TimeSpan LeastGrace = TimeSpan.FromSeconds(2);
+
     public static WebApplication Build(ServerRooms rooms)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -86,7 +89,8 @@ internal static class HttpHost
         kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
         kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
         // A reader may pause as long as a sender; Kestrel's own five seconds end honest ones.
-        kestrel.Limits.MinResponseDataRate = new MinDataRate(LeastRate, options.BodyIdleTimeout);
+        kestrel.Limits.MinResponseDataRate = new MinDataRate(
+            LeastRate, options.BodyIdleTimeout > LeastGrace ? options.BodyIdleTimeout : LeastGrace);
         // Every route sets its own limit; what takes no body gets none.
         kestrel.Limits.MaxRequestBodySize = JsonBody.MaxLength;
         // Several blocks under way in each direction, so that neither side waits for the other at every block.
