@@ -141,16 +141,27 @@ public sealed class TokenStore
                     + "make another one before revoking it.");
             }
 
-            Save([.. Current().Where(t => t.Id != id)]);
+            AccessToken[] left = [.. Current().Where(t => t.Id != id)];
+            // Whatever the disk does, nobody gets in with it from here on.
+            tokens = Indexed(left);
+            Save(left);
         }
     }
 
-    /// <summary>Writes down when tokens were last used; called when the server stops.</summary>
+    /// <summary>Writes down when tokens were last used; called when the server stops, which no disk may hold
+    /// up.</summary>
     public void Flush()
     {
         lock (gate)
         {
-            Save([.. Current()]);
+            try
+            {
+                Save([.. Current()]);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or BerthException)
+            {
+                // Only the times of use are lost.
+            }
         }
     }
 
@@ -162,9 +173,23 @@ public sealed class TokenStore
     private void Save(IReadOnlyList<AccessToken> next)
     {
         byte[] content = JsonSerializer.SerializeToUtf8Bytes(new TokenFile(1, next), TokenFileJson.Default.TokenFile);
-        DurableFile.ReplacePrivate(path, content);
-        tokens = next.ToFrozenDictionary(t => t.Id, t => new Entry(t));
+        try
+        {
+            DurableFile.ReplacePrivate(path, content);
+        }
+        catch (IOException e) when (DurableFile.IsFull(e))
+        {
+            throw new BerthException(
+                ErrorCode.StorageFull,
+                $"The disk of {path} is full, so the change of tokens is not written and a restart would undo it: make "
+                + "room, then do it again.", e);
+        }
+
+        tokens = Indexed(next);
     }
+
+    private static FrozenDictionary<string, Entry> Indexed(IReadOnlyList<AccessToken> all) =>
+        all.ToFrozenDictionary(t => t.Id, t => new Entry(t));
 
     private sealed class Entry(AccessToken token)
     {
