@@ -334,9 +334,9 @@ internal sealed class SandboxPools : IAsyncDisposable
             {
                 shelf.Creating--;
                 shelf.NoteCreated(time.GetElapsedTime(begun));
+                // At once: a sandbox counted neither as being made nor as ready would be made once more.
+                Deliver(shelf.Spec, sandbox);
             }
-
-            Deliver(shelf.Spec, sandbox);
         }
         catch (OperationCanceledException)
         {
