@@ -16,8 +16,9 @@ internal sealed class FolderStack(UnixFolder root) : IDisposable
     internal Action<byte[]>? Implied { get; init; }
 
     /// <summary>
-    /// The open folder at <paramref name="path"/>, owned by the stack. Missing folders are made if wanted. Returns null
-    /// when a component is missing or is no folder; <paramref name="obstacle"/> is then the part that is in the way.
+    /// The open folder at <paramref name="path"/>, owned by the stack. Missing folders are made if wanted, also where
+    /// the layer removed what layers below have. Returns null when a component is missing or is no folder;
+    /// <paramref name="obstacle"/> is then the part that is in the way.
     /// </summary>
     internal UnixFolder? Enter(ReadOnlySpan<byte> path, bool make, out ReadOnlySpan<byte> obstacle)
     {
@@ -61,7 +62,8 @@ internal sealed class FolderStack(UnixFolder root) : IDisposable
     private UnixFolder? Open(UnixFolder parent, ReadOnlySpan<byte> path, ReadOnlySpan<byte> name, bool make)
     {
         Errno error = parent.TryOpenFolder(name, out UnixFolder? folder);
-        if (error == Errno.NoEntry && make)
+        bool hidesLower = make && error == Errno.NotFolder && LayerWhiteouts.TryLift(parent, name);
+        if (make && (error == Errno.NoEntry || hidesLower))
         {
             Errno made = parent.TryMakeFolder(name);
             if (made != Errno.None)
@@ -73,8 +75,7 @@ internal sealed class FolderStack(UnixFolder root) : IDisposable
             error = parent.TryOpenFolder(name, out folder);
             if (folder is not null)
             {
-                UnixFile.SetMode(folder.Handle, LayerWriter.ImpliedFolderMode, EntryPath.Quote(path));
-                UnixFile.SetOwner(folder.Handle, 0, 0, EntryPath.Quote(path));
+                SetUp(folder, EntryPath.Quote(path), hidesLower);
             }
         }
 
@@ -84,6 +85,16 @@ internal sealed class FolderStack(UnixFolder root) : IDisposable
             Errno.NoEntry or Errno.NotFolder or Errno.Loop => null,
             _ => throw UnixError.From(error, "open", EntryPath.Quote(path)),
         };
+    }
+
+    private static void SetUp(UnixFolder folder, string display, bool hidesLower)
+    {
+        UnixFile.SetMode(folder.Handle, LayerWriter.ImpliedFolderMode, display);
+        UnixFile.SetOwner(folder.Handle, 0, 0, display);
+        if (hidesLower)
+        {
+            LayerWhiteouts.MakeOpaque(folder, display);
+        }
     }
 
     private void CutTo(int depth)

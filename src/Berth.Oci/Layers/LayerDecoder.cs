@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using Berth.Oci.Images;
 
 namespace Berth.Oci.Layers;
@@ -15,7 +14,7 @@ internal static class LayerDecoder
         var source = new LayerBlobStream(blob);
         return MediaTypeOf(source.Peek()) switch
         {
-            MediaTypes.OciLayerGzip => new GZipStream(source, CompressionMode.Decompress),
+            MediaTypes.OciLayerGzip => new GzipLayerStream(source),
             MediaTypes.OciLayerZstd => new ZstdStream(source),
             _ => source,
         };

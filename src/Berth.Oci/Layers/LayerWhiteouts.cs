@@ -37,6 +37,14 @@ internal static class LayerWhiteouts
         }
     }
 
+    /// <summary>
+    /// Takes the layer's own whiteout of a name away, so that the layer can make the name anew. False when there is
+    /// none.
+    /// </summary>
+    internal static bool TryLift(UnixFolder parent, ReadOnlySpan<byte> name) =>
+        parent.TryStatus(name, out NodeStatus status) == Errno.None && IsWhiteout(status)
+            && parent.TryRemove(name, folder: false) == Errno.None;
+
     internal static void MakeOpaque(UnixFolder folder, string display)
     {
         Errno error = UnixFile.TrySetXattr(folder.Handle, OpaqueAttribute, "y"u8);

@@ -295,6 +295,14 @@ internal sealed class LayerWriter : IDisposable
     private static void SetXattr(TarEntry entry, int descriptor, string name, byte[] value)
     {
         Errno error = UnixFile.TrySetXattr(descriptor, name, value);
+        if (error == Errno.Invalid)
+        {
+            throw EntryPath.Refuse(
+                entry.Name,
+                $"has an extended attribute that can't be called "
+                + $"'{EntryPath.Quote(Encoding.UTF8.GetBytes(name))}'");
+        }
+
         if (error is Errno.NoSpace or Errno.TooBig or Errno.Range)
         {
             // ext4 says so when a file's attributes exceed one block; the disk is not full.

@@ -14,6 +14,7 @@ internal enum Errno
     Exists = 17,
     NotFolder = 20,
     IsFolder = 21,
+    Invalid = 22,
     NoSpace = 28,
     TooManyLinks = 31,
     Range = 34,

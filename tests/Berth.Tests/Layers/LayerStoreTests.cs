@@ -92,6 +92,40 @@ public sealed class LayerStoreTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_folder_made_anew_hides_the_one_below_in_whatever_order_and_without_an_entry()
+    {
+        string path = await rig.UnpackAsync(
+            new TarBuilder()
+                .File(".wh.a").File("a/f", "after")
+                .File("b/f", "before").File(".wh.b")
+                .File(".wh.c").File("c/d/f", "deeper")
+                .File("e/.wh.x").SymbolicLink("e/x/l", "f").Folder("e/x", 0b111_000_000)
+                .File(".wh.g").File("g/.wh.h")
+                .File(".wh.k").File("k", "a file").File(".wh.l").HardLink("l", "k")
+                .Build(),
+            Stop);
+
+        Assert.Equal(
+            [
+                "d 0755 0:0 a [trusted.overlay.opaque=y]",
+                "f 0644 0:0 a/f = after",
+                "d 0755 0:0 b [trusted.overlay.opaque=y]",
+                "f 0644 0:0 b/f = before",
+                "d 0755 0:0 c [trusted.overlay.opaque=y]",
+                "d 0755 0:0 c/d",
+                "f 0644 0:0 c/d/f = deeper",
+                "d 0755 0:0 e",
+                "d 0700 0:0 e/x [trusted.overlay.opaque=y]",
+                "l 0:0 e/x/l -> f",
+                "d 0755 0:0 g [trusted.overlay.opaque=y]",
+                "whiteout g/h",
+                "f 0644 0:0 k = a file",
+                "f 0644 0:0 l = a file",
+            ],
+            TreeListing.Of(path));
+    }
+
+    [Fact]
     public async Task Only_user_attributes_are_kept()
     {
         string path = await rig.UnpackAsync(
