@@ -10,6 +10,7 @@ namespace Berth.Init.Linux;
 /// </summary>
 internal static unsafe class Kernel
 {
+    public const int EPERM = 1;
     public const int EINTR = 4;
     public const int EAGAIN = 11;
     public const int EACCES = 13;

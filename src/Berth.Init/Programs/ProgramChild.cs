@@ -9,6 +9,7 @@ internal enum ChildStep
     WorkingDirectory = 2,
     Descriptors = 3,
     Execute = 4,
+    ForbiddenFolder = 5,
 }
 
 /// <summary>What a child that could not execute says before it exits.</summary>
@@ -38,13 +39,18 @@ internal static unsafe class ProgramChild
 
         PreferAsVictim();
 
-        // As root still, like runc: an unreadable parent folder is no obstacle. Then make sure that no link led out
-        // of the container (CVE-2024-21626): the kernel names such a place "(unreachable)".
+        // As root still, like runc: an unreadable parent folder is no obstacle.
         if (Kernel.ChangeDirectory(plan->WorkingDirectory) < 0
-            || Kernel.GetWorkingDirectory(buffer, PathBytes) < 0
-            || buffer[0] != (byte)'/')
+            || Kernel.GetWorkingDirectory(buffer, PathBytes) < 0)
         {
             Fail(plan, ChildStep.WorkingDirectory, Kernel.Errno);
+        }
+
+        // Where it really is, links and .. followed. One that led out of the container the kernel names "(unreachable)"
+        // (CVE-2024-21626), and /proc has links to what other processes hold open.
+        if (buffer[0] != (byte)'/' || IsInProc(buffer))
+        {
+            Fail(plan, ChildStep.ForbiddenFolder, Kernel.EPERM);
         }
 
         bool progress = plan->Progress >= 0;
@@ -71,6 +77,10 @@ internal static unsafe class ProgramChild
 
         Fail(plan, ChildStep.Execute, TryEach(plan));
     }
+
+    private static bool IsInProc(byte* path) =>
+        path[1] == (byte)'p' && path[2] == (byte)'r' && path[3] == (byte)'o' && path[4] == (byte)'c'
+            && path[5] is 0 or (byte)'/';
 
     /// <summary>
     /// Returns the errno to report: as execvp(3), a refused candidate counts more than a missing one.

@@ -105,6 +105,11 @@ internal static unsafe class ProgramLauncher
                 report.Errno,
                 $"The working directory {NativeText.ForPeople(NativeText.Span(plan.WorkingDirectory))} "
                 + "can't be entered."),
+            ChildStep.ForbiddenFolder => new InitException(
+                RefusalReason.WorkingDirectory,
+                report.Errno,
+                $"The working directory {NativeText.ForPeople(NativeText.Span(plan.WorkingDirectory))} "
+                + "lies in /proc or outside of the sandbox, where its links or .. lead."),
             // Not mapped in the sandbox's user namespace (setresuid(2)).
             ChildStep.User when report.Errno == Kernel.EINVAL => new InitException(
                 RefusalReason.User,

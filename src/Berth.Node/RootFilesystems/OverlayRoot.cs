@@ -13,7 +13,7 @@ namespace Berth.Node.RootFilesystems;
 internal sealed class OverlayRoot
 {
     /// <summary>mount(2) takes at most a page of options, the terminating NUL included.</summary>
-    private const int MaxOptions = 4095;
+    internal const int MaxOptions = 4095;
 
     private const UnixFileMode Reachable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
         | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
@@ -98,15 +98,7 @@ internal sealed class OverlayRoot
 
         // Through a descriptor every layer costs about twenty characters, however long the folder's own path is.
         using FileDescriptor here = FileSystems.OpenFolder(folder);
-        string at = string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{here.Number}");
-        string lowers = string.Join(
-            ':', Enumerable.Range(0, layers).Reverse()
-                .Select(i => string.Create(CultureInfo.InvariantCulture, $"{at}/{i}")));
-        // What goes with the sandbox need not reach a disk.
-        string writable = lasting is null
-            ? $"upperdir={at}/upper,workdir={at}/work,volatile"
-            : $"upperdir={lasting.Upper},workdir={lasting.Work}";
-        string options = $"lowerdir={lowers},{writable},redirect_dir=nofollow,metacopy=off,index=off,xino=off";
+        string options = OptionsFor(here.Number, layers, lasting);
         if (options.Length > MaxOptions)
         {
             throw new BerthException(
@@ -122,6 +114,20 @@ internal sealed class OverlayRoot
         {
             throw NoIdMaps("overlayfs", error);
         }
+    }
+
+    /// <param name="lasting">The writable layer, where it is not one that goes with the sandbox.</param>
+    internal static string OptionsFor(int folder, int layers, LastingLayer? lasting = null)
+    {
+        string at = string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{folder}");
+        string lowers = string.Join(
+            ':', Enumerable.Range(0, layers).Reverse()
+                .Select(i => string.Create(CultureInfo.InvariantCulture, $"{at}/{i}")));
+        // What goes with the sandbox need not reach a disk.
+        string writable = lasting is null
+            ? $"upperdir={at}/upper,workdir={at}/work,volatile"
+            : $"upperdir={lasting.Upper},workdir={lasting.Work}";
+        return $"lowerdir={lowers},{writable},redirect_dir=nofollow,metacopy=off,index=off,xino=off";
     }
 
     private static BerthException NoIdMaps(string what, LinuxException error) => new(

@@ -10,8 +10,11 @@ public static class ImageConfigDocument
     /// <summary>Largest configuration accepted. It is kept in memory while the image is in use.</summary>
     public const int MaxBytes = 4 * 1024 * 1024;
 
-    /// <summary>overlayfs stacks at most 500 lower folders (fs/overlayfs/params.h, OVL_MAX_STACK).</summary>
-    public const int MaxLayers = 500;
+    /// <summary>
+    /// As many as every kernel we run on can stack: their paths must fit into the page of options that mount(2) takes
+    /// (docs/decisions/0010). docker and containerd stop at 127.
+    /// </summary>
+    public const int MaxLayers = 150;
 
     private static readonly JsonDocumentOptions Strict = new() { MaxDepth = 32, AllowDuplicateProperties = false };
 
@@ -24,18 +27,28 @@ public static class ImageConfigDocument
             ImageConfig? config = json.RootElement.ValueKind == JsonValueKind.Object
                 ? json.RootElement.Deserialize(OciJson.Default.ImageConfig)
                 : null;
-            return config?.RootFs?.DiffIds is not { } diffIds ? throw Invalid("it has no rootfs.diff_ids")
-                : config.RootFs.Type != "layers"
-                    ? throw Invalid($"its rootfs.type is '{config.RootFs.Type}', not 'layers'")
-                : diffIds.Count > MaxLayers
-                    ? throw Invalid($"it has {diffIds.Count} layers; at most {MaxLayers} can be stacked")
-                : diffIds.FirstOrDefault(d => !Digest.TryParse(d, out _)) is { } wrong
-                    ? throw Invalid($"its diff id '{wrong}' is no digest")
-                : config;
+            Check(config);
+            return config!;
         }
         catch (JsonException e)
         {
             throw Invalid($"it is not well-formed JSON of its kind: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Throws BerthException(ManifestInvalid) when an image of this configuration can't be run.</summary>
+    public static void Check(ImageConfig? config)
+    {
+        string? why = config?.RootFs?.DiffIds is not { } diffIds ? "it has no rootfs.diff_ids"
+            : config.RootFs.Type != "layers" ? $"its rootfs.type is '{config.RootFs.Type}', not 'layers'"
+            : diffIds.Count > MaxLayers
+                ? $"it has {diffIds.Count} layers; at most {MaxLayers} can be stacked: squash some of them"
+            : diffIds.FirstOrDefault(d => !Digest.TryParse(d, out _)) is { } wrong
+                ? $"its diff id '{wrong}' is no digest"
+            : null;
+        if (why is not null)
+        {
+            throw Invalid(why);
         }
     }
 

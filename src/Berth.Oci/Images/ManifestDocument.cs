@@ -13,7 +13,7 @@ public sealed record ManifestDocument(string MediaType, ImageManifest? Manifest,
     /// <summary>Largest manifest accepted: what the distribution specification asks registries to take.</summary>
     public const int MaxBytes = 4 * 1024 * 1024;
 
-    // overlayfs takes at most 500 lower folders; indexes in practice name a few dozen platforms.
+    // No image that runs has so many layers; indexes in practice name a few dozen platforms.
     private const int MaxDescriptors = 4096;
 
     private static readonly JsonDocumentOptions Strict = new() { MaxDepth = 32, AllowDuplicateProperties = false };

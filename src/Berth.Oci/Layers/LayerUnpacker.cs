@@ -13,8 +13,8 @@ namespace Berth.Oci.Layers;
 internal sealed class LayerUnpacker(LayerLimits limits)
 {
     /// <summary>
-    /// Returns the bytes of the layer's archive. Throws BerthException: ArchiveRefused, DigestMismatch, StorageFull. The
-    /// folder's content is then worthless.
+    /// Returns the bytes of the layer's archive. Throws BerthException: ArchiveRefused, DigestMismatch, StorageFull.
+    /// The folder's content is then worthless.
     /// </summary>
     /// <param name="blob">The layer as stored; closed at the end.</param>
     /// <param name="size">Bytes of the blob.</param>

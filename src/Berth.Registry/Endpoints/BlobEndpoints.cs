@@ -1,6 +1,7 @@
 using System.Buffers;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Core.Resources;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
 using Berth.Oci.Repositories;

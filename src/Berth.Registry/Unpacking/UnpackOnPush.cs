@@ -7,8 +7,9 @@ using Microsoft.Extensions.Logging;
 namespace Berth.Registry.Unpacking;
 
 /// <summary>
-/// Unpacks the layers of every image pushed that can run on this machine, so that its first call need not. An archive
-/// that is refused refuses the push. Indexes have nothing to unpack, their images came before.
+/// Unpacks the layers of every image pushed that is for this machine, so that its first call need not. An archive that
+/// is refused, or a configuration that can't be run, refuses the push. Indexes have nothing to unpack, their images came
+/// before.
 /// </summary>
 public sealed class UnpackOnPush(ImageCatalog catalog, ILayerStore layers, TimeProvider time, ILoggerFactory loggers)
     : IManifestObserver
@@ -30,11 +31,8 @@ public sealed class UnpackOnPush(ImageCatalog catalog, ILayerStore layers, TimeP
         }
 
         long start = time.GetTimestamp();
-        IReadOnlyList<Digest> diffIds = image.Image.DiffIds;
-        if (diffIds.Count != manifest.Layers.Count)
-        {
-            return;
-        }
+        ImageConfigDocument.Check(config);
+        IReadOnlyList<Digest> diffIds = ImageConfigDocument.DiffIds(config, manifest);
 
         // Two at once: unpacking is bound by the processor for one layer and by the disk for another.
         await Parallel.ForEachAsync(

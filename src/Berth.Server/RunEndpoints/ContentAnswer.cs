@@ -1,10 +1,10 @@
 using System.Globalization;
 using System.IO.Pipelines;
 using Berth.Core.Errors;
+using Berth.Core.Resources;
 using Berth.Server.Problems;
 using Berth.Server.Runs;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Net.Http.Headers;
 
 namespace Berth.Server.RunEndpoints;
 
@@ -26,15 +26,15 @@ internal static class ContentAnswer
         {
             response.Headers.AcceptRanges = "bytes";
             response.Headers.ETag = tag;
-            if (Requested(context.Request, tag) is { } range)
+            if (Requested(context.Request, tag, content.Length) is { } range)
             {
-                (from, length) = Resolve(range, content.Length);
-                if (length <= 0)
+                if (!range.IsSatisfiable)
                 {
                     await RefuseAsync(context, content.Length);
                     return;
                 }
 
+                (from, length) = (range.First, range.Length);
                 response.StatusCode = StatusCodes.Status206PartialContent;
                 response.Headers.ContentRange = string.Create(
                     CultureInfo.InvariantCulture, $"bytes {from}-{from + length - 1}/{content.Length}");
@@ -52,25 +52,12 @@ internal static class ContentAnswer
         await CopyAsync(stream, response.BodyWriter, length, context.RequestAborted);
     }
 
-    private static RangeItemHeaderValue? Requested(HttpRequest request, string tag)
+    private static ByteRange? Requested(HttpRequest request, string tag, long total)
     {
-        // Several ranges, another unit or a malformed header: the whole content, as the RFC allows.
-        if (!RangeHeaderValue.TryParse(request.Headers.Range.ToString(), out RangeHeaderValue? range)
-            || range.Unit != "bytes" || range.Ranges.Count != 1)
-        {
-            return null;
-        }
-
         string condition = request.Headers.IfRange.ToString();
-        return condition.Length == 0 || condition == tag ? range.Ranges.First() : null;
-    }
-
-    /// <summary>First byte and number of bytes; none where the range lies outside.</summary>
-    private static (long From, long Length) Resolve(RangeItemHeaderValue range, long total)
-    {
-        long from = range.From ?? Math.Max(0, total - (range.To ?? 0));
-        long to = range.From is null ? total - 1 : Math.Min(range.To ?? long.MaxValue, total - 1);
-        return (from, to - from + 1);
+        return condition.Length == 0 || condition == tag
+            ? ByteRange.Parse(request.Headers.Range.ToString(), total)
+            : null;
     }
 
     private static Task RefuseAsync(HttpContext context, long total)

@@ -163,6 +163,7 @@ public sealed class InitRoot : IAsyncDisposable
         File.WriteAllText($"{path}/etc/group",
             "root:x:0:\nusers:x:1235:alice\nextra:x:77:bob,alice\nother:x:78:alic\n");
         File.WriteAllText($"{path}/plain", "text\n");
+        File.CreateSymbolicLink($"{path}/held", "/proc/self/fd");
         File.WriteAllText($"{path}/orphan", "#!/no/such/interpreter\n");
         File.WriteAllText($"{path}/strange", "no magic number\n");
         foreach (string executable in (string[])["orphan", "strange"])

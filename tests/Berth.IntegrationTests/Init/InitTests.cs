@@ -191,6 +191,9 @@ public sealed class InitTests(InitFixture fixture)
     [InlineData("/plain/below", "can't be made")]
     [InlineData("/proc", "lies in /proc")]
     [InlineData("/proc/self/fd/3", "lies in /proc")]
+    [InlineData("/tmp/../../proc/self/fd", "lies in /proc")]
+    [InlineData("//proc", "lies in /proc")]
+    [InlineData("/held", "lies in /proc")]
     public async Task A_working_directory_that_can_not_be_is_refused(string folder, string expected)
     {
         await using BareInit init = await BootAsync();

@@ -63,6 +63,21 @@ internal sealed class BusyboxImages : IImageSource, IDisposable
         return Add(name, config.Config!, [.. layers, layer]);
     }
 
+    /// <summary>The plain image under further layers, as many layers as <paramref name="count"/> in all. Each has its
+    /// number in /number.</summary>
+    public Digest AddDeep(string name, int count)
+    {
+        (ImageConfig config, string[] layers) = images[Plain];
+        IEnumerable<string> further = Enumerable.Range(layers.Length, count - layers.Length).Select(number =>
+        {
+            string layer = Layer($"{name}-{number}");
+            File.WriteAllText($"{layer}/number", $"{number}\n");
+            File.WriteAllText($"{layer}/number-{number}", "");
+            return layer;
+        });
+        return Add(name, config.Config!, [.. layers, .. further]);
+    }
+
     public string PathOfLayer(string name) => $"{folder}/{name}";
 
     public Task<ImageHandle> OpenAsync(Digest manifest, CancellationToken cancellationToken)

@@ -3,6 +3,7 @@ using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Oci.Images;
 using Xunit;
 
 namespace Berth.IntegrationTests.Nodes;
@@ -177,6 +178,18 @@ public sealed class IsolationTests(NodeFixture fixture)
         RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(fixture.Of(image), "cat", "/etc/greeting"));
 
         Assert.Equal("hello from the image\n", run.Output);
+    }
+
+    [Fact]
+    public async Task An_image_of_as_many_layers_as_are_accepted_runs()
+    {
+        Digest image = fixture.Images.AddDeep("deep", ImageConfigDocument.MaxLayers);
+
+        RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(
+            fixture.Of(image), "sh", "-c", "cat /number /etc/greeting; ls / | grep -c number-"));
+
+        int top = ImageConfigDocument.MaxLayers - 1;
+        Assert.Equal($"{top}\nhello from the image\n{top - 1}\n", run.Output);
     }
 
     [Fact]

@@ -67,6 +67,21 @@ public sealed class UnpackOnPushTests : IAsyncLifetime
         await ExpectAsync(HttpStatusCode.Created, packed);
     }
 
+    [Fact]
+    public async Task What_could_not_be_run_here_is_refused_when_it_is_pushed()
+    {
+        byte[][] deep = [.. Enumerable.Repeat(Base, ImageConfigDocument.MaxLayers + 1)];
+
+        using HttpResponseMessage most = await PushAsync("demo", deep[1..], deep[1..]);
+        using HttpResponseMessage tooMany = await PushAsync("demo", deep, deep);
+        using HttpResponseMessage unequal = await PushAsync("demo", [Base, Secret], [Base]);
+
+        await ExpectAsync(HttpStatusCode.Created, most);
+        await ExpectErrorAsync(HttpStatusCode.BadRequest, "MANIFEST_INVALID", tooMany);
+        Assert.Contains("it has 151 layers; at most 150", await tooMany.Content.ReadAsStringAsync(Stop));
+        await ExpectErrorAsync(HttpStatusCode.BadRequest, "MANIFEST_INVALID", unequal);
+    }
+
     private async Task<HttpResponseMessage> PushAsync(string repository, byte[][] blobs, byte[][] claimed)
     {
         string diffIds = string.Join(',', claimed.Select(c => $"\"{Digest.Sha256(c)}\""));

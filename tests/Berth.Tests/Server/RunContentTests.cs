@@ -22,6 +22,7 @@ public sealed class RunContentTests(ServerRigFixture fixture) : IClassFixture<Se
     [InlineData(InStore, "bytes=0-999999", 0, 10)]
     [InlineData(InStore, "bytes=-999999", 0, 10)]
     [InlineData(InStore, "bytes=9-9", 9, 1)]
+    [InlineData(InStore, "bytes=0-99999999999999999999", 0, 10)]
     [InlineData(InFile, "bytes=0-0", 0, 1)]
     [InlineData(InFile, "bytes=65530-65545", 65530, 16)]
     [InlineData(InFile, "bytes=-1", InFile - 1, 1)]
@@ -43,8 +44,6 @@ public sealed class RunContentTests(ServerRigFixture fixture) : IClassFixture<Se
 
     [Theory]
     [InlineData("bytes=0-1,4-5")]
-    [InlineData("bytes=5-2")]
-    [InlineData("bytes=a-b")]
     [InlineData("lines=0-1")]
     [InlineData("bytes")]
     public async Task What_is_no_single_range_of_bytes_gets_the_whole_content(string range)
@@ -62,6 +61,8 @@ public sealed class RunContentTests(ServerRigFixture fixture) : IClassFixture<Se
     [InlineData(InStore, "bytes=10-")]
     [InlineData(InStore, "bytes=10-20")]
     [InlineData(InStore, "bytes=-0")]
+    [InlineData(InStore, "bytes=5-2")]
+    [InlineData(InStore, "bytes=a-b")]
     [InlineData(InFile, "bytes=100000-")]
     [InlineData(0, "bytes=0-")]
     public async Task A_range_outside_is_416_with_the_length_there_is(int length, string range)
