@@ -111,16 +111,16 @@ internal static class CommandLine
     {
         Command command = result.CommandResult.Command;
         string? word = result.UnmatchedTokens is [{ } first, ..] ? first : null;
-        if (unknownOption is not null)
+        if (word is not null && !word.StartsWith('-') && command.Subcommands.Count > 0)
+        {
+            terminal.Error.WriteLine(
+                $"berth: there is no command '{HelpPage.PathOf(command)} {word}'.{Suggestion(command, word)}");
+        }
+        else if (unknownOption is not null)
         {
             terminal.Error.WriteLine(
                 $"berth: '{HelpPage.PathOf(command)}' has no option '{unknownOption}'."
                 + OptionSuggestion(command, unknownOption));
-        }
-        else if (word is not null && command.Subcommands.Count > 0)
-        {
-            terminal.Error.WriteLine(
-                $"berth: there is no command '{HelpPage.PathOf(command)} {word}'.{Suggestion(command, word)}");
         }
         else
         {
@@ -135,10 +135,17 @@ internal static class CommandLine
         return UsageExitCode;
     }
 
-    private static string Suggestion(Command command, string word) =>
-        Spelling.Nearest(word, command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name)) is { } name
+    private static string Suggestion(Command command, string word)
+    {
+        if (command is BerthRoot && DockerWords.AdviceOn(word) is { } advice)
+        {
+            return " " + advice;
+        }
+
+        return Spelling.Nearest(word, command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name)) is { } name
             ? $" Did you mean '{HelpPage.PathOf(command)} {name}'?"
             : "";
+    }
 
     private static string OptionSuggestion(Command command, string word) =>
         Spelling.Nearest(word.Split('=')[0], command.Options.Where(o => !o.Hidden).Select(o => o.Name)) is { } name

@@ -23,6 +23,13 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         Add(Host);
         Add(Context);
         Add(Verbose);
+        Context.Validators.Add(result =>
+        {
+            if (!result.Implicit && result.GetResult(Host) is { Implicit: false })
+            {
+                result.AddError("--host and --context can't be used together: each names a server.");
+            }
+        });
         Command[] commands =
         [
             new RunCommand(), TaskCommands.All(), ImageCommands.All(),

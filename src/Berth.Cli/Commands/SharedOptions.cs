@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 
 namespace Berth.Cli.Commands;
 
@@ -19,7 +20,20 @@ internal sealed class OutputOption : Option<string>
 internal sealed class QuietOption : Option<bool>
 {
     public QuietOption(string description)
-        : base("--quiet", "-q") => Description = description;
+        : base("--quiet", "-q")
+    {
+        Description = description;
+        Validators.Add(RefuseWithJson);
+    }
+
+    private static void RefuseWithJson(OptionResult quiet)
+    {
+        if (!quiet.Implicit && quiet.Parent is CommandResult command && command.Children.OfType<OptionResult>().Any(
+            o => o.Option is OutputOption && o.Tokens is [{ Value: "json" }]))
+        {
+            quiet.AddError("--quiet and --output json can't be used together: choose one of them.");
+        }
+    }
 }
 
 /// <summary>The id of a run, as every command about a run takes it.</summary>

@@ -16,8 +16,9 @@ public sealed record RegistryCredentials(string User, string Password);
 /// (distribution's token specification). Only requests to the registry's own scheme, host and port are authorized, so
 /// nothing leaks along a redirect; a realm elsewhere is asked over https only.
 /// </summary>
+/// <param name="alsoScope">Asked for with every token, beside what the registry demands; null for nothing.</param>
 internal sealed class RegistryAuthorization(
-    Uri registry, RegistryCredentials? credentials, TimeProvider time, HttpMessageHandler inner)
+    Uri registry, RegistryCredentials? credentials, TimeProvider time, HttpMessageHandler inner, string? alsoScope)
     : DelegatingHandler(inner)
 {
     private const int MaxTokenAnswer = 64 * 1024;
@@ -147,7 +148,7 @@ internal sealed class RegistryAuthorization(
 
         var query = new StringBuilder(realm.Query.Length > 1 ? realm.Query + "&" : "?");
         query.Append("service=").Append(Uri.EscapeDataString(challenge.Service));
-        foreach (string scope in challenge.Scope.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        foreach (string scope in $"{challenge.Scope} {alsoScope}".Split(' ', StringSplitOptions.RemoveEmptyEntries))
         {
             query.Append("&scope=").Append(Uri.EscapeDataString(scope));
         }

@@ -57,16 +57,19 @@ public sealed class RegistryConnection : IDisposable
             : reference.Repository);
 
     /// <summary>One repository, with its own token.</summary>
-    public RegistryRepository Repository(string name)
+    /// <param name="mountFrom">A repository of the same registry that blobs may be taken from, on the registry's side,
+    /// instead of being sent.</param>
+    public RegistryRepository Repository(string name, string? mountFrom = null)
     {
-        var authorization = new RegistryAuthorization(Address, credentials, time, transport);
+        string? alsoScope = mountFrom is null ? null : $"repository:{mountFrom}:pull";
+        var authorization = new RegistryAuthorization(Address, credentials, time, transport, alsoScope);
         var client = new HttpClient(new RegistryRedirects(authorization), disposeHandler: false)
         {
             Timeout = Timeout.InfiniteTimeSpan,
         };
         client.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("berth", "1"));
         clients.Add(client);
-        return new RegistryRepository(client, Address, name, time);
+        return new RegistryRepository(client, Address, name, time) { MountFrom = mountFrom };
     }
 
     public void Dispose()

@@ -28,7 +28,7 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
     /// <summary>
     /// A repository of the same registry that blobs may be taken from on the server's side when pushing.
     /// </summary>
-    public string? MountFrom { get; init; }
+    internal string? MountFrom { get; init; }
 
     public async Task<ManifestContent> GetManifestAsync(string tagOrDigest, CancellationToken cancellationToken)
     {
@@ -71,21 +71,14 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
     {
         using var request = new HttpRequestMessage(HttpMethod.Head, new Uri(root, $"blobs/{blob.Digest}"));
         using HttpResponseMessage response = await SendAsync(request, cancellationToken);
-        return response.StatusCode == HttpStatusCode.OK;
+        return response.StatusCode == HttpStatusCode.OK || await TryMountAsync(blob, cancellationToken);
     }
 
     public async Task PutBlobAsync(Descriptor blob, Stream content, CancellationToken cancellationToken)
     {
-        string mount = MountFrom is null ? ""
-            : $"?mount={Uri.EscapeDataString(blob.DigestText)}&from={Uri.EscapeDataString(MountFrom)}";
-        using var begin = new HttpRequestMessage(HttpMethod.Post, new Uri(root, $"blobs/uploads/{mount}"));
+        using var begin = new HttpRequestMessage(HttpMethod.Post, new Uri(root, "blobs/uploads/"));
         begin.Content = new ByteArrayContent([]);
         using HttpResponseMessage begun = await SendAsync(begin, cancellationToken);
-        if (begun.StatusCode == HttpStatusCode.Created && mount.Length > 0)
-        {
-            return;
-        }
-
         await CheckAsync(begun, $"beginning the upload of {blob.Digest}", cancellationToken);
         Uri location = begun.Headers.Location is { } given
             ? new Uri(begin.RequestUri!, given)
@@ -108,6 +101,29 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
         request.Content.Headers.ContentType = new MediaTypeHeaderValue(manifest.MediaType);
         using HttpResponseMessage response = await SendAsync(request, cancellationToken);
         await CheckAsync(response, $"publishing the manifest '{tag ?? manifest.Digest.Text}'", cancellationToken);
+    }
+
+    /// <summary>Has the registry take the blob from <see cref="MountFrom"/>. One that does not begins an upload
+    /// instead, which is ended again.</summary>
+    private async Task<bool> TryMountAsync(Descriptor blob, CancellationToken cancellationToken)
+    {
+        if (MountFrom is null)
+        {
+            return false;
+        }
+
+        string query = $"?mount={Uri.EscapeDataString(blob.DigestText)}&from={Uri.EscapeDataString(MountFrom)}";
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(root, "blobs/uploads/" + query));
+        request.Content = new ByteArrayContent([]);
+        using HttpResponseMessage response = await SendAsync(request, cancellationToken);
+        await CheckAsync(response, $"taking {blob.Digest} from {MountFrom}", cancellationToken);
+        if (response.StatusCode != HttpStatusCode.Created && response.Headers.Location is { } location)
+        {
+            using var end = new HttpRequestMessage(HttpMethod.Delete, new Uri(request.RequestUri!, location));
+            using HttpResponseMessage ended = await SendAsync(end, cancellationToken);
+        }
+
+        return response.StatusCode == HttpStatusCode.Created;
     }
 
     private async Task<HttpResponseMessage> GetBlobAsync(

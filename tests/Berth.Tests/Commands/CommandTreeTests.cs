@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Berth.Cli.Commands.Help;
 using Berth.Cli.Commands;
 using Berth.Cli.Terminals;
@@ -70,6 +71,18 @@ public sealed class CommandTreeTests
         Assert.True(
             result.Errors.Count == 0, $"{example.Line}: {string.Join(' ', result.Errors.Select(e => e.Message))}");
         Assert.IsType<Verb>(result.CommandResult.Command, exactMatch: false);
+        Assert.Null(OptionOfTheProgram(result));
+    }
+
+    /// <summary>An option of Berth's that stands behind IMAGE, where it is the program's; null for none.</summary>
+    internal static string? OptionOfTheProgram(ParseResult result)
+    {
+        string[] known = [.. result.CommandResult.Command.Options.Concat(Root.Options).Select(o => o.Name)];
+        return result.CommandResult.Children.OfType<ArgumentResult>()
+            .Where(a => a.Argument.Name == "args")
+            .SelectMany(a => a.Tokens)
+            .Select(t => t.Value.Split('=')[0])
+            .FirstOrDefault(word => word.StartsWith("--", StringComparison.Ordinal) && known.Contains(word));
     }
 
     internal static BerthRoot NewRoot() => new(new Terminal

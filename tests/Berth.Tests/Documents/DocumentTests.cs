@@ -112,6 +112,7 @@ public sealed partial class DocumentTests
             e => complete || !e.Message.Contains("Required", StringComparison.Ordinal));
         bool shown = result.CommandResult.Command is Verb || !complete;
         return option is not null ? "no option " + option
+            : CommandTreeTests.OptionOfTheProgram(result) is { } misplaced ? $"{misplaced} goes to the program"
             : result.UnmatchedTokens.Count > 0 ? "nothing takes " + result.UnmatchedTokens[0]
             : error?.Message ?? (shown ? null : "a command is missing");
     }

@@ -19,7 +19,9 @@ internal sealed class BerthRegistry : IDisposable
         connection = new RegistryConnection(session.Target.Address, credentials, session.Terminal.Time);
     }
 
-    public RegistryRepository Repository(ImageReference reference) => connection.Repository(reference.Repository);
+    /// <param name="mountFrom">A repository that blobs may be taken from instead of being sent.</param>
+    public RegistryRepository Repository(ImageReference reference, string? mountFrom = null) =>
+        connection.Repository(reference.Repository, mountFrom);
 
     /// <summary>A reference to an image of this registry; one with a host means another registry.</summary>
     public static ImageReference Parse(string text)

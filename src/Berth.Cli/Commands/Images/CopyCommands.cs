@@ -30,6 +30,13 @@ internal sealed class RegistryAccess
 
     public void AddTo(Command command)
     {
+        passwordStdin.Validators.Add(result =>
+        {
+            if (!result.Implicit && result.GetResult(username) is null)
+            {
+                result.AddError("--password-stdin needs --username: a password alone logs in nobody.");
+            }
+        });
         command.Add(username);
         command.Add(passwordStdin);
         command.Add(insecure);

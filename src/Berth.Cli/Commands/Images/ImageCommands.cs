@@ -15,7 +15,7 @@ internal static class ImageCommands
             new("berth image pull docker.io/library/busybox:1.36 demo/busybox", "Fetch one from another registry"),
         ],
         new ImageListCommand(), new InspectCommand(), new PackCommand(), new ImportCommand(), new ExportCommand(),
-        new PullCommand(), new PushCommand(), new RemoveCommand());
+        new PullCommand(), new PushCommand(), new TagCommand(), new RemoveCommand());
 }
 
 internal sealed class ImageListCommand : Verb

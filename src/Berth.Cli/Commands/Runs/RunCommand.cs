@@ -22,6 +22,11 @@ internal sealed class RunCommand : Verb
         Description = "Pass on what is typed (end it with Ctrl-D); redirected input is always passed on",
     };
 
+    private readonly Option<bool> remove = new("--rm")
+    {
+        Description = "Changes nothing: what a run leaves in its container is always removed",
+    };
+
     private readonly QuietOption quiet = new("Do not print the program's standard error and why it failed");
 
     public RunCommand()
@@ -35,6 +40,8 @@ internal sealed class RunCommand : Verb
     {
         Add(interactive);
         Add(quiet);
+        Add(remove);
+        ForeignOptions.AddTo(this);
         settings.AddTo(this);
     }
 

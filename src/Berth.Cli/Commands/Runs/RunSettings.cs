@@ -46,6 +46,7 @@ internal sealed class RunSettings
     public void AddTo(Command command)
     {
         network.AcceptOnlyFromAmong("none", "host");
+        image.Validators.Add(ForeignOptions.RefusePath);
         foreach (
             Option option in (Option[])[
                 environment, memory, cpus, pids, disk, timeout, user, workdir, network, entrypoint, labels, outputLimit,

@@ -63,7 +63,7 @@ internal sealed class SubmitCommand : Verb
             "submit", "Hand in a task and print its id; it is on disk before the id is printed",
             new("berth task submit demo/thumbnail 400 < photo.jpg", "The input is standard input"),
             new(
-                "id=$(berth task submit demo/report --timeout 1h < data.csv) && berth task wait $id",
+                "id=$(berth task submit --timeout 1h demo/report < data.csv) && berth task wait $id",
                 "Hand in, then wait"),
             new(
                 "berth task submit --attempts 5 --retry-failures --label batch=7 demo/fetch https://example.org",

@@ -1,0 +1,67 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+
+namespace Berth.Cli.Commands.Runs;
+
+/// <summary>
+/// Options that people type after <c>docker run</c> and that mean nothing here. Each is answered with one sentence
+/// that says what to do instead, where an unknown option would be taken for a slip of the keyboard.
+/// </summary>
+internal static class ForeignOptions
+{
+    public static void AddTo(Command command)
+    {
+        Option[] options =
+        [
+            Switch("--tty", "-t", "this version gives no terminal: leave it out; -i passes on what you type."),
+            Switch(
+                "--detach", "-d", "'berth run' waits for the program: 'berth task submit IMAGE' does not, and prints an "
+                + "id."),
+            Valued(
+                "--publish", "-p", "this version publishes no ports: a program reads standard input and writes standard "
+                + "output."),
+            Valued("--name", null, "runs have ids instead of names: --label name=NAME lets you find one."),
+            Valued("--volume", null, VolumeAdvice),
+            Valued("--mount", null, VolumeAdvice),
+        ];
+        foreach (Option option in options)
+        {
+            command.Add(option);
+        }
+    }
+
+    /// <summary>Refuses an IMAGE that is the value of docker's <c>-v</c>, or a file.</summary>
+    public static void RefusePath(ArgumentResult image)
+    {
+        if (image.Tokens is [{ Value: { } text }] && (text.StartsWith('/')
+            || text.StartsWith("./", StringComparison.Ordinal) || text.Contains(":/", StringComparison.Ordinal)))
+        {
+            image.AddError($"'{text}' is a path, not an image. -v means --verbose here, and {VolumeAdvice}");
+        }
+    }
+
+    private const string VolumeAdvice = "this version mounts no folders: send a file by standard input, several as a tar "
+        + "archive, or build them into the image with 'berth image pack'.";
+
+    private static Option<bool> Switch(string name, string alias, string advice)
+    {
+        Option<bool> option = new(name, alias) { Description = "Of docker run; refused with advice", Hidden = true };
+        option.Validators.Add(result => Refuse(result, advice));
+        return option;
+    }
+
+    private static Option<string[]> Valued(string name, string? alias, string advice)
+    {
+        Option<string[]> option = new(name, alias is null ? [] : [alias]) { Description = "Of docker run; refused with advice", Hidden = true };
+        option.Validators.Add(result => Refuse(result, advice));
+        return option;
+    }
+
+    private static void Refuse(OptionResult result, string advice)
+    {
+        if (!result.Implicit)
+        {
+            result.AddError($"{result.IdentifierToken?.Value ?? result.Option.Name}: {advice}");
+        }
+    }
+}
