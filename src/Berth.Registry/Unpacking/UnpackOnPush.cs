@@ -8,8 +8,8 @@ namespace Berth.Registry.Unpacking;
 
 /// <summary>
 /// Unpacks the layers of every image pushed that is for this machine, so that its first call need not. An archive that
-/// is refused, or a configuration that can't be run, refuses the push. Indexes have nothing to unpack, their images came
-/// before.
+/// is refused, or a configuration that can't be run, refuses the push. Indexes have nothing to unpack, their images
+/// came before.
 /// </summary>
 public sealed class UnpackOnPush(ImageCatalog catalog, ILayerStore layers, TimeProvider time, ILoggerFactory loggers)
     : IManifestObserver

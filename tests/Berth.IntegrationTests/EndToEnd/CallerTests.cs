@@ -70,13 +70,14 @@ public sealed class CallerTests
             ? header
             : $"Authorization: Bearer {server.Token}";
 
+        string body = Path.Combine(server.Folder, "body");
+        await File.WriteAllBytesAsync(body, new byte[8_000_000]);
         ToolResult result = await Tool.RunAsync(
             "curl",
             [
                 "-sS", "--http2-prior-knowledge", "-X", "POST", "-H", authorization, "-H", header, "-o", "/dev/null",
-                "-w", "%{http_code}", "-T", "-", server.Address + path,
-            ],
-            new byte[8_000_000]);
+                "-w", "%{http_code}", "-T", body, server.Address + path,
+            ]);
 
         Assert.True(result.ExitCode == 0, $"exit code {result.ExitCode}: {result.Error}");
         Assert.Equal(status, result.Text);

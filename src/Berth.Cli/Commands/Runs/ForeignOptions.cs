@@ -15,11 +15,11 @@ internal static class ForeignOptions
         [
             Switch("--tty", "-t", "this version gives no terminal: leave it out; -i passes on what you type."),
             Switch(
-                "--detach", "-d", "'berth run' waits for the program: 'berth task submit IMAGE' does not, and prints an "
-                + "id."),
+                "--detach", "-d",
+                "'berth run' waits for the program: 'berth task submit IMAGE' does not, and prints an id."),
             Valued(
-                "--publish", "-p", "this version publishes no ports: a program reads standard input and writes standard "
-                + "output."),
+                "--publish", "-p",
+                "this version publishes no ports: a program reads standard input and writes standard output."),
             Valued("--name", null, "runs have ids instead of names: --label name=NAME lets you find one."),
             Valued("--volume", null, VolumeAdvice),
             Valued("--mount", null, VolumeAdvice),
@@ -40,8 +40,9 @@ internal static class ForeignOptions
         }
     }
 
-    private const string VolumeAdvice = "this version mounts no folders: send a file by standard input, several as a tar "
-        + "archive, or build them into the image with 'berth image pack'.";
+    private const string VolumeAdvice =
+        "this version mounts no folders: send a file by standard input, several as a tar archive, or build them into "
+        + "the image with 'berth image pack'.";
 
     private static Option<bool> Switch(string name, string alias, string advice)
     {
@@ -52,7 +53,11 @@ internal static class ForeignOptions
 
     private static Option<string[]> Valued(string name, string? alias, string advice)
     {
-        Option<string[]> option = new(name, alias is null ? [] : [alias]) { Description = "Of docker run; refused with advice", Hidden = true };
+        Option<string[]> option = new(name, alias is null ? [] : [alias])
+        {
+            Description = "Of docker run; refused with advice",
+            Hidden = true,
+        };
         option.Validators.Add(result => Refuse(result, advice));
         return option;
     }
