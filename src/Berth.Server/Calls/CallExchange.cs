@@ -129,13 +129,12 @@ internal sealed class CallExchange(
 
     /// <summary>
     /// The answer is out. A client that reads none of it before its own body is sent would take a closed connection for
-    /// a failure, so the rest is let come until the call's deadline; in HTTP/2 too, whose frame for that (RST_STREAM
-    /// without error) some take for one.
+    /// a failure, so the rest is let come until the call's deadline. HTTP/2 has a frame for that.
     /// </summary>
     private async Task LetSendAsync(InputCopy input)
     {
         TimeSpan left = call.Deadline - time.GetUtcNow();
-        if (input.Completion.IsCompleted || left <= TimeSpan.Zero)
+        if (input.Completion.IsCompleted || HttpProtocol.IsHttp2(context.Request.Protocol) || left <= TimeSpan.Zero)
         {
             return;
         }
