@@ -45,7 +45,9 @@ for project in tests/*/*.csproj; do
   echo
   echo "$name"
   output=out/$name.output
-  dotnet "tests/$name/bin/Release/net10.0/$name.dll" "${options[@]}" "$@" </dev/null 2>&1 | tee "$output"
+  # Where this script runs in the background it ignores Ctrl-C, and so would every server that the tests interrupt.
+  env --default-signal=INT,QUIT \
+    dotnet "tests/$name/bin/Release/net10.0/$name.dll" "${options[@]}" "$@" </dev/null 2>&1 | tee "$output"
   status=${PIPESTATUS[0]}
   summary=$(grep -E '^ *[A-Za-z.]+ +Total: [0-9]+' "$output" | tail -n 1)
   if [ -z "$summary" ]; then
