@@ -4,8 +4,8 @@ namespace Berth.Api.Access;
 
 /// <summary>What is told about a token. The token itself is told once, in <see cref="TokenCreated"/>.</summary>
 /// <param name="Id">The public part, by which it is listed and removed.</param>
-/// <param name="Role"><c>admin</c>: everything; <c>user</c>: everything but tokens and collecting garbage; <c>pull</c>:
-/// pulling images only.</param>
+/// <param name="Role"><c>admin</c>: everything; <c>publisher</c>: everything but tokens and collecting garbage;
+/// <c>user</c>: neither replacing nor removing images either; <c>pull</c>: pulling images only.</param>
 /// <param name="LastUsedAt">To the minute; null when it was never used.</param>
 public sealed record TokenView(
     string Id, string Name, string Role, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt,

@@ -10,7 +10,9 @@ namespace Berth.Oci.Distribution;
 /// One repository of the local store, as the target of a pull and the origin of a push. What was put is held against
 /// collection until this is disposed, because no manifest names it before the end.
 /// </summary>
-public sealed class StoreRepository(IContentStore store, RepositoryStore repositories, string repository)
+/// <param name="mayOverwrite">Whether a tag that exists may be given to another image.</param>
+public sealed class StoreRepository(
+    IContentStore store, RepositoryStore repositories, string repository, bool mayOverwrite = true)
     : IImageOrigin, IImageTarget, IDisposable
 {
     private readonly List<IDisposable> leases = [];
@@ -54,6 +56,15 @@ public sealed class StoreRepository(IContentStore store, RepositoryStore reposit
     public async Task PutManifestAsync(ManifestContent manifest, string? tag, CancellationToken cancellationToken)
     {
         Hold(manifest.Digest);
+        if (!mayOverwrite && tag is not null
+            && repositories.FindTag(repository, tag) is { } tagged && tagged.Digest != manifest.Digest)
+        {
+            throw new BerthException(
+                ErrorCode.Forbidden,
+                $"There is another image {repository}:{tag} here, which this token may not replace: choose another "
+                + "name, or use a token that may.");
+        }
+
         await using var bytes = new MemoryStream(manifest.Bytes, writable: false);
         await WriteAsync(manifest.Digest, bytes, cancellationToken);
         repositories.PutManifest(repository, tag, manifest.Digest, manifest.Bytes.Length, manifest.Parse());

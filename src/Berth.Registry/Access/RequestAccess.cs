@@ -92,7 +92,8 @@ internal sealed class RequestAccess
 
         throw action == RegistryAction.Pull || !caller.May(repository, RegistryAction.Pull)
             ? new BerthException(ErrorCode.NotFound, $"There is no repository {repository}.")
-            : new BerthException(ErrorCode.Forbidden, $"This token may not {Name(action)} in {repository}.");
+            : new BerthException(
+                ErrorCode.Forbidden, $"This token may not {Name(action)} in {repository}{Remedy(action)}.");
     }
 
     public void DemandCatalog()
@@ -102,6 +103,10 @@ internal sealed class RequestAccess
             throw new ChallengeException(RegistryScope.Catalog, "insufficient_scope");
         }
     }
+
+    private static string Remedy(RegistryAction action) => action == RegistryAction.Overwrite
+        ? ": push under another tag, or with a token that may"
+        : "";
 
     private static string Name(RegistryAction action) => action switch
     {

@@ -15,7 +15,7 @@ public static class AccessTable
     [
         new("GET", "/healthz", Permission.Open),
         new("GET", "/readyz", Permission.Open),
-        new("GET", "/openapi/v1.json", Permission.Open),
+        new("GET", "/openapi/v1.json", Permission.Authenticated),
         new("GET", "/metrics", Permission.MetricsRead),
 
         new("POST", "/v1/call/{**reference}", Permission.RunCreate),

@@ -20,8 +20,11 @@ public enum Permission
     RunCancel,
     ImageRead,
 
-    /// <summary>Copy images in and out, by the server's own pulls and pushes.</summary>
+    /// <summary>Push images, and copy them in and out by the server's own pulls and pushes.</summary>
     ImageWrite,
+
+    /// <summary>Let a name that exists mean another image.</summary>
+    ImageOverwrite,
 
     ImageDelete,
 
@@ -44,7 +47,10 @@ public enum Role
     /// <summary>Everything.</summary>
     Admin,
 
-    /// <summary>Push, pull and run images; see and cancel runs.</summary>
+    /// <summary>What a user may, and replace and remove images: for who decides what a name means.</summary>
+    Publisher,
+
+    /// <summary>Push images under new names, pull and run images; see and cancel runs.</summary>
     User,
 
     /// <summary>Pull images, nothing else: for machines that only fetch.</summary>
@@ -54,33 +60,45 @@ public enum Role
 /// <summary>The one table of what each role may do.</summary>
 public static class Roles
 {
+    private static readonly Permission[] OfPull =
+        [Permission.Open, Permission.Authenticated, Permission.Registry, Permission.ImageRead];
+
+    private static readonly Permission[] OfUser =
+    [
+        .. OfPull,
+        Permission.RunCreate, Permission.RunRead, Permission.RunCancel,
+        Permission.ImageWrite,
+        Permission.NodeRead, Permission.MetricsRead,
+    ];
+
     private static readonly FrozenDictionary<Role, FrozenSet<Permission>> Table =
         new Dictionary<Role, FrozenSet<Permission>>
         {
             [Role.Admin] = Enum.GetValues<Permission>().ToFrozenSet(),
-            [Role.User] = FrozenSet.ToFrozenSet(
-            [
-                Permission.Open, Permission.Authenticated, Permission.Registry,
-                Permission.RunCreate, Permission.RunRead, Permission.RunCancel,
-                Permission.ImageRead, Permission.ImageWrite, Permission.ImageDelete,
-                Permission.NodeRead, Permission.MetricsRead,
-            ]),
-            [Role.Pull] = FrozenSet.ToFrozenSet(
-                [Permission.Open, Permission.Authenticated, Permission.Registry, Permission.ImageRead]),
+            // Who may remove a name may give it to another image, so these two go together.
+            [Role.Publisher] = [.. OfUser, Permission.ImageOverwrite, Permission.ImageDelete],
+            [Role.User] = [.. OfUser],
+            [Role.Pull] = [.. OfPull],
         }.ToFrozenDictionary();
+
+    private static readonly FrozenDictionary<string, Role> ByName = Enum.GetValues<Role>().ToFrozenDictionary(NameOf);
+
+    /// <summary>All names, as a sentence lists them.</summary>
+    public static string Names { get; } = "admin, publisher, user and pull";
 
     public static bool May(Role role, Permission permission) => Table[role].Contains(permission);
 
     public static string NameOf(Role role) => role switch
     {
         Role.Admin => "admin",
+        Role.Publisher => "publisher",
         Role.User => "user",
         _ => "pull",
     };
 
     public static bool TryParse(string? name, out Role role)
     {
-        role = name switch { "admin" => Role.Admin, "user" => Role.User, _ => Role.Pull };
-        return name is "admin" or "user" or "pull";
+        role = default;
+        return name is not null && ByName.TryGetValue(name, out role);
     }
 }

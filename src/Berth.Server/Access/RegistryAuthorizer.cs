@@ -18,6 +18,7 @@ internal sealed class RegistryAuthorizer(TokenStore tokens) : IRegistryAuthorize
         public bool May(string repository, RegistryAction action) => caller.May(action switch
         {
             RegistryAction.Pull => Permission.ImageRead,
+            RegistryAction.Overwrite => Permission.ImageOverwrite,
             RegistryAction.Delete => Permission.ImageDelete,
             _ => Permission.ImageWrite,
         });

@@ -21,7 +21,7 @@ internal sealed class TokenEndpoints(TokenStore tokens)
         {
             throw new BerthException(
                 ErrorCode.InvalidRequest,
-                $"There is no role '{wanted.Role}'; the roles are admin, user and pull.");
+                $"There is no role '{wanted.Role}'; the roles are {Roles.Names}.");
         }
 
         TimeSpan? life = wanted.ExpiresIn is null ? null : Duration.Parse(wanted.ExpiresIn);

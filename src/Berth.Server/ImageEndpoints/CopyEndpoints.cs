@@ -9,6 +9,7 @@ using Berth.Oci.Distribution;
 using Berth.Oci.Images;
 using Berth.Oci.Layers;
 using Berth.Oci.Repositories;
+using Berth.Server.Access;
 using Berth.Server.Callbacks;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -33,7 +34,8 @@ internal sealed partial class CopyEndpoints(
         ImageReference source = ImageReference.Parse(request.Source ?? "");
         ImageReference target = RequestedImage.Own(ImageReference.Parse(request.Target ?? ""), context.Request);
         using RegistryConnection connection = Connect(source, request, "source");
-        using StoreRepository store = new(content, repositories, target.Repository);
+        bool mayOverwrite = Caller.Of(context).May(Permission.ImageOverwrite);
+        using StoreRepository store = new(content, repositories, target.Repository, mayOverwrite);
         await TellAsync(context, async (progress, stop) =>
         {
             CopyOptions options = new(

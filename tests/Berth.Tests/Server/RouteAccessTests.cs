@@ -16,15 +16,16 @@ namespace Berth.Tests.Server;
 public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
     private const string Everybody = "everybody";
-    private const string AnyToken = "admin user pull";
-    private const string Users = "admin user";
+    private const string AnyToken = "admin publisher user pull";
+    private const string Users = "admin publisher user";
+    private const string Publishers = "admin publisher";
     private const string Administrators = "admin";
 
     private static readonly (string Route, string Who)[] Expected =
     [
         ("GET /healthz", Everybody),
         ("GET /readyz", Everybody),
-        ("GET /openapi/v1.json", Everybody),
+        ("GET /openapi/v1.json", AnyToken),
         ("GET /metrics", Users),
         ("POST /v1/call/{**reference}", Users),
         ("GET /v1/call/{**reference}", Users),
@@ -43,7 +44,7 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("GET /v1/version", AnyToken),
         ("GET /v1/images", AnyToken),
         ("GET /v1/images/{**reference}", AnyToken),
-        ("DELETE /v1/images/{**reference}", Users),
+        ("DELETE /v1/images/{**reference}", Publishers),
         ("POST /v1/images/pull", Users),
         ("POST /v1/images/push", Users),
         ("POST /v1/images/collect", Administrators),
@@ -173,6 +174,7 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
     [InlineData(null, 401, 401)]
     [InlineData(Role.Pull, 200, 403)]
     [InlineData(Role.User, 200, 202)]
+    [InlineData(Role.Publisher, 200, 202)]
     [InlineData(Role.Admin, 200, 202)]
     public async Task The_registry_knows_the_same_roles(Role? role, int pulled, int pushed)
     {

@@ -29,9 +29,9 @@ internal sealed class TokenCreateCommand : Verb
 
     private readonly Option<string> role = new("--role", "-r")
     {
-        HelpName = "admin|user|pull",
-        Description = "admin may do everything; user everything but tokens and garbage collection; "
-            + "pull only fetches images",
+        HelpName = "admin|publisher|user|pull",
+        Description = "admin may do everything; publisher everything but tokens and garbage collection; user can't "
+            + "replace or remove images either; pull only fetches images",
         DefaultValueFactory = _ => "user",
     };
 
@@ -47,9 +47,10 @@ internal sealed class TokenCreateCommand : Verb
         : base(
             "create", "Make a token and print it; it can't be shown again",
             new("berth token create --name ci --expires 90d > ci.token", "For a build server"),
+            new("berth token create --name release --role publisher", "For who may push a new image as latest"),
             new("berth token create --name edge --role pull", "For a machine that only fetches images"))
     {
-        role.AcceptOnlyFromAmong("admin", "user", "pull");
+        role.AcceptOnlyFromAmong("admin", "publisher", "user", "pull");
         Add(name);
         Add(role);
         Add(expires);
