@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using Berth.Core.Errors;
+using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
@@ -16,8 +17,13 @@ internal sealed partial class ProblemMiddleware(
     /// <summary>As long as Kestrel reads a body that nobody wants in HTTP/1.1.</summary>
     private static readonly TimeSpan DropTime = TimeSpan.FromSeconds(5);
 
+    // Whatever the log says of a request can be found by its trace.
+    private static readonly Func<ILogger, string, IDisposable?> Traced =
+        LoggerMessage.DefineScope<string>("TraceId:{TraceId}");
+
     public async Task InvokeAsync(HttpContext context)
     {
+        using IDisposable? scope = Traced(logger, TraceContext.Of(context).TraceId);
         try
         {
             await next(context);

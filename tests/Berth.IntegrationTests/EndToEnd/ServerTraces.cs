@@ -1,4 +1,5 @@
 using Berth.IntegrationTests.Nodes;
+using Berth.Node;
 using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
@@ -10,9 +11,12 @@ namespace Berth.IntegrationTests.EndToEnd;
 internal static class ServerTraces
 {
     /// <summary>A server that has ended left nothing, on the machine and in its data folder.</summary>
-    public static Task AreGoneAsync(ServerProcess server) => Condition.HoldsAsync(
+    public static Task AreGoneAsync(ServerProcess server) => AreGoneAsync(server.Folder, server.Data);
+
+    /// <param name="folder">Named by everything that it started.</param>
+    public static Task AreGoneAsync(string folder, string data) => Condition.HoldsAsync(
         "the stopped server has left nothing",
-        () => Task.FromResult(Describe([.. OnTheMachine(server), .. InTheData(server.Data)])));
+        () => Task.FromResult(Describe([.. OnTheMachine(folder, NodeOptions.InstanceOf(data)), .. InTheData(data)])));
 
     /// <summary>The machine holds exactly the sandboxes that a running server tells of.</summary>
     public static Task AreOnlySandboxesAsync(ServerProcess server) => Condition.HoldsAsync(
@@ -36,28 +40,28 @@ internal static class ServerTraces
         .Where(pid => Read($"/proc/{pid}/status").Contains("\t1\nNSpgid:", StringComparison.Ordinal))
         .Select(int.Parse);
 
-    private static IEnumerable<string> OnTheMachine(ServerProcess server)
+    private static IEnumerable<string> OnTheMachine(string folder, string instance)
     {
-        HostObjectCount left = HostObjectCount.Of(server.Instance, "/run/berth");
+        HostObjectCount left = HostObjectCount.Of(instance, "/run/berth");
         if (left != HostObjectCount.None)
         {
             yield return left.ToString();
         }
 
-        foreach (string mount in File.ReadLines("/proc/self/mountinfo").Where(line => line.Contains(server.Folder)))
+        foreach (string mount in File.ReadLines("/proc/self/mountinfo").Where(line => line.Contains(folder)))
         {
             yield return mount;
         }
 
-        foreach (string folder in (string[])["/run/berth", "/run/netns"])
+        foreach (string place in (string[])["/run/berth", "/run/netns"])
         {
-            foreach (string entry in EntriesOf(folder).Where(e => e.Contains(server.Instance)))
+            foreach (string entry in EntriesOf(place).Where(e => e.Contains(instance)))
             {
                 yield return entry;
             }
         }
 
-        foreach (string line in CommandLines().Where(line => line.Contains(server.Folder)))
+        foreach (string line in CommandLines().Where(line => line.Contains(folder)))
         {
             yield return $"process {line.Replace('\0', ' ')}";
         }
