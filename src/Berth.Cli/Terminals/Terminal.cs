@@ -30,8 +30,11 @@ internal sealed class Terminal
 
     public required TimeProvider Time { get; init; }
 
-    /// <summary>Columns to lay help and tables out for.</summary>
-    public required int Width { get; init; }
+    /// <summary>Asks for the columns to lay help out for. Not before they are needed: asking makes the runtime
+    /// send the terminal codes of its own.</summary>
+    public required Func<int> FindWidth { get; init; }
+
+    public int Width => FindWidth();
 
     /// <summary>Whether results may be coloured (https://no-color.org).</summary>
     public bool OutputIsColored => OutputIsTerminal && HasColor;
@@ -56,7 +59,7 @@ internal sealed class Terminal
             ErrorIsTerminal = !Console.IsErrorRedirected,
             Variable = Environment.GetEnvironmentVariable,
             Time = TimeProvider.System,
-            Width = Console.IsOutputRedirected ? 100 : WidthOfWindow(),
+            FindWidth = () => Console.IsOutputRedirected ? 100 : WidthOfWindow(),
         };
     }
 

@@ -34,6 +34,8 @@ internal sealed class CommandHarness : IDisposable
 
     public string Home => home;
 
+    public bool OnTerminal { get; init; }
+
     public async Task<int> RunAsync(string line) => await RunAsync(ShellWords.Split(line));
 
     public async Task<int> RunAsync(params string[] arguments)
@@ -47,11 +49,11 @@ internal sealed class CommandHarness : IDisposable
             ErrorOutput = error,
             OpenInput = () => new MemoryStream(Input),
             InputIsTerminal = false,
-            OutputIsTerminal = false,
-            ErrorIsTerminal = false,
+            OutputIsTerminal = OnTerminal,
+            ErrorIsTerminal = OnTerminal,
             Variable = Variables.GetValueOrDefault,
             Time = new FixedTime(DateTimeOffset.Parse("2026-01-02T03:04:05Z")),
-            Width = 100,
+            FindWidth = () => 100,
         };
         int exitCode = await CommandLine.RunAsync(
             new BerthRoot(terminal, Handler), arguments, TestContext.Current.CancellationToken);

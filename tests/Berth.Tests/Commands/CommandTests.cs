@@ -33,6 +33,30 @@ public sealed class CommandTests
             harness.Output);
     }
 
+    [Theory]
+    [InlineData(true, null, null, true)]
+    [InlineData(true, "", null, true)]
+    [InlineData(true, "1", null, false)]
+    [InlineData(true, null, "dumb", false)]
+    [InlineData(false, null, null, false)]
+    public async Task Colours_are_for_terminals_that_want_them(
+        bool onTerminal, string? noColor, string? terminal, bool colored)
+    {
+        using CommandHarness harness = new(("GET /v1/runs?kind=task&limit=100", $$"""{"runs":[{{Run}}]}"""))
+        {
+            OnTerminal = onTerminal,
+        };
+        harness.Variables["NO_COLOR"] = noColor!;
+        harness.Variables["TERM"] = terminal!;
+
+        await harness.RunAsync("task ls");
+        await harness.RunAsync($"task get {Id}");
+
+        Assert.Equal(colored, harness.Output.Contains("\e[31mfailed\e[0m", StringComparison.Ordinal));
+        Assert.Equal(colored ? "\e[31mberth:\e[0m Nothing here.\n" : "berth: Nothing here.\n", harness.Error);
+        Assert.Equal(colored, (harness.Output + harness.Error).Contains('\e'));
+    }
+
     [Fact]
     public async Task A_list_goes_on_over_pages_and_stops_at_its_limit()
     {

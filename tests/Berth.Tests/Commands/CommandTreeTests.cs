@@ -97,6 +97,6 @@ public sealed class CommandTreeTests
         ErrorIsTerminal = false,
         Variable = _ => null,
         Time = TimeProvider.System,
-        Width = 100,
+        FindWidth = () => 100,
     });
 }

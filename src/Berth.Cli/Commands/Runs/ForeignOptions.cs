@@ -9,6 +9,9 @@ namespace Berth.Cli.Commands.Runs;
 /// </summary>
 internal static class ForeignOptions
 {
+    private const string VolumeAdvice = "this version mounts no folders: send a file by standard input, several as a "
+        + "tar archive, or build them into the image with 'berth image pack'.";
+
     public static void AddTo(Command command)
     {
         Option[] options =
@@ -40,13 +43,13 @@ internal static class ForeignOptions
         }
     }
 
-    private const string VolumeAdvice =
-        "this version mounts no folders: send a file by standard input, several as a tar archive, or build them into "
-        + "the image with 'berth image pack'.";
-
     private static Option<bool> Switch(string name, string alias, string advice)
     {
-        Option<bool> option = new(name, alias) { Description = "Of docker run; refused with advice", Hidden = true };
+        Option<bool> option = new(name, alias)
+        {
+            Description = "Of docker run; refused with advice",
+            Hidden = true,
+        };
         option.Validators.Add(result => Refuse(result, advice));
         return option;
     }
