@@ -1,16 +1,15 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Text.RegularExpressions;
 using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
-/// Types in what docs/guide shows, page by page in the reader's order, against a real server. A block of another kind
-/// than <c>sh</c>, or marked <c>shown</c>, is not run.
+/// Types in what docs/guide shows, page by page in the reader's order, against a real server, and compares what is
+/// printed with what the pages say. See <see cref="GuidePage"/> and <see cref="GuideMask"/>.
 /// </summary>
 [Collection("server")]
-public sealed partial class GuideTests
+public sealed class GuideTests
 {
     // The later pages use the images that the first one makes.
     private static readonly string[] Pages =
@@ -20,23 +19,41 @@ public sealed partial class GuideTests
     public async Task The_guide_works_as_written()
     {
         await using ServerProcess server = new();
-        await server.StartAsync("--callback-allow", "127.0.0.1");
+        await server.StartAsync("--callback-allow", "127.0.0.1", "--node-name", "vm", "--max-running", "16");
         string folder = Directory.CreateDirectory(Path.Combine(server.Folder, "reader")).FullName;
         Dictionary<string, string> variables = Variables(server, folder);
-        string callbackPort = FreePort();
+        // What the pages say, and what it is here; the longer ones first.
+        (string Said, string Here)[] places =
+        [
+            ("/var/lib/berth", server.Data), ("127.0.0.1:7070", server.Host), ("8099", FreePort()),
+            ("/root/", server.Folder + "/"),
+        ];
 
-        foreach (string page in Pages)
+        List<string> wrong = [];
+        foreach (string name in Pages)
         {
-            string text = await File.ReadAllTextAsync(PathOf(page), TestContext.Current.CancellationToken);
-            string commands = string.Concat(Block().Matches(text).Select(m => m.Groups["commands"].Value))
-                .Replace("127.0.0.1:7070", server.Host, StringComparison.Ordinal)
-                .Replace("/var/lib/berth", server.Data, StringComparison.Ordinal)
-                .Replace("8099", callbackPort, StringComparison.Ordinal);
+            GuidePage page = await ReadAsync(name);
+            string script = places[..3].Aggregate(page.Script(), (text, p) => text.Replace(p.Said, p.Here));
 
             ToolResult result = await Tool.RunAsync(
-                "bash", ["-euo", "pipefail", "-c", $"cd '{folder}'; exec 2>&1; set -x\n{commands}"], [], variables);
+                "bash", ["-euo", "pipefail", "-c", $"cd '{folder}'\n{script}"], [], variables);
 
-            Assert.True(result.ExitCode == 0, $"{page}.md failed with exit code {result.ExitCode}:\n{result.Text}");
+            string printed = places.Aggregate(result.Text, (text, p) => text.Replace(p.Here, p.Said));
+            Assert.True(result.ExitCode == 0, $"{name}.md failed with exit code {result.ExitCode}:\n{printed}");
+            wrong.AddRange(page.Compare(printed).Select(what => $"{name}.md: {what}"));
+        }
+
+        Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+    }
+
+    [Fact]
+    public async Task An_exit_code_that_is_only_printed_is_shown_by_the_page()
+    {
+        foreach (string name in Pages)
+        {
+            GuidePage page = await ReadAsync(name);
+            Assert.DoesNotContain(
+                page.Steps, s => s.Commands.Contains("exit code $?", StringComparison.Ordinal) && !s.IsShown);
         }
     }
 
@@ -48,6 +65,9 @@ public sealed partial class GuideTests
 
         Assert.Equal(Pages.Order(), pages.Order());
     }
+
+    private static async Task<GuidePage> ReadAsync(string name) =>
+        GuidePage.Parse(name, await File.ReadAllTextAsync(PathOf(name), TestContext.Current.CancellationToken));
 
     /// <summary>The reader's own home, and container storage that other users of this machine don't see.</summary>
     private static Dictionary<string, string> Variables(ServerProcess server, string folder)
@@ -74,7 +94,4 @@ public sealed partial class GuideTests
         probe.Start();
         return ((IPEndPoint)probe.LocalEndpoint).Port.ToString(System.Globalization.CultureInfo.InvariantCulture);
     }
-
-    [GeneratedRegex("^```sh *\n(?<commands>.*?)^```", RegexOptions.Multiline | RegexOptions.Singleline)]
-    private static partial Regex Block();
 }
