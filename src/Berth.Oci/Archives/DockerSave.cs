@@ -47,7 +47,8 @@ internal sealed class DockerSave : IArchiveForm
         }
         catch (JsonException e)
         {
-            throw ImageArchive.Refuse(what, $"its manifest.json is not what docker save writes: {e.Message}");
+            string why = JsonComplaint.About(e, ArchiveJson.Default.IReadOnlyListDockerSaveImage);
+            throw ImageArchive.Refuse(what, $"its manifest.json is not what docker save writes: {why}");
         }
     }
 

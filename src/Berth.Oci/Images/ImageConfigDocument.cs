@@ -32,7 +32,7 @@ public static class ImageConfigDocument
         }
         catch (JsonException e)
         {
-            throw Invalid($"it is not well-formed JSON of its kind: {e.Message}", e);
+            throw Invalid(JsonComplaint.About(e, OciJson.Default.ImageConfig), e);
         }
     }
 

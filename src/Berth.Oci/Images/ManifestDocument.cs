@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 
@@ -53,14 +54,26 @@ public sealed record ManifestDocument(string MediaType, ImageManifest? Manifest,
             using JsonDocument json = JsonDocument.Parse(bytes, Strict);
             string type = CheckShape(json.RootElement, mediaType);
             ManifestDocument document = MediaTypes.IsIndex(type)
-                ? new(type, null, json.RootElement.Deserialize(OciJson.Default.ImageIndex))
-                : new(type, json.RootElement.Deserialize(OciJson.Default.ImageManifest), null);
+                ? new(type, null, Read(json.RootElement, OciJson.Default.ImageIndex))
+                : new(type, Read(json.RootElement, OciJson.Default.ImageManifest), null);
             document.Check();
             return document;
         }
         catch (JsonException e)
         {
-            throw Invalid($"it is not well-formed JSON of its kind: {e.Message}", e);
+            throw Invalid($"it is not well-formed JSON: {e.Message}", e);
+        }
+    }
+
+    private static T? Read<T>(JsonElement root, JsonTypeInfo<T> type)
+    {
+        try
+        {
+            return root.Deserialize(type);
+        }
+        catch (JsonException e)
+        {
+            throw Invalid(JsonComplaint.About(e, type), e);
         }
     }
 

@@ -82,4 +82,5 @@ public sealed record HistoryEntry(
 [JsonSerializable(typeof(ImageManifest))]
 [JsonSerializable(typeof(ImageIndex))]
 [JsonSerializable(typeof(ImageConfig))]
+[JsonSerializable(typeof(Descriptor))]
 public sealed partial class OciJson : JsonSerializerContext;

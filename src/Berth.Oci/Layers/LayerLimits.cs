@@ -21,11 +21,13 @@ public enum SpecialFiles
 /// <param name="RatioAfter">Uncompressed bytes up to which any ratio is taken: small layers
 /// of zeros are honest.</param>
 /// <param name="FolderNames">Bytes of all folders' paths, which are held in memory until the layer is whole.</param>
+/// <param name="CountAfter">Entries after which the rest of them is counted before they
+/// are written. Layers of whole distributions have fewer.</param>
 /// <param name="Parallel">Layers unpacked at the same time.</param>
 public sealed record LayerLimits(
     TarLimits Tar, int MaxOwner, int MaxRatio, long RatioAfter, long FolderNames, SpecialFiles SpecialFiles,
-    int Parallel)
+    int CountAfter, int Parallel)
 {
     public static LayerLimits Default { get; } = new(
-        TarLimits.Default, 65_535, 250, 1024L * 1024 * 1024, 64L * 1024 * 1024, SpecialFiles.Refuse, 2);
+        TarLimits.Default, 65_535, 250, 1024L * 1024 * 1024, 64L * 1024 * 1024, SpecialFiles.Refuse, 50_000, 2);
 }

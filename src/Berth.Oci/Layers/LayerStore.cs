@@ -169,7 +169,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
                 Directory.CreateDirectory(temporary, (UnixFileMode)LayerWriter.ImpliedFolderMode);
                 long length = await ReadAsync(
                     layer,
-                    (bytes, size) => unpacker.UnpackAsync(bytes, size, diffId, temporary, cancellationToken));
+                    (open, size) => unpacker.UnpackAsync(open, size, diffId, temporary, cancellationToken));
                 return Publish(temporary, diffId, blob, length);
             }
             finally
@@ -206,14 +206,14 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         }
 
         long length = await ReadAsync(
-            layer, (bytes, size) => unpacker.VerifyAsync(bytes, size, diffId, known.Length, cancellationToken));
+            layer, (open, size) => unpacker.VerifyAsync(open(), size, diffId, known.Length, cancellationToken));
         lock (gate)
         {
             return TryNote(diffId, layer.Digest, length);
         }
     }
 
-    private async Task<long> ReadAsync(Descriptor layer, Func<Stream, long, Task<long>> read)
+    private async Task<long> ReadAsync(Descriptor layer, Func<Func<Stream>, long, Task<long>> read)
     {
         long size = content.SizeOf(layer.Digest)
             ?? throw new BerthException(
@@ -227,7 +227,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
 
         try
         {
-            return await read(content.OpenRead(layer.Digest), size);
+            return await read(() => content.OpenRead(layer.Digest), size);
         }
         catch (BerthException e) when (e.Code == ErrorCode.ArchiveRefused)
         {

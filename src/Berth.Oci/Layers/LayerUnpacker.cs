@@ -16,16 +16,41 @@ internal sealed class LayerUnpacker(LayerLimits limits)
     /// Returns the bytes of the layer's archive. Throws BerthException: ArchiveRefused, DigestMismatch, StorageFull.
     /// The folder's content is then worthless.
     /// </summary>
-    /// <param name="blob">The layer as stored; closed at the end.</param>
+    /// <param name="open">Opens the layer as stored.</param>
     /// <param name="size">Bytes of the blob.</param>
-    internal Task<long> UnpackAsync(
-        Stream blob, long size, Digest diffId, string folder, CancellationToken cancellationToken) =>
-        ReadAsync(blob, size, (ring, stop) => Write(ring, diffId, folder, stop), cancellationToken);
+    internal async Task<long> UnpackAsync(
+        Func<Stream> open, long size, Digest diffId, string folder, CancellationToken cancellationToken)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var many = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task<long> writing = ReadAsync(
+            open(), size, (ring, token) => Write(ring, diffId, folder, many, token), stop.Token);
+        if (await Task.WhenAny(writing, many.Task) == writing)
+        {
+            return await writing;
+        }
+
+        // Making a file costs a hundred times what reading its header does, so an archive that turns out to have many
+        // entries is read to its end beside the writing: one that is to be refused for them is refused in seconds.
+        Task<long> counting = ReadAsync(open(), size, Count, stop.Token);
+        try
+        {
+            await await Task.WhenAny(writing, counting);
+            return await writing;
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await Task.WhenAll(writing, counting).ContinueWith(_ => { }, TaskScheduler.Default);
+        }
+    }
 
     /// <summary>
     /// Checks that a blob holds the layer <paramref name="diffId"/> without unpacking it, and returns the bytes of its
     /// archive. Throws BerthException: ArchiveRefused for damaged compression, DigestMismatch.
     /// </summary>
+    /// <param name="blob">The layer as stored; closed at the end.</param>
+    /// <param name="size">Bytes of the blob.</param>
     /// <param name="length">Bytes that the layer's archive is known to have: no more are read. Null when
     /// unknown.</param>
     internal Task<long> VerifyAsync(
@@ -100,19 +125,35 @@ internal sealed class LayerUnpacker(LayerLimits limits)
         }
     }
 
-    private long Write(ChunkRing ring, Digest diffId, string folder, CancellationToken cancellationToken)
+    private long Write(
+        ChunkRing ring, Digest diffId, string folder, TaskCompletionSource many, CancellationToken cancellationToken)
     {
         using UnixFolder root = UnixFolder.Open(folder);
         using IncrementalHash hash = diffId.CreateHash();
         using var writer = new LayerWriter(root, limits);
         var reader = new TarReader(new HashedInput(ring, hash, cancellationToken), limits.Tar);
-        while (reader.Read() is { } entry)
+        for (int entries = 0; reader.Read() is { } entry; entries++)
         {
             writer.Write(entry, reader);
+            if (entries == limits.CountAfter)
+            {
+                many.SetResult();
+            }
         }
 
         writer.Finish();
         Check(hash, diffId);
+        return reader.Position;
+    }
+
+    private long Count(ChunkRing ring, CancellationToken cancellationToken)
+    {
+        var reader = new TarReader(new PlainInput(ring, cancellationToken), limits.Tar);
+        while (reader.Read() is not null)
+        {
+            // The reader counts.
+        }
+
         return reader.Position;
     }
 
@@ -146,6 +187,13 @@ internal sealed class LayerUnpacker(LayerLimits limits)
                 ErrorCode.DigestMismatch,
                 $"The layer's uncompressed content is {found}, but the image's configuration says {diffId}.");
         }
+    }
+
+    private sealed class PlainInput(ChunkRing ring, CancellationToken cancellationToken) : ITarInput
+    {
+        public ReadOnlyMemory<byte> Next() => ring.Next(cancellationToken);
+
+        public long Skip(long count) => 0;
     }
 
     private sealed class HashedInput(

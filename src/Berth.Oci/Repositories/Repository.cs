@@ -36,7 +36,8 @@ internal sealed class Repository
         return repository;
     }
 
-    public ManifestLink Put(string? tag, Digest digest, long size, ManifestDocument document, DateTimeOffset now)
+    public ManifestLink Put(
+        IReadOnlyList<string> tags, Digest digest, long size, ManifestDocument document, DateTimeOffset now)
     {
         lock (gate)
         {
@@ -56,7 +57,7 @@ internal sealed class Repository
                 Manifests = Manifests.Add(digest, link);
             }
 
-            if (tag is not null && Tags.GetValueOrDefault(tag)?.Digest != digest)
+            foreach (string tag in tags.Where(t => Tags.GetValueOrDefault(t)?.Digest != digest))
             {
                 DurableFile.Replace(
                     folder.Tag(tag),
@@ -118,21 +119,19 @@ internal sealed class Repository
         }
     }
 
-    public IReadOnlyList<Descriptor> Referrers(Digest subject)
+    public IEnumerable<Descriptor> Referrers(Digest subject, string? after)
     {
-        List<Descriptor> found = [];
         foreach (FileInfo file in RepositoryFolder.FilesOf(folder.ReferrersOf(subject))
             .OrderBy(f => f.Name, StringComparer.Ordinal))
         {
             if (RepositoryFolder.TryParse(file.Name, out Digest digest) && Manifests.ContainsKey(digest)
+                && (after is null || string.CompareOrdinal(digest.Text, after) > 0)
                 && Read(file) is { } bytes
                 && JsonSerializer.Deserialize(bytes, RepositoryJson.Default.Descriptor) is { } descriptor)
             {
-                found.Add(descriptor);
+                yield return descriptor;
             }
         }
-
-        return found;
     }
 
     public bool HasBlob(Digest digest) => File.Exists(folder.Blob(digest));

@@ -79,9 +79,12 @@ public sealed class RepositoryStore
     public IReadOnlyCollection<ManifestLink> Manifests(string repository) =>
         Find(repository) is { } found ? [.. found.Manifests.Values] : [];
 
-    /// <summary>Descriptors of the manifests about <paramref name="subject"/>, sorted by digest.</summary>
-    public IReadOnlyList<Descriptor> Referrers(string repository, Digest subject) =>
-        Find(repository)?.Referrers(subject) ?? [];
+    /// <summary>
+    /// Descriptors of the manifests about <paramref name="subject"/>, sorted by digest, after <paramref name="after"/>;
+    /// read from the disk one by one.
+    /// </summary>
+    public IEnumerable<Descriptor> Referrers(string repository, Digest subject, string? after = null) =>
+        Find(repository)?.Referrers(subject, after) ?? [];
 
     /// <summary>Whether the repository links the blob.</summary>
     public bool HasBlob(string repository, Digest digest) => Find(repository)?.HasBlob(digest) ?? false;
@@ -101,14 +104,17 @@ public sealed class RepositoryStore
     public bool UnlinkBlob(string repository, Digest digest) => Find(repository)?.UnlinkBlob(digest) ?? false;
 
     /// <summary>
-    /// Adds a manifest whose bytes are in the content store, links the blobs it names, and points the tag at it. The
+    /// Adds a manifest whose bytes are in the content store, links the blobs it names, and points the tags at it. The
     /// caller checked that the content is there and holds a lease on it.
     /// </summary>
-    public ManifestLink PutManifest(string repository, string? tag, Digest digest, long size, ManifestDocument document)
-    {
-        Repository target = OpenOrCreate(repository);
-        return target.Put(tag, digest, size, document, time.GetUtcNow());
-    }
+    public ManifestLink PutManifest(
+        string repository, IReadOnlyList<string> tags, Digest digest, long size, ManifestDocument document) =>
+        OpenOrCreate(repository).Put(tags, digest, size, document, time.GetUtcNow());
+
+    /// <summary>As the other, with one tag or none.</summary>
+    public ManifestLink PutManifest(
+        string repository, string? tag, Digest digest, long size, ManifestDocument document) =>
+        PutManifest(repository, tag is null ? [] : [tag], digest, size, document);
 
     /// <summary>Removes a tag; the manifest stays. Returns false when there is no such tag.</summary>
     public bool DeleteTag(string repository, string tag) => Find(repository)?.DeleteTag(tag) ?? false;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Images;
@@ -12,6 +13,9 @@ namespace Berth.Registry.Endpoints;
 internal sealed class ListEndpoints(RepositoryStore repositories)
 {
     private const int MaxEntries = 1000;
+
+    // Annotations of a referrer may fill a manifest; clients take an index of as much as a manifest.
+    private const int MaxIndexBytes = ManifestDocument.MaxBytes;
 
     public Task CatalogAsync(HttpContext context, RequestAccess access)
     {
@@ -54,15 +58,21 @@ internal sealed class ListEndpoints(RepositoryStore repositories)
     {
         string? type = context.Request.Query.TryGetValue("artifactType", out var filter) ? filter.ToString() : null;
         string last = context.Request.Query["last"].ToString();
-        List<Descriptor> found = [.. repositories.Referrers(repository, subject)
-            .Where(d => type is null || d.ArtifactType == type)
-            .Where(d => last.Length == 0 || string.CompareOrdinal(d.DigestText, last) > 0)
-            .Take(MaxEntries + 1)];
-        if (found.Count > MaxEntries)
+        List<Descriptor> found = [];
+        long bytes = 0;
+        foreach (Descriptor descriptor in repositories.Referrers(repository, subject, last.Length == 0 ? null : last)
+            .Where(d => type is null || d.ArtifactType == type))
         {
-            found.RemoveAt(MaxEntries);
-            string keep = type is null ? "" : $"artifactType={Uri.EscapeDataString(type)}&";
-            context.Response.Headers.Link = $"<{context.Request.Path}?{keep}last={found[^1].DigestText}>; rel=\"next\"";
+            bytes += JsonSerializer.SerializeToUtf8Bytes(descriptor, OciJson.Default.Descriptor).Length;
+            if (found.Count == MaxEntries || (found.Count > 0 && bytes > MaxIndexBytes))
+            {
+                string keep = type is null ? "" : $"artifactType={Uri.EscapeDataString(type)}&";
+                context.Response.Headers.Link =
+                    $"<{context.Request.Path}?{keep}last={found[^1].DigestText}>; rel=\"next\"";
+                break;
+            }
+
+            found.Add(descriptor);
         }
 
         if (type is not null)

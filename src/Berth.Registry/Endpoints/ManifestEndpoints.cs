@@ -21,6 +21,9 @@ internal sealed class ManifestEndpoints(
     ContentStore content, RepositoryStore repositories, IReadOnlyList<IManifestObserver> observers,
     RegistryCounters counters, ILogger logger)
 {
+    /// <summary>Each is a file to be synced; the specification asks for ten.</summary>
+    private const int MaxTags = 100;
+
     public async Task GetAsync(HttpContext context, string repository, string reference)
     {
         ManifestLink link = Find(repository, reference);
@@ -69,7 +72,8 @@ internal sealed class ManifestEndpoints(
         byte[] bytes = await ReceiveAsync(context);
         digest = Check(bytes, byDigest ? digest : null);
         ManifestDocument document = ManifestDocument.Parse(bytes, MediaTypeOf(context.Request));
-        if (!byDigest && repositories.FindTag(repository, reference) is { } tagged && tagged.Digest != digest)
+        string[] tags = byDigest ? TagsOf(context.Request) : [reference];
+        if (tags.Any(t => repositories.FindTag(repository, t) is { } tagged && tagged.Digest != digest))
         {
             access.Demand(repository, RegistryAction.Overwrite);
         }
@@ -95,8 +99,13 @@ internal sealed class ManifestEndpoints(
             await observer.OnManifestAsync(repository, digest, document.MediaType, context.RequestAborted);
         }
 
-        repositories.PutManifest(repository, byDigest ? null : reference, digest, bytes.Length, document);
+        repositories.PutManifest(repository, tags, digest, bytes.Length, document);
         counters.ManifestPushed();
+        if (byDigest && tags.Length > 0)
+        {
+            context.Response.Headers["OCI-Tag"] = string.Join(", ", tags);
+        }
+
         if (document.Subject is { } subject)
         {
             context.Response.Headers["OCI-Subject"] = subject.DigestText;
@@ -140,6 +149,21 @@ internal sealed class ManifestEndpoints(
         : throw new BerthException(
             ErrorCode.ManifestInvalid, $"Content-Type '{request.ContentType}' is not a media type.");
 
+    /// <summary>The tags that a manifest sent by its digest gets besides.</summary>
+    private static string[] TagsOf(HttpRequest request)
+    {
+        string[] tags = [.. request.Query["tag"].OfType<string>().Distinct(StringComparer.Ordinal)];
+        if (tags.Length > MaxTags)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest, $"{tags.Length} tags at once are too many: at most {MaxTags} are taken.");
+        }
+
+        return tags.FirstOrDefault(t => !ImageReference.IsTag(t)) is { } bad
+            ? throw new BerthException(ErrorCode.InvalidReference, $"'{bad}' is not a tag.")
+            : tags;
+    }
+
     private static Digest Check(byte[] bytes, Digest? expected)
     {
         Digest actual = expected is { Algorithm: "sha512" }
@@ -158,13 +182,13 @@ internal sealed class ManifestEndpoints(
             throw TooLarge();
         }
 
-        RequestSizes.Limit(context, null);
         PipeReader body = context.Request.BodyReader;
         while (true)
         {
             ReadResult read = await body.ReadAsync(context.RequestAborted);
             if (read.Buffer.Length > ManifestDocument.MaxBytes)
             {
+                body.AdvanceTo(read.Buffer.End);
                 throw TooLarge();
             }
 

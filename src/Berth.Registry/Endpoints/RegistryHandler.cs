@@ -1,6 +1,7 @@
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Content;
+using Berth.Oci.Images;
 using Berth.Registry.Access;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
@@ -16,8 +17,15 @@ internal sealed class RegistryHandler(
     IRegistryAuthorizer authorizer, RegistryTokens tokens, TokenEndpoint token,
     BlobEndpoints blobs, UploadEndpoints uploads, ManifestEndpoints manifests, ListEndpoints lists, ILogger logger)
 {
+    /// <summary>
+    /// Bytes of a body that are read although the request is refused: a client that sends first and reads then, as most
+    /// do, would see a broken connection in place of the answer. A manifest of twice the size fits.
+    /// </summary>
+    private const long Surplus = ManifestDocument.MaxBytes + (8L * 1024 * 1024);
+
     public async Task HandleAsync(HttpContext context)
     {
+        RequestSizes.Limit(context, Surplus);
         context.Response.Headers["Docker-Distribution-Api-Version"] = "registry/2.0";
         try
         {
@@ -60,6 +68,9 @@ internal sealed class RegistryHandler(
             context, 405, "UNSUPPORTED", $"{context.Request.Method} is not possible here; {allowed} is.");
     }
 
+    private static bool IsRead(HttpContext context) =>
+        HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method);
+
     private static Digest ParseDigest(string text) => Digest.Parse(text);
 
     private async Task PassOnAsync(HttpContext context)
@@ -94,7 +105,7 @@ internal sealed class RegistryHandler(
     /// <summary>How clients find out that this is a registry and that their credentials are good.</summary>
     private static Task BaseAsync(HttpContext context)
     {
-        if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
+        if (!IsRead(context))
         {
             return NotAllowedAsync(context, "GET, HEAD");
         }
@@ -105,9 +116,9 @@ internal sealed class RegistryHandler(
 
     private Task CatalogAsync(HttpContext context, RequestAccess access)
     {
-        if (!HttpMethods.IsGet(context.Request.Method))
+        if (!IsRead(context))
         {
-            return NotAllowedAsync(context, "GET");
+            return NotAllowedAsync(context, "GET, HEAD");
         }
 
         access.DemandCatalog();
@@ -116,9 +127,9 @@ internal sealed class RegistryHandler(
 
     private Task ListAsync(HttpContext context, RequestAccess access, RegistryPath path)
     {
-        if (!HttpMethods.IsGet(context.Request.Method))
+        if (!IsRead(context))
         {
-            return NotAllowedAsync(context, "GET");
+            return NotAllowedAsync(context, "GET, HEAD");
         }
 
         access.Demand(path.Repository, RegistryAction.Pull);

@@ -17,8 +17,8 @@ internal sealed class UploadEndpoints(
     RegistryOptions options, ContentStore content, RepositoryStore repositories, UploadStore uploads,
     RegistryCounters counters)
 {
-    /// <summary>POST: begins an upload, or takes the whole blob (<c>digest=</c>), or mounts
-    /// one (<c>mount=</c> and <c>from=</c>).</summary>
+    /// <summary>POST: begins an upload, or takes the whole blob (<c>digest=</c>), or mounts one (<c>mount=</c>), from
+    /// any repository that the caller may pull unless <c>from=</c> names one.</summary>
     public async Task StartAsync(HttpContext context, string repository, RequestAccess access)
     {
         IQueryCollection query = context.Request.Query;
@@ -29,6 +29,7 @@ internal sealed class UploadEndpoints(
             return;
         }
 
+        CheckAlgorithm(query["digest-algorithm"].ToString());
         Digest? expected = query.TryGetValue("digest", out var digest) ? Digest.Parse(digest.ToString()) : null;
         UploadSession session = await uploads.StartAsync(repository);
         if (expected is null)
@@ -174,15 +175,33 @@ internal sealed class UploadEndpoints(
 
     private bool TryMount(string repository, Digest digest, IQueryCollection query, RequestAccess access)
     {
-        string from = query["from"].ToString();
-        if (!ImageReference.IsRepository(from) || !access.May(from, RegistryAction.Pull)
-            || !repositories.PromiseBlob(from, digest) || content.Promise(digest) is null)
+        // A blob that is nowhere is in no repository: most of those asked for need no search.
+        if (content.SizeOf(digest) is null)
+        {
+            return false;
+        }
+
+        IEnumerable<string> sources = query.TryGetValue("from", out var from)
+            ? [from.ToString()]
+            : repositories.AllNames();
+        bool found = sources.Any(source => ImageReference.IsRepository(source)
+            && access.May(source, RegistryAction.Pull) && repositories.PromiseBlob(source, digest));
+        if (!found || content.Promise(digest) is null)
         {
             return false;
         }
 
         repositories.LinkBlob(repository, digest);
         return true;
+    }
+
+    private static void CheckAlgorithm(string algorithm)
+    {
+        if (algorithm is not ("" or "sha256" or "sha512"))
+        {
+            throw new BerthException(
+                ErrorCode.InvalidDigest, $"digest-algorithm={algorithm} is neither sha256 nor sha512.");
+        }
     }
 
     private async Task CommitAsync(HttpContext context, UploadSession session, Digest expected)

@@ -38,7 +38,8 @@ internal static class JsonBody
         catch (JsonException e)
         {
             throw new BerthException(
-                ErrorCode.InvalidRequest, $"The body is not the JSON that this route takes: {e.Message}", e);
+                ErrorCode.InvalidRequest,
+                $"The body is not the JSON that this route takes: {JsonComplaint.About(e, type)}.", e);
         }
     }
 

@@ -21,6 +21,7 @@ public static class HostileLayers
         RatioAfter = 1024 * 1024,
         MaxRatio = 100,
         FolderNames = 32 * 1024,
+        CountAfter = 100,
     };
 
     public static IReadOnlyDictionary<string, HostileLayer> All { get; } = new Dictionary<string, HostileLayer>

@@ -98,7 +98,12 @@ public sealed class TestRegistry : IAsyncDisposable
             options, Content, Repositories, Authorizer, Observers, Time, NullLoggerFactory.Instance);
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            // As the server has it: every route says for itself how much more it takes.
+            kestrel.Limits.MaxRequestBodySize = 64 * 1024;
+            kestrel.Listen(IPAddress.Loopback, 0);
+        });
         application = builder.Build();
         application.MapRegistry(server);
         await application.StartAsync();

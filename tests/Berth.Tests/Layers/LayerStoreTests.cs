@@ -260,6 +260,22 @@ public sealed class LayerStoreTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_layer_of_many_entries_is_counted_beside_the_unpacking()
+    {
+        await using var counting = new LayerRig(LayerLimits.Default with { CountAfter = 1 });
+        var tar = new TarBuilder();
+        for (int i = 0; i < 2_000; i++)
+        {
+            tar.File($"f{i:d4}", "x");
+        }
+
+        string path = await counting.UnpackAsync(tar.Build(), Stop);
+
+        Assert.Equal(2_000, TreeListing.Of(path).Count);
+        Assert.Empty(counting.Leftovers);
+    }
+
+    [Fact]
     public async Task Callers_share_one_unpacking()
     {
         byte[] tar = new TarBuilder().File("a", new string('x', 500_000)).Build();
