@@ -189,6 +189,9 @@ public sealed class RuncEngine : IEngine
             ExtraMounts.Attach(extras.Mounts, root, owner, storage.Volumes, folder + "/fs/memory");
         }
 
+        // Last, because a volume may have been mounted over them.
+        AccountFiles.Check(root);
+
         RuntimeConfig config = ContainerShape.Render(
             spec, extras, root, hostName, owner.First, objects.Cgroup.Path, initPath, hardOpenFiles,
             cgroups!.CanLimitSwap);

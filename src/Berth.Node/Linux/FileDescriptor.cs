@@ -23,6 +23,14 @@ public sealed class FileDescriptor : SafeHandle
         return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("fcntl", "F_DUPFD_CLOEXEC");
     }
 
+    /// <summary>Gives the descriptor away: whoever gets the number closes it.</summary>
+    public int Release()
+    {
+        int number = (int)handle;
+        SetHandleAsInvalid();
+        return number;
+    }
+
     /// <summary>Permission bits of the file behind the descriptor; a pipe has them too (fchmod(2)).</summary>
     public void ChangeMode(int mode)
     {

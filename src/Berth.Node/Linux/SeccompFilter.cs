@@ -39,8 +39,12 @@ public sealed class SeccompFilter
         }
     }
 
-    /// <summary>Answers ENOSYS for calls newer than the list. Jumps are relative, so it can stand before what
-    /// libseccomp wrote, which can't express a range of numbers.</summary>
+    /// <summary>
+    /// What libseccomp can't express, before what it wrote; jumps are relative. Calls newer than the list, a range of
+    /// numbers, answer ENOSYS. Limits of other processes can only be asked for, a disjunction of arguments: root in the
+    /// sandbox has the init's user id, and with RLIMIT_CPU on it, or on any of its threads, it could have the kernel
+    /// end the init, which would look like a fault of the machine.
+    /// </summary>
     private static byte[] Prologue()
     {
         const ushort LoadWord = 0x20;
@@ -51,11 +55,22 @@ public sealed class SeccompFilter
         const uint ReturnErrno = 0x0005_0000;
         const uint OffsetOfNumber = 0;
         const uint OffsetOfArchitecture = 4;
+        const uint OffsetOfProcess = 16;
+        const uint OffsetOfNewLimit = 32;
+        const uint ProcessLimit = 302;
         return
         [
             .. Instruction(LoadWord, 0, 0, OffsetOfArchitecture),
-            .. Instruction(JumpEqual, 0, 4, AuditArchX64),
+            .. Instruction(JumpEqual, 0, 12, AuditArchX64),
             .. Instruction(LoadWord, 0, 0, OffsetOfNumber),
+            .. Instruction(JumpEqual, 0, 7, ProcessLimit),
+            .. Instruction(LoadWord, 0, 0, OffsetOfProcess),
+            .. Instruction(JumpEqual, 8, 0, 0),
+            .. Instruction(LoadWord, 0, 0, OffsetOfNewLimit),
+            .. Instruction(JumpEqual, 0, 2, 0),
+            .. Instruction(LoadWord, 0, 0, OffsetOfNewLimit + 4),
+            .. Instruction(JumpEqual, 4, 0, 0),
+            .. Instruction(Return, 0, 0, ReturnErrno | Errno.PermissionRefused),
             .. Instruction(JumpGreater, 0, 2, SeccompRules.HighestKnownCall),
             .. Instruction(JumpGreaterEqual, 1, 0, X32Bit),
             .. Instruction(Return, 0, 0, ReturnErrno | Errno.NoSuchCall),
@@ -113,12 +128,9 @@ public sealed class SeccompFilter
 
         // One rule a family, each on the lower half of the register only: the kernel ignores the upper, so that a
         // comparison of the whole could be dodged with a bit up there.
-        for (uint family = 0; family < SeccompRules.AddressFamilyEnd; family++)
+        foreach (uint family in SeccompRules.AllowedFamilies)
         {
-            if (family is not (SeccompRules.AddressFamilyAlg or SeccompRules.AddressFamilyVsock))
-            {
-                Allow(context, "socket", new LibSeccomp.Comparison(0, LibSeccomp.MaskedEqual, uint.MaxValue, family));
-            }
+            Allow(context, "socket", new LibSeccomp.Comparison(0, LibSeccomp.MaskedEqual, uint.MaxValue, family));
         }
     }
 

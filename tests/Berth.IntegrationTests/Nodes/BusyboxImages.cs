@@ -55,12 +55,13 @@ internal sealed class BusyboxImages : IImageSource, IDisposable
     }
 
     /// <summary>The plain image's layers with one more on top, which <paramref name="fill"/> fills.</summary>
-    public Digest AddOnTop(string name, Action<string> fill)
+    public Digest AddOnTop(
+        string name, Action<string> fill, Func<ContainerDefaults, ContainerDefaults>? change = null)
     {
         string layer = Layer(name);
         fill(layer);
         (ImageConfig config, string[] layers) = images[Plain];
-        return Add(name, config.Config!, [.. layers, layer]);
+        return Add(name, change?.Invoke(config.Config!) ?? config.Config!, [.. layers, layer]);
     }
 
     /// <summary>The plain image under further layers, as many layers as <paramref name="count"/> in all. Each has its

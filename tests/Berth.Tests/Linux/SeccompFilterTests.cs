@@ -105,18 +105,38 @@ public sealed class SeccompFilterTests
     [InlineData(2, true)]
     [InlineData(10, true)]
     [InlineData(16, true)]
-    [InlineData(37, true)]
-    [InlineData(SeccompRules.AddressFamilyAlg, false)]
-    [InlineData(39, true)]
-    [InlineData(SeccompRules.AddressFamilyVsock, false)]
-    [InlineData(45, true)]
+    [InlineData(17, true)]
+    [InlineData(0, false)]
+    [InlineData(9, false)]
+    [InlineData(15, false)]
+    [InlineData(29, false)]
+    [InlineData(38, false)]
+    [InlineData(40, false)]
+    [InlineData(44, false)]
     [InlineData(46, false)]
-    public void Sockets_of_two_families_are_refused_whatever_the_upper_half_says(uint family, bool allowed)
+    public void Sockets_of_other_families_are_refused_whatever_the_upper_half_says(uint family, bool allowed)
     {
         uint expected = allowed ? FilterMachine.Allow : FilterMachine.Refuse(Errno.PermissionRefused);
 
         Assert.Equal(expected, Filter.Decide(Socket, [family]));
         Assert.Equal(expected, Filter.Decide(Socket, [(1UL << 32) | family]));
+    }
+
+    [Theory]
+    [InlineData(0, 0x7FFF_0000_0010, true)]
+    [InlineData(1UL << 32, 0x7FFF_0000_0010, true)]
+    [InlineData(1, 0, true)]
+    [InlineData(1, 0x7FFF_0000_0010, false)]
+    [InlineData(1, 0x7FFF_0000_0000, false)]
+    [InlineData(1, 0x10, false)]
+    [InlineData(7, 0x7FFF_0000_0010, false)]
+    [InlineData((1UL << 32) | 1, 0x7FFF_0000_0010, false)]
+    public void Only_its_own_limits_can_be_changed(ulong process, ulong newLimit, bool allowed)
+    {
+        const uint ProcessLimit = 302;
+        uint expected = allowed ? FilterMachine.Allow : FilterMachine.Refuse(Errno.PermissionRefused);
+
+        Assert.Equal(expected, Filter.Decide(ProcessLimit, [process, 7, newLimit, 0]));
     }
 
     [Theory]

@@ -1,0 +1,59 @@
+using System.Diagnostics;
+using Berth.Core.Images;
+using Berth.IntegrationTests.Nodes;
+using Xunit;
+
+namespace Berth.IntegrationTests.Containment;
+
+/// <summary>
+/// The program of attacks.c in an image, run once as root of the sandbox and once as a plain user, with what each
+/// attack came to.
+/// </summary>
+public sealed class AttackProgram(NodeFixture node) : IAsyncLifetime
+{
+    private static int images;
+
+    /// <summary>Outcome by the attack's name, for root and for user 1000.</summary>
+    public IReadOnlyDictionary<string, string> AsRoot { get; private set; } = new Dictionary<string, string>();
+
+    public IReadOnlyDictionary<string, string> AsUser { get; private set; } = new Dictionary<string, string>();
+
+    /// <summary>The image with the program at /attacks and busybox's commands.</summary>
+    public Digest Image { get; private set; }
+
+    private static string Source => Path.Combine(
+        Documents.RepositoryFolder.Path, "tests/Berth.IntegrationTests/Containment/attacks.c");
+
+    public async ValueTask InitializeAsync()
+    {
+        Image = node.Images.AddOnTop(
+            $"attacks-{Interlocked.Increment(ref images)}", layer => Compile(layer + "/attacks"));
+        AsRoot = await RunAsync(null);
+        AsUser = await RunAsync("1000:1000");
+    }
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private static void Compile(string target)
+    {
+        ProcessStartInfo start = new("gcc") { RedirectStandardError = true, UseShellExecute = false };
+        foreach (string argument in (string[])["-O1", "-static", "-w", Source, "-o", target])
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        using Process compiler = Process.Start(start)!;
+        string said = compiler.StandardError.ReadToEnd();
+        compiler.WaitForExit();
+        Assert.True(compiler.ExitCode == 0, $"gcc failed; eng/prerequisites.sh test installs it.\n{said}");
+    }
+
+    private async Task<Dictionary<string, string>> RunAsync(string? user)
+    {
+        RunOutcome run = await node.Node.RunAsync(
+            SandboxRuns.Spec(node.Of(Image), "/attacks") with { User = user });
+        Assert.True(run.Report.ExitCode == 0, $"{run.Report}\n{run.Output}\n{run.Error}");
+        return run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split('\t'))
+            .ToDictionary(fields => fields[0], fields => fields[1]);
+    }
+}
