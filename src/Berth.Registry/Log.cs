@@ -33,4 +33,7 @@ internal static partial class Log
 
     [LoggerMessage(8, LogLevel.Error, "Closing idle uploads failed; the next pass tries again")]
     public static partial void UploadsNotClosed(ILogger logger, Exception exception);
+
+    [LoggerMessage(9, LogLevel.Information, "Retention removed {Count} tags")]
+    public static partial void TagsRetired(ILogger logger, int count);
 }

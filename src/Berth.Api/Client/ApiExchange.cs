@@ -70,6 +70,21 @@ internal sealed class ApiExchange : IDisposable
         return await ReadAsync(response, type, cancellationToken);
     }
 
+    /// <summary>Putting the same twice changes nothing, so it is sent again after a broken connection.</summary>
+    public async Task<TOut> PutAsync<TIn, TOut>(
+        string path, TIn body, JsonTypeInfo<TIn> bodyType, JsonTypeInfo<TOut> type, CancellationToken cancellationToken)
+    {
+        HttpRequestMessage Request()
+        {
+            HttpRequestMessage request = PostOf(path, body, bodyType);
+            request.Method = HttpMethod.Put;
+            return request;
+        }
+
+        using HttpResponseMessage response = await SendSafelyAsync(Request, cancellationToken);
+        return await ReadAsync(response, type, cancellationToken);
+    }
+
     public HttpRequestMessage PostOf<TIn>(string path, TIn body, JsonTypeInfo<TIn> bodyType)
     {
         ByteArrayContent content = new(JsonSerializer.SerializeToUtf8Bytes(body, bodyType));

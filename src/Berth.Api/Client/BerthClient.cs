@@ -21,6 +21,7 @@ public sealed class BerthClient : IDisposable
         exchange = new ApiExchange(address, token, time, handler: null);
         Runs = new RunsClient(exchange);
         Images = new ImagesClient(exchange);
+        Repositories = new RepositoriesClient(exchange);
         Tokens = new TokensClient(exchange);
     }
 
@@ -31,6 +32,7 @@ public sealed class BerthClient : IDisposable
         exchange = new ApiExchange(address, token, time, handler);
         Runs = new RunsClient(exchange);
         Images = new ImagesClient(exchange);
+        Repositories = new RepositoriesClient(exchange);
         Tokens = new TokensClient(exchange);
     }
 
@@ -39,6 +41,8 @@ public sealed class BerthClient : IDisposable
     public RunsClient Runs { get; }
 
     public ImagesClient Images { get; }
+
+    public RepositoriesClient Repositories { get; }
 
     public TokensClient Tokens { get; }
 

@@ -38,6 +38,8 @@ public static class ErrorCatalog
         new(ErrorCode.StorageFull, "storage_full", 507, "The disk is full", 75),
         new(ErrorCode.StorageFault, "storage_fault", 503, "The store can't be written", 75),
         new(ErrorCode.CallbackForbidden, "callback_forbidden", 400, "The callback address is not allowed", 64),
+        new(ErrorCode.TagImmutable, "tag_immutable", 409, "The tag may not be changed", 77),
+        new(ErrorCode.QuotaExceeded, "quota_exceeded", 403, "The repository's quota is used up", 77),
         new(ErrorCode.ManifestInvalid, "manifest_invalid", 400, "The manifest is not valid", 65),
         new(ErrorCode.ManifestUnknown, "manifest_unknown", 404, "There is no such manifest", 66),
         new(ErrorCode.BlobUnknown, "blob_unknown", 404, "There is no such blob", 66),

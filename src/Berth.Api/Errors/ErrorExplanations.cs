@@ -132,6 +132,16 @@ public static class ErrorExplanations
             "There is no such image in this server's registry.",
             "Push it, or copy it here with `berth image pull`.",
             "There is no image demo/nothing:latest: push it first, or list what there is with 'berth image ls'."),
+        new(ErrorCode.TagImmutable,
+            "A policy of the repository makes the tag immutable: it is neither moved nor removed.",
+            "Push under another tag, or have an administrator change the policy with `berth repository set`.",
+            "The tag team/app:v1.2 is immutable: push under another tag. The policy of 'team' says so; "
+            + "'berth repository set' changes it."),
+        new(ErrorCode.QuotaExceeded,
+            "The repositories that share a quota would hold more bytes than it allows.",
+            "Remove images and collect garbage, or have an administrator raise it with `berth repository set --quota`.",
+            "The repositories of 'team' hold 1073700000 of 1073741824 bytes, and this would add 1048576: remove "
+            + "images, or have the quota raised."),
         new(ErrorCode.ManifestInvalid,
             "A manifest or index is malformed, or of a kind that can't be run.",
             "Build and push the image again.",

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Berth.Cli.Commands.Access;
 using Berth.Cli.Commands.Help;
 using Berth.Cli.Commands.Images;
+using Berth.Cli.Commands.Repositories;
 using Berth.Cli.Commands.Runs;
 using Berth.Cli.Commands.Servers;
 using Berth.Cli.Commands.Tasks;
@@ -32,7 +33,7 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         });
         Command[] commands =
         [
-            new RunCommand(), TaskCommands.All(), ImageCommands.All(),
+            new RunCommand(), TaskCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
             new PsCommand(), new LogsCommand("logs"), new WhyCommand(), new EventsCommand(),
             new LoginCommand(), ContextCommands.All(), TokenCommands.All(),
             new ServeCommand(), new DoctorCommand(), new VersionCommand(), new HelpCommand(), new ReferenceCommand(),

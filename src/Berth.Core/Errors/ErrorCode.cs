@@ -31,6 +31,12 @@ public enum ErrorCode
     /// <summary>Writing to the store failed for another reason than a full disk.</summary>
     StorageFault,
     CallbackForbidden,
+
+    /// <summary>A repository policy forbids to move or remove the tag.</summary>
+    TagImmutable,
+
+    /// <summary>The repositories below a prefix hold as much as they may.</summary>
+    QuotaExceeded,
     ManifestInvalid,
     ManifestUnknown,
     BlobUnknown,

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
@@ -14,8 +15,18 @@ internal sealed class Repository
 {
     private readonly RepositoryFolder folder;
     private readonly Lock gate = new();
+    private readonly Func<Digest, long?> sizeOf;
+    private readonly Func<string, bool> isImmutable;
 
-    private Repository(RepositoryFolder folder) => this.folder = folder;
+    // Null until it is asked for and after something went: counting anew is rarer than adding.
+    private long? bytes;
+
+    private Repository(RepositoryFolder folder, Func<Digest, long?> sizeOf, Func<string, bool> isImmutable)
+    {
+        this.folder = folder;
+        this.sizeOf = sizeOf;
+        this.isImmutable = isImmutable;
+    }
 
     public ImmutableSortedDictionary<string, TagLink> Tags { get; private set; } =
         ImmutableSortedDictionary.Create<string, TagLink>(StringComparer.Ordinal);
@@ -23,11 +34,27 @@ internal sealed class Repository
     public ImmutableDictionary<Digest, ManifestLink> Manifests { get; private set; } =
         ImmutableDictionary<Digest, ManifestLink>.Empty;
 
-    public static Repository Load(string path)
+    /// <summary>Bytes of the manifests and blobs that it links.</summary>
+    public long Bytes
+    {
+        get
+        {
+            lock (gate)
+            {
+                bytes ??= Manifests.Values.Sum(m => m.Size) + RepositoryFolder.FilesOf(folder.Blobs)
+                    .Sum(f => RepositoryFolder.TryParse(f.Name, out Digest digest) ? sizeOf(digest) ?? 0 : 0);
+                return bytes.Value;
+            }
+        }
+    }
+
+    /// <param name="sizeOf">Size of a stored blob.</param>
+    /// <param name="isImmutable">Whether a tag may neither be moved nor removed.</param>
+    public static Repository Load(string path, Func<Digest, long?> sizeOf, Func<string, bool> isImmutable)
     {
         RepositoryFolder folder = new(path);
         folder.RemoveTemporary();
-        Repository repository = new(folder);
+        Repository repository = new(folder, sizeOf, isImmutable);
         repository.Manifests = RepositoryFolder.FilesOf(folder.Manifests)
             .Select(ReadManifest).OfType<ManifestLink>().ToImmutableDictionary(m => m.Digest);
         repository.Tags = RepositoryFolder.FilesOf(folder.Tags)
@@ -41,6 +68,10 @@ internal sealed class Repository
     {
         lock (gate)
         {
+            // 1. Nothing is changed before it is known that all may be.
+            CheckMutable(tags.Where(t => Tags.TryGetValue(t, out TagLink? now) && now.Digest != digest));
+
+            // 2. What it names, itself, and then its names.
             LinkBlobs(document.Blobs.Where(b => !MediaTypes.IsForeignLayer(b.MediaType)).Select(b => b.Digest), now);
             ManifestLink link = Manifests.GetValueOrDefault(digest)
                 ?? new ManifestLink(digest, document.MediaType, size, document.Subject?.Digest, now);
@@ -55,6 +86,7 @@ internal sealed class Repository
                         new ManifestLinkFile(link.MediaType, size, link.Subject?.Text, now),
                         RepositoryJson.Default.ManifestLinkFile));
                 Manifests = Manifests.Add(digest, link);
+                bytes += size;
             }
 
             foreach (string tag in tags.Where(t => Tags.GetValueOrDefault(t)?.Digest != digest))
@@ -79,6 +111,7 @@ internal sealed class Repository
                 return false;
             }
 
+            CheckMutable([tag]);
             File.Delete(folder.Tag(tag));
             DurableFile.SyncFolder(folder.Tags);
             Tags = Tags.Remove(tag);
@@ -96,6 +129,8 @@ internal sealed class Repository
             }
 
             string[] pointing = [.. Tags.Values.Where(t => t.Digest == digest).Select(t => t.Tag)];
+            CheckMutable(pointing);
+            bytes = null;
             foreach (string tag in pointing)
             {
                 File.Delete(folder.Tag(tag));
@@ -134,6 +169,12 @@ internal sealed class Repository
         }
     }
 
+    /// <summary>Bytes by which it grows with a manifest.</summary>
+    public long GrowthBy(Digest digest, long size, ManifestDocument document) =>
+        (Manifests.ContainsKey(digest) ? 0 : size)
+        + document.Blobs.Where(b => !MediaTypes.IsForeignLayer(b.MediaType)).DistinctBy(b => b.Digest)
+            .Sum(b => HasBlob(b.Digest) ? 0 : b.Size);
+
     public bool HasBlob(Digest digest) => File.Exists(folder.Blob(digest));
 
     public bool PromiseBlob(Digest digest, DateTimeOffset now)
@@ -171,6 +212,7 @@ internal sealed class Repository
 
             File.Delete(link);
             DurableFile.SyncFolder(folder.Blobs);
+            bytes = null;
             return true;
         }
     }
@@ -202,6 +244,7 @@ internal sealed class Repository
                 if (link.Exists && (unused || !isStored(digest)))
                 {
                     link.Delete();
+                    bytes = null;
                     removed++;
                 }
             }
@@ -241,6 +284,17 @@ internal sealed class Repository
         }
     }
 
+    private void CheckMutable(IEnumerable<string> tags)
+    {
+        if (tags.FirstOrDefault(isImmutable) is { } tag)
+        {
+            throw new BerthException(
+                ErrorCode.TagImmutable,
+                $"The tag {tag} is immutable here, so it is neither moved nor removed: push under another tag, or "
+                + "have an administrator change the policy ('berth repository set').");
+        }
+    }
+
     private void LinkBlobs(IEnumerable<Digest> digests, DateTimeOffset now)
     {
         bool created = false;
@@ -252,6 +306,7 @@ internal sealed class Repository
                 DurableFile.CreateFolder(folder.Blobs);
                 File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.Write).Dispose();
                 created = true;
+                bytes += sizeOf(digest) ?? 0;
             }
 
             File.SetLastWriteTimeUtc(path, now.UtcDateTime);

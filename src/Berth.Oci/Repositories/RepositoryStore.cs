@@ -17,12 +17,22 @@ public sealed class RepositoryStore
     private readonly string folder;
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<string, Repository> open = new();
+    private readonly IRepositoryRules rules;
+    private readonly Func<Digest, long?> sizeOf;
     private readonly Lock gate = new();
+
+    // Held from the look at a quota to the change that uses it up: changes that could pass it together come one by one.
+    private readonly Lock admission = new();
     private ImmutableSortedSet<string> names;
 
     /// <param name="folder">The <c>repositories</c> folder of the data folder.</param>
-    public RepositoryStore(string folder, TimeProvider time)
+    /// <param name="content">Where the content is that repositories link.</param>
+    /// <param name="rules">Asked before changes; null where all may be changed.</param>
+    public RepositoryStore(
+        string folder, TimeProvider time, IContentStore? content = null, IRepositoryRules? rules = null)
     {
+        sizeOf = content is null ? _ => null : content.SizeOf;
+        this.rules = rules ?? new NoRules();
         this.folder = Path.GetFullPath(folder);
         this.time = time;
         DurableFile.CreateFolder(this.folder);
@@ -96,20 +106,30 @@ public sealed class RepositoryStore
     public bool PromiseBlob(string repository, Digest digest) =>
         Find(repository)?.PromiseBlob(digest, time.GetUtcNow()) ?? false;
 
-    /// <summary>Makes a stored blob available through the repository.</summary>
-    public void LinkBlob(string repository, Digest digest) =>
-        OpenOrCreate(repository).LinkBlob(digest, time.GetUtcNow());
+    /// <summary>Makes a stored blob available through the repository. Throws <c>QuotaExceeded</c>.</summary>
+    public void LinkBlob(string repository, Digest digest) => Admit(
+        repository,
+        target => target.HasBlob(digest) ? 0 : sizeOf(digest) ?? 0,
+        target =>
+        {
+            target.LinkBlob(digest, time.GetUtcNow());
+            return true;
+        });
 
     /// <summary>Takes a blob out of the repository. Returns false when it was not there.</summary>
     public bool UnlinkBlob(string repository, Digest digest) => Find(repository)?.UnlinkBlob(digest) ?? false;
 
     /// <summary>
     /// Adds a manifest whose bytes are in the content store, links the blobs it names, and points the tags at it. The
-    /// caller checked that the content is there and holds a lease on it.
+    /// caller checked that the content is there and holds a lease on it. Throws <c>QuotaExceeded</c>,
+    /// <c>TagImmutable</c>.
     /// </summary>
     public ManifestLink PutManifest(
         string repository, IReadOnlyList<string> tags, Digest digest, long size, ManifestDocument document) =>
-        OpenOrCreate(repository).Put(tags, digest, size, document, time.GetUtcNow());
+        Admit(
+            repository,
+            target => target.GrowthBy(digest, size, document),
+            target => target.Put(tags, digest, size, document, time.GetUtcNow()));
 
     /// <summary>As the other, with one tag or none.</summary>
     public ManifestLink PutManifest(
@@ -135,6 +155,15 @@ public sealed class RepositoryStore
         Func<Digest, bool> isStored) =>
         Find(repository)?.SweepBlobLinks(seen, named, unusedSince, isStored) ?? 0;
 
+    /// <summary>Bytes of what the repository links; a blob in two repositories counts in each.</summary>
+    public long BytesOf(string repository) => Find(repository)?.Bytes ?? 0;
+
+    /// <summary>Bytes of all repositories that count towards a quota.</summary>
+    public long BytesOf(RepositoryQuota quota) => names.Where(quota.Covers).Sum(BytesOf);
+
+    /// <summary>The smallest quota of a repository, or null: nothing larger will ever be taken.</summary>
+    public RepositoryQuota? SmallestQuotaOf(string repository) => rules.QuotasOf(repository).MinBy(q => q.Bytes);
+
     /// <summary>Every repository, also one that holds only blobs.</summary>
     public IReadOnlyCollection<string> AllNames() => names;
 
@@ -146,6 +175,35 @@ public sealed class RepositoryStore
                 ErrorCode.InvalidReference,
                 $"'{(repository.Length > 300 ? repository[..300] + "…" : repository)}' is not a repository name: "
                 + "expected lower-case letters and digits with . _ - / between them, at most 255 characters.");
+        }
+    }
+
+    private T Admit<T>(string repository, Func<Repository, long> growth, Func<Repository, T> commit)
+    {
+        Repository target = OpenOrCreate(repository);
+        IReadOnlyList<RepositoryQuota> quotas = rules.QuotasOf(repository);
+        if (quotas.Count == 0)
+        {
+            return commit(target);
+        }
+
+        lock (admission)
+        {
+            long bytes = growth(target);
+            foreach (RepositoryQuota quota in bytes > 0 ? quotas : [])
+            {
+                long held = BytesOf(quota);
+                if (held + bytes > quota.Bytes)
+                {
+                    string whose = quota.Scope == "*" ? "All repositories" : $"The repositories of '{quota.Scope}'";
+                    throw new BerthException(
+                        ErrorCode.QuotaExceeded,
+                        $"{whose} hold {held} of {quota.Bytes} bytes, and this would add {bytes}: remove images and "
+                        + "collect garbage, or have the quota raised.");
+                }
+            }
+
+            return commit(target);
         }
     }
 
@@ -171,7 +229,8 @@ public sealed class RepositoryStore
         {
             if (!open.TryGetValue(repository, out found))
             {
-                found = Repository.Load(Path.Combine(folder, repository));
+                found = Repository.Load(
+                    Path.Combine(folder, repository), sizeOf, tag => rules.IsImmutable(repository, tag));
                 open[repository] = found;
                 names = names.Add(repository);
             }

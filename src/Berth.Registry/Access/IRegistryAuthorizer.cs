@@ -24,6 +24,10 @@ public interface IRegistryCaller
 /// </summary>
 public interface IRegistryAuthorizer
 {
+    /// <summary>Who comes without a token, where anything may be pulled so; its id is found as any other. Null where
+    /// nothing may.</summary>
+    IRegistryCaller? Anonymous { get; }
+
     /// <summary>The caller who holds a Berth token, or null when it is not valid (any more).</summary>
     ValueTask<IRegistryCaller?> FindByTokenAsync(string token, CancellationToken cancellationToken);
 

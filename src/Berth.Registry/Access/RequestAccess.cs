@@ -12,18 +12,28 @@ internal sealed class RequestAccess
 {
     private readonly IRegistryCaller caller;
     private readonly IReadOnlyList<RegistryScope>? scopes;
+    private readonly bool anonymous;
 
-    private RequestAccess(IRegistryCaller caller, IReadOnlyList<RegistryScope>? scopes)
+    private RequestAccess(IRegistryCaller caller, IReadOnlyList<RegistryScope>? scopes, bool anonymous = false)
     {
         this.caller = caller;
         this.scopes = scopes;
+        this.anonymous = anonymous;
     }
+
+    /// <summary>Whether the request carried no credentials at all, so that better ones may be asked for.</summary>
+    public bool IsBare => anonymous && scopes is null;
 
     /// <summary>The caller of a request, or null when it carries no valid credentials.</summary>
     public static async ValueTask<RequestAccess?> FindAsync(
         HttpRequest request, IRegistryAuthorizer authorizer, RegistryTokens tokens, CancellationToken cancellationToken)
     {
         string header = request.Headers.Authorization.ToString();
+        if (header.Length == 0)
+        {
+            return authorizer.Anonymous is { } nobody ? new RequestAccess(nobody, null, anonymous: true) : null;
+        }
+
         if (ReadBasic(header) is { } credentials)
         {
             return await authorizer.FindByTokenAsync(credentials.Password, cancellationToken) is { } direct
@@ -46,7 +56,8 @@ internal sealed class RequestAccess
 
         return tokens.Read(token) is { } claims
             && await authorizer.FindByIdAsync(claims.Subject, cancellationToken) is { } caller
-                ? new RequestAccess(caller, RegistryScope.Parse(claims.Scopes))
+                ? new RequestAccess(
+                    caller, RegistryScope.Parse(claims.Scopes), caller.Id == authorizer.Anonymous?.Id)
                 : null;
     }
 
@@ -84,10 +95,11 @@ internal sealed class RequestAccess
             return;
         }
 
-        // Another token helps only if its holder has the right.
-        if (caller.May(repository, action))
+        // Another token helps only if its holder has the right; who has shown none may have one.
+        if (anonymous || caller.May(repository, action))
         {
-            throw new ChallengeException(RegistryScope.For(repository, action), "insufficient_scope");
+            throw new ChallengeException(
+                RegistryScope.For(repository, action), IsBare ? null : "insufficient_scope");
         }
 
         throw action == RegistryAction.Pull || !caller.May(repository, RegistryAction.Pull)
@@ -98,7 +110,7 @@ internal sealed class RequestAccess
 
     public void DemandCatalog()
     {
-        if (scopes is not null && !scopes.Any(s => s is { Type: "registry", Name: "catalog" }))
+        if (anonymous || (scopes is not null && !scopes.Any(s => s is { Type: "registry", Name: "catalog" })))
         {
             throw new ChallengeException(RegistryScope.Catalog, "insufficient_scope");
         }

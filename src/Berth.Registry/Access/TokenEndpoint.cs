@@ -30,7 +30,8 @@ internal sealed class TokenEndpoint(IRegistryAuthorizer authorizer, RegistryToke
             return;
         }
 
-        string? password = RequestAccess.ReadBasic(context.Request.Headers.Authorization.ToString())?.Password;
+        string header = context.Request.Headers.Authorization.ToString();
+        string? password = header.Length == 0 ? null : RequestAccess.ReadBasic(header)?.Password ?? "";
         await AnswerAsync(context, password, context.Request.Query["scope"]);
     }
 
@@ -53,14 +54,15 @@ internal sealed class TokenEndpoint(IRegistryAuthorizer authorizer, RegistryToke
             return;
         }
 
-        await AnswerAsync(context, form["password"], form["scope"]);
+        await AnswerAsync(context, form["password"].ToString(), form["scope"]);
     }
 
+    /// <param name="password">Null when the caller gave no credentials.</param>
     private async Task AnswerAsync(HttpContext context, string? password, StringValues scopes)
     {
-        IRegistryCaller? caller = string.IsNullOrEmpty(password)
-            ? null
-            : await authorizer.FindByTokenAsync(password, context.RequestAborted);
+        IRegistryCaller? caller = password is null
+            ? authorizer.Anonymous
+            : password.Length == 0 ? null : await authorizer.FindByTokenAsync(password, context.RequestAborted);
         if (caller is null)
         {
             context.Response.Headers.WWWAuthenticate = "Basic realm=\"berth\"";

@@ -84,7 +84,9 @@ internal sealed class RegistryHandler(
 
         RequestAccess? caller = await RequestAccess.FindAsync(
             context.Request, authorizer, tokens, context.RequestAborted);
-        RequestAccess access = caller ?? throw new ChallengeException(ScopeOf(path, context.Request.Method), null);
+        RequestAccess access = caller is not null && !(caller.IsBare && path.Route == RegistryRoute.Base)
+            ? caller
+            : throw new ChallengeException(ScopeOf(path, context.Request.Method), null);
         if (path.Repository.Length > 0 && !ImageReference.IsRepository(path.Repository))
         {
             throw new BerthException(ErrorCode.InvalidReference, $"'{path.Repository}' is not a repository name.");

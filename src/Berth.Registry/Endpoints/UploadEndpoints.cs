@@ -64,7 +64,8 @@ internal sealed class UploadEndpoints(
                 WriteProgress(context, session, StatusCodes.Status202Accepted);
             }
         }
-        catch (BerthException e) when (e.Code is ErrorCode.StorageFull or ErrorCode.BodyTooLarge)
+        catch (BerthException e) when (
+            e.Code is ErrorCode.StorageFull or ErrorCode.BodyTooLarge or ErrorCode.QuotaExceeded)
         {
             await uploads.EndAsync(session);
             throw;
@@ -215,7 +216,8 @@ internal sealed class UploadEndpoints(
     private async Task ReceiveAsync(HttpContext context, UploadSession session, long? limit)
     {
         RequestSizes.Limit(context, null);
-        CheckSize(session.Length + (context.Request.ContentLength ?? 0));
+        RepositoryQuota? quota = repositories.SmallestQuotaOf(session.Repository);
+        CheckSize(session.Length + (context.Request.ContentLength ?? 0), quota);
         BlobFile writer = session.Writer!;
         PipeReader body = context.Request.BodyReader;
         long received = 0;
@@ -223,7 +225,7 @@ internal sealed class UploadEndpoints(
         {
             ReadResult read = await body.ReadAsync(context.RequestAborted);
             received += read.Buffer.Length;
-            CheckSize(writer.Length + read.Buffer.Length);
+            CheckSize(writer.Length + read.Buffer.Length, quota);
             if (received > limit)
             {
                 throw new BerthException(
@@ -244,8 +246,17 @@ internal sealed class UploadEndpoints(
         }
     }
 
-    private void CheckSize(long size)
+    private void CheckSize(long size, RepositoryQuota? quota)
     {
+        // Whether there is room is known at the end; what is larger than the whole quota need not get there.
+        if (size > quota?.Bytes)
+        {
+            throw new BerthException(
+                ErrorCode.QuotaExceeded,
+                $"The blob has at least {size} bytes, but all of '{quota.Scope}' may hold {quota.Bytes}: have the "
+                + "quota raised.");
+        }
+
         if (size > options.MaxBlobBytes)
         {
             throw new BerthException(

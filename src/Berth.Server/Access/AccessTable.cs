@@ -43,6 +43,12 @@ public static class AccessTable
         new("POST", "/v1/images/push", Permission.ImageWrite),
         new("POST", "/v1/images/collect", Permission.ImageCollect),
 
+        new("GET", "/v1/repositories", Permission.ImageRead),
+        new("GET", "/v1/repositories/{**scope}", Permission.ImageRead),
+        new("PUT", "/v1/repositories/{**scope}", Permission.RepositoryManage),
+        new("DELETE", "/v1/repositories/{**scope}", Permission.RepositoryManage),
+        new("POST", "/v1/retention", Permission.RepositoryManage),
+
         new("GET", "/v1/tokens", Permission.TokenManage),
         new("POST", "/v1/tokens", Permission.TokenManage),
         new("DELETE", "/v1/tokens/{id}", Permission.TokenManage),

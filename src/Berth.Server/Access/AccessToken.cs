@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Serialization;
+using Berth.Registry.Access;
 
 namespace Berth.Server.Access;
 
@@ -8,9 +9,10 @@ namespace Berth.Server.Access;
 /// <param name="Id">Public part, by which it is found.</param>
 /// <param name="Hash">SHA-256 of the secret part's text, lower-case hexadecimal. The secret has 256 random bits, so a
 /// plain hash is enough: there is nothing to guess.</param>
+/// <param name="Repositories">Of a robot, what it may do where, as <see cref="RepositoryGrant"/> reads it.</param>
 internal sealed record AccessToken(
     string Id, string Name, string Role, string Hash, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt,
-    DateTimeOffset? LastUsedAt = null);
+    DateTimeOffset? LastUsedAt = null, IReadOnlyList<string>? Repositories = null);
 
 /// <summary>The file of tokens.</summary>
 internal sealed record TokenFile(int Version, IReadOnlyList<AccessToken> Tokens);

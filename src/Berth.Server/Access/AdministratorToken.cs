@@ -22,7 +22,7 @@ public static class AdministratorToken
         string path = Path.Combine(dataFolder, FileName);
         // The file first: a server killed between the two makes another token at its next start.
         tokens.Create(
-            "admin", Role.Admin, null,
+            "admin", Role.Admin, null, null,
             secret => DurableFile.ReplacePrivate(path, Encoding.ASCII.GetBytes(secret + "\n")));
         return path;
     }

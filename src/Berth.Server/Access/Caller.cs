@@ -1,9 +1,11 @@
+using Berth.Registry.Access;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Access;
 
 /// <summary>Whom a valid token belongs to.</summary>
-public sealed record Caller(string TokenId, string Name, Role Role)
+/// <param name="Grants">Of a robot, what it may do where; null for the other roles.</param>
+public sealed record Caller(string TokenId, string Name, Role Role, IReadOnlyList<RepositoryGrant>? Grants = null)
 {
     private static readonly object Key = new();
 

@@ -31,6 +31,9 @@ public enum Permission
     /// <summary>Run garbage collection now.</summary>
     ImageCollect,
 
+    /// <summary>Change a repository's policy, apply retention, remove a repository.</summary>
+    RepositoryManage,
+
     NodeRead,
     TokenManage,
 
@@ -55,6 +58,9 @@ public enum Role
 
     /// <summary>Pull images, nothing else: for machines that only fetch.</summary>
     Pull,
+
+    /// <summary>The registry protocol, in the repositories that its token names: for build servers.</summary>
+    Robot,
 }
 
 /// <summary>The one table of what each role may do.</summary>
@@ -79,12 +85,13 @@ public static class Roles
             [Role.Publisher] = [.. OfUser, Permission.ImageOverwrite, Permission.ImageDelete],
             [Role.User] = [.. OfUser],
             [Role.Pull] = [.. OfPull],
+            [Role.Robot] = [Permission.Open, Permission.Authenticated, Permission.Registry],
         }.ToFrozenDictionary();
 
     private static readonly FrozenDictionary<string, Role> ByName = Enum.GetValues<Role>().ToFrozenDictionary(NameOf);
 
     /// <summary>All names, as a sentence lists them.</summary>
-    public static string Names { get; } = "admin, publisher, user and pull";
+    public static string Names { get; } = "admin, publisher, user, pull and robot";
 
     public static bool May(Role role, Permission permission) => Table[role].Contains(permission);
 
@@ -93,6 +100,7 @@ public static class Roles
         Role.Admin => "admin",
         Role.Publisher => "publisher",
         Role.User => "user",
+        Role.Robot => "robot",
         _ => "pull",
     };
 

@@ -1,6 +1,7 @@
 using Berth.Api.Access;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
+using Berth.Registry.Access;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
 
@@ -9,6 +10,8 @@ namespace Berth.Server.Access;
 /// <summary>Makes, lists and revokes tokens; for administrators.</summary>
 internal sealed class TokenEndpoints(TokenStore tokens)
 {
+    private const int MaxGrants = 100;
+
     private static readonly TimeSpan LeastLife = TimeSpan.FromMinutes(1);
 
     public Task ListAsync(HttpContext context) =>
@@ -32,7 +35,17 @@ internal sealed class TokenEndpoints(TokenStore tokens)
                 $"expiresIn = '{wanted.ExpiresIn}' is too short: a token lives for at least 1m.");
         }
 
-        TokenCreated created = tokens.Create(wanted.Name ?? "", role, life);
+        if (role == Role.Robot != wanted.Repositories is { Count: > 0 and <= MaxGrants })
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"A token of the role robot, and no other, says in repositories what it may do where (1 to {MaxGrants} "
+                + "such as team/*:pull,push).");
+        }
+
+        // Read once before it is kept: what can't be read would let nobody in.
+        _ = wanted.Repositories?.Select(RepositoryGrant.Parse).ToArray();
+        TokenCreated created = tokens.Create(wanted.Name ?? "", role, life, wanted.Repositories);
         context.Response.Headers.CacheControl = "no-store";
         await JsonBody.WriteAsync(context, created, AccessJson.Default.TokenCreated, StatusCodes.Status201Created);
     }

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Berth.Api.Access;
 using Berth.Core.Errors;
 using Berth.Oci.Content;
+using Berth.Registry.Access;
 
 namespace Berth.Server.Access;
 
@@ -70,22 +71,25 @@ public sealed class TokenStore
         }
 
         entry.Touch(now);
-        return new Caller(token.Id, token.Name, role);
+        return new Caller(token.Id, token.Name, role, entry.Grants);
     }
 
     /// <summary>The holder of the token with this public part; null when there is none, or none any more.</summary>
     public Caller? FindById(string id) =>
         tokens.TryGetValue(id, out Entry? entry) && !(entry.Token.ExpiresAt <= time.GetUtcNow())
         && Roles.TryParse(entry.Token.Role, out Role role)
-            ? new Caller(id, entry.Token.Name, role)
+            ? new Caller(id, entry.Token.Name, role, entry.Grants)
             : null;
 
     /// <summary>Makes a token; its secret is returned this once and kept nowhere.</summary>
-    public TokenCreated Create(string name, Role role, TimeSpan? lifetime) =>
-        Create(name, role, lifetime, static _ => { });
+    /// <param name="repositories">For a robot, what it may do where.</param>
+    public TokenCreated Create(
+        string name, Role role, TimeSpan? lifetime, IReadOnlyList<string>? repositories = null) =>
+        Create(name, role, lifetime, repositories, static _ => { });
 
     /// <param name="publish">Gets the whole token before it becomes valid.</param>
-    internal TokenCreated Create(string name, Role role, TimeSpan? lifetime, Action<string> publish)
+    internal TokenCreated Create(
+        string name, Role role, TimeSpan? lifetime, IReadOnlyList<string>? repositories, Action<string> publish)
     {
         if (name.Length is 0 or > 64 || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_')))
         {
@@ -111,7 +115,8 @@ public sealed class TokenStore
 
             TokenText text = TokenText.New();
             DateTimeOffset now = time.GetUtcNow();
-            AccessToken token = new(text.Id, name, Roles.NameOf(role), text.HashOfSecret(), now, now + lifetime);
+            AccessToken token = new(
+                text.Id, name, Roles.NameOf(role), text.HashOfSecret(), now, now + lifetime, null, repositories);
             publish(text.ToString());
             Save([.. Current(), token]);
             return new TokenCreated(View(token), text.ToString());
@@ -166,7 +171,8 @@ public sealed class TokenStore
     }
 
     private static TokenView View(AccessToken token) => new(
-        token.Id, token.Name, token.Role, token.CreatedAt, token.ExpiresAt, token.LastUsedAt);
+        token.Id, token.Name, token.Role, token.CreatedAt, token.ExpiresAt, token.LastUsedAt,
+        token.Repositories);
 
     private IEnumerable<AccessToken> Current() => tokens.Values.Select(e => e.Current);
 
@@ -196,6 +202,10 @@ public sealed class TokenStore
         private long lastUsed = token.LastUsedAt?.UtcTicks ?? 0;
 
         public AccessToken Token => token;
+
+        public IReadOnlyList<RepositoryGrant>? Grants { get; } = token.Role == Roles.NameOf(Role.Robot)
+            ? [.. (token.Repositories ?? []).Select(RepositoryGrant.Parse)]
+            : null;
 
         public AccessToken Current => lastUsed == 0
             ? token

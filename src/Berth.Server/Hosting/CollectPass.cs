@@ -3,7 +3,8 @@ using Microsoft.Extensions.Logging;
 namespace Berth.Server.Hosting;
 
 /// <summary>
-/// Now and then: deletes content that no image names, drops uploads nobody continued, counts what is there.
+/// Now and then: removes tags that no rule keeps, deletes content that no image names, drops uploads nobody continued,
+/// counts what is there.
 /// </summary>
 internal sealed class CollectPass(ServerRooms rooms, ILogger logger)
 {
@@ -28,6 +29,8 @@ internal sealed class CollectPass(ServerRooms rooms, ILogger logger)
     {
         try
         {
+            // Retention first: what it removes goes with the same collection.
+            await rooms.Retention.RunAsync(null, stop);
             await rooms.Collector.CollectAsync(stop);
             rooms.Registry.SweepUploads(stop);
             rooms.Figures.Count();

@@ -9,6 +9,7 @@ using Berth.Oci.Layers;
 using Berth.Oci.Repositories;
 using Berth.Registry;
 using Berth.Registry.Collection;
+using Berth.Registry.Policies;
 using Berth.Registry.Unpacking;
 using Berth.Server.Access;
 using Berth.Server.Callbacks;
@@ -74,6 +75,10 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required TokenStore Tokens { get; init; }
 
+    public required PolicyStore Policies { get; init; }
+
+    public required RetentionPass Retention { get; init; }
+
     public required ImageReadiness Readiness { get; init; }
 
     public required RegistryServer Registry { get; init; }
@@ -92,7 +97,8 @@ internal sealed class ServerRooms : IAsyncDisposable
         ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         ContentStore content = new(data["blobs"], time);
-        RepositoryStore repositories = new(data["repositories"], time);
+        PolicyStore policies = PolicyStore.Open(data["repository-policies.json"]);
+        RepositoryStore repositories = new(data["repositories"], time, content, policies);
         LayerStore layers = new(content, data["layers"], LayerLimits.Default, time);
         ImageCatalog catalog = new(repositories, content);
         ImageSource images = new(content, layers, PlatformChoice.Here);
@@ -110,6 +116,8 @@ internal sealed class ServerRooms : IAsyncDisposable
             Layers = layers,
             Catalog = catalog,
             Tokens = tokens,
+            Policies = policies,
+            Retention = new RetentionPass(repositories, catalog, policies, time, loggers),
             Readiness = readiness,
             Registry = new RegistryServer(
                 new RegistryOptions
@@ -118,7 +126,7 @@ internal sealed class ServerRooms : IAsyncDisposable
                     TokenKeyPath = data["registry.key"],
                     MaxBlobBytes = options.UploadLimit.Bytes,
                 },
-                content, repositories, new RegistryAuthorizer(tokens),
+                content, repositories, new RegistryAuthorizer(tokens, policies),
                 [new UnpackOnPush(catalog, layers, time, loggers), readiness], time, loggers),
             Collector = new GarbageCollector(content, repositories, layers, options.CollectGrace, time, loggers),
             Figures = new ContentFigures(content),

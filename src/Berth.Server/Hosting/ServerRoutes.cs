@@ -19,6 +19,7 @@ internal static class ServerRoutes
         MapOperation(routes, rooms);
         MapRuns(routes, rooms);
         MapImages(routes, rooms);
+        MapRepositories(routes, rooms);
         TokenEndpoints tokens = new(rooms.Tokens);
         MapRead(routes, "/v1/tokens", tokens.ListAsync);
         Map(routes, "POST", "/v1/tokens", tokens.CreateAsync);
@@ -77,6 +78,17 @@ internal static class ServerRoutes
         Map(routes, "POST", "/v1/images/pull", copies.PullAsync);
         Map(routes, "POST", "/v1/images/push", copies.PushAsync);
         Map(routes, "POST", "/v1/images/collect", images.CollectAsync);
+    }
+
+    private static void MapRepositories(IEndpointRouteBuilder routes, ServerRooms rooms)
+    {
+        RepositoryEndpoints.RepositoryEndpoints repositories = new(
+            rooms.Repositories, rooms.Policies, rooms.Retention);
+        MapRead(routes, "/v1/repositories", repositories.ListAsync);
+        MapRead(routes, "/v1/repositories/{**scope}", repositories.GetAsync);
+        Map(routes, "PUT", "/v1/repositories/{**scope}", repositories.SetAsync);
+        Map(routes, "DELETE", "/v1/repositories/{**scope}", repositories.DeleteAsync);
+        Map(routes, "POST", "/v1/retention", repositories.RetainAsync);
     }
 
     private static RequestDelegate WithPatience(RequestDelegate handler, ServerRooms rooms) => context =>

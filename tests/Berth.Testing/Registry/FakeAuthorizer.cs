@@ -10,6 +10,13 @@ public sealed class FakeAuthorizer : IRegistryAuthorizer
 
     private readonly ConcurrentDictionary<string, Caller> callers = new();
 
+    /// <summary>What may be pulled without a token; null means nothing.</summary>
+    public Func<string, bool>? MayAnonymous { get; set; }
+
+    public IRegistryCaller? Anonymous => MayAnonymous is { } may
+        ? new Caller("anonymous", (repository, action) => action == RegistryAction.Pull && may(repository))
+        : null;
+
     public FakeAuthorizer() => callers[Admin] = new Caller("admin", (_, _) => true);
 
     /// <summary>Makes a token that may do what <paramref name="may"/> says.</summary>
@@ -22,7 +29,8 @@ public sealed class FakeAuthorizer : IRegistryAuthorizer
         ValueTask.FromResult<IRegistryCaller?>(callers.GetValueOrDefault(token));
 
     public ValueTask<IRegistryCaller?> FindByIdAsync(string id, CancellationToken cancellationToken) =>
-        ValueTask.FromResult<IRegistryCaller?>(callers.Values.FirstOrDefault(c => c.Id == id));
+        ValueTask.FromResult(
+            id == "anonymous" ? Anonymous : callers.Values.FirstOrDefault(c => c.Id == id));
 
     private sealed record Caller(string Id, Func<string, RegistryAction, bool> Rights) : IRegistryCaller
     {

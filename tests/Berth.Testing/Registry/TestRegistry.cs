@@ -5,6 +5,7 @@ using Berth.Oci.Layers;
 using Berth.Oci.Repositories;
 using Berth.Registry;
 using Berth.Registry.Collection;
+using Berth.Registry.Policies;
 using Berth.Testing.Clocks;
 using Berth.Testing.Content;
 using Microsoft.AspNetCore.Builder;
@@ -41,6 +42,8 @@ public sealed class TestRegistry : IAsyncDisposable
     public ContentStore Content { get; private set; } = null!;
 
     public RepositoryStore Repositories { get; private set; } = null!;
+
+    public PolicyStore Policies { get; private set; } = null!;
 
     public RegistryServer Server => server!;
 
@@ -87,7 +90,9 @@ public sealed class TestRegistry : IAsyncDisposable
     private async Task StartServerAsync()
     {
         Content = new ContentStore(folder["blobs"], Time);
-        Repositories = new RepositoryStore(folder["repositories"], Time);
+        Policies = PolicyStore.Open(folder["policies.json"]);
+        Authorizer.MayAnonymous = Policies.HasAnonymous ? Policies.IsAnonymous : null;
+        Repositories = new RepositoryStore(folder["repositories"], Time, Content, Policies);
         RegistryOptions options = new()
         {
             UploadFolder = folder["uploads"],

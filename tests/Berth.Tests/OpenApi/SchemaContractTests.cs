@@ -6,6 +6,7 @@ using System.Text.Json.Serialization.Metadata;
 using Berth.Api.Access;
 using Berth.Api.Images;
 using Berth.Api.Nodes;
+using Berth.Api.Repositories;
 using Berth.Api.Runs;
 using Berth.Api.Server;
 using Berth.Core.Runs;
@@ -24,12 +25,18 @@ public sealed class SchemaContractTests
         JsonNode.Parse(OpenApiDocument.Bytes.Span)!["components"]!["schemas"]!.AsObject();
 
     // Read from outside: a member without a value is left to the program.
-    private static readonly Type[] Requests = [typeof(TokenRequest), typeof(CopyRequest)];
+    private static readonly Type[] Requests =
+    [
+        typeof(TokenRequest), typeof(CopyRequest), typeof(PolicyView), typeof(RetentionView), typeof(RetentionRequest),
+    ];
 
     private static readonly JsonTypeInfo[] Contracts = [.. Walk(
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
         ImageJson.Default.CopyRequest, ImageJson.Default.CopyProgress,
+        RepositoryJson.Default.RepositoryPage, RepositoryJson.Default.RepositoryDetail,
+        RepositoryJson.Default.PolicyView, RepositoryJson.Default.RetentionRequest,
+        RepositoryJson.Default.RetentionReport,
         NodeJson.Default.NodeView, NodeJson.Default.VersionView, NodeJson.Default.SandboxList,
         RunJson.Default.RunView, RunJson.Default.RunPage, RunJson.Default.RunEventView, RunJson.Default.RunWhy,
         RunJson.Default.Problem,

@@ -16,7 +16,8 @@ namespace Berth.Tests.Server;
 public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
     private const string Everybody = "everybody";
-    private const string AnyToken = "admin publisher user pull";
+    private const string AnyToken = "admin publisher user pull robot";
+    private const string Readers = "admin publisher user pull";
     private const string Users = "admin publisher user";
     private const string Publishers = "admin publisher";
     private const string Administrators = "admin";
@@ -42,12 +43,17 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("GET /v1/sandboxes", Users),
         ("GET /v1/node", Users),
         ("GET /v1/version", AnyToken),
-        ("GET /v1/images", AnyToken),
-        ("GET /v1/images/{**reference}", AnyToken),
+        ("GET /v1/images", Readers),
+        ("GET /v1/images/{**reference}", Readers),
         ("DELETE /v1/images/{**reference}", Publishers),
         ("POST /v1/images/pull", Users),
         ("POST /v1/images/push", Users),
         ("POST /v1/images/collect", Administrators),
+        ("GET /v1/repositories", Readers),
+        ("GET /v1/repositories/{**scope}", Readers),
+        ("PUT /v1/repositories/{**scope}", Administrators),
+        ("DELETE /v1/repositories/{**scope}", Administrators),
+        ("POST /v1/retention", Administrators),
         ("GET /v1/tokens", Administrators),
         ("POST /v1/tokens", Administrators),
         ("DELETE /v1/tokens/{id}", Administrators),

@@ -40,7 +40,7 @@ public sealed class TokenTests(ServerRigFixture fixture) : IClassFixture<ServerR
     [Theory]
     [InlineData("", null, null, "name")]
     [InlineData("with blank", null, null, "name")]
-    [InlineData("a", "king", null, "admin, publisher, user and pull")]
+    [InlineData("a", "king", null, "admin, publisher, user, pull and robot")]
     [InlineData("a", null, "soon", "soon")]
     [InlineData("a", null, "10s", "at least 1m")]
     public async Task A_token_that_cannot_be_is_refused_by_name(string name, string? role, string? life, string told)

@@ -29,9 +29,9 @@ internal sealed class TokenCreateCommand : Verb
 
     private readonly Option<string> role = new("--role", "-r")
     {
-        HelpName = "admin|publisher|user|pull",
+        HelpName = "admin|publisher|user|pull|robot",
         Description = "admin may do everything; publisher everything but tokens and garbage collection; user can't "
-            + "replace or remove images either; pull only fetches images",
+            + "replace or remove images either; pull only fetches images; robot does what --repository says",
         DefaultValueFactory = _ => "user",
     };
 
@@ -41,6 +41,13 @@ internal sealed class TokenCreateCommand : Verb
         Description = "How long it is valid, for instance 90d; for ever if left out",
     };
 
+    private readonly Option<string[]> repositories = new("--repository")
+    {
+        HelpName = "PATTERN:ACTIONS",
+        Description = "What a robot may do where, such as 'team/*:pull,push'; the actions are pull, push, overwrite "
+            + "and delete; may be repeated",
+    };
+
     private readonly OutputOption output = new();
 
     public TokenCreateCommand()
@@ -48,18 +55,24 @@ internal sealed class TokenCreateCommand : Verb
             "create", "Make a token and print it; it can't be shown again",
             new("berth token create --name ci --expires 90d > ci.token", "For a build server"),
             new("berth token create --name release --role publisher", "For who may push a new image as latest"),
+            new(
+                "berth token create --name ci-app --role robot --repository 'team/app:pull,push'",
+                "For a robot that pushes one repository"),
             new("berth token create --name edge --role pull", "For a machine that only fetches images"))
     {
-        role.AcceptOnlyFromAmong("admin", "publisher", "user", "pull");
+        role.AcceptOnlyFromAmong("admin", "publisher", "user", "pull", "robot");
         Add(name);
         Add(role);
         Add(expires);
+        Add(repositories);
         Add(output);
     }
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
-        TokenRequest request = new(session.Get(name)!, session.Get(role), session.Get(expires));
+        TokenRequest request = new(
+            session.Get(name)!, session.Get(role), session.Get(expires),
+            session.Get(repositories) is { Length: > 0 } named ? named : null);
         TokenCreated created = await session.Client.Tokens.CreateAsync(request, cancellationToken);
         if (session.Get(output) == "json")
         {
@@ -99,7 +112,8 @@ internal sealed class TokenListCommand : Verb
         }
 
         DateTimeOffset now = session.Terminal.Time.GetUtcNow();
-        Table table = new(new("ID"), new("NAME"), new("ROLE"), new("CREATED"), new("EXPIRES"), new("LAST USED"));
+        Table table = new(
+            new("ID"), new("NAME"), new("ROLE"), new("CREATED"), new("EXPIRES"), new("LAST USED"), new("MAY"));
         foreach (TokenView token in tokens)
         {
             if (session.Get(quiet))
@@ -112,7 +126,7 @@ internal sealed class TokenListCommand : Verb
                 : "never";
             table.Add(
                 token.Id, token.Name, token.Role, Wording.Age(token.CreatedAt, now), expires,
-                Wording.Age(token.LastUsedAt, now));
+                Wording.Age(token.LastUsedAt, now), string.Join(' ', token.Repositories ?? []));
         }
 
         if (!session.Get(quiet))
