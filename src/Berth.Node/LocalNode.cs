@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Node.Attempts;
@@ -151,6 +152,7 @@ public sealed class LocalNode : INode
                 ? new StartOutcome.EntryPointMissing("The image has neither ENTRYPOINT nor CMD. Give a command.")
                 : await taken.Sandbox.StartAsync(program, terminal?.Program, cancellationToken);
             terminal?.Program.Dispose();
+            CrashPoints.Reach(CrashPoint.ProgramStarted);
             TimeSpan start = time.GetElapsedTime(begun) - prepare;
             Interlocked.Increment(ref taken.Prepared ? ref takenReady : ref takenCold);
             AttemptPreparation preparation = new(prepare, start, taken.Prepared);

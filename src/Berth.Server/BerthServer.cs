@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Server.Access;
 using Berth.Server.Configuration;
 using Berth.Server.Hosting;
@@ -59,6 +60,7 @@ public sealed class BerthServer : IAsyncDisposable
         try
         {
             data = DataFolder.Open(options.DataFolder);
+            CrashPoints.Reach(CrashPoint.DataFolderTaken);
             rooms = await ServerRooms.OpenAsync(options, data, makeNode, time, loggers, cancellationToken);
             return await StartAsync(rooms, cancellationToken);
         }
@@ -92,17 +94,21 @@ public sealed class BerthServer : IAsyncDisposable
         TimeSpan grace = rooms.Options.ShutdownGrace;
         Log.Stopping(logger, grace);
         rooms.Lifetime.BeginStopping();
+        CrashPoints.Reach(CrashPoint.StopBegun);
         await passesStop.CancelAsync();
 
         // 2. What runs finishes or is handed back; then its answers are sent.
         await rooms.Runs.StopAsync(grace, cancellationToken);
+        CrashPoints.Reach(CrashPoint.RunsStopped);
         using CancellationTokenSource cut = new(TimeSpan.FromSeconds(5), rooms.Time);
         await host.StopAsync(cut.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
         // 3. Everything else, in the opposite order of its start.
         await host.DisposeAsync();
         await passes;
+        CrashPoints.Reach(CrashPoint.ListeningEnded);
         await rooms.Node.StopAsync(CancellationToken.None);
+        CrashPoints.Reach(CrashPoint.NodeStopped);
         rooms.Tokens.Flush();
         await rooms.DisposeAsync();
         passesStop.Dispose();
@@ -117,8 +123,11 @@ public sealed class BerthServer : IAsyncDisposable
     {
         ILogger logger = rooms.Loggers.CreateLogger<BerthServer>();
         string? tokenFile = AdministratorToken.EnsureExists(rooms.Tokens, rooms.Data.Path);
+        CrashPoints.Reach(CrashPoint.AdministratorTokenStored);
         await rooms.Node.StartAsync(cancellationToken);
+        CrashPoints.Reach(CrashPoint.NodeStarted);
         await rooms.Runs.StartAsync(cancellationToken);
+        CrashPoints.Reach(CrashPoint.RunsStarted);
         WebApplication host = HttpHost.Build(rooms);
         try
         {
@@ -133,6 +142,7 @@ public sealed class BerthServer : IAsyncDisposable
                 + $"{e.Message} Choose another with --listen.", e);
         }
 
+        CrashPoints.Reach(CrashPoint.Listening);
         BerthServer server = new(rooms, host, logger, tokenFile);
         if (tokenFile is not null)
         {

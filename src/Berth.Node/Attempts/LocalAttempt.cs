@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Berth.Api.Nodes;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Node.Engines;
 using Berth.Node.Init;
@@ -233,6 +234,7 @@ internal sealed class LocalAttempt : IAttempt
     private async Task WatchAsync(long begun)
     {
         ProgramExit? exit = await sandbox.Exited;
+        CrashPoints.Reach(CrashPoint.ProgramEnded);
         TimeSpan runTime = time.GetElapsedTime(begun);
         EndReason? stop;
         lock (gate)

@@ -1,3 +1,4 @@
+using Berth.Core.Faults;
 using Berth.Node.Cgroups;
 using Berth.Node.Init;
 using Berth.Node.Linux;
@@ -55,15 +56,19 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
             await Task.WhenAny(init.Exited, Task.Delay(InitPatience, time));
         }
 
+        CrashPoints.Reach(CrashPoint.InitKilled);
         Root?.Detach();
+        CrashPoints.Reach(CrashPoint.RootDetached);
         if (!await RemoveCgroupAsync())
         {
             return false;
         }
 
+        CrashPoints.Reach(CrashPoint.CgroupRemoved);
         Init?.Dispose();
         DeleteFolder(folders.StateOf(id));
         DeleteFolder(folders.Of(id));
+        CrashPoints.Reach(CrashPoint.SandboxRemoved);
         Layer?.Dispose();
         if (Owner is { } owner)
         {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Node.Cgroups;
@@ -72,6 +73,7 @@ public sealed class RuncEngine : IEngine
         leftovers = new Leftovers(folders, cgroups, poller, time, logger);
         orphans = new Orphans(poller);
         await leftovers.RemoveAllAsync(cancellationToken);
+        CrashPoints.Reach(CrashPoint.LeftoversRemoved);
         folders.Make();
         initPath = await InitBinary.WriteToAsync(folders.Root, cancellationToken);
         owners = new OwnerRanges(initPath, poller, options);
@@ -92,10 +94,15 @@ public sealed class RuncEngine : IEngine
         {
             string hostName = extras?.HostName ?? id[^12..];
             objects.Owner = await ranges.TakeAsync(cancellationToken);
+            CrashPoints.Reach(CrashPoint.OwnerTaken);
             await MountRootAsync(objects, spec, image, extras, cancellationToken);
+            CrashPoints.Reach(CrashPoint.RootMounted);
             await WriteBundleAsync(objects, spec, extras, hostName, cancellationToken);
+            CrashPoints.Reach(CrashPoint.BundleWritten);
             streams = await CreateAsync(objects);
+            CrashPoints.Reach(CrashPoint.ContainerCreated);
             await BootAsync(objects, spec, cancellationToken);
+            CrashPoints.Reach(CrashPoint.ContainerBooted);
             return new RuncSandbox(
                 objects, spec, hostName, time.GetUtcNow(), streams, objects.Cgroup.ReadUsage(), poller, RemoveAsync);
         }

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Security.Cryptography;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Images;
 using Microsoft.Win32.SafeHandles;
 
@@ -210,6 +211,7 @@ public sealed class BlobFile : IBlobWriter
         try
         {
             DurableFile.SyncData(file, FilePath);
+            CrashPoints.Reach(CrashPoint.BlobSynced);
             store.Publish(FilePath, digest);
         }
         catch (IOException e) when (DurableFile.IsFull(e))

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Images;
 
 namespace Berth.Oci.Content;
@@ -185,6 +186,7 @@ public sealed class ContentStore : IContentStore
             File.Move(file.FullName, removed);
         }
 
+        CrashPoints.Reach(CrashPoint.BlobMovedAway);
         File.Delete(removed);
         return true;
     }
@@ -241,7 +243,9 @@ public sealed class ContentStore : IContentStore
             Stamp(path, digest);
         }
 
+        CrashPoints.Reach(CrashPoint.BlobNamed);
         DurableFile.SyncFolder(shard);
+        CrashPoints.Reach(CrashPoint.BlobPublished);
     }
 
     private void Stamp(string path, Digest digest)

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Microsoft.Win32.SafeHandles;
 
 namespace Berth.Oci.Content;
@@ -100,6 +101,7 @@ public static partial class DurableFile
                 SyncData(file.SafeFileHandle, temporary);
             }
 
+            CrashPoints.Reach(CrashPoint.FileWritten);
             File.Move(temporary, path, overwrite: true);
         }
         catch
@@ -108,7 +110,9 @@ public static partial class DurableFile
             throw;
         }
 
+        CrashPoints.Reach(CrashPoint.FileReplaced);
         SyncFolder(folder);
+        CrashPoints.Reach(CrashPoint.FolderSynced);
     }
 
     /// <summary>Replaces a small file that only its owner may read.</summary>

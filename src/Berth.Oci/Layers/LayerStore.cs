@@ -1,5 +1,6 @@
 using System.Text;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
@@ -123,10 +124,12 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
 
             doomed = NewTemporary();
             File.Delete(MarkFor(diffId));
+            CrashPoints.Reach(CrashPoint.LayerMarkDeleted);
             Directory.Move(PathFor(diffId), doomed);
             ready.Remove(diffId);
         }
 
+        CrashPoints.Reach(CrashPoint.LayerMovedAway);
         FolderRemoval.Remove(doomed);
         return true;
     }
@@ -167,9 +170,11 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
                 }
 
                 Directory.CreateDirectory(temporary, (UnixFileMode)LayerWriter.ImpliedFolderMode);
+                CrashPoints.Reach(CrashPoint.LayerBegun);
                 long length = await ReadAsync(
                     layer,
                     (open, size) => unpacker.UnpackAsync(open, size, diffId, temporary, cancellationToken));
+                CrashPoints.Reach(CrashPoint.LayerUnpacked);
                 return Publish(temporary, diffId, blob, length);
             }
             finally
@@ -244,6 +249,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
             if (!TryNote(diffId, blob, length))
             {
                 Directory.Move(temporary, path);
+                CrashPoints.Reach(CrashPoint.LayerNamed);
                 ReadyLayer layer = new(time.GetUtcNow());
                 layer.Add(blob, length);
                 ready[diffId] = layer;
@@ -308,6 +314,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
             return;
         }
 
+        CrashPoints.Reach(CrashPoint.LayerSynced);
         lock (gate)
         {
             if (ready.TryGetValue(diffId, out ReadyLayer? layer))
@@ -326,6 +333,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
         {
             File.WriteAllText(MarkFor(diffId), layer.ToText());
             layer.IsMarked = true;
+            CrashPoints.Reach(CrashPoint.LayerMarked);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -361,6 +369,7 @@ public sealed class LayerStore : ILayerStore, ICollectableLayers, IAsyncDisposab
             File.Delete(Path.Combine(folder, Synced + orphan));
         }
 
+        CrashPoints.Reach(CrashPoint.LeftoverLayersMoved);
         InBackground(() => doomed.ForEach(FolderRemoval.Remove));
     }
 

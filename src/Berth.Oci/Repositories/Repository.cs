@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
@@ -73,6 +74,7 @@ internal sealed class Repository
 
             // 2. What it names, itself, and then its names.
             LinkBlobs(document.Blobs.Where(b => !MediaTypes.IsForeignLayer(b.MediaType)).Select(b => b.Digest), now);
+            CrashPoints.Reach(CrashPoint.ManifestBlobsLinked);
             ManifestLink link = Manifests.GetValueOrDefault(digest)
                 ?? new ManifestLink(digest, document.MediaType, size, document.Subject?.Digest, now);
             if (!Manifests.ContainsKey(digest))
@@ -80,11 +82,13 @@ internal sealed class Repository
                 // The referrer first: an entry without its manifest is passed over, a manifest without
                 // its entry is lost.
                 WriteReferrer(link, document);
+                CrashPoints.Reach(CrashPoint.ReferrerWritten);
                 DurableFile.Replace(
                     folder.Manifest(digest),
                     JsonSerializer.SerializeToUtf8Bytes(
                         new ManifestLinkFile(link.MediaType, size, link.Subject?.Text, now),
                         RepositoryJson.Default.ManifestLinkFile));
+                CrashPoints.Reach(CrashPoint.ManifestLinked);
                 Manifests = Manifests.Add(digest, link);
                 bytes += size;
             }
@@ -95,6 +99,7 @@ internal sealed class Repository
                     folder.Tag(tag),
                     JsonSerializer.SerializeToUtf8Bytes(
                         new TagLinkFile(digest.Text, now), RepositoryJson.Default.TagLinkFile));
+                CrashPoints.Reach(CrashPoint.TagWritten);
                 Tags = Tags.SetItem(tag, new TagLink(tag, digest, now));
             }
 
@@ -113,6 +118,7 @@ internal sealed class Repository
 
             CheckMutable([tag]);
             File.Delete(folder.Tag(tag));
+            CrashPoints.Reach(CrashPoint.TagDeleted);
             DurableFile.SyncFolder(folder.Tags);
             Tags = Tags.Remove(tag);
             return true;
@@ -142,9 +148,11 @@ internal sealed class Repository
                 Tags = Tags.RemoveRange(pointing);
             }
 
+            CrashPoints.Reach(CrashPoint.ManifestTagsDeleted);
             File.Delete(folder.Manifest(digest));
             DurableFile.SyncFolder(folder.Manifests);
             Manifests = Manifests.Remove(digest);
+            CrashPoints.Reach(CrashPoint.ManifestDeleted);
             if (link.Subject is { } subject)
             {
                 File.Delete(folder.Referrer(subject, digest));
@@ -211,6 +219,7 @@ internal sealed class Repository
             }
 
             File.Delete(link);
+            CrashPoints.Reach(CrashPoint.BlobUnlinked);
             DurableFile.SyncFolder(folder.Blobs);
             bytes = null;
             return true;
@@ -245,6 +254,7 @@ internal sealed class Repository
                 {
                     link.Delete();
                     bytes = null;
+                    CrashPoints.Reach(CrashPoint.LinkDeleted);
                     removed++;
                 }
             }

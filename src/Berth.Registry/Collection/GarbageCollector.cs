@@ -1,4 +1,5 @@
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
@@ -44,8 +45,10 @@ public sealed class GarbageCollector(
                 await MarkAsync(repository, marks, cancellationToken);
             }
 
+            CrashPoints.Reach(CrashPoint.ContentMarked);
             // 3. The rest goes.
             (int blobs, long bytes) = SweepBlobs(marks, start, cancellationToken);
+            CrashPoints.Reach(CrashPoint.BlobsSwept);
             int links = SweepLinks(marks, start, cancellationToken);
             int unpacked = SweepLayers(marks, start, cancellationToken);
             content.ForgetPromises(grace);

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Security.Cryptography;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
@@ -94,11 +95,13 @@ internal sealed class ManifestEndpoints(
             await writer.CommitAsync(digest, context.RequestAborted);
         }
 
+        CrashPoints.Reach(CrashPoint.ManifestBytesStored);
         foreach (IManifestObserver observer in observers)
         {
             await observer.OnManifestAsync(repository, digest, document.MediaType, context.RequestAborted);
         }
 
+        CrashPoints.Reach(CrashPoint.ManifestObserved);
         repositories.PutManifest(repository, tags, digest, bytes.Length, document);
         counters.ManifestPushed();
         if (byDigest && tags.Length > 0)

@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Repositories;
@@ -61,6 +62,7 @@ internal sealed class UploadEndpoints(
             {
                 await ReceiveAsync(context, session, limit < 0 ? null : limit);
                 await session.Writer!.FlushAsync();
+                CrashPoints.Reach(CrashPoint.UploadAppended);
                 WriteProgress(context, session, StatusCodes.Status202Accepted);
             }
         }
@@ -208,7 +210,9 @@ internal sealed class UploadEndpoints(
     private async Task CommitAsync(HttpContext context, UploadSession session, Digest expected)
     {
         await uploads.CommitAsync(session, expected, context.RequestAborted);
+        CrashPoints.Reach(CrashPoint.UploadCommitted);
         repositories.LinkBlob(session.Repository, expected);
+        CrashPoints.Reach(CrashPoint.BlobLinked);
         counters.BlobPushed();
         WriteCreated(context, session.Repository, expected);
     }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Images;
 using Berth.Oci.Content;
 
@@ -58,6 +59,7 @@ internal sealed class UploadStore
         try
         {
             File.WriteAllText(session.FilePath + RepositorySuffix, repository);
+            CrashPoints.Reach(CrashPoint.UploadNamed);
             session.Writer = content.CreateAt(session.FilePath);
         }
         catch (IOException e) when (DurableFile.IsFull(e))
@@ -66,6 +68,7 @@ internal sealed class UploadStore
             throw DurableFile.Full(folder, e);
         }
 
+        CrashPoints.Reach(CrashPoint.UploadOpened);
         sessions[id] = session;
         return session;
     }
@@ -281,6 +284,7 @@ internal sealed class UploadStore
     private void RemoveFiles(string id)
     {
         File.Delete(Path.Combine(folder, id));
+        CrashPoints.Reach(CrashPoint.UploadBytesDeleted);
         File.Delete(Path.Combine(folder, id + RepositorySuffix));
     }
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using Berth.Core.Faults;
 using Berth.Oci.Content;
 
 namespace Berth.Server.Access;
@@ -23,7 +24,11 @@ public static class AdministratorToken
         // The file first: a server killed between the two makes another token at its next start.
         tokens.Create(
             "admin", Role.Admin, null, null,
-            secret => DurableFile.ReplacePrivate(path, Encoding.ASCII.GetBytes(secret + "\n")));
+            secret =>
+            {
+                DurableFile.ReplacePrivate(path, Encoding.ASCII.GetBytes(secret + "\n"));
+                CrashPoints.Reach(CrashPoint.AdministratorTokenWritten);
+            });
         return path;
     }
 }

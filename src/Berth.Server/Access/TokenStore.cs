@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Text.Json;
 using Berth.Api.Access;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Oci.Content;
 using Berth.Registry.Access;
 
@@ -119,6 +120,7 @@ public sealed class TokenStore
                 text.Id, name, Roles.NameOf(role), text.HashOfSecret(), now, now + lifetime, null, repositories);
             publish(text.ToString());
             Save([.. Current(), token]);
+            CrashPoints.Reach(CrashPoint.TokenCreated);
             return new TokenCreated(View(token), text.ToString());
         }
     }
@@ -149,7 +151,9 @@ public sealed class TokenStore
             AccessToken[] left = [.. Current().Where(t => t.Id != id)];
             // Whatever the disk does, nobody gets in with it from here on.
             tokens = Indexed(left);
+            CrashPoints.Reach(CrashPoint.TokenRevoked);
             Save(left);
+            CrashPoints.Reach(CrashPoint.RevocationStored);
         }
     }
 

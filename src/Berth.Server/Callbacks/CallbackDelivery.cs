@@ -1,4 +1,5 @@
 using Berth.Core.Callbacks;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Server.Runs;
 using Berth.Server.Store;
@@ -110,6 +111,7 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
     private async Task SendAsync(CallbackClient client, PendingCallback callback, CancellationToken stop)
     {
         string? failure = await client.SendAsync(callback, stop);
+        CrashPoints.Reach(CrashPoint.CallbackSent);
         RunMoment now = rooms.Clock.Moment;
         int attempt = callback.Attempt + 1;
         if (failure is null)
@@ -122,6 +124,7 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
         else if (CallbackSchedule.Next(attempt, callback.FirstDue, now.Steady) is { } next)
         {
             await rooms.Store.DeferCallbackAsync(callback, next, CancellationToken.None);
+            CrashPoints.Reach(CrashPoint.CallbackDeferred);
         }
         else
         {
@@ -136,6 +139,7 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
     {
         // Not cancelled: it has happened, and forgetting it would deliver it again.
         long sequence = await rooms.Store.CloseCallbackAsync(callback, outcome, CancellationToken.None);
+        CrashPoints.Reach(CrashPoint.CallbackClosed);
         if (sequence > 0)
         {
             rooms.Events.Publish(callback.Run, sequence, outcome);

@@ -1,6 +1,7 @@
 using Berth.Api.Nodes;
 using Berth.Core.Callbacks;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Oci.Content;
@@ -97,6 +98,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         ContentStore content = new(data["blobs"], time);
+        CrashPoints.Reach(CrashPoint.ContentOpened);
         PolicyStore policies = PolicyStore.Open(data["repository-policies.json"]);
         RepositoryStore repositories = new(data["repositories"], time, content, policies);
         LayerStore layers = new(content, data["layers"], LayerLimits.Default, time);

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Berth.Core.Faults;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 
@@ -186,6 +187,7 @@ public sealed class RunLogWriter : IDisposable
         file = new FileStream(
             LogSegments.PathOf(folder, number), FileMode.Append, FileAccess.Write,
             FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        CrashPoints.Reach(CrashPoint.LogSegmentBegun);
         if (LogSegments.Overflow(number) is { } old)
         {
             File.Delete(LogSegments.PathOf(folder, old));

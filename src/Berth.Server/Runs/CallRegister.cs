@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 
 namespace Berth.Server.Runs;
@@ -97,6 +98,7 @@ internal sealed class CallRegister(RunRooms rooms)
         try
         {
             await rooms.Store.RecordAsync(entry.Run, CancellationToken.None);
+            CrashPoints.Reach(CrashPoint.CallRecorded);
             calls.TryRemove(entry.Run.Id, out _);
             return null;
         }

@@ -3,6 +3,7 @@ using Berth.Api.Nodes;
 using Berth.Api.Runs;
 using Berth.Core.Callbacks;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Server.Callbacks;
 using Berth.Server.Events;
@@ -157,6 +158,7 @@ public sealed class RunManager : IRunManager
                     RunChange change = RunSteps.CancelWaiting(run, now, rooms.Options.ResultRetention);
                     if (await rooms.SaveAsync(change, cancellationToken) is { Applied: true, Current: { } ended })
                     {
+                        CrashPoints.Reach(CrashPoint.WaitingTaskCanceled);
                         rooms.Ledger.Wait(-1);
                         return ended;
                     }
@@ -167,6 +169,7 @@ public sealed class RunManager : IRunManager
                 case RunState.Starting or RunState.Running:
                     RunEvent wish = new(now, RunEventTypes.CancelRequested, run.Attempts, "Its end was asked for.");
                     Run asked = await rooms.Store.RequestCancelAsync(id, wish, cancellationToken) ?? run;
+                    CrashPoints.Reach(CrashPoint.CancelAsked);
                     if (!asked.CancelRequested && !asked.State.IsTerminal())
                     {
                         continue;

@@ -1,4 +1,5 @@
 using Berth.Core.Callbacks;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 
 namespace Berth.Server.Runs;
@@ -15,6 +16,7 @@ internal sealed class RunRecovery(RunRooms rooms)
     {
         await rooms.Store.BoundDelaysAsync(
             rooms.Clock.Now, RetryPolicy.MaxDelay, CallbackSchedule.Longest, cancellationToken);
+        CrashPoints.Reach(CrashPoint.DelaysBounded);
         int recovered = 0;
         RunId? after = null;
         while (true)
@@ -26,8 +28,10 @@ internal sealed class RunRecovery(RunRooms rooms)
                 rooms.Spool.DeleteResults(run.Id);
             }
 
+            CrashPoints.Reach(CrashPoint.LeftResultsDeleted);
             await Task.WhenAll(runs.Select(run => rooms.SaveAsync(
                 RunSteps.Recover(run, rooms.Clock.Moment, rooms.Options.ResultRetention), cancellationToken)));
+            CrashPoints.Reach(CrashPoint.RecoveredRunsStored);
             recovered += runs.Count;
             if (runs.Count < Page)
             {
@@ -55,6 +59,7 @@ internal sealed class RunRecovery(RunRooms rooms)
             foreach (RunId id in ids.Where(id => !known.Contains(id)))
             {
                 rooms.Spool.Delete(id);
+                CrashPoints.Reach(CrashPoint.LeftSpoolDeleted);
                 swept++;
             }
         }

@@ -1,3 +1,4 @@
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 
 namespace Berth.Server.Runs;
@@ -27,6 +28,7 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
             if ((await rooms.SaveAsync(RunSteps.Expire(run, now.At, rooms.Options.ResultRetention),
                 cancellationToken)).Applied)
             {
+                CrashPoints.Reach(CrashPoint.OldTaskExpired);
                 rooms.Ledger.Wait(-1);
                 closed++;
             }
@@ -47,7 +49,9 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
 
         if (due.Count > 0)
         {
+            CrashPoints.Reach(CrashPoint.BodiesDeleted);
             await rooms.Store.ForgetBodiesAsync([.. due.Select(run => run.Id)], cancellationToken);
+            CrashPoints.Reach(CrashPoint.BodiesForgotten);
         }
 
         return due.Count;
@@ -60,6 +64,7 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
             rooms.Time.GetUtcNow() - rooms.Options.RunRetention, Batch, cancellationToken);
         foreach (RunId id in deleted)
         {
+            CrashPoints.Reach(CrashPoint.RecordsDeleted);
             rooms.Spool.Delete(id);
             rooms.Logs.Delete(id);
         }
@@ -78,6 +83,7 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
             if (!await IsLiveAsync(id, cancellationToken))
             {
                 rooms.Logs.Delete(id);
+                CrashPoints.Reach(CrashPoint.LogDeleted);
                 deleted++;
             }
 

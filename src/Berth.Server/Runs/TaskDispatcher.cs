@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Server.Store;
 
@@ -90,6 +91,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
             // Not cancelled by the stop: a claim that was made must be known here.
             IReadOnlyList<ClaimedRun> claimed = await rooms.Store.ClaimAsync(
                 held, rooms.Clock.Now, CancellationToken.None);
+            CrashPoints.Reach(CrashPoint.TasksClaimed);
             foreach (ClaimedRun run in claimed)
             {
                 held--;
@@ -126,6 +128,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
     {
         try
         {
+            CrashPoints.Reach(CrashPoint.AttemptBegun);
             await execution.RunAsync(giveUp);
         }
         catch (Exception error)
@@ -134,6 +137,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         }
         finally
         {
+            CrashPoints.Reach(CrashPoint.AttemptOver);
             executions.TryRemove(execution.Id, out _);
             done.SetResult();
             Poke();

@@ -1,5 +1,6 @@
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Server.Spool;
 using Berth.Server.Store;
@@ -121,6 +122,7 @@ internal sealed class TaskExecution
     private async Task FollowAsync(IAttempt live, CancellationToken giveUp)
     {
         await using SpoolWriter result = rooms.Spool.WriteResult(run.Id, run.Generation, run.Spec.OutputLimit);
+        CrashPoints.Reach(CrashPoint.AttemptStarted);
         RunEnd end;
         await using (live)
         {
@@ -143,6 +145,7 @@ internal sealed class TaskExecution
             using CancellationTokenSource noReport = new();
             Task reporting = ReportProgressAsync(start.Next, live, saving, noReport.Token, giveUp);
             end = await CompleteAsync(live, streams, noReport);
+            CrashPoints.Reach(CrashPoint.AttemptReported);
             ReleasePlace();
             await reporting;
             run = run with { Progress = progress };
@@ -182,6 +185,7 @@ internal sealed class TaskExecution
     {
         RunMoment now = rooms.Clock.Moment;
         RunChange change = await WithResultAsync(Decide(end, now), end, now, result);
+        CrashPoints.Reach(CrashPoint.ResultKept);
         SaveOutcome outcome = await rooms.SaveAsync(change, giveUp);
         if (outcome is { Applied: false, Current: { CancelRequested: true } current }
             && current.Generation == run.Generation
@@ -193,6 +197,7 @@ internal sealed class TaskExecution
             outcome = await rooms.SaveAsync(change, giveUp);
         }
 
+        CrashPoints.Reach(CrashPoint.EndStored);
         if (!outcome.Applied)
         {
             Log.ReportRefused(rooms.Logger, run.Id, run.Generation);
@@ -200,6 +205,7 @@ internal sealed class TaskExecution
         else if (change.Next.State == RunState.Queued)
         {
             rooms.Ledger.Wait(1);
+            CrashPoints.Reach(CrashPoint.RetryStored);
             if (!handingBack)
             {
                 rooms.Ledger.Retried();
@@ -234,7 +240,9 @@ internal sealed class TaskExecution
     private async Task ReportProgressAsync(
         Run started, IAttempt live, Task<SaveOutcome> saving, CancellationToken noReport, CancellationToken giveUp)
     {
-        if ((await saving).Current is { CancelRequested: true })
+        SaveOutcome stored = await saving;
+        CrashPoints.Reach(CrashPoint.StartStored);
+        if (stored.Current is { CancelRequested: true })
         {
             // Asked between the claim and now, when there was no attempt to stop.
             Cancel();

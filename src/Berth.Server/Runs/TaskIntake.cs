@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Security.Cryptography;
 using Berth.Core.Callbacks;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Server.Spool;
 using Berth.Server.Store;
@@ -27,7 +28,9 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
             ? null : IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash?.AppendData(RunSpecDocument.WriteRequest(submission.Spec));
         await ReadAsync(input, writer, hash, cancellationToken);
+        CrashPoints.Reach(CrashPoint.InputReceived);
         StoredBody body = await writer.CommitAsync(cancellationToken);
+        CrashPoints.Reach(CrashPoint.InputKept);
         Run run = Run.Accepted(id, RunKind.Task, submission.Spec, submission.Caller, now, body);
         RunAcceptance? acceptance = null;
         try
@@ -36,6 +39,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
                 new NewRun(run, writer.Inline, submission.IdempotencyKey, hash?.GetHashAndReset()
                     ?? default(ReadOnlyMemory<byte>)),
                 cancellationToken);
+            CrashPoints.Reach(CrashPoint.TaskStored);
         }
         finally
         {
@@ -51,6 +55,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
             rooms.Ledger.Wait(1);
             rooms.Events.Publish(id, 1, RunPresentation.AcceptedEvent(run).Event);
             rooms.Node.Expect(RunRooms.Shape(submission.Spec));
+            CrashPoints.Reach(CrashPoint.TaskAccepted);
         }
 
         return acceptance;

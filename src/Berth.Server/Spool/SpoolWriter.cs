@@ -1,4 +1,5 @@
 using System.Buffers;
+using Berth.Core.Faults;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Oci.Content;
@@ -114,11 +115,14 @@ public sealed class SpoolWriter : IAsyncDisposable
     {
         open.Flush(flushToDisk: true);
         open.Dispose();
+        CrashPoints.Reach(CrashPoint.SpoolFileSynced);
         string path = Path.Combine(folder, name);
         File.Move(open.Name, path, overwrite: true);
         left = path;
+        CrashPoints.Reach(CrashPoint.SpoolFileNamed);
         syncFolder(folder);
         syncFolder(root);
+        CrashPoints.Reach(CrashPoint.SpoolFolderSynced);
     }
 
     private void Grow(int needed)
@@ -149,6 +153,7 @@ public sealed class SpoolWriter : IAsyncDisposable
                     Options = FileOptions.Asynchronous,
                 });
                 await file.WriteAsync(memory.AsMemory(0, (int)Length), cancellationToken);
+                CrashPoints.Reach(CrashPoint.SpoolFileMade);
             }
 
             await file.WriteAsync(bytes, cancellationToken);

@@ -10,9 +10,10 @@ internal static class BusyboxServer
     ];
 
     /// <summary>Started, with the image <c>demo/busybox</c> in it.</summary>
-    public static async Task<ServerProcess> StartAsync(params string[] flags)
+    public static Task<ServerProcess> StartAsync(params string[] flags) => StartAsync(new ServerProcess(), flags);
+
+    public static async Task<ServerProcess> StartAsync(ServerProcess server, params string[] flags)
     {
-        ServerProcess server = new();
         try
         {
             await server.StartAsync(flags);

@@ -24,6 +24,9 @@ internal sealed class CallbackReceiver : IAsyncDisposable
     /// <summary>Every delivery: its idempotency key and its body.</summary>
     public ConcurrentQueue<(string Key, string Body)> Deliveries { get; } = new();
 
+    /// <summary>Whether the first delivery of each key is answered with an error.</summary>
+    public bool RefusesFirst { get; init; }
+
     /// <summary>From now on deliveries are answered; before, they are only read.</summary>
     public void BeginAnswering() => answering.TrySetResult();
 
@@ -63,9 +66,12 @@ internal sealed class CallbackReceiver : IAsyncDisposable
                 using StreamReader reader = new(stream, Encoding.UTF8);
                 while (await ReadAsync(reader) is { } delivery)
                 {
+                    bool refused = RefusesFirst && Deliveries.All(d => d.Key != delivery.Key);
                     Deliveries.Enqueue(delivery);
                     await answering.Task.WaitAsync(stop.Token);
-                    await stream.WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"u8.ToArray(), stop.Token);
+                    string status = refused ? "503 Service Unavailable" : "200 OK";
+                    await stream.WriteAsync(
+                        Encoding.ASCII.GetBytes($"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"), stop.Token);
                 }
             }
         }

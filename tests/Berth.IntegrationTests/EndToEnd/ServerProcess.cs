@@ -18,9 +18,11 @@ internal sealed class ServerProcess : IAsyncDisposable
     private Process? process;
     private HttpClient? http;
 
-    public ServerProcess()
+    /// <param name="data">Its data folder, where that is to be on a disk of the test's.</param>
+    public ServerProcess(string? data = null)
     {
         Folder = Directory.CreateDirectory($"/var/tmp/berth-e2e-{Path.GetRandomFileName()}").FullName;
+        Data = data ?? Path.Combine(Folder, "data");
         using TcpListener probe = new(IPAddress.Loopback, 0);
         probe.Start();
         Port = ((IPEndPoint)probe.LocalEndpoint).Port;
@@ -28,11 +30,14 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     /// <summary>The executable that build.sh makes; test.sh names it in BERTH_EXECUTABLE.</summary>
     public static string Executable { get; } =
-        Environment.GetEnvironmentVariable("BERTH_EXECUTABLE") ?? Path.Combine(RepositoryRoot(), "out/berth");
+        System.Environment.GetEnvironmentVariable("BERTH_EXECUTABLE") ?? Path.Combine(RepositoryRoot(), "out/berth");
 
     public string Folder { get; }
 
-    public string Data => Path.Combine(Folder, "data");
+    public string Data { get; set; }
+
+    /// <summary>Variables for the next start, beside this process's own.</summary>
+    public Dictionary<string, string> Environment { get; } = [];
 
     public int Port { get; }
 
@@ -46,6 +51,10 @@ internal sealed class ServerProcess : IAsyncDisposable
     public string Instance => NodeOptions.InstanceOf(Data);
 
     public int Pid => process!.Id;
+
+    public bool HasEnded => process!.HasExited;
+
+    public Task Ended => process!.WaitForExitAsync();
 
     /// <summary>Requests with the administrator's token, to the server as last started.</summary>
     public HttpClient Http => http ??= new HttpClient(new SocketsHttpHandler { UseProxy = false })
@@ -78,18 +87,18 @@ internal sealed class ServerProcess : IAsyncDisposable
     public async Task StartAsync(params string[] flags)
     {
         Begin(flags);
-        await BecomesReadyAsync();
+        Assert.True(await BecomesReadyAsync(), $"The server ended before it was ready:\n{Log}");
     }
 
     /// <summary>Starts it and waits for nothing.</summary>
     public void Begin(params string[] flags)
     {
         Assert.SkipUnless(File.Exists(Executable), $"{Executable} is missing: run ./build.sh.");
-        Assert.SkipUnless(Environment.IsPrivilegedProcess, "A server needs root.");
+        Assert.SkipUnless(System.Environment.IsPrivilegedProcess, "A server needs root.");
         http?.Dispose();
         http = null;
         process?.Dispose();
-        process = Tool.Start(Executable, ["serve", "--data", Data, "--listen", Host, .. flags]);
+        process = Tool.Start(Executable, ["serve", "--data", Data, "--listen", Host, .. flags], Environment);
         process.StandardInput.Close();
         process.OutputDataReceived += Note;
         process.ErrorDataReceived += Note;
@@ -143,10 +152,14 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     public static void Signal(int pid, int signal) => Assert.Equal(0, Kill(pid, signal));
 
+    /// <summary>As <see cref="Signal"/>, of a process that may have ended meanwhile.</summary>
+    public static void TrySignal(int pid, int signal) => _ = Kill(pid, signal);
+
     [DllImport("libc", EntryPoint = "kill")]
     private static extern int Kill(int pid, int signal);
 
-    private async Task BecomesReadyAsync()
+    /// <summary>False when it ended before it was ready.</summary>
+    public async Task<bool> BecomesReadyAsync()
     {
         using HttpClient http = new(new SocketsHttpHandler { UseProxy = false });
         long begun = TimeProvider.System.GetTimestamp();
@@ -157,7 +170,7 @@ internal sealed class ServerProcess : IAsyncDisposable
                 using HttpResponseMessage answer = await http.GetAsync(new Uri(Address + "/readyz"));
                 if (answer.IsSuccessStatusCode)
                 {
-                    return;
+                    return true;
                 }
             }
             catch (HttpRequestException)
@@ -165,7 +178,11 @@ internal sealed class ServerProcess : IAsyncDisposable
                 // Not listening yet.
             }
 
-            Assert.False(process!.HasExited, $"The server ended before it was ready:\n{Log}");
+            if (process!.HasExited)
+            {
+                return false;
+            }
+
             Assert.True(TimeProvider.System.GetElapsedTime(begun) < Patience, $"The server is not ready:\n{Log}");
             await Task.Delay(TimeSpan.FromMilliseconds(20));
         }

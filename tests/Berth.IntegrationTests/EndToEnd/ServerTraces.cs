@@ -40,6 +40,12 @@ internal static class ServerTraces
         .Where(pid => Read($"/proc/{pid}/status").Contains("\t1\nNSpgid:", StringComparison.Ordinal))
         .Select(int.Parse);
 
+    /// <summary>Processes of the container runtime that work for this server.</summary>
+    public static IEnumerable<int> Runtimes(ServerProcess server) => Directory.EnumerateDirectories("/proc")
+        .Where(d => int.TryParse(Path.GetFileName(d), out _))
+        .Where(d => Read(d + "/cmdline").Contains($"\0--root\0/run/berth/{server.Instance}", StringComparison.Ordinal))
+        .Select(d => int.Parse(Path.GetFileName(d)));
+
     private static IEnumerable<string> OnTheMachine(string folder, string instance)
     {
         HostObjectCount left = HostObjectCount.Of(instance, "/run/berth");

@@ -14,7 +14,7 @@ namespace Berth.IntegrationTests.EndToEnd;
 internal sealed class TaskBook(ServerProcess server, string name)
 {
     /// <summary>Attempts that a task may take: more than a server is killed in any test.</summary>
-    private const int Attempts = 20;
+    private const int Attempts = 100;
 
     private readonly List<Entry> entries = [];
     private readonly Lock gate = new();
@@ -31,6 +31,18 @@ internal sealed class TaskBook(ServerProcess server, string name)
         }
     }
 
+    /// <summary>Ids of the tasks that got their 202.</summary>
+    public IReadOnlyList<string> Ids
+    {
+        get
+        {
+            lock (gate)
+            {
+                return [.. entries.Select(e => e.Id).OfType<string>()];
+            }
+        }
+    }
+
     public static byte[] Bytes(int seed, int length)
     {
         byte[] body = new byte[length];
@@ -39,12 +51,17 @@ internal sealed class TaskBook(ServerProcess server, string name)
     }
 
     /// <summary>A request that hands a task in; a shell script when one is given, else <c>cat</c>.</summary>
-    public HttpRequestMessage Request(string key, HttpContent body, string? script)
+    public HttpRequestMessage Request(string key, HttpContent body, string? script, Uri? callback = null)
     {
         HttpRequestMessage request = new(HttpMethod.Post, "/v1/tasks/demo/busybox") { Content = body };
         request.Headers.Add("Idempotency-Key", key);
         request.Headers.Add("Berth-Label", $"book={name}");
         request.Headers.Add("Berth-Attempts", Attempts.ToString(CultureInfo.InvariantCulture));
+        if (callback is not null)
+        {
+            request.Headers.Add("Berth-Callback", callback.AbsoluteUri);
+        }
+
         foreach (string argument in script is null ? [] : (string[])["sh", "-c", script])
         {
             request.Headers.Add("Berth-Arg", Uri.EscapeDataString(argument));
@@ -78,6 +95,44 @@ internal sealed class TaskBook(ServerProcess server, string name)
                     return error.Message;
                 }
             });
+    }
+
+    /// <summary>
+    /// Hands a task in once. Null where the answer does not come or says that the server is stopping or full; whether
+    /// it was accepted is settled later.
+    /// </summary>
+    public async Task<string?> TrySubmitAsync(string key, byte[] body, string? script, Uri? callback = null)
+    {
+        Entry entry = Note(key, body);
+        entry.Again = () => SubmitAsync(entry, body, script, callback);
+        using HttpRequestMessage request = Request(key, new ByteArrayContent(body), script, callback);
+        try
+        {
+            using HttpResponseMessage answer = await server.Http.SendAsync(
+                request, HttpCompletionOption.ResponseHeadersRead);
+            return answer.StatusCode is HttpStatusCode.ServiceUnavailable or HttpStatusCode.TooManyRequests
+                or HttpStatusCode.InsufficientStorage ? null : await NoteAsync(entry, answer);
+        }
+        catch (Exception error) when (error is HttpRequestException or OperationCanceledException
+            or ObjectDisposedException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Hands in again what is in doubt: the key tells whether it was accepted.</summary>
+    public async Task SettleAsync()
+    {
+        List<Entry> doubtful;
+        lock (gate)
+        {
+            doubtful = [.. entries.Where(e => e.Id is null && e.Again is not null)];
+        }
+
+        foreach (Entry entry in doubtful)
+        {
+            await entry.Again!();
+        }
     }
 
     /// <summary>
@@ -152,14 +207,14 @@ internal sealed class TaskBook(ServerProcess server, string name)
 
     private async Task<string> SubmitAsync(Entry entry, byte[] body, string? script, Uri? callback)
     {
-        using HttpRequestMessage request = Request(entry.Key, new ByteArrayContent(body), script);
-        if (callback is not null)
-        {
-            request.Headers.Add("Berth-Callback", callback.AbsoluteUri);
-        }
-
+        using HttpRequestMessage request = Request(entry.Key, new ByteArrayContent(body), script, callback);
         using HttpResponseMessage answer = await server.Http.SendAsync(
             request, HttpCompletionOption.ResponseHeadersRead);
+        return await NoteAsync(entry, answer);
+    }
+
+    private async Task<string> NoteAsync(Entry entry, HttpResponseMessage answer)
+    {
         Assert.True(
             answer.StatusCode == HttpStatusCode.Accepted,
             $"{entry.Key}: {answer}{await answer.Content.ReadAsStringAsync()}");
@@ -201,5 +256,7 @@ internal sealed class TaskBook(ServerProcess server, string name)
         public byte[] Hash { get; } = hash;
 
         public string? Id { get; set; }
+
+        public Func<Task<string>>? Again { get; set; }
     }
 }

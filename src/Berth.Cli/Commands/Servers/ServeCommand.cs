@@ -1,3 +1,4 @@
+using Berth.Cli.Machines;
 using Berth.Core.Pools;
 using Berth.Node;
 using Berth.Node.Engines;
@@ -26,6 +27,7 @@ internal sealed class ServeCommand : Verb
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
         ServerOptions options = settings.Read(session);
+        PlannedCrash.Arm(session.Terminal.Variable);
         // Two signals, two promises: the first lets what runs finish, the second hands it back at once.
         CancellationToken hurry = session.Interrupts.HearHurry();
         await using BerthServer server = await BerthServer.StartAsync(

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Reflection;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 
 namespace Berth.Server.Store.Sqlite;
 
@@ -28,6 +29,7 @@ internal static class SqliteMigrations
             database.Execute("BEGIN IMMEDIATE");
             database.Execute(Read(resource));
             database.Execute(string.Create(CultureInfo.InvariantCulture, $"PRAGMA user_version = {number}"));
+            CrashPoints.Reach(CrashPoint.MigrationApplied);
             database.Execute("COMMIT");
         }
     }

@@ -1,4 +1,5 @@
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Store.Sqlite;
@@ -42,6 +43,7 @@ internal sealed class SqliteWriter : IDisposable
         this.logger = logger;
         database = SqliteDatabase.OpenWriter(path);
         SqliteMigrations.Apply(database);
+        CrashPoints.Reach(CrashPoint.MigrationsCommitted);
         condition = ballast.TryFill() ? StoreCondition.Accepting : StoreCondition.Full;
         thread = new Thread(Work) { IsBackground = true, Name = "store writer" };
         thread.Start();
@@ -189,6 +191,7 @@ internal sealed class SqliteWriter : IDisposable
         try
         {
             open.Prepare("BEGIN IMMEDIATE").Run();
+            CrashPoints.Reach(CrashPoint.TransactionBegun);
             foreach (StoreWrite write in writesToCommit)
             {
                 write.Refusal = null;
@@ -202,7 +205,9 @@ internal sealed class SqliteWriter : IDisposable
                 }
             }
 
+            CrashPoints.Reach(CrashPoint.TransactionFilled);
             open.Prepare("COMMIT").Run();
+            CrashPoints.Reach(CrashPoint.TransactionCommitted);
         }
         catch (SqliteFailure)
         {
@@ -223,6 +228,8 @@ internal sealed class SqliteWriter : IDisposable
                 write.Acknowledge();
             }
         }
+
+        CrashPoints.Reach(CrashPoint.TransactionAcknowledged);
     }
 
     private static void RollBack(SqliteDatabase open)
