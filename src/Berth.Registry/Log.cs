@@ -36,4 +36,14 @@ internal static partial class Log
 
     [LoggerMessage(9, LogLevel.Information, "Retention removed {Count} tags")]
     public static partial void TagsRetired(ILogger logger, int count);
+
+    [LoggerMessage(
+        10, LogLevel.Warning,
+        "{Upstream} did not tell of {Repository}:{Reference}, so what is here is served: {Reason}")]
+    public static partial void UpstreamFailed(
+        ILogger logger, string upstream, string repository, string reference, string reason);
+
+    [LoggerMessage(11, LogLevel.Warning, "{Upstream} did not give {Digest} of {Repository}: {Reason}")]
+    public static partial void FetchFailed(
+        ILogger logger, string upstream, string repository, Digest digest, string reason);
 }

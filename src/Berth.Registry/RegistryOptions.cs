@@ -1,3 +1,5 @@
+using Berth.Registry.Policies;
+
 namespace Berth.Registry;
 
 /// <summary>How the registry is set up.</summary>
@@ -8,6 +10,12 @@ public sealed record RegistryOptions
 
     /// <summary>File of the key that signs registry tokens; made at first use.</summary>
     public required string TokenKeyPath { get; init; }
+
+    /// <summary>What is asked of repositories; null for nothing.</summary>
+    public PolicyStore? Policies { get; init; }
+
+    /// <summary>Decides which addresses upstream registries may have; null allows all.</summary>
+    public Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? ConnectUpstream { get; init; }
 
     /// <summary>Largest blob accepted, in bytes.</summary>
     public long MaxBlobBytes { get; init; } = 64L * 1024 * 1024 * 1024;

@@ -2,6 +2,7 @@ using Berth.Oci.Content;
 using Berth.Oci.Repositories;
 using Berth.Registry.Access;
 using Berth.Registry.Endpoints;
+using Berth.Registry.Mirrors;
 using Berth.Registry.Uploads;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
@@ -16,6 +17,7 @@ namespace Berth.Registry;
 public sealed class RegistryServer : IAsyncDisposable
 {
     private readonly UploadStore uploads;
+    private readonly MirrorCache mirrors;
     private readonly RegistryHandler handler;
     private readonly ILogger logger;
     private readonly CancellationTokenSource stopping = new();
@@ -27,14 +29,15 @@ public sealed class RegistryServer : IAsyncDisposable
     {
         logger = loggers.CreateLogger("Berth.Registry");
         uploads = new UploadStore(options.UploadFolder, content, time);
+        mirrors = new MirrorCache(options, content, repositories, time, logger);
         RegistryTokens tokens = new(options.TokenKeyPath, time);
         handler = new RegistryHandler(
             authorizer, tokens, new TokenEndpoint(authorizer, tokens, time),
-            new BlobEndpoints(content, repositories, Counters, logger),
+            new BlobEndpoints(content, repositories, mirrors, Counters, logger),
             new UploadEndpoints(options, content, repositories, uploads, Counters),
-            new ManifestEndpoints(content, repositories, observers, Counters, logger),
+            new ManifestEndpoints(content, repositories, mirrors, observers, Counters, logger),
             new ListEndpoints(repositories),
-            logger);
+            mirrors, logger);
         PeriodicTimer timer = new(UploadStore.ClosePeriod, time);
         closing = Task.Run(() => CloseIdleUploadsAsync(timer), CancellationToken.None);
     }
@@ -59,6 +62,7 @@ public sealed class RegistryServer : IAsyncDisposable
     {
         await stopping.CancelAsync();
         await closing;
+        await mirrors.DisposeAsync();
         await uploads.CloseAllAsync();
         stopping.Dispose();
     }

@@ -30,7 +30,9 @@ public sealed class BerthServer : IAsyncDisposable
         this.logger = logger;
         NewTokenFile = newTokenFile;
         Addresses = HttpHost.AddressesOf(host);
-        passes = Task.Run(() => new CollectPass(rooms, logger).RunAsync(passesStop.Token), CancellationToken.None);
+        passes = Task.WhenAll(
+            Task.Run(() => new CollectPass(rooms, logger).RunAsync(passesStop.Token), CancellationToken.None),
+            Task.Run(() => rooms.Webhooks.RunAsync(passesStop.Token), CancellationToken.None));
     }
 
     /// <summary>Where it listens, with the ports that were taken.</summary>

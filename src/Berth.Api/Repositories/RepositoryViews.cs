@@ -18,9 +18,17 @@ public sealed record ScopedPolicy(string Scope, PolicyView Policy);
 /// <param name="ImmutableTags">Patterns of tags that are neither moved nor removed.</param>
 /// <param name="Quota">The most content, such as <c>10GiB</c>.</param>
 /// <param name="AnonymousPull">Whether everybody may pull, without a token.</param>
+/// <param name="Webhooks">URLs told of tags that are pushed and removed, beside those of the scopes above.</param>
+/// <param name="Upstream">The registry that it is a cache of; nothing can be pushed then.</param>
 public sealed record PolicyView(
     IReadOnlyList<string>? ImmutableTags = null, string? Quota = null, bool? AnonymousPull = null,
-    RetentionView? Retention = null);
+    RetentionView? Retention = null, UpstreamView? Upstream = null, IReadOnlyList<string>? Webhooks = null);
+
+/// <summary>The registry that a repository is a cache of.</summary>
+/// <param name="Url">Scheme and host; a path is put before the repositories' names there.</param>
+/// <param name="Username">Null for anonymous.</param>
+/// <param name="Password">Only ever sent to the server; left out, the one that it has is kept.</param>
+public sealed record UpstreamView(string Url, string? Username = null, string? Password = null);
 
 /// <summary>Which tags stay; one that no rule keeps is removed.</summary>
 /// <param name="KeepLast">The so many newest.</param>

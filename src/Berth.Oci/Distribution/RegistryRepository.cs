@@ -32,23 +32,9 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
 
     public async Task<ManifestContent> GetManifestAsync(string tagOrDigest, CancellationToken cancellationToken)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(root, $"manifests/{tagOrDigest}"));
-        foreach (
-            string type in (
-                string[])[MediaTypes.OciManifest, MediaTypes.OciIndex, MediaTypes.DockerManifest,
-                    MediaTypes.DockerList])
-        {
-            request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue(type));
-        }
-
+        using HttpRequestMessage request = ManifestRequest(HttpMethod.Get, tagOrDigest);
         using HttpResponseMessage response = await SendAsync(request, cancellationToken);
-        if (response.StatusCode == HttpStatusCode.NotFound)
-        {
-            throw new BerthException(
-                ErrorCode.ImageNotFound, $"There is no image {name} '{tagOrDigest}' at {root.Authority}.");
-        }
-
-        await CheckAsync(response, $"reading the manifest '{tagOrDigest}'", cancellationToken);
+        await CheckManifestAsync(response, tagOrDigest, cancellationToken);
         await using Stream body = await response.Content.ReadAsStreamAsync(cancellationToken);
         byte[] bytes = await BlobReading.ReadAsync(
             body, $"The manifest '{tagOrDigest}'", ManifestDocument.MaxBytes, cancellationToken);
@@ -62,6 +48,32 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
             bytes, announced is not null && (MediaTypes.IsIndex(announced) || MediaTypes.IsManifest(announced))
                 ? announced : null);
         return new ManifestContent(asked.IsEmpty ? Digest.Sha256(bytes) : asked, document.MediaType, bytes);
+    }
+
+    /// <summary>The digest that a tag names now, as far as the registry tells it; null when it does not. Throws
+    /// BerthException(ImageNotFound).</summary>
+    public async Task<Digest?> DigestOfAsync(string tag, CancellationToken cancellationToken)
+    {
+        using HttpRequestMessage request = ManifestRequest(HttpMethod.Head, tag);
+        using HttpResponseMessage response = await SendAsync(request, cancellationToken);
+        await CheckManifestAsync(response, tag, cancellationToken);
+        return response.Headers.TryGetValues("Docker-Content-Digest", out IEnumerable<string>? told)
+            && Digest.TryParse(told.First(), out Digest digest) ? digest : null;
+    }
+
+    /// <summary>The size of a blob, or null when it is not there.</summary>
+    public async Task<long?> SizeOfBlobAsync(Digest digest, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Head, new Uri(root, $"blobs/{digest}"));
+        using HttpResponseMessage response = await SendAsync(request, cancellationToken);
+        if (response.StatusCode == HttpStatusCode.NotFound)
+        {
+            return null;
+        }
+
+        await CheckAsync(response, $"asking for the blob {digest}", cancellationToken);
+        return response.Content.Headers.ContentLength ?? throw new BerthException(
+            ErrorCode.Upstream, $"{root.Authority} does not say how large the blob {digest} is.");
     }
 
     public Task<Stream> OpenBlobAsync(Descriptor blob, CancellationToken cancellationToken) =>
@@ -102,6 +114,27 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
         using HttpResponseMessage response = await SendAsync(request, cancellationToken);
         await CheckAsync(response, $"publishing the manifest '{tag ?? manifest.Digest.Text}'", cancellationToken);
     }
+
+    private HttpRequestMessage ManifestRequest(HttpMethod method, string tagOrDigest)
+    {
+        var request = new HttpRequestMessage(method, new Uri(root, $"manifests/{tagOrDigest}"));
+        foreach (
+            string type in (
+                string[])[MediaTypes.OciManifest, MediaTypes.OciIndex, MediaTypes.DockerManifest,
+                    MediaTypes.DockerList])
+        {
+            request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue(type));
+        }
+
+        return request;
+    }
+
+    private Task CheckManifestAsync(
+        HttpResponseMessage response, string tagOrDigest, CancellationToken cancellationToken) =>
+        response.StatusCode == HttpStatusCode.NotFound
+            ? throw new BerthException(
+                ErrorCode.ImageNotFound, $"There is no image {name} '{tagOrDigest}' at {root.Authority}.")
+            : CheckAsync(response, $"reading the manifest '{tagOrDigest}'", cancellationToken);
 
     /// <summary>Has the registry take the blob from <see cref="MountFrom"/>. One that does not begins an upload
     /// instead, which is ended again.</summary>

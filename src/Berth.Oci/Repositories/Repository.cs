@@ -65,7 +65,8 @@ internal sealed class Repository
     }
 
     public ManifestLink Put(
-        IReadOnlyList<string> tags, Digest digest, long size, ManifestDocument document, DateTimeOffset now)
+        IReadOnlyList<string> tags, Digest digest, long size, ManifestDocument document, DateTimeOffset now,
+        bool linkBlobs)
     {
         lock (gate)
         {
@@ -73,7 +74,7 @@ internal sealed class Repository
             CheckMutable(tags.Where(t => Tags.TryGetValue(t, out TagLink? now) && now.Digest != digest));
 
             // 2. What it names, itself, and then its names.
-            LinkBlobs(document.Blobs.Where(b => !MediaTypes.IsForeignLayer(b.MediaType)).Select(b => b.Digest), now);
+            LinkBlobs(linkBlobs ? OwnBlobs(document).Select(b => b.Digest) : [], now);
             CrashPoints.Reach(CrashPoint.ManifestBlobsLinked);
             ManifestLink link = Manifests.GetValueOrDefault(digest)
                 ?? new ManifestLink(digest, document.MediaType, size, document.Subject?.Digest, now);
@@ -178,10 +179,12 @@ internal sealed class Repository
     }
 
     /// <summary>Bytes by which it grows with a manifest.</summary>
-    public long GrowthBy(Digest digest, long size, ManifestDocument document) =>
+    /// <param name="document">Null when its blobs are not linked.</param>
+    public long GrowthBy(Digest digest, long size, ManifestDocument? document) =>
         (Manifests.ContainsKey(digest) ? 0 : size)
-        + document.Blobs.Where(b => !MediaTypes.IsForeignLayer(b.MediaType)).DistinctBy(b => b.Digest)
-            .Sum(b => HasBlob(b.Digest) ? 0 : b.Size);
+        + (document is null
+            ? 0
+            : OwnBlobs(document).DistinctBy(b => b.Digest).Sum(b => HasBlob(b.Digest) ? 0 : b.Size));
 
     public bool HasBlob(Digest digest) => File.Exists(folder.Blob(digest));
 
@@ -262,6 +265,9 @@ internal sealed class Repository
 
         return removed;
     }
+
+    private static IEnumerable<Descriptor> OwnBlobs(ManifestDocument document) =>
+        document.Blobs.Where(b => !MediaTypes.IsForeignLayer(b.MediaType));
 
     private static ManifestLink? ReadManifest(FileInfo file)
     {

@@ -18,6 +18,7 @@ public sealed class RepositoryStore
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<string, Repository> open = new();
     private readonly IRepositoryRules rules;
+    private readonly ITagListener? listener;
     private readonly Func<Digest, long?> sizeOf;
     private readonly Lock gate = new();
 
@@ -28,9 +29,12 @@ public sealed class RepositoryStore
     /// <param name="folder">The <c>repositories</c> folder of the data folder.</param>
     /// <param name="content">Where the content is that repositories link.</param>
     /// <param name="rules">Asked before changes; null where all may be changed.</param>
+    /// <param name="listener">Told of changes of tags.</param>
     public RepositoryStore(
-        string folder, TimeProvider time, IContentStore? content = null, IRepositoryRules? rules = null)
+        string folder, TimeProvider time, IContentStore? content = null, IRepositoryRules? rules = null,
+        ITagListener? listener = null)
     {
+        this.listener = listener;
         sizeOf = content is null ? _ => null : content.SizeOf;
         this.rules = rules ?? new NoRules();
         this.folder = Path.GetFullPath(folder);
@@ -124,12 +128,20 @@ public sealed class RepositoryStore
     /// caller checked that the content is there and holds a lease on it. Throws <c>QuotaExceeded</c>,
     /// <c>TagImmutable</c>.
     /// </summary>
+    /// <param name="linkBlobs">False for a manifest whose content is not here yet.</param>
     public ManifestLink PutManifest(
-        string repository, IReadOnlyList<string> tags, Digest digest, long size, ManifestDocument document) =>
-        Admit(
-            repository,
-            target => target.GrowthBy(digest, size, document),
-            target => target.Put(tags, digest, size, document, time.GetUtcNow()));
+        string repository, IReadOnlyList<string> tags, Digest digest, long size, ManifestDocument document,
+        bool linkBlobs = true)
+    {
+        ManifestLink link = new(digest, document.MediaType, size, document.Subject?.Digest, time.GetUtcNow());
+        return Announced(
+            tags.Where(t => FindTag(repository, t)?.Digest != digest)
+                .Select(t => new TagChange(repository, t, TagAction.Push, link)),
+            () => Admit(
+                repository,
+                target => target.GrowthBy(digest, size, linkBlobs ? document : null),
+                target => target.Put(tags, digest, size, document, time.GetUtcNow(), linkBlobs)));
+    }
 
     /// <summary>As the other, with one tag or none.</summary>
     public ManifestLink PutManifest(
@@ -137,11 +149,19 @@ public sealed class RepositoryStore
         PutManifest(repository, tag is null ? [] : [tag], digest, size, document);
 
     /// <summary>Removes a tag; the manifest stays. Returns false when there is no such tag.</summary>
-    public bool DeleteTag(string repository, string tag) => Find(repository)?.DeleteTag(tag) ?? false;
+    public bool DeleteTag(string repository, string tag) =>
+        FindTag(repository, tag) is { } link && FindManifest(repository, link.Digest) is { } manifest
+            ? Announced(
+                [new TagChange(repository, tag, TagAction.Delete, manifest)],
+                () => Find(repository)?.DeleteTag(tag) ?? false)
+            : Find(repository)?.DeleteTag(tag) ?? false;
 
     /// <summary>Removes a manifest and the tags that point at it. Returns false when it is not there.</summary>
     public bool DeleteManifest(string repository, Digest digest) =>
-        Find(repository)?.DeleteManifest(digest) ?? false;
+        FindManifest(repository, digest) is { } manifest && Find(repository) is { } found && Announced(
+            found.Tags.Values.Where(t => t.Digest == digest)
+                .Select(t => new TagChange(repository, t.Tag, TagAction.Delete, manifest)),
+            () => found.DeleteManifest(digest));
 
     /// <summary>
     /// Removes links to blobs that no manifest of the repository names, when they are older than
@@ -175,6 +195,25 @@ public sealed class RepositoryStore
                 ErrorCode.InvalidReference,
                 $"'{(repository.Length > 300 ? repository[..300] + "…" : repository)}' is not a repository name: "
                 + "expected lower-case letters and digits with . _ - / between them, at most 255 characters.");
+        }
+    }
+
+    private T Announced<T>(IEnumerable<TagChange> changes, Func<T> change)
+    {
+        if (listener is null || changes.ToArray() is not { Length: > 0 } told)
+        {
+            return change();
+        }
+
+        Action revoke = listener.Announce(told);
+        try
+        {
+            return change();
+        }
+        catch
+        {
+            revoke();
+            throw;
         }
     }
 

@@ -5,6 +5,7 @@ using Berth.Core.Resources;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
 using Berth.Oci.Repositories;
+using Berth.Registry.Mirrors;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -15,21 +16,22 @@ namespace Berth.Registry.Endpoints;
 /// of a blob that was checked as a whole shortly before.
 /// </summary>
 internal sealed class BlobEndpoints(
-    ContentStore content, RepositoryStore repositories, RegistryCounters counters, ILogger logger)
+    ContentStore content, RepositoryStore repositories, MirrorCache mirrors, RegistryCounters counters,
+    ILogger logger)
 {
     private const int BlockSize = 256 * 1024;
 
     public async Task GetAsync(HttpContext context, string repository, Digest digest)
     {
-        // Asking is a promise: a client that is told of a blob does not send it.
-        long size = repositories.PromiseBlob(repository, digest) && content.Promise(digest) is { } stored
-            ? stored
-            : throw Unknown(repository, digest);
+        if (Find(repository, digest) is null && mirrors.Covers(repository)
+            && await TryFetchAsync(context, repository, digest))
+        {
+            return;
+        }
+
+        long size = Find(repository, digest) ?? throw Unknown(repository, digest);
         HttpResponse response = context.Response;
-        response.Headers.ETag = $"\"{digest}\"";
-        response.Headers["Docker-Content-Digest"] = digest.Text;
-        response.Headers.AcceptRanges = "bytes";
-        response.Headers.CacheControl = "private, max-age=31536000, immutable";
+        Describe(response, digest);
         if (Matches(context.Request.Headers.IfNoneMatch.ToString(), digest))
         {
             response.StatusCode = StatusCodes.Status304NotModified;
@@ -98,6 +100,56 @@ internal sealed class BlobEndpoints(
     internal static bool Matches(string ifNoneMatch, Digest digest) =>
         ifNoneMatch.Length > 0 && ifNoneMatch.Split(',', StringSplitOptions.TrimEntries)
             .Any(tag => tag == "*" || tag.TrimStart('W', '/').Trim('"') == digest.Text);
+
+    private static void Describe(HttpResponse response, Digest digest)
+    {
+        response.Headers.ETag = $"\"{digest}\"";
+        response.Headers["Docker-Content-Digest"] = digest.Text;
+        response.Headers.AcceptRanges = "bytes";
+        response.Headers.CacheControl = "private, max-age=31536000, immutable";
+    }
+
+    // Asking is a promise: a client that is told of a blob does not send it.
+    private long? Find(string repository, Digest digest) =>
+        repositories.PromiseBlob(repository, digest) ? content.Promise(digest) : null;
+
+    /// <summary>Answers with what upstream has. False when it has none, or when it is here by now.</summary>
+    private async Task<bool> TryFetchAsync(HttpContext context, string repository, Digest digest)
+    {
+        HttpResponse response = context.Response;
+        if (HttpMethods.IsHead(context.Request.Method))
+        {
+            if (await mirrors.SizeOfAsync(repository, digest, context.RequestAborted) is not { } size)
+            {
+                return false;
+            }
+
+            Describe(response, digest);
+            response.ContentType = "application/octet-stream";
+            response.ContentLength = size;
+            return true;
+        }
+
+        if (await mirrors.FetchAsync(repository, digest, context.RequestAborted) is not { } fetch)
+        {
+            return false;
+        }
+
+        if (fetch.Blob.Size == 0 || context.Request.Headers.Range.Count > 0)
+        {
+            await fetch.Completion.WaitAsync(context.RequestAborted);
+            return false;
+        }
+
+        void Begin()
+        {
+            Describe(response, digest);
+            response.ContentType = "application/octet-stream";
+            response.ContentLength = fetch.Blob.Size;
+        }
+
+        return await fetch.TryCopyToAsync(response.Body, Begin, context.RequestAborted);
+    }
 
     private static BerthException Unknown(string repository, Digest digest) =>
         new(ErrorCode.BlobUnknown, $"There is no blob {digest} in {repository}.");

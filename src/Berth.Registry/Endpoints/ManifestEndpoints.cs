@@ -8,6 +8,7 @@ using Berth.Oci.Content;
 using Berth.Oci.Images;
 using Berth.Oci.Repositories;
 using Berth.Registry.Access;
+using Berth.Registry.Mirrors;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Microsoft.Net.Http.Headers;
@@ -19,7 +20,7 @@ namespace Berth.Registry.Endpoints;
 /// everything it names is in the repository with the size it says.
 /// </summary>
 internal sealed class ManifestEndpoints(
-    ContentStore content, RepositoryStore repositories, IReadOnlyList<IManifestObserver> observers,
+    ContentStore content, RepositoryStore repositories, MirrorCache mirrors, IReadOnlyList<IManifestObserver> observers,
     RegistryCounters counters, ILogger logger)
 {
     /// <summary>Each is a file to be synced; the specification asks for ten.</summary>
@@ -27,7 +28,8 @@ internal sealed class ManifestEndpoints(
 
     public async Task GetAsync(HttpContext context, string repository, string reference)
     {
-        ManifestLink link = Find(repository, reference);
+        ManifestLink link = await mirrors.FindManifestAsync(repository, reference, context.RequestAborted)
+            ?? throw Unknown(repository, reference);
         if (!Accepts(context.Request, link.MediaType))
         {
             throw new BerthException(
@@ -212,9 +214,6 @@ internal sealed class ManifestEndpoints(
 
     private static BerthException Unknown(string repository, string reference) =>
         new(ErrorCode.ManifestUnknown, $"There is no manifest {reference} in {repository}.");
-
-    private ManifestLink Find(string repository, string reference) =>
-        repositories.FindManifest(repository, reference) ?? throw Unknown(repository, reference);
 
     private async Task<byte[]> ReadAsync(ManifestLink link, CancellationToken cancellationToken)
     {

@@ -36,6 +36,7 @@ internal static class OciErrors
         ErrorCode.UnsupportedMediaType or ErrorCode.ManifestInvalid => (400, "MANIFEST_INVALID"),
         ErrorCode.ArchiveRefused => (400, "MANIFEST_INVALID"),
         ErrorCode.QueueFull => (429, "TOOMANYREQUESTS"),
+        ErrorCode.Upstream => (502, "UNKNOWN"),
         ErrorCode.StorageFull => (507, "UNKNOWN"),
         ErrorCode.ShuttingDown => (503, "UNKNOWN"),
         _ => (500, "UNKNOWN"),

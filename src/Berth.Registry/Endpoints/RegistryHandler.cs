@@ -3,6 +3,7 @@ using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
 using Berth.Registry.Access;
+using Berth.Registry.Mirrors;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Logging;
@@ -15,7 +16,8 @@ namespace Berth.Registry.Endpoints;
 /// </summary>
 internal sealed class RegistryHandler(
     IRegistryAuthorizer authorizer, RegistryTokens tokens, TokenEndpoint token,
-    BlobEndpoints blobs, UploadEndpoints uploads, ManifestEndpoints manifests, ListEndpoints lists, ILogger logger)
+    BlobEndpoints blobs, UploadEndpoints uploads, ManifestEndpoints manifests, ListEndpoints lists,
+    MirrorCache mirrors, ILogger logger)
 {
     /// <summary>
     /// Bytes of a body that are read although the request is refused: a client that sends first and reads then, as most
@@ -164,7 +166,7 @@ internal sealed class RegistryHandler(
             return NotAllowedAsync(context, start ? "POST" : "GET, PATCH, PUT, DELETE");
         }
 
-        access.Demand(path.Repository, RegistryAction.Push);
+        DemandPush(access, path.Repository);
         return method switch
         {
             "POST" => uploads.StartAsync(context, path.Repository, access),
@@ -183,13 +185,23 @@ internal sealed class RegistryHandler(
                 access.Demand(path.Repository, RegistryAction.Pull);
                 return manifests.GetAsync(context, path.Repository, path.Argument);
             case "PUT":
-                access.Demand(path.Repository, RegistryAction.Push);
+                DemandPush(access, path.Repository);
                 return manifests.PutAsync(context, path.Repository, path.Argument, access);
             case "DELETE":
                 access.Demand(path.Repository, RegistryAction.Delete);
                 return manifests.DeleteAsync(context, path.Repository, path.Argument);
             default:
                 return NotAllowedAsync(context, "GET, HEAD, PUT, DELETE");
+        }
+    }
+
+    private void DemandPush(RequestAccess access, string repository)
+    {
+        access.Demand(repository, RegistryAction.Push);
+        if (mirrors.Covers(repository))
+        {
+            throw new BerthException(
+                ErrorCode.Forbidden, $"{repository} is a cache of another registry: push to that one.");
         }
     }
 

@@ -4,6 +4,7 @@ using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Repositories;
+using Berth.Registry.Mirrors;
 
 namespace Berth.Registry.Policies;
 
@@ -91,6 +92,23 @@ public sealed class PolicyStore : IRepositoryRules
     public RetentionRules? RetentionOf(string repository) =>
         Nearest(repository, p => p.Retention is not null)?.Retention;
 
+    /// <summary>Where a repository's content comes from, or null. The name there is what follows the scope.</summary>
+    internal UpstreamRepository? UpstreamOf(string repository)
+    {
+        if (Nearest(repository, p => p.Policy.Upstream is not null)?.Policy is not { Upstream: { } upstream } policy)
+        {
+            return null;
+        }
+
+        string below = policy.Scope == Everything ? repository : repository[policy.Scope.Length..].TrimStart('/');
+        string name = $"{upstream.Parse().AbsolutePath.Trim('/')}/{below}".Trim('/');
+        return name.Length == 0 ? null : new UpstreamRepository(upstream, name);
+    }
+
+    /// <summary>Who is told of changes of the repository's tags: the receivers of all policies above.</summary>
+    public IReadOnlyList<string> WebhooksOf(string repository) =>
+        [.. Above(repository).SelectMany(p => p.Policy.Webhooks ?? []).Distinct(StringComparer.Ordinal)];
+
     /// <summary>What holds for a scope: its own policy, completed by those above it. Of quotas the smallest.</summary>
     public RepositoryPolicy EffectiveOf(string scope)
     {
@@ -104,6 +122,8 @@ public sealed class PolicyStore : IRepositoryRules
                 QuotaBytes = policy.QuotaBytes < (all.QuotaBytes ?? long.MaxValue) ? policy.QuotaBytes : all.QuotaBytes,
                 AnonymousPull = all.AnonymousPull ?? policy.AnonymousPull,
                 Retention = all.Retention ?? policy.Retention,
+                Upstream = all.Upstream ?? policy.Upstream,
+                Webhooks = policy.Webhooks is null ? all.Webhooks : [.. all.Webhooks ?? [], .. policy.Webhooks],
             };
         }
 
@@ -134,14 +154,15 @@ public sealed class PolicyStore : IRepositoryRules
                 + "all of them.");
         }
 
-        int patterns = (policy.ImmutableTags?.Count ?? 0)
+        policy.Upstream?.Parse();
+        int patterns = (policy.ImmutableTags?.Count ?? 0) + (policy.Webhooks?.Count ?? 0)
             + (policy.Retention?.Keep?.Count ?? 0) + (policy.Retention?.Among?.Count ?? 0);
         if (patterns > MaxPatterns || policy.QuotaBytes < 0 || policy.Retention?.KeepLast < 0
             || policy.Retention?.KeepFor < TimeSpan.Zero)
         {
             throw new BerthException(
                 ErrorCode.InvalidRequest,
-                $"A policy has at most {MaxPatterns} patterns, and no quota, count or time below 0.");
+                $"A policy has at most {MaxPatterns} patterns and webhooks, and no quota, count or time below 0.");
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Berth.Registry.Mirrors;
 
 namespace Berth.Registry.Policies;
 
@@ -10,13 +11,17 @@ namespace Berth.Registry.Policies;
 /// <param name="ImmutableTags">Patterns of tags that are neither moved nor removed.</param>
 /// <param name="QuotaBytes">The most bytes of content.</param>
 /// <param name="AnonymousPull">Whether everybody may pull, without a token.</param>
+/// <param name="Webhooks">URLs told of tags that are pushed and removed; those of all scopes above are told too.
+/// </param>
+/// <param name="Upstream">The registry that it is a cache of; nothing can be pushed then.</param>
 public sealed record RepositoryPolicy(
     string Scope, IReadOnlyList<string>? ImmutableTags, long? QuotaBytes, bool? AnonymousPull,
-    RetentionPolicy? Retention)
+    RetentionPolicy? Retention, UpstreamPolicy? Upstream = null, IReadOnlyList<string>? Webhooks = null)
 {
     /// <summary>Whether it says nothing.</summary>
     [JsonIgnore]
-    public bool IsEmpty => ImmutableTags is null && QuotaBytes is null && AnonymousPull is null && Retention is null;
+    public bool IsEmpty => ImmutableTags is null && QuotaBytes is null && AnonymousPull is null && Retention is null
+        && Upstream is null && Webhooks is null;
 }
 
 /// <summary>Retention as it is kept; <see cref="Berth.Core.Images.RetentionRules"/> says what it means.</summary>

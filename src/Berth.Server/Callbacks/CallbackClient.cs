@@ -2,7 +2,6 @@ using System.Net;
 using System.Net.Http.Headers;
 using Berth.Core.Callbacks;
 using Berth.Core.Errors;
-using Berth.Server.Store;
 
 namespace Berth.Server.Callbacks;
 
@@ -38,14 +37,17 @@ internal sealed class CallbackClient : IDisposable
     }
 
     /// <summary>Null when the receiver took it (2xx), else why not.</summary>
-    public async Task<string?> SendAsync(PendingCallback callback, CancellationToken cancellationToken)
+    /// <param name="key">What tells a repeated delivery from a new one.</param>
+    /// <param name="runId">The run that it is about, if it is about one.</param>
+    public async Task<string?> SendAsync(
+        Uri target, ReadOnlyMemory<byte> body, string key, string? runId, CancellationToken cancellationToken)
     {
         using CancellationTokenSource late = new(Limit, time);
         using CancellationTokenSource either =
             CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {
-            using HttpRequestMessage request = Request(callback);
+            using HttpRequestMessage request = Request(target, body, key, runId);
             using HttpResponseMessage response = await client.SendAsync(request, either.Token);
             await ReadAsync(response.Content, either.Token);
             return response.IsSuccessStatusCode ? null : $"it answered {(int)response.StatusCode}";
@@ -67,16 +69,19 @@ internal sealed class CallbackClient : IDisposable
 
     public void Dispose() => client.Dispose();
 
-    private HttpRequestMessage Request(PendingCallback callback)
+    private HttpRequestMessage Request(Uri target, ReadOnlyMemory<byte> body, string key, string? runId)
     {
-        ByteArrayContent content = new(callback.Body.ToArray());
+        ByteArrayContent content = new(body.ToArray());
         content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
-        HttpRequestMessage request = new(HttpMethod.Post, callback.Target) { Content = content };
+        HttpRequestMessage request = new(HttpMethod.Post, target) { Content = content };
         request.Headers.Add("User-Agent", "Berth");
-        // One callback for each run: the run's id is what tells a repeated delivery from a new one.
-        request.Headers.Add("Idempotency-Key", callback.Run.Text);
-        request.Headers.Add("Berth-Run-Id", callback.Run.Text);
-        request.Headers.Add(CallbackSigner.Header, signer.Sign(callback.Body.Span, time.GetUtcNow()));
+        request.Headers.Add("Idempotency-Key", key);
+        if (runId is not null)
+        {
+            request.Headers.Add("Berth-Run-Id", runId);
+        }
+
+        request.Headers.Add(CallbackSigner.Header, signer.Sign(body.Span, time.GetUtcNow()));
         return request;
     }
 

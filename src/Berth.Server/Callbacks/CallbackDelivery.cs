@@ -110,7 +110,9 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
 
     private async Task SendAsync(CallbackClient client, PendingCallback callback, CancellationToken stop)
     {
-        string? failure = await client.SendAsync(callback, stop);
+        // One callback for each run, so the run's id tells a repeated delivery from a new one.
+        string? failure = await client.SendAsync(
+            callback.Target, callback.Body, callback.Run.Text, callback.Run.Text, stop);
         CrashPoints.Reach(CrashPoint.CallbackSent);
         RunMoment now = rooms.Clock.Moment;
         int attempt = callback.Attempt + 1;

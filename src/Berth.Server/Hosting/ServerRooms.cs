@@ -23,6 +23,7 @@ using Berth.Server.Runs;
 using Berth.Server.Spool;
 using Berth.Server.Store;
 using Berth.Server.Store.Sqlite;
+using Berth.Server.Webhooks;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Hosting;
@@ -80,6 +81,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required RetentionPass Retention { get; init; }
 
+    public required WebhookDelivery Webhooks { get; init; }
+
     public required ImageReadiness Readiness { get; init; }
 
     public required RegistryServer Registry { get; init; }
@@ -100,7 +103,10 @@ internal sealed class ServerRooms : IAsyncDisposable
         ContentStore content = new(data["blobs"], time);
         CrashPoints.Reach(CrashPoint.ContentOpened);
         PolicyStore policies = PolicyStore.Open(data["repository-policies.json"]);
-        RepositoryStore repositories = new(data["repositories"], time, content, policies);
+        WebhookOutbox webhooks = new(data["webhooks"], policies, time, loggers.CreateLogger<WebhookOutbox>());
+        RepositoryStore repositories = new(data["repositories"], time, content, policies, webhooks);
+        CallbackSigner signer = CallbackSigner.LoadOrCreate(data["callback.key"]);
+        CallbackPolicy callbacks = new(options.CallbackAllow);
         LayerStore layers = new(content, data["layers"], LayerLimits.Default, time);
         ImageCatalog catalog = new(repositories, content);
         ImageSource images = new(content, layers, PlatformChoice.Here);
@@ -119,6 +125,8 @@ internal sealed class ServerRooms : IAsyncDisposable
             Catalog = catalog,
             Tokens = tokens,
             Policies = policies,
+            Webhooks = new WebhookDelivery(
+                webhooks, callbacks, signer, time, loggers.CreateLogger<WebhookDelivery>()),
             Retention = new RetentionPass(repositories, catalog, policies, time, loggers),
             Readiness = readiness,
             Registry = new RegistryServer(
@@ -127,6 +135,8 @@ internal sealed class ServerRooms : IAsyncDisposable
                     UploadFolder = data["uploads"],
                     TokenKeyPath = data["registry.key"],
                     MaxBlobBytes = options.UploadLimit.Bytes,
+                    Policies = policies,
+                    ConnectUpstream = OtherRegistries(options).ConnectAsync,
                 },
                 content, repositories, new RegistryAuthorizer(tokens, policies),
                 [new UnpackOnPush(catalog, layers, time, loggers), readiness], time, loggers),
@@ -137,13 +147,12 @@ internal sealed class ServerRooms : IAsyncDisposable
             Runs = new RunManager(
                 store, node, new RunSpool(data["spool"]),
                 new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
-                RunOptionsOf(options, node.Info), new CallbackPolicy(options.CallbackAllow),
-                CallbackSigner.LoadOrCreate(data["callback.key"]), time, loggers.CreateLogger<RunManager>(), meters),
+                RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(), meters),
         };
     }
 
-    public GuardedConnection OtherRegistries() =>
-        new(new CallbackPolicy(Options.RegistryAllow), ErrorCode.Forbidden, "registry-allow");
+    public static GuardedConnection OtherRegistries(ServerOptions options) =>
+        new(new CallbackPolicy(options.RegistryAllow), ErrorCode.Forbidden, "registry-allow");
 
     public async ValueTask DisposeAsync()
     {

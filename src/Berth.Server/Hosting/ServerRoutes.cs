@@ -1,3 +1,4 @@
+using Berth.Core.Callbacks;
 using Berth.Server.Access;
 using Berth.Server.Calls;
 using Berth.Server.ImageEndpoints;
@@ -70,8 +71,8 @@ internal static class ServerRoutes
     {
         ImageEndpoints.ImageEndpoints images = new(rooms.Catalog, rooms.Layers, rooms.Collector, rooms.Figures);
         CopyEndpoints copies = new(
-            rooms.Content, rooms.Repositories, rooms.Layers, rooms.OtherRegistries(), rooms.Readiness, rooms.Time,
-            rooms.Loggers.CreateLogger<CopyEndpoints>());
+            rooms.Content, rooms.Repositories, rooms.Layers, ServerRooms.OtherRegistries(rooms.Options),
+            rooms.Readiness, rooms.Time, rooms.Loggers.CreateLogger<CopyEndpoints>());
         MapRead(routes, "/v1/images", images.ListAsync);
         MapRead(routes, "/v1/images/{**reference}", images.GetAsync);
         Map(routes, "DELETE", "/v1/images/{**reference}", images.DeleteAsync);
@@ -83,7 +84,7 @@ internal static class ServerRoutes
     private static void MapRepositories(IEndpointRouteBuilder routes, ServerRooms rooms)
     {
         RepositoryEndpoints.RepositoryEndpoints repositories = new(
-            rooms.Repositories, rooms.Policies, rooms.Retention);
+            rooms.Repositories, rooms.Policies, rooms.Retention, new CallbackPolicy(rooms.Options.CallbackAllow));
         MapRead(routes, "/v1/repositories", repositories.ListAsync);
         MapRead(routes, "/v1/repositories/{**scope}", repositories.GetAsync);
         Map(routes, "PUT", "/v1/repositories/{**scope}", repositories.SetAsync);

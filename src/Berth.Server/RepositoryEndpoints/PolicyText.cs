@@ -1,6 +1,7 @@
 using Berth.Api.Repositories;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
+using Berth.Registry.Mirrors;
 using Berth.Registry.Policies;
 
 namespace Berth.Server.RepositoryEndpoints;
@@ -8,7 +9,8 @@ namespace Berth.Server.RepositoryEndpoints;
 /// <summary>A policy as it is kept, and as people write it.</summary>
 internal static class PolicyText
 {
-    public static RepositoryPolicy Read(string scope, PolicyView view)
+    /// <param name="before">What is replaced: a password that is not sent stays.</param>
+    public static RepositoryPolicy Read(string scope, PolicyView view, RepositoryPolicy? before)
     {
         RetentionView? retention = view.Retention;
         if (retention is { KeepLast: null, KeepFor: null })
@@ -22,7 +24,12 @@ internal static class PolicyText
             scope, view.ImmutableTags, view.Quota is null ? null : ByteSize.Parse(view.Quota).Bytes, view.AnonymousPull,
             retention is null ? null : new RetentionPolicy(
                 retention.KeepLast, retention.KeepFor is null ? null : Duration.Parse(retention.KeepFor),
-                retention.Keep, retention.Among));
+                retention.Keep, retention.Among),
+            view.Upstream is { } upstream
+                ? new UpstreamPolicy(
+                    upstream.Url ?? "", upstream.Username, upstream.Password ?? PasswordOf(upstream, before?.Upstream))
+                : null,
+            view.Webhooks);
     }
 
     public static PolicyView Write(RepositoryPolicy policy) => new(
@@ -33,7 +40,12 @@ internal static class PolicyText
             ? new RetentionView(
                 retention.KeepLast, retention.KeepFor is { } time ? Duration.Format(time) : null, retention.Keep,
                 retention.Among)
-            : null);
+            : null,
+        policy.Upstream is { } upstream ? new UpstreamView(upstream.Url, upstream.Username) : null,
+        policy.Webhooks);
+
+    private static string? PasswordOf(UpstreamView asked, UpstreamPolicy? before) =>
+        before is not null && before.Url == asked.Url && before.Username == asked.Username ? before.Password : null;
 
     /// <summary>In the largest unit that takes nothing off it.</summary>
     private static string Exact(long bytes)

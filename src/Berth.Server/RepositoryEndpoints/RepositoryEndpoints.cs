@@ -1,4 +1,5 @@
 using Berth.Api.Repositories;
+using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Repositories;
@@ -9,7 +10,8 @@ using Microsoft.AspNetCore.Http;
 namespace Berth.Server.RepositoryEndpoints;
 
 /// <summary>Lists repositories, says and changes what is asked of them, and applies retention.</summary>
-internal sealed class RepositoryEndpoints(RepositoryStore repositories, PolicyStore policies, RetentionPass retention)
+internal sealed class RepositoryEndpoints(
+    RepositoryStore repositories, PolicyStore policies, RetentionPass retention, CallbackPolicy callbacks)
 {
     private const int DefaultLimit = 100;
     private const int MaxLimit = 1000;
@@ -38,7 +40,16 @@ internal sealed class RepositoryEndpoints(RepositoryStore repositories, PolicySt
     {
         string scope = ScopeOf(context);
         PolicyView wanted = await JsonBody.ReadAsync(context, RepositoryJson.Default.PolicyView);
-        policies.Set(PolicyText.Read(scope, wanted));
+        foreach (string webhook in wanted.Webhooks ?? [])
+        {
+            callbacks.Check(
+                Uri.TryCreate(webhook, UriKind.Absolute, out Uri? url)
+                    ? url
+                    : throw new BerthException(
+                        ErrorCode.CallbackForbidden, $"The webhook '{webhook}' is not an absolute URL."));
+        }
+
+        policies.Set(PolicyText.Read(scope, wanted, policies.Find(scope)));
         await JsonBody.WriteAsync(context, Describe(scope), RepositoryJson.Default.RepositoryDetail);
     }
 

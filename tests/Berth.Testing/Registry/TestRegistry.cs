@@ -45,6 +45,9 @@ public sealed class TestRegistry : IAsyncDisposable
 
     public PolicyStore Policies { get; private set; } = null!;
 
+    /// <summary>Asked for connections to upstream registries from the next start on.</summary>
+    public Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? ConnectUpstream { get; set; }
+
     public RegistryServer Server => server!;
 
     public string Folder => folder.Path;
@@ -98,6 +101,8 @@ public sealed class TestRegistry : IAsyncDisposable
             UploadFolder = folder["uploads"],
             TokenKeyPath = folder["registry.key"],
             MaxBlobBytes = maxBlobBytes,
+            Policies = Policies,
+            ConnectUpstream = ConnectUpstream,
         };
         server = new RegistryServer(
             options, Content, Repositories, Authorizer, Observers, Time, NullLoggerFactory.Instance);

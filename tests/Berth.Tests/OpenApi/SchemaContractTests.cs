@@ -28,6 +28,7 @@ public sealed class SchemaContractTests
     private static readonly Type[] Requests =
     [
         typeof(TokenRequest), typeof(CopyRequest), typeof(PolicyView), typeof(RetentionView), typeof(RetentionRequest),
+        typeof(UpstreamView),
     ];
 
     private static readonly JsonTypeInfo[] Contracts = [.. Walk(

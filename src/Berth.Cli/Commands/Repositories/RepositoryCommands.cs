@@ -37,6 +37,16 @@ internal static class RepositoryCommands
             parts.Add(anonymous ? "anonymous pull" : "no anonymous pull");
         }
 
+        if (policy?.Upstream is { } upstream)
+        {
+            parts.Add($"cache of {upstream.Url}");
+        }
+
+        if (policy?.Webhooks is { Count: > 0 } webhooks)
+        {
+            parts.Add($"tells {string.Join(' ', webhooks)}");
+        }
+
         if (policy?.Retention is { } retention)
         {
             parts.Add(Line(retention));

@@ -55,6 +55,24 @@ internal sealed class RepositorySetCommand : Verb
     };
 
     private readonly Option<bool> noRetention = new("--no-retention") { Description = "Remove the retention rules" };
+    private readonly Option<string?> mirror = new("--mirror")
+    {
+        HelpName = "URL|none",
+        Description = "Be a cache of another registry; pushing ends then",
+    };
+
+    private readonly Option<string?> mirrorUser = new("--mirror-username")
+    {
+        HelpName = "NAME",
+        Description = "User name at that registry; the password is read from BERTH_REGISTRY_PASSWORD",
+    };
+
+    private readonly Option<string[]> webhooks = new("--webhook")
+    {
+        HelpName = "URL|none",
+        Description = "Who is told of tags that are pushed and removed; may be repeated",
+    };
+
     private readonly Option<bool> clear = new("--clear") { Description = "Remove the whole policy first" };
     private readonly OutputOption output = new();
 
@@ -65,13 +83,16 @@ internal sealed class RepositorySetCommand : Verb
             new("berth repository set team/app --immutable 'v*' --immutable release-*", "Tags that stay what they are"),
             new("berth repository set team/ci --keep-last 10 --keep 'v*'", "Remove all but these, every few minutes"),
             new("berth repository set public --anonymous-pull true", "Everybody may pull from public and below"),
+            new("berth repository set team --webhook https://ci.example.org/pushed", "Tell another program of pushes"),
+            new("berth repository set hub --mirror https://registry-1.docker.io", "hub/library/debian is Docker Hub's"),
             new("berth repository set team --clear", "No policy any more"))
     {
         Add(scope);
         anonymous.AcceptOnlyFromAmong("true", "false", "none");
         foreach (
             Option option in (Option[])[
-                quota, immutable, anonymous, keepLast, keepFor, keep, among, noRetention, clear, output])
+                quota, immutable, anonymous, keepLast, keepFor, keep, among, noRetention, mirror, mirrorUser,
+                webhooks, clear, output])
         {
             Add(option);
         }
@@ -118,6 +139,20 @@ internal sealed class RepositorySetCommand : Verb
         if (session.Get(anonymous) is { } word)
         {
             policy = policy with { AnonymousPull = word == "none" ? null : word == "true" };
+        }
+
+        if (session.Get(mirror) is { } url)
+        {
+            policy = policy with
+            {
+                Upstream = url == "none" ? null : new UpstreamView(
+                    url, session.Get(mirrorUser), session.Terminal.Variable("BERTH_REGISTRY_PASSWORD")),
+            };
+        }
+
+        if (session.Get(webhooks) is { Length: > 0 } urls)
+        {
+            policy = policy with { Webhooks = urls is ["none"] ? null : urls };
         }
 
         return policy with { Retention = ChangeRetention(session, policy.Retention) };
