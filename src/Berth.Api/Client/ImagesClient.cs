@@ -40,6 +40,21 @@ public sealed class ImagesClient
     public Task<ImageDetail> GetAsync(string reference, CancellationToken cancellationToken) =>
         exchange.GetAsync("v1/images/" + reference, ImageJson.Default.ImageDetail, cancellationToken);
 
+    /// <summary>What an image adds, changes and deletes: to another, or one of its layers to those below.</summary>
+    public Task<ImageDiff> DiffAsync(
+        string image, string? other, int? layer, CancellationToken cancellationToken) =>
+        exchange.GetAsync(
+            "v1/image-diff" + Query.Of(
+                ("image", image), ("base", other), ("layer", layer?.ToString(CultureInfo.InvariantCulture)),
+                ("limit", "300000")),
+            ImageJson.Default.ImageDiff, cancellationToken);
+
+    /// <summary>Removes images that nothing names, or tells which they are.</summary>
+    public Task<PruneReport> PruneAsync(PruneRequest request, CancellationToken cancellationToken) =>
+        exchange.PostAsync(
+            "v1/images/prune", request, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,
+            cancellationToken);
+
     /// <summary>Removes the name; the content goes when nothing needs it any more.</summary>
     public Task RemoveAsync(string reference, CancellationToken cancellationToken) =>
         exchange.DeleteAsync("v1/images/" + reference, cancellationToken);

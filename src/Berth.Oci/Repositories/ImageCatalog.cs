@@ -90,6 +90,37 @@ public sealed class ImageCatalog(RepositoryStore repositories, IContentStore con
         await RemoveAsync(image.Repository, image.Digest, evenIfTagged: image.Tag is null, cancellationToken);
     }
 
+    /// <summary>
+    /// Manifests and indexes that nothing names: no tag, no index of their repository, and no subject that is there.
+    /// </summary>
+    /// <param name="pushedBefore">Only those pushed before.</param>
+    public async Task<IReadOnlyList<(string Repository, ManifestLink Manifest)>> FindUnnamedAsync(
+        DateTimeOffset pushedBefore, CancellationToken cancellationToken)
+    {
+        List<(string, ManifestLink)> unnamed = [];
+        foreach (string repository in repositories.Names())
+        {
+            IReadOnlyCollection<ManifestLink> all = repositories.Manifests(repository);
+            HashSet<Digest> named = [.. repositories.Tags(repository, null, int.MaxValue - 1)?.Entries
+                .Select(t => t.Digest) ?? []];
+            foreach (ManifestLink index in all.Where(m => MediaTypes.IsIndex(m.MediaType)))
+            {
+                if (content.SizeOf(index.Digest) is not null)
+                {
+                    named.UnionWith((await ReadAsync(index.Digest, index.MediaType, cancellationToken))
+                        .Children.Select(c => c.Digest));
+                }
+            }
+
+            unnamed.AddRange(all
+                .Where(m => m.PushedAt < pushedBefore && !named.Contains(m.Digest)
+                    && !(m.Subject is { } subject && repositories.FindManifest(repository, subject) is not null))
+                .Select(m => (repository, m)));
+        }
+
+        return unnamed;
+    }
+
     /// <summary>Whether a document could not be read because it is gone, damaged or no manifest.</summary>
     public static bool IsDamage(BerthException e) => e.Code
         is ErrorCode.BlobUnknown or ErrorCode.ManifestInvalid or ErrorCode.DigestMismatch or ErrorCode.SizeInvalid;

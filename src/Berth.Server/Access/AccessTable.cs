@@ -42,6 +42,8 @@ public static class AccessTable
         new("POST", "/v1/images/pull", Permission.ImageWrite),
         new("POST", "/v1/images/push", Permission.ImageWrite),
         new("POST", "/v1/images/collect", Permission.ImageCollect),
+        new("POST", "/v1/images/prune", Permission.ImageCollect),
+        new("GET", "/v1/image-diff", Permission.ImageRead),
 
         new("GET", "/v1/repositories", Permission.ImageRead),
         new("GET", "/v1/repositories/{**scope}", Permission.ImageRead),

@@ -69,7 +69,9 @@ internal static class ServerRoutes
 
     private static void MapImages(IEndpointRouteBuilder routes, ServerRooms rooms)
     {
-        ImageEndpoints.ImageEndpoints images = new(rooms.Catalog, rooms.Layers, rooms.Collector, rooms.Figures);
+        ImageEndpoints.ImageEndpoints images = new(
+            rooms.Catalog, rooms.Repositories, rooms.Layers, rooms.Collector, rooms.Figures, rooms.Time);
+        ComparisonEndpoints comparisons = new(rooms.Catalog, rooms.Content);
         CopyEndpoints copies = new(
             rooms.Content, rooms.Repositories, rooms.Layers, ServerRooms.OtherRegistries(rooms.Options),
             rooms.Readiness, rooms.Time, rooms.Loggers.CreateLogger<CopyEndpoints>());
@@ -79,6 +81,8 @@ internal static class ServerRoutes
         Map(routes, "POST", "/v1/images/pull", copies.PullAsync);
         Map(routes, "POST", "/v1/images/push", copies.PushAsync);
         Map(routes, "POST", "/v1/images/collect", images.CollectAsync);
+        Map(routes, "POST", "/v1/images/prune", images.PruneAsync);
+        Map(routes, "GET", "/v1/image-diff", comparisons.CompareAsync);
     }
 
     private static void MapRepositories(IEndpointRouteBuilder routes, ServerRooms rooms)

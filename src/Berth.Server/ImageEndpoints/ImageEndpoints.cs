@@ -1,6 +1,7 @@
 using Berth.Api.Images;
 using Berth.Api.Server;
 using Berth.Core.Images;
+using Berth.Core.Resources;
 using Berth.Oci.Images;
 using Berth.Oci.Layers;
 using Berth.Oci.Repositories;
@@ -13,7 +14,8 @@ namespace Berth.Server.ImageEndpoints;
 
 /// <summary>Lists, shows and removes images, and collects what nothing refers to.</summary>
 internal sealed class ImageEndpoints(
-    ImageCatalog catalog, ILayerStore layers, GarbageCollector collector, ContentFigures figures)
+    ImageCatalog catalog, RepositoryStore repositories, ILayerStore layers, GarbageCollector collector,
+    ContentFigures figures, TimeProvider time)
 {
     private const int DefaultLimit = 100;
     private const int MaxLimit = 1000;
@@ -55,6 +57,32 @@ internal sealed class ImageEndpoints(
         await JsonBody.WriteAsync(context, view, ServerJson.Default.CollectionView);
     }
 
+    /// <summary>Removes images that nothing names, and then the content that only they had.</summary>
+    public async Task PruneAsync(HttpContext context)
+    {
+        PruneRequest request = await JsonBody.ReadAsync(context, ImageJson.Default.PruneRequest);
+        TimeSpan age = request.OlderThan is null ? TimeSpan.Zero : Duration.Parse(request.OlderThan);
+        IReadOnlyList<(string Repository, ManifestLink Manifest)> unnamed = await catalog.FindUnnamedAsync(
+            time.GetUtcNow() - age, context.RequestAborted);
+        long bytes = 0;
+        if (!request.DryRun)
+        {
+            foreach ((string repository, ManifestLink manifest) in unnamed)
+            {
+                repositories.DeleteManifest(repository, manifest.Digest);
+            }
+
+            bytes = (await collector.CollectAsync(context.RequestAborted)).Bytes;
+            figures.Count();
+        }
+
+        PruneReport report = new(
+            request.DryRun,
+            [.. unnamed.Select(u => new PrunedImage(u.Repository, u.Manifest.Digest.Text, u.Manifest.PushedAt))],
+            bytes);
+        await JsonBody.WriteAsync(context, report, ImageJson.Default.PruneReport);
+    }
+
     private ImageView View(CatalogImage image) => new(
         image.Repository, image.Tag ?? "", image.Digest.Text, image.Size, image.Architecture, image.Created,
         image.PushedAt, image.DiffIds.Count > 0 && image.DiffIds.All(d => layers.PathOf(d) is not null));
@@ -68,6 +96,18 @@ internal sealed class ImageEndpoints(
         return new ImageDetail(
             View(detail.Image), detail.Image.MediaType, defaults?.User, defaults?.Env ?? [], defaults?.Entrypoint ?? [],
             defaults?.Cmd ?? [], defaults?.WorkingDir, defaults?.Labels ?? new Dictionary<string, string>(),
-            [.. layerViews]);
+            [.. layerViews], [.. HistoryOf(detail)]);
+    }
+
+    private static IEnumerable<HistoryView> HistoryOf(CatalogDetail detail)
+    {
+        IReadOnlyList<Descriptor> layers = detail.Manifest?.Layers ?? [];
+        int next = 0;
+        foreach (HistoryEntry step in detail.Config?.History ?? [])
+        {
+            Descriptor? layer = step.EmptyLayer != true && next < layers.Count ? layers[next++] : null;
+            yield return new HistoryView(
+                step.Created, step.CreatedBy, step.Comment, layer?.DigestText, layer?.Size ?? 0);
+        }
     }
 }

@@ -28,12 +28,13 @@ public sealed class SchemaContractTests
     private static readonly Type[] Requests =
     [
         typeof(TokenRequest), typeof(CopyRequest), typeof(PolicyView), typeof(RetentionView), typeof(RetentionRequest),
-        typeof(UpstreamView),
+        typeof(UpstreamView), typeof(PruneRequest),
     ];
 
     private static readonly JsonTypeInfo[] Contracts = [.. Walk(
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
+        ImageJson.Default.ImageDiff, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,
         ImageJson.Default.CopyRequest, ImageJson.Default.CopyProgress,
         RepositoryJson.Default.RepositoryPage, RepositoryJson.Default.RepositoryDetail,
         RepositoryJson.Default.PolicyView, RepositoryJson.Default.RetentionRequest,

@@ -49,6 +49,8 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("POST /v1/images/pull", Users),
         ("POST /v1/images/push", Users),
         ("POST /v1/images/collect", Administrators),
+        ("POST /v1/images/prune", Administrators),
+        ("GET /v1/image-diff", Readers),
         ("GET /v1/repositories", Readers),
         ("GET /v1/repositories/{**scope}", Readers),
         ("PUT /v1/repositories/{**scope}", Administrators),

@@ -14,8 +14,9 @@ internal static class ImageCommands
             new("berth image ls", "What is in the registry"),
             new("berth image pull docker.io/library/busybox:1.36 demo/busybox", "Fetch one from another registry"),
         ],
-        new ImageListCommand(), new InspectCommand(), new PackCommand(), new ImportCommand(), new ExportCommand(),
-        new PullCommand(), new PushCommand(), new TagCommand(), new RemoveCommand());
+        new ImageListCommand(), new InspectCommand(), new HistoryCommand(), new DiffCommand(), new BuildCommand(),
+        new PackCommand(), new ImportCommand(), new ExportCommand(),
+        new PullCommand(), new PushCommand(), new TagCommand(), new RemoveCommand(), new PruneCommand());
 }
 
 internal sealed class ImageListCommand : Verb
