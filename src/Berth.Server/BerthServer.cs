@@ -20,6 +20,7 @@ public sealed class BerthServer : IAsyncDisposable
     private readonly WebApplication host;
     private readonly ILogger logger;
     private readonly CancellationTokenSource passesStop = new();
+    private readonly CancellationTokenSource telemetryStop = new();
     private readonly Task passes;
     private int stopped;
 
@@ -32,7 +33,10 @@ public sealed class BerthServer : IAsyncDisposable
         Addresses = HttpHost.AddressesOf(host);
         passes = Task.WhenAll(
             Task.Run(() => new CollectPass(rooms, logger).RunAsync(passesStop.Token), CancellationToken.None),
-            Task.Run(() => rooms.Webhooks.RunAsync(passesStop.Token), CancellationToken.None));
+            Task.Run(() => rooms.Webhooks.RunAsync(passesStop.Token), CancellationToken.None),
+            Task.Run(
+                () => rooms.Telemetry.RunAsync(rooms.Metrics.GatherAsync, telemetryStop.Token),
+                CancellationToken.None));
     }
 
     /// <summary>Where it listens, with the ports that were taken.</summary>
@@ -107,6 +111,8 @@ public sealed class BerthServer : IAsyncDisposable
 
         // 3. Everything else, in the opposite order of its start.
         await host.DisposeAsync();
+        // Not before: the runs that have just ended are told of too.
+        await telemetryStop.CancelAsync();
         await passes;
         CrashPoints.Reach(CrashPoint.ListeningEnded);
         await rooms.Node.StopAsync(CancellationToken.None);
@@ -114,6 +120,7 @@ public sealed class BerthServer : IAsyncDisposable
         rooms.Tokens.Flush();
         await rooms.DisposeAsync();
         passesStop.Dispose();
+        telemetryStop.Dispose();
         Log.Stopped(logger);
         rooms.Data.Dispose();
         rooms.Loggers.Dispose();

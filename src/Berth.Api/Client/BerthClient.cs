@@ -1,5 +1,6 @@
 using Berth.Api.Access;
 using Berth.Api.Nodes;
+using Berth.Core.Errors;
 
 namespace Berth.Api.Client;
 
@@ -56,7 +57,39 @@ public sealed class BerthClient : IDisposable
     public async Task<IReadOnlyList<SandboxLine>> SandboxesAsync(CancellationToken cancellationToken) =>
         (await exchange.GetAsync("v1/sandboxes", NodeJson.Default.SandboxList, cancellationToken)).Sandboxes;
 
+    /// <summary>Copies all that the server keeps to <paramref name="output"/>, as a tar archive; throws
+    /// <c>Upstream</c> when it breaks off. Returns its size.</summary>
+    /// <param name="progress">Gets the number of bytes copied so far.</param>
+    public async Task<long> BackupAsync(Stream output, Action<long> progress, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await exchange.OpenAsync(
+            new HttpRequestMessage(HttpMethod.Get, exchange.UriOf("v1/backup")), cancellationToken);
+        await using Stream input = await response.Content.ReadAsStreamAsync(cancellationToken);
+        byte[] buffer = new byte[256 * 1024];
+        long bytes = 0;
+        while (await ReadAsync(input, buffer, cancellationToken) is > 0 and int read)
+        {
+            await output.WriteAsync(buffer.AsMemory(0, read), cancellationToken);
+            bytes += read;
+            progress(bytes);
+        }
+
+        return bytes;
+    }
+
     public void Dispose() => exchange.Dispose();
+
+    private static async Task<int> ReadAsync(Stream input, byte[] buffer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await input.ReadAsync(buffer, cancellationToken);
+        }
+        catch (Exception e) when (e is IOException or HttpRequestException)
+        {
+            throw new BerthException(ErrorCode.Upstream, $"The server's answer broke off: {e.Message}", e);
+        }
+    }
 }
 
 /// <summary>Makes, lists and removes tokens; needs an administrator's.</summary>

@@ -36,7 +36,8 @@ internal sealed class BerthRoot : RootCommand, IDocumented
             new RunCommand(), TaskCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
             new PsCommand(), new LogsCommand("logs"), new WhyCommand(), new EventsCommand(),
             new LoginCommand(), ContextCommands.All(), TokenCommands.All(),
-            new ServeCommand(), new DoctorCommand(), new VersionCommand(), new HelpCommand(), new ReferenceCommand(),
+            new ServeCommand(), new BackupCommand(), new RestoreCommand(), new DoctorCommand(),
+            new VersionCommand(), new HelpCommand(), new ReferenceCommand(),
         ];
         foreach (Command command in commands)
         {

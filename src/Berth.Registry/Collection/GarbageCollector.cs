@@ -62,6 +62,13 @@ public sealed class GarbageCollector(
         }
     }
 
+    /// <summary>Until the hold is disposed nothing is collected; waits for a collection under way.</summary>
+    public async Task<IDisposable> HoldOffAsync(CancellationToken cancellationToken)
+    {
+        await one.WaitAsync(cancellationToken);
+        return new CollectionHold(one);
+    }
+
     public void Dispose() => one.Dispose();
 
     private async Task MarkAsync(string repository, Marks marks, CancellationToken cancellationToken)
@@ -139,6 +146,13 @@ public sealed class GarbageCollector(
         }
 
         return count;
+    }
+
+    private sealed class CollectionHold(SemaphoreSlim one) : IDisposable
+    {
+        private SemaphoreSlim? held = one;
+
+        public void Dispose() => Interlocked.Exchange(ref held, null)?.Release();
     }
 
     /// <summary>

@@ -36,6 +36,8 @@ public static class AccessTable
         new("GET", "/v1/node", Permission.NodeRead),
         new("GET", "/v1/version", Permission.Authenticated),
 
+        new("GET", "/v1/backup", Permission.Backup),
+
         new("GET", "/v1/images", Permission.ImageRead),
         new("GET", "/v1/images/{**reference}", Permission.ImageRead),
         new("DELETE", "/v1/images/{**reference}", Permission.ImageDelete),

@@ -37,6 +37,9 @@ public enum Permission
     NodeRead,
     TokenManage,
 
+    /// <summary>Read all that the server keeps, tokens included.</summary>
+    Backup,
+
     /// <summary>Read metrics; open where the operator says so.</summary>
     MetricsRead,
 

@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Globalization;
 using Berth.Server.Hosting;
+using Berth.Server.Telemetry;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Calls;
@@ -50,7 +51,12 @@ internal static class CgiVariables
         }
 
         TraceContext trace = TraceContext.Of(request.HttpContext);
-        variables["TRACEPARENT"] = trace.Parent;
+        variables[SpanDocument.TraceVariable] = trace.Parent;
+        if (trace.CallerSpan is { } caller)
+        {
+            variables[SpanDocument.CallerSpanVariable] = caller;
+        }
+
         if (trace.State is { } state)
         {
             variables["TRACESTATE"] = state;

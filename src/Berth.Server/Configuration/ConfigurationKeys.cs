@@ -155,12 +155,49 @@ public static class ConfigurationKeys
             (o, v) => o with { ShutdownGrace = v }),
         KeyOf.Switch("metrics-open", "Whether /metrics can be read without a token.",
             (o, v) => o with { MetricsOpen = v }),
+        new("otlp-endpoint", ValueKind.Text, "",
+            "Collector that gets a trace of every run, and the metrics, over OTLP/HTTP in JSON; /v1/traces and "
+            + "/v1/metrics are added. Empty: nothing is sent.")
+        {
+            Expected = "an address such as http://127.0.0.1:4318",
+            Apply = (o, texts) => texts[0].Length == 0 ? o with { OtlpEndpoint = null }
+                : ParseWebAddress(texts[0]) is { } address ? o with { OtlpEndpoint = address } : null,
+        },
+        new("otlp-headers", ValueKind.Text, "", "Headers sent to the collector, as name=value.", IsList: true)
+        {
+            Expected = "headers such as x-api-key=secret",
+            Apply = (o, texts) => texts.Count == 0 ? o with { OtlpHeaders = [] }
+                : ParseHeaders(texts) is { } headers ? o with { OtlpHeaders = headers } : null,
+        },
+        KeyOf.Span("otlp-interval", "30s", TimeSpan.FromSeconds(1), Day, "How often metrics are sent to the collector.",
+            (o, v) => o with { OtlpInterval = v }),
         KeyOf.Choice<LogLevelName>("log-level", "info", "Least important log messages to write.",
             (o, v) => o with { LogLevel = v }),
         KeyOf.Choice<LogFormat>("log-format", "text",
             "One line of text, or one JSON object, per message; on standard error.",
             (o, v) => o with { LogFormat = v }),
     ];
+
+    private static Uri? ParseWebAddress(string text) =>
+        Uri.TryCreate(text, UriKind.Absolute, out Uri? address)
+        && (address.Scheme == Uri.UriSchemeHttp || address.Scheme == Uri.UriSchemeHttps) ? address : null;
+
+    private static List<KeyValuePair<string, string>>? ParseHeaders(IReadOnlyList<string> texts)
+    {
+        List<KeyValuePair<string, string>> headers = [];
+        foreach (string text in texts)
+        {
+            int equals = text.IndexOf('=', StringComparison.Ordinal);
+            if (equals < 1 || text.AsSpan().ContainsAny('\r', '\n'))
+            {
+                return null;
+            }
+
+            headers.Add(new(text[..equals].Trim(), text[(equals + 1)..].Trim()));
+        }
+
+        return headers;
+    }
 
     private static List<ListenAddress>? ParseAddresses(IReadOnlyList<string> texts)
     {

@@ -86,6 +86,14 @@ public sealed record ServerOptions
 
     public bool MetricsOpen { get; init; }
 
+    /// <summary>Where traces and metrics are sent; null for nowhere.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
+    /// <summary>Sent along, for instance a key of the collector's.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> OtlpHeaders { get; init; } = [];
+
+    public TimeSpan OtlpInterval { get; init; }
+
     public LogLevelName LogLevel { get; init; }
 
     public LogFormat LogFormat { get; init; }

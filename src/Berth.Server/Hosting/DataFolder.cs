@@ -1,4 +1,5 @@
 using Berth.Core.Errors;
+using Berth.Server.Backups;
 
 namespace Berth.Server.Hosting;
 
@@ -37,6 +38,13 @@ internal sealed class DataFolder : IDisposable
             throw new BerthException(
                 ErrorCode.InvalidConfiguration,
                 $"The data folder {full} can't be made: {e.Message} Choose another with --data.", e);
+        }
+
+        if (File.Exists(System.IO.Path.Combine(full, BackupFormat.UnfinishedMark)))
+        {
+            throw new BerthException(
+                ErrorCode.InvalidConfiguration,
+                $"The data folder {full} is left from a restore that was not finished: empty it and restore again.");
         }
 
         return new DataFolder(full, Lock(full));

@@ -14,6 +14,7 @@ using Berth.Registry.Policies;
 using Berth.Registry.Unpacking;
 using Berth.Server.Access;
 using Berth.Server.Callbacks;
+using Berth.Server.Backups;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
 using Berth.Server.ImageEndpoints;
@@ -23,6 +24,7 @@ using Berth.Server.Runs;
 using Berth.Server.Spool;
 using Berth.Server.Store;
 using Berth.Server.Store.Sqlite;
+using Berth.Server.Telemetry;
 using Berth.Server.Webhooks;
 using Microsoft.Extensions.Logging;
 
@@ -40,6 +42,8 @@ internal sealed class ServerRooms : IAsyncDisposable
     private static readonly TimeSpan StartLimit = TimeSpan.FromMinutes(5);
 
     private static readonly TimeSpan LeaseSlack = TimeSpan.FromSeconds(30);
+
+    private MetricsEndpoint? metrics;
 
     private ServerRooms(ServerOptions options, DataFolder data, NodeParts parts, INode node, IRunStore store)
     {
@@ -62,6 +66,10 @@ internal sealed class ServerRooms : IAsyncDisposable
     public ServerLifetime Lifetime { get; } = new();
 
     public required RunMeters Meters { get; init; }
+
+    public required TelemetryExport Telemetry { get; init; }
+
+    public required BackupWriter Backups { get; init; }
 
     public INode Node { get; }
 
@@ -117,6 +125,8 @@ internal sealed class ServerRooms : IAsyncDisposable
         INode node = makeNode(parts);
         ImageReadiness readiness = new(node, options);
         RunMeters meters = new();
+        TelemetryExport telemetry = new(options, time, loggers.CreateLogger<TelemetryExport>());
+        GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers);
         return new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
@@ -140,16 +150,22 @@ internal sealed class ServerRooms : IAsyncDisposable
                 },
                 content, repositories, new RegistryAuthorizer(tokens, policies),
                 [new UnpackOnPush(catalog, layers, time, loggers), readiness], time, loggers),
-            Collector = new GarbageCollector(content, repositories, layers, options.CollectGrace, time, loggers),
+            Collector = collector,
             Figures = new ContentFigures(content),
             Meters = meters,
+            Telemetry = telemetry,
+            Backups = new BackupWriter(data.Path, store, collector, time),
             Overflow = new OverflowRoom(data["overflow"], options.OverflowLimit),
             Runs = new RunManager(
                 store, node, new RunSpool(data["spool"]),
                 new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
-                RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(), meters),
+                RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(),
+                new RunObservers(meters, telemetry)),
         };
     }
+
+    public MetricsEndpoint Metrics => metrics ??= new MetricsEndpoint(
+        Meters, Runs, Store, Node, Registry.Counters, Figures, Overflow, Telemetry, Time);
 
     public static GuardedConnection OtherRegistries(ServerOptions options) =>
         new(new CallbackPolicy(options.RegistryAllow), ErrorCode.Forbidden, "registry-allow");
@@ -161,6 +177,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         await Layers.DisposeAsync();
         await Store.DisposeAsync();
         Collector.Dispose();
+        Telemetry.Dispose();
         Lifetime.Dispose();
     }
 

@@ -1,6 +1,7 @@
 using Berth.Core.Callbacks;
 using Berth.Server.Access;
 using Berth.Server.Calls;
+using Berth.Server.Backups;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Metrics;
 using Berth.Server.OpenApi;
@@ -35,10 +36,8 @@ internal static class ServerRoutes
         MapRead(routes, "/healthz", health.HealthAsync);
         MapRead(routes, "/readyz", health.ReadyAsync);
         MapRead(routes, "/openapi/v1.json", OpenApiDocument.HandleAsync);
-        MetricsEndpoint metrics = new(
-            rooms.Meters, rooms.Runs, rooms.Store, rooms.Node, rooms.Registry.Counters, rooms.Figures, rooms.Overflow,
-            rooms.Time);
-        MapRead(routes, "/metrics", metrics.HandleAsync);
+        MapRead(routes, "/metrics", rooms.Metrics.HandleAsync);
+        Map(routes, "GET", "/v1/backup", new BackupEndpoint(rooms.Backups).HandleAsync);
         NodeEndpoints node = new(rooms.Node, rooms.Runs);
         MapRead(routes, "/v1/node", node.NodeAsync);
         MapRead(routes, "/v1/sandboxes", node.SandboxesAsync);

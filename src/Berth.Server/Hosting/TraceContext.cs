@@ -9,6 +9,9 @@ namespace Berth.Server.Hosting;
 /// </summary>
 internal sealed record TraceContext(string TraceId, string SpanId, string Flags, string? State)
 {
+    /// <summary>The span that the header names; null where there was none.</summary>
+    public string? CallerSpan { get; private init; }
+
     private static readonly object Key = new();
 
     public string Parent => $"00-{TraceId}-{SpanId}-{Flags}";
@@ -31,13 +34,16 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Flags,
     /// </summary>
     public static TraceContext From(string? parent, string? state)
     {
-        string span = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
+        string span = NewSpanId();
         return IsValid(parent)
             ? new TraceContext(
                 parent![3..35], span, parent[53..55],
                 string.IsNullOrEmpty(state) || state.Length > 512 ? null : state)
+            { CallerSpan = parent[36..52] }
             : new TraceContext(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)), span, "00", null);
     }
+
+    public static string NewSpanId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
 
     // version "-" trace-id "-" parent-id "-" flags; a later version may be longer (section 3.2.4).
     private static bool IsValid(string? text) =>

@@ -138,6 +138,10 @@ internal static class MetricCatalog
     public static readonly Metric ThreadQueue = new(
         "dotnet_threadpool_queue_length", MetricType.Gauge, "Work waiting for a thread.");
 
+    public static readonly Metric ExportedRuns = new(
+        "berth_otlp_runs_total", MetricType.Counter,
+        "Ended runs that the OTLP collector was told of (sent), or never will be (dropped).", "outcome");
+
     public static readonly Metric Build = new(
         "berth_build_info", MetricType.Gauge, "Always 1; the label has the version.", "version");
 
@@ -147,6 +151,6 @@ internal static class MetricCatalog
         Refused, Retried, LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults,
         StoreCommits, StoreWrites, StoreWaiting, StoreRefused, StoreReopened, StoreBytes, StoreWait,
         RegistryManifests, RegistryBlobs, RegistryBytes, RegistryDamaged, Blobs, BlobBytes, Cpu, Memory, Files,
-        Started, Heap, Collections, Threads, ThreadQueue, Build,
+        Started, Heap, Collections, Threads, ThreadQueue, ExportedRuns, Build,
     ];
 }

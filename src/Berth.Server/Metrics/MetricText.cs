@@ -3,13 +3,22 @@ using System.Text;
 
 namespace Berth.Server.Metrics;
 
-/// <summary>Writes metrics in Prometheus' text format 0.0.4.</summary>
+/// <summary>One figure of a family.</summary>
+/// <param name="Value">Of a histogram, the sum of what was recorded.</param>
+/// <param name="Buckets">Of a histogram, its cumulative counts.</param>
+internal sealed record MetricSample(Metric Metric, string[] Labels, double Value, long[]? Buckets);
+
+/// <summary>Gathers figures; writes them in Prometheus' text format 0.0.4.</summary>
 internal sealed class MetricText
 {
     public const string MediaType = "text/plain; version=0.0.4; charset=utf-8";
 
     private readonly StringBuilder text = new(16 * 1024);
+    private readonly List<MetricSample> samples = [];
     private Metric? current;
+
+    /// <summary>Everything gathered, in order.</summary>
+    public IReadOnlyList<MetricSample> Samples => samples;
 
     /// <summary>Begins a family; its samples must follow before the next family begins.</summary>
     public MetricText Begin(Metric metric)
@@ -26,6 +35,7 @@ internal sealed class MetricText
     public MetricText Sample(double value, params ReadOnlySpan<string> labels)
     {
         Line("", labels, null, value);
+        samples.Add(new MetricSample(current!, labels.ToArray(), value, null));
         return this;
     }
 
@@ -43,6 +53,7 @@ internal sealed class MetricText
         Line("_bucket", labels, "+Inf", counts[^1]);
         Line("_sum", labels, null, histogram.Sum);
         Line("_count", labels, null, counts[^1]);
+        samples.Add(new MetricSample(current!, labels.ToArray(), histogram.Sum, counts));
     }
 
     public override string ToString() => text.ToString();

@@ -6,6 +6,7 @@ using Berth.Server.Calls;
 using Berth.Server.Hosting;
 using Berth.Server.Runs;
 using Berth.Server.Store;
+using Berth.Server.Telemetry;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Metrics;
@@ -13,18 +14,21 @@ namespace Berth.Server.Metrics;
 /// <summary><c>/metrics</c>: gathers the figures of every part when asked.</summary>
 internal sealed class MetricsEndpoint(
     RunMeters meters, IRunManager runs, IRunStore store, INode node, RegistryCounters registry, ContentFigures content,
-    OverflowRoom overflow, TimeProvider time)
+    OverflowRoom overflow, TelemetryExport telemetry, TimeProvider time)
 {
     public async Task HandleAsync(HttpContext context)
     {
-        RunCounts counts = await store.CountAsync(context.RequestAborted);
-        byte[] body = Encoding.UTF8.GetBytes(Write(counts));
+        MetricText text = await GatherAsync(context.RequestAborted);
+        byte[] body = Encoding.UTF8.GetBytes(text.ToString());
         context.Response.ContentType = MetricText.MediaType;
         context.Response.ContentLength = body.Length;
         await context.Response.Body.WriteAsync(body, context.RequestAborted);
     }
 
-    private string Write(RunCounts counts)
+    public async Task<MetricText> GatherAsync(CancellationToken cancellationToken) =>
+        Gather(await store.CountAsync(cancellationToken));
+
+    private MetricText Gather(RunCounts counts)
     {
         MetricText text = new();
         WriteRuns(text, runs.Statistics(), counts);
@@ -34,7 +38,8 @@ internal sealed class MetricsEndpoint(
         WriteRegistry(text);
         ProcessMeters.Write(text);
         text.Begin(MetricCatalog.Build).Sample(1, ServerVersion.Text);
-        return text.ToString();
+        text.Begin(MetricCatalog.ExportedRuns).Sample(telemetry.Sent, "sent").Sample(telemetry.Dropped, "dropped");
+        return text;
     }
 
     private void WriteRuns(MetricText text, RunStatistics statistics, RunCounts counts)

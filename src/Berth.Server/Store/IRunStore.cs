@@ -109,6 +109,10 @@ public interface IRunStore : IAsyncDisposable
     Task<RunCounts> CountAsync(CancellationToken cancellationToken);
 
     StoreFigures Figures();
+
+    /// <summary>Writes a copy of the store as it is at one moment into a new file, while it is used. Throws
+    /// <c>StorageFull</c> where it does not fit.</summary>
+    Task CopyAsync(string path, CancellationToken cancellationToken);
 }
 
 public enum StoreCondition

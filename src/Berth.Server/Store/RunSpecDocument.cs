@@ -39,7 +39,8 @@ internal sealed record RunSpecDocument(
     /// and what clients and proxies say of themselves. Any other header is the caller's word to the program.</summary>
     private static readonly FrozenSet<string> PerRequest = new[]
     {
-        "TRACEPARENT", "TRACESTATE", "CONTENT_LENGTH", "HTTP_HOST", "HTTP_USER_AGENT", "HTTP_DATE", "HTTP_VIA",
+        "TRACEPARENT", "TRACESTATE", "BERTH_PARENT_SPAN", "CONTENT_LENGTH", "HTTP_HOST", "HTTP_USER_AGENT",
+        "HTTP_DATE", "HTTP_VIA",
         "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID", "HTTP_ACCEPT_ENCODING",
     }.ToFrozenSet();
 

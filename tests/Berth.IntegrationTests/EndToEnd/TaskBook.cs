@@ -54,7 +54,7 @@ internal sealed class TaskBook(ServerProcess server, string name)
     public HttpRequestMessage Request(string key, HttpContent body, string? script, Uri? callback = null)
     {
         HttpRequestMessage request = new(HttpMethod.Post, "/v1/tasks/demo/busybox") { Content = body };
-        request.Headers.Add("Idempotency-Key", key);
+        request.Headers.Add("Idempotency-Key", $"{name}-{key}");
         request.Headers.Add("Berth-Label", $"book={name}");
         request.Headers.Add("Berth-Attempts", Attempts.ToString(CultureInfo.InvariantCulture));
         if (callback is not null)

@@ -17,14 +17,15 @@ internal sealed class FaultLoad : IAsyncDisposable
     private readonly List<string> called = [];
     private int count;
 
-    public FaultLoad(ServerProcess server, int seed)
+    /// <param name="name">Of the tasks, tokens and images of these callers.</param>
+    public FaultLoad(ServerProcess server, int seed, string name = "faults")
     {
         this.server = server;
         this.seed = seed;
         receiver.BeginAnswering();
-        Tasks = new TaskBook(server, "faults");
-        Pushes = new PushBook(server, "faults/image", seed);
-        Tokens = new TokenBook(server);
+        Tasks = new TaskBook(server, name);
+        Pushes = new PushBook(server, $"{name}/image", seed);
+        Tokens = new TokenBook(server, name);
     }
 
     public TaskBook Tasks { get; }
@@ -34,9 +35,11 @@ internal sealed class FaultLoad : IAsyncDisposable
     public TokenBook Tokens { get; }
 
     /// <summary>Goes on until the server has ended.</summary>
-    public async Task RunUntilItEndsAsync()
+    public Task RunUntilItEndsAsync() => RunUntilAsync(server.Ended);
+
+    /// <summary>Goes on until then; what is under way at that moment comes to its end.</summary>
+    public async Task RunUntilAsync(Task ended)
     {
-        Task ended = server.Ended;
         _ = server.Http;
         Func<Task>[] callers =
         [

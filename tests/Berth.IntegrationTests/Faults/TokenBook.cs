@@ -9,7 +9,7 @@ using static Berth.Testing.Registry.RegistryMessages;
 namespace Berth.IntegrationTests.Faults;
 
 /// <summary>An administrator's own record of tokens: those that must open the door and those that must not.</summary>
-internal sealed class TokenBook(ServerProcess server)
+internal sealed class TokenBook(ServerProcess server, string name)
 {
     private readonly List<TokenCreated> valid = [];
     private readonly List<TokenCreated> revoked = [];
@@ -19,7 +19,7 @@ internal sealed class TokenBook(ServerProcess server)
     public async Task StepAsync()
     {
         using HttpResponseMessage created = await server.Http.PostAsJsonAsync(
-            "/v1/tokens", new TokenRequest($"t{count++}", "pull", null), AccessJson.Default.TokenRequest);
+            "/v1/tokens", new TokenRequest($"{name}-{count++}", "pull", null), AccessJson.Default.TokenRequest);
         await ExpectAsync(HttpStatusCode.Created, created);
         valid.Add((await created.Content.ReadFromJsonAsync(AccessJson.Default.TokenCreated))!);
         if (valid.Count > 3)

@@ -43,6 +43,7 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("GET /v1/sandboxes", Users),
         ("GET /v1/node", Users),
         ("GET /v1/version", AnyToken),
+        ("GET /v1/backup", Administrators),
         ("GET /v1/images", Readers),
         ("GET /v1/images/{**reference}", Readers),
         ("DELETE /v1/images/{**reference}", Publishers),

@@ -29,6 +29,14 @@ internal sealed class SqliteDatabase : IDisposable
         return database;
     }
 
+    /// <summary>A connection that may write another file and changes nothing in this one.</summary>
+    public static SqliteDatabase OpenForCopying(string path)
+    {
+        SqliteDatabase database = Open(path);
+        database.Execute("PRAGMA cache_size = -4096");
+        return database;
+    }
+
     public static SqliteDatabase OpenReader(string path)
     {
         SqliteDatabase database = Open(path);

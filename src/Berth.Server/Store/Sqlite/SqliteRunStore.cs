@@ -11,11 +11,13 @@ namespace Berth.Server.Store.Sqlite;
 /// </summary>
 public sealed class SqliteRunStore : IRunStore
 {
+    private readonly string file;
     private readonly SqliteReaders readers;
     private readonly SqliteWriter writer;
 
     private SqliteRunStore(string path, ByteSize ballast, ILogger logger)
     {
+        file = path;
         readers = new SqliteReaders(path);
         writer = new SqliteWriter(
             path, new Ballast(Path.ChangeExtension(path, ".ballast"), ballast), readers.Reopen, logger);
@@ -126,6 +128,25 @@ public sealed class SqliteRunStore : IRunStore
         readers.ReadAsync(RunReads.Count, cancellationToken);
 
     public StoreFigures Figures() => writer.Figures();
+
+    public Task CopyAsync(string path, CancellationToken cancellationToken) => Task.Run(
+        () =>
+        {
+            try
+            {
+                using SqliteDatabase database = SqliteDatabase.OpenForCopying(file);
+                database.Execute($"VACUUM INTO '{path.Replace("'", "''", StringComparison.Ordinal)}'");
+            }
+            catch (SqliteFailure failure)
+            {
+                throw new BerthException(
+                    failure.IsDiskFull ? ErrorCode.StorageFull : ErrorCode.StorageFault,
+                    $"The store can't be copied to {path}: {failure.Message}. It needs as much free space as the store "
+                    + "has.", failure)
+                { RetryAfter = TimeSpan.FromSeconds(30) };
+            }
+        },
+        cancellationToken);
 
     public ValueTask DisposeAsync() => new(Task.Run(() =>
     {

@@ -1,0 +1,174 @@
+using System.Formats.Tar;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Berth.Core.Errors;
+using Berth.Registry.Collection;
+using Berth.Server.Hosting;
+using Berth.Server.Store;
+
+namespace Berth.Server.Backups;
+
+/// <summary>
+/// Writes a backup of a server that goes on working. The store comes first, as of one moment; then tags and manifests,
+/// then everything else, blobs last: what an earlier part names is in a later one, because nothing is collected
+/// meanwhile. What was acknowledged before the backup began is in it. One at a time.
+/// </summary>
+internal sealed class BackupWriter(string data, IRunStore store, GarbageCollector collector, TimeProvider time)
+{
+    private readonly SemaphoreSlim one = new(1, 1);
+
+    private string Data => data;
+
+    private TimeProvider Time => time;
+
+    /// <summary>Copies the store and holds off collection. Throws <c>Conflict</c> while another backup is made, and
+    /// <c>StorageFull</c> where the copy does not fit beside the store.</summary>
+    public async Task<Backup> BeginAsync(CancellationToken cancellationToken)
+    {
+        if (!await one.WaitAsync(TimeSpan.Zero, cancellationToken))
+        {
+            throw new BerthException(
+                ErrorCode.Conflict, "Another backup is being made: wait until it is done, then try again.");
+        }
+
+        IDisposable? hold = null;
+        string copy = Path.Combine(data, "backup", BackupFormat.Store);
+        try
+        {
+            hold = await collector.HoldOffAsync(cancellationToken);
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            // A server that was killed in the middle of one left it.
+            File.Delete(copy);
+            await store.CopyAsync(copy, cancellationToken);
+            return new Backup(this, hold, copy);
+        }
+        catch
+        {
+            End(hold, copy);
+            throw;
+        }
+    }
+
+    private void End(IDisposable? hold, string copy)
+    {
+        File.Delete(copy);
+        hold?.Dispose();
+        one.Release();
+    }
+
+    /// <summary>One backup under way.</summary>
+    internal sealed class Backup(BackupWriter writer, IDisposable hold, string copy) : IDisposable
+    {
+        private long entries;
+        private long bytes;
+
+        public async Task WriteAsync(Stream output, CancellationToken cancellationToken)
+        {
+            await using TarWriter tar = new(output, TarEntryFormat.Pax, leaveOpen: true);
+            BackupHeader header = new(BackupFormat.Version, ServerVersion.Text, writer.Time.GetUtcNow());
+            await WriteAsync(tar, BackupFormat.FirstEntry, header, BackupJson.Default.BackupHeader, cancellationToken);
+            await WriteFileAsync(tar, BackupFormat.Store, copy, cancellationToken);
+            foreach (string name in Order(Directory.GetFileSystemEntries(writer.Data).Select(e => Path.GetFileName(e))))
+            {
+                await WriteAsync(tar, name, cancellationToken);
+            }
+
+            BackupEnd end = new(entries, bytes);
+            await WriteAsync(tar, BackupFormat.LastEntry, end, BackupJson.Default.BackupEnd, cancellationToken);
+        }
+
+        public void Dispose() => writer.End(hold, copy);
+
+        /// <summary>What names something comes before what is named.</summary>
+        private static IEnumerable<string> Order(IEnumerable<string> names) => names
+            .OrderBy(n => n == "blobs" ? 2 : n == "repositories" ? 0 : 1).ThenBy(n => n, StringComparer.Ordinal);
+
+        /// <summary>A file, or a folder with all that is in it. What goes meanwhile is left out.</summary>
+        private async Task WriteAsync(TarWriter tar, string name, CancellationToken cancellationToken)
+        {
+            string path = Path.Combine(writer.Data, name);
+            if (!BackupFormat.Holds(name))
+            {
+                return;
+            }
+
+            FileAttributes kind;
+            try
+            {
+                kind = File.GetAttributes(path);
+            }
+            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+            {
+                return;
+            }
+
+            if (kind.HasFlag(FileAttributes.ReparsePoint))
+            {
+                await WriteEntryAsync(
+                    tar, new PaxTarEntry(TarEntryType.SymbolicLink, name) { LinkName = new FileInfo(path).LinkTarget! },
+                    path, cancellationToken);
+            }
+            else if (kind.HasFlag(FileAttributes.Directory))
+            {
+                await WriteEntryAsync(tar, new PaxTarEntry(TarEntryType.Directory, name), path, cancellationToken);
+                foreach (string inner in Directory.GetFileSystemEntries(path).Order(StringComparer.Ordinal))
+                {
+                    await WriteAsync(tar, $"{name}/{Path.GetFileName(inner)}", cancellationToken);
+                }
+            }
+            else if (!kind.HasFlag(FileAttributes.Device))
+            {
+                await WriteFileAsync(tar, name, path, cancellationToken);
+            }
+        }
+
+        private async Task WriteFileAsync(
+            TarWriter tar, string name, string path, CancellationToken cancellationToken)
+        {
+            FileStream file;
+            try
+            {
+                file = new FileStream(path, new FileStreamOptions
+                {
+                    Access = FileAccess.Read,
+                    Share = FileShare.ReadWrite | FileShare.Delete,
+                    BufferSize = 0,
+                    Options = FileOptions.Asynchronous | FileOptions.SequentialScan,
+                });
+            }
+            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+            {
+                return;
+            }
+
+            await using SteadyFile content = new(file);
+            bytes += content.Length;
+            PaxTarEntry entry = new(TarEntryType.RegularFile, name) { DataStream = content };
+            entry.Mode = File.GetUnixFileMode(file.SafeFileHandle);
+            entry.ModificationTime = new DateTimeOffset(File.GetLastWriteTimeUtc(file.SafeFileHandle));
+            entries++;
+            await tar.WriteEntryAsync(entry, cancellationToken);
+        }
+
+        private async Task WriteEntryAsync(
+            TarWriter tar, PaxTarEntry entry, string path, CancellationToken cancellationToken)
+        {
+            if (entry.EntryType == TarEntryType.Directory)
+            {
+                entry.Mode = File.GetUnixFileMode(path);
+                entry.ModificationTime = new DateTimeOffset(Directory.GetLastWriteTimeUtc(path));
+            }
+
+            entries++;
+            await tar.WriteEntryAsync(entry, cancellationToken);
+        }
+
+        private static async Task WriteAsync<T>(
+            TarWriter tar, string name, T content, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+        {
+            using MemoryStream text = new(JsonSerializer.SerializeToUtf8Bytes(content, type));
+            await tar.WriteEntryAsync(
+                new PaxTarEntry(TarEntryType.RegularFile, name) { DataStream = text }, cancellationToken);
+        }
+    }
+}
