@@ -12,6 +12,7 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -112,6 +113,7 @@ internal static class HttpHost
                 {
                     listen.Protocols = HttpProtocols.Http1AndHttp2;
                     listen.UseHttps(certificate);
+                    listen.Use(next => connection => BehindTlsAsync(connection, next));
                     return;
                 }
 
@@ -124,6 +126,17 @@ internal static class HttpHost
         {
             kestrel.Listen(PrefaceSwitch.Inside, listen => listen.Protocols = HttpProtocols.Http2);
         }
+    }
+
+    private static Task BehindTlsAsync(ConnectionContext connection, ConnectionDelegate next)
+    {
+        ITlsApplicationProtocolFeature? chosen = connection.Features.Get<ITlsApplicationProtocolFeature>();
+        if (chosen is null || !chosen.ApplicationProtocol.Span.SequenceEqual("h2"u8))
+        {
+            connection.Transport = new StrictTransport(connection.Transport);
+        }
+
+        return next(connection);
     }
 
     /// <summary>

@@ -36,6 +36,7 @@ internal sealed class PrefaceSwitch(TimeProvider time) : IConnectionListenerFact
         switch (await LookAsync(connection))
         {
             case First.Http1:
+                connection.Transport = new StrictTransport(connection.Transport);
                 await http1(connection);
                 break;
             case First.Http2:

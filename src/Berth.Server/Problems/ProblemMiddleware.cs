@@ -52,6 +52,13 @@ internal sealed partial class ProblemMiddleware(
         {
             await RefuseAsync(context, ProblemWriter.Translate(malformed));
         }
+        catch (IOException malformed) when (malformed.InnerException is OverflowException)
+        {
+            // Kestrel's word for a chunk whose size no number holds.
+            await RefuseAsync(
+                context,
+                new BerthException(ErrorCode.InvalidRequest, "A chunk of the body has no valid size.", malformed));
+        }
         catch (Exception defect)
         {
             LogDefect(context.Request.Method, context.Request.Path, defect);

@@ -13,6 +13,7 @@ internal sealed class RawConnection : IAsyncDisposable
 
     private readonly TcpClient client = new() { NoDelay = true };
     private readonly CancellationTokenSource limit = new(Patience);
+    private NetworkStream? stream;
 
     private RawConnection(ServerRig rig) => Authorization = $"Authorization: Bearer {rig.AdminToken}\r\n";
 
@@ -23,6 +24,7 @@ internal sealed class RawConnection : IAsyncDisposable
     {
         RawConnection connection = new(rig);
         await connection.client.ConnectAsync(rig.Address.Host, rig.Address.Port);
+        connection.stream = connection.client.GetStream();
         return connection;
     }
 
@@ -40,18 +42,18 @@ internal sealed class RawConnection : IAsyncDisposable
 
     public Task WriteAsync(string text) => WriteAsync(Encoding.ASCII.GetBytes(text));
 
-    public Task WriteAsync(byte[] bytes) => client.GetStream().WriteAsync(bytes, limit.Token).AsTask();
+    public Task WriteAsync(byte[] bytes) => stream!.WriteAsync(bytes, limit.Token).AsTask();
 
     /// <summary>Reads what there is, at most <paramref name="most"/> bytes; 0 at the end.</summary>
     public async Task<int> ReadIntoAsync(MemoryStream target, int most)
     {
         byte[] block = new byte[most];
-        int count = await client.GetStream().ReadAsync(block, limit.Token);
+        int count = await stream!.ReadAsync(block, limit.Token);
         target.Write(block, 0, count);
         return count;
     }
 
-    public Task ReadToEndIntoAsync(MemoryStream target) => client.GetStream().CopyToAsync(target, limit.Token);
+    public Task ReadToEndIntoAsync(MemoryStream target) => stream!.CopyToAsync(target, limit.Token);
 
     /// <summary>Reads until a text has come, or the end.</summary>
     public async Task<string> ReadUntilAsync(string end)
