@@ -21,20 +21,30 @@ internal sealed class DoctorCommand : Verb
         DefaultValueFactory = _ => ServerTarget.DefaultDataFolder,
     };
 
+    private readonly Option<bool> security = new("--security")
+    {
+        Description = "Look instead at what this machine can't enforce around a sandbox",
+    };
+
     public DoctorCommand()
         : base(
             "doctor", "Look whether this machine can run Berth, and say how to get what is missing",
             new("berth doctor", "All checks; exit code 69 when something is missing"),
+            new("berth doctor --security", "What this machine can't enforce around a sandbox"),
             new("berth doctor -o json | jq '.[] | select(.state != \"ok\")'", "What is not in order"))
     {
         Add(data);
+        Add(security);
         Add(output);
     }
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
         MachineFacts facts = await MachineFacts.GatherAsync(session.Get(data)!, DefaultPort, cancellationToken);
-        IReadOnlyList<Finding> findings = Checkup.Judge(facts);
+        bool isAboutSecurity = session.Get(security);
+        IReadOnlyList<Finding> findings = isAboutSecurity
+            ? SecurityReview.Judge(facts, SecurityFacts.Gather())
+            : Checkup.Judge(facts);
         if (session.Get(output) == "json")
         {
             JsonOutput.Write(
@@ -44,7 +54,11 @@ internal sealed class DoctorCommand : Verb
         }
         else
         {
-            Write(session, findings);
+            Write(
+                session, findings,
+                isAboutSecurity
+                    ? "This machine enforces all of it."
+                    : "This machine is ready: start a server with 'berth serve'.");
         }
 
         return findings.Any(f => f.State == FindingState.Missing)
@@ -52,7 +66,7 @@ internal sealed class DoctorCommand : Verb
             : 0;
     }
 
-    private static void Write(Session session, IReadOnlyList<Finding> findings)
+    private static void Write(Session session, IReadOnlyList<Finding> findings, string praise)
     {
         Table table = new(new("CHECK"), new("STATE"), new("DETAIL"));
         foreach (Finding finding in findings)
@@ -63,7 +77,7 @@ internal sealed class DoctorCommand : Verb
         table.Write(session.Terminal);
         session.Terminal.Out.Flush();
         Finding[] open = [.. findings.Where(f => f.State != FindingState.Ok)];
-        session.Say(open.Length == 0 ? "\nThis machine is ready: start a server with 'berth serve'." : "\nTo do:");
+        session.Say(open.Length == 0 ? "\n" + praise : "\nTo do:");
         foreach (Finding finding in open)
         {
             session.Say($"  {finding.Name}: {finding.Remedy}");
