@@ -1,0 +1,169 @@
+using System.Collections.Concurrent;
+using System.Net.Sockets;
+using System.Text;
+using Berth.Testing.Fuzzing;
+using Berth.Testing.Server;
+using Xunit;
+
+namespace Berth.Tests.Fuzzing;
+
+/// <summary>
+/// Requests that are nearly right, each on a connection of its own, against a whole server: none makes it fail, none
+/// keeps a connection for good, and afterwards it serves as before. <c>BERTH_FUZZ</c> sets how many.
+/// </summary>
+public sealed class RequestFuzzTests
+{
+    private const int AtOnce = 8;
+    private const string Hang = "hang";
+
+    private static readonly int Requests = FuzzCount.Of(50_000);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>Follows every request, so that its connection ends.</summary>
+    private static readonly byte[] Last = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"u8.ToArray();
+
+    [Fact]
+    public async Task Nothing_nearly_right_makes_the_server_fail_or_hang()
+    {
+        await using ServerRig rig = await ServerRig.StartAsync();
+        Mutator mutator = new([.. Seeds(rig.AdminToken).Select(Encoding.ASCII.GetBytes)]);
+        ConcurrentBag<string> wrong = [];
+        int answered = 0;
+
+        await Parallel.ForEachAsync(
+            Enumerable.Range(0, Requests), new ParallelOptions { MaxDegreeOfParallelism = AtOnce },
+            async (number, stop) =>
+            {
+                byte[] request = mutator.Make(number);
+                string answer = await SendAsync(rig.Address, request);
+                if (answer.Length > 0)
+                {
+                    Interlocked.Increment(ref answered);
+                }
+
+                if (Complaint(answer) is { } complaint && wrong.Count < 20)
+                {
+                    wrong.Add($"Request {number}: {complaint}\n{Convert.ToBase64String(request)}\n{Start(answer)}");
+                }
+            });
+
+        Assert.True(wrong.IsEmpty, string.Join("\n\n", wrong));
+        Assert.True(answered > Requests / 2, $"Only {answered} of {Requests} were answered.");
+        using HttpResponseMessage after = await rig.SendAsync(ServerRig.Call(body: new StringContent("whole")));
+        Assert.Equal("whole", await after.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
+    /// <summary>Answers that end a run of the caller's own program, or tell of capacity, are no failures.</summary>
+    private static string? Complaint(string answer)
+    {
+        if (answer == Hang)
+        {
+            return "the connection was not closed";
+        }
+
+        foreach (string part in answer.Split("HTTP/1.1 ").Skip(1))
+        {
+            if (part.StartsWith('5') && part[..3] is not ("501" or "503" or "505" or "507")
+                && !part.Contains("\"code\":\"run_", StringComparison.Ordinal)
+                && !part.Contains("\"code\":\"entry_point_missing\"", StringComparison.Ordinal)
+                && !part.Contains("\"code\":\"registry_unreachable\"", StringComparison.Ordinal))
+            {
+                return "the server failed";
+            }
+        }
+
+        return null;
+    }
+
+    private static async Task<string> SendAsync(Uri address, byte[] request)
+    {
+        using CancellationTokenSource limit = new(Patience, TimeProvider.System);
+        using TcpClient client = new() { NoDelay = true };
+        StringBuilder answer = new();
+        try
+        {
+            await client.ConnectAsync(address.Host, address.Port, limit.Token);
+            await client.Client.SendAsync((byte[])[.. request, .. Last], limit.Token);
+            byte[] block = new byte[8192];
+            bool isOver = false;
+            int count;
+            while ((count = await ReceiveAsync(client.Client, block, isOver ? limit.Token : null)) != 0)
+            {
+                if (count > 0)
+                {
+                    answer.Append(Encoding.Latin1.GetString(block, 0, count));
+                    continue;
+                }
+
+                // It waits for more, or tells of something that has no end: the end of what is sent ends both.
+                client.Client.Shutdown(SocketShutdown.Send);
+                isOver = true;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return Hang;
+        }
+        catch (Exception error) when (error is IOException or SocketException)
+        {
+            // Refused in the middle of what was sent.
+        }
+
+        return answer.ToString();
+    }
+
+    /// <summary>Returns -1 when nothing comes for a moment and no other limit is given.</summary>
+    private static async Task<int> ReceiveAsync(Socket socket, byte[] block, CancellationToken? limit)
+    {
+        using CancellationTokenSource moment = new(Moment, TimeProvider.System);
+        try
+        {
+            return await socket.ReceiveAsync(block, limit ?? moment.Token);
+        }
+        catch (OperationCanceledException) when (limit is null)
+        {
+            return -1;
+        }
+    }
+
+    private static string Start(string text) => text[..Math.Min(text.Length, 600)];
+
+    private static IEnumerable<string> Seeds(string token)
+    {
+        string known = $"Host: berth\r\nAuthorization: Bearer {token}\r\n";
+        string digest = "sha256:" + new string('a', 64);
+        foreach (string path in (string[])[
+            "/healthz", "/readyz", "/metrics", "/v1/node", "/v1/version", "/v1/runs?kind=task&state=queued&limit=5",
+            "/v1/runs?label=a%3Db&cursor=x", "/v1/runs/01k00000000000000000000000?wait=1ms", "/v1/images?limit=2",
+            "/v1/runs/01k00000000000000000000000/logs?tail=5&since=1m", "/v1/images/demo/echo:1", "/v1/tokens",
+            "/v1/sandboxes", "/openapi/v1.json", "/v2/", "/v2/_catalog?n=5&last=a", "/v2/demo/echo/tags/list?n=1",
+            "/v2/demo/echo/manifests/1", $"/v2/demo/echo/blobs/{digest}", $"/v2/demo/echo/referrers/{digest}",
+            "/v2/token?service=berth&scope=repository:demo/echo:pull", "/v1/call/demo/echo:1?a=b"])
+        {
+            yield return $"GET {path} HTTP/1.1\r\n{known}Range: bytes=0-5\r\nAccept: */*\r\n\r\n";
+        }
+
+        foreach (string option in (string[])[
+            "Berth-Arg: a%20b", "Berth-Command: echo", "Berth-Env: A=b", "Berth-Memory: 64Mi", "Berth-Cpus: 0.5",
+            "Berth-Pids: 5", "Berth-Disk: 1Mi", "Berth-Timeout: 5s", "Berth-User: 1:1", "Berth-Workdir: /a",
+            "Berth-Label: k=v", "Berth-Output-Limit: 1Ki", "Prefer: respond-async, wait=1", "Idempotency-Key: k",
+            "Berth-Max-Age: 1m", "Berth-Attempts: 2",
+            "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"])
+        {
+            yield return $"POST /v1/call/demo/echo:1 HTTP/1.1\r\n{known}{option}\r\nContent-Length: 5\r\n\r\nhello";
+            yield return $"POST /v1/tasks/demo/echo:1 HTTP/1.1\r\n{known}{option}\r\nTransfer-Encoding: chunked\r\n"
+                + "\r\n5\r\nhello\r\n0\r\nX-T: a\r\n\r\n";
+        }
+
+        yield return $"POST /v1/tokens HTTP/1.1\r\n{known}Content-Type: application/json\r\nContent-Length: 27\r\n\r\n"
+            + "{\"name\":\"n\",\"role\":\"pull\"} ";
+        yield return $"POST /v1/images/pull HTTP/1.1\r\n{known}Content-Type: application/json\r\nContent-Length: 37"
+            + "\r\n\r\n{\"source\":\"127.0.0.1:1/a\",\"target\":\"b\"}";
+        yield return $"POST /v2/demo/new/blobs/uploads/ HTTP/1.1\r\n{known}Content-Length: 0\r\n\r\n";
+        yield return $"PATCH /v2/demo/new/blobs/uploads/x HTTP/1.1\r\n{known}Content-Range: 0-4\r\nContent-Length: 5"
+            + "\r\n\r\nhello";
+        yield return $"PUT /v2/demo/new/manifests/t HTTP/1.1\r\n{known}Content-Type: application/vnd.oci.image."
+            + "manifest.v1+json\r\nContent-Length: 19\r\n\r\n{\"schemaVersion\":2}";
+    }
+}
