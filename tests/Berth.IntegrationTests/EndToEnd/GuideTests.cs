@@ -13,7 +13,10 @@ public sealed class GuideTests
 {
     // The later pages use the images that the first one makes.
     private static readonly string[] Pages =
-        ["first-image", "calls", "tasks", "limits-and-isolation", "troubleshooting", "running-a-server", "registry"];
+    [
+        "first-image", "calls", "tasks", "limits-and-isolation", "troubleshooting", "running-a-server", "registry",
+        "security",
+    ];
 
     [Fact]
     public async Task The_guide_works_as_written()

@@ -78,6 +78,30 @@ public sealed partial class DocumentTests
     }
 
     [Fact]
+    public void The_chinese_readme_names_the_same_commands_and_pages()
+    {
+        MarkdownPage english = Find("README.md");
+        MarkdownPage chinese = Find("README.zh-CN.md");
+
+        Assert.Equal(Commands(english), Commands(chinese));
+        Assert.Equal(
+            english.Links().Except(["README.zh-CN.md"]).Order(), chinese.Links().Except(["README.md"]).Order());
+    }
+
+    [Fact]
+    public void Every_test_that_the_page_on_security_names_exists()
+    {
+        HashSet<string> tests = [.. Repository.SourceFiles().Select(f => Path.GetFileNameWithoutExtension(f))];
+        string[] named =
+        [
+            .. Find("docs/guide/security.md").InlineCode().Where(c => c.EndsWith("Tests", StringComparison.Ordinal)),
+        ];
+
+        Assert.NotEmpty(named);
+        Assert.Empty(named.Except(tests));
+    }
+
+    [Fact]
     public void The_settings_named_in_the_guide_exist()
     {
         HashSet<string> known = [.. ConfigurationKeys.All.SelectMany(k => (string[])[k.Flag, k.Variable])];
@@ -91,6 +115,9 @@ public sealed partial class DocumentTests
 
         Assert.Empty(wrong);
     }
+
+    private static IEnumerable<string> Commands(MarkdownPage page) =>
+        page.CodeLines().Select(line => Comment().Replace(line, "").Trim());
 
     private static MarkdownPage Find(string page) => MarkdownPage.All.Single(p => p.Path == page);
 

@@ -118,6 +118,7 @@ public sealed class HostileTokenTests(ServerRigFixture fixture) : IClassFixture<
         using HttpRequestMessage request = new(
             new HttpMethod(row.Method),
             row.Pattern.Replace("{**reference}", reference, StringComparison.Ordinal)
+                .Replace("{**scope}", reference.Split(':')[0], StringComparison.Ordinal)
                 .Replace("{id}", id, StringComparison.Ordinal));
         using HttpResponseMessage answer = await client.SendAsync(request);
         // The holder's own name is in the words.
