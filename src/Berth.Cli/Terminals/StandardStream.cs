@@ -1,3 +1,5 @@
+using Berth.Core.Errors;
+using Berth.Oci.Unix;
 using Microsoft.Win32.SafeHandles;
 
 namespace Berth.Cli.Terminals;
@@ -12,11 +14,13 @@ internal sealed class StandardStream : Stream
     private const int OutputDescriptor = 1;
     private const int ErrorDescriptor = 2;
 
+    private readonly int descriptor;
     private readonly FileStream? file;
     private readonly bool mustArrive;
 
     private StandardStream(int descriptor, bool mustArrive)
     {
+        this.descriptor = descriptor;
         this.mustArrive = mustArrive;
         try
         {
@@ -51,11 +55,18 @@ internal sealed class StandardStream : Stream
     {
         try
         {
+            if (file is { CanSeek: true })
+            {
+                // A regular file, which the shell and our other stream write to as well, each where the last one ended.
+                OpenDescriptor.Write(descriptor, buffer, $"descriptor {descriptor}");
+                return;
+            }
+
             file?.Write(buffer);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or BerthException)
         {
-            Lose(e);
+            Lose(e is BerthException ? e.InnerException ?? e : e);
         }
     }
 
@@ -64,6 +75,12 @@ internal sealed class StandardStream : Stream
     public override async ValueTask WriteAsync(
         ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        if (file is { CanSeek: true })
+        {
+            Write(buffer.Span);
+            return;
+        }
+
         try
         {
             await (file?.WriteAsync(buffer, cancellationToken) ?? ValueTask.CompletedTask);

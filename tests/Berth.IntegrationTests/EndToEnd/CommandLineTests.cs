@@ -30,6 +30,21 @@ public sealed class CommandLineTests(ServerFixture fixture) : IClassFixture<Serv
     }
 
     [Fact]
+    public async Task What_goes_to_one_file_stands_there_in_the_order_it_was_written()
+    {
+        string file = Path.Combine(Server.Folder, "one-file");
+
+        await Server.ShellAsync(
+            "{ echo a; echo -n b | $BERTH run demo/busybox; echo; $BERTH run demo/nothing; echo c; } "
+            + $"> {file} 2>&1");
+
+        string[] lines = await File.ReadAllLinesAsync(file, TestContext.Current.CancellationToken);
+        Assert.Equal(["a", "b"], lines[..2]);
+        Assert.StartsWith("berth: ", lines[2], StringComparison.Ordinal);
+        Assert.Equal("c", lines[^1]);
+    }
+
+    [Fact]
     public async Task An_image_comes_back_from_the_registry_as_it_went_in()
     {
         string copy = Path.Combine(Server.Folder, "copy");
