@@ -83,10 +83,12 @@ public sealed class LocalNode : INode
         try
         {
             long begun = time.GetTimestamp();
+            // The wall clock is asked this once: one that jumps while the sandbox is readied moves no deadline.
+            TimeSpan? left = spec.Deadline - time.GetUtcNow();
             TakenSandbox taken = spec.Extras is { } extras
                 ? await pools.MakeAsync(spec.Sandbox, extras, cancellationToken)
                 : await pools.TakeAsync(spec.Sandbox, cancellationToken);
-            return await StartAsync(spec, taken, begun, cancellationToken);
+            return await StartAsync(spec, taken, begun, left, cancellationToken);
         }
         catch
         {
@@ -140,7 +142,7 @@ public sealed class LocalNode : INode
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
 
     private async Task<IAttempt> StartAsync(
-        AttemptSpec spec, TakenSandbox taken, long begun, CancellationToken cancellationToken)
+        AttemptSpec spec, TakenSandbox taken, long begun, TimeSpan? left, CancellationToken cancellationToken)
     {
         TimeSpan prepare = time.GetElapsedTime(begun);
         Pseudoterminal? terminal = null;
@@ -165,7 +167,7 @@ public sealed class LocalNode : INode
             }
             else
             {
-                attempt.Watch();
+                attempt.Watch(left - time.GetElapsedTime(begun));
             }
 
             return attempt;

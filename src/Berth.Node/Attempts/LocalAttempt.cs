@@ -85,11 +85,11 @@ internal sealed class LocalAttempt : IAttempt
     private PipeReadStream OutputPipe => terminal?.Output ?? sandbox.Streams.Output;
 
     /// <summary>Called once, when the program runs.</summary>
-    public void Watch()
+    /// <param name="remaining">Until the deadline, by the monotonic clock; null for no deadline.</param>
+    public void Watch(TimeSpan? remaining)
     {
-        if (Spec.Deadline is { } end)
+        if (remaining is { } left)
         {
-            TimeSpan left = end - time.GetUtcNow();
             lock (gate)
             {
                 deadline = time.CreateTimer(

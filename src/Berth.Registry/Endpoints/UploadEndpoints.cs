@@ -229,20 +229,28 @@ internal sealed class UploadEndpoints(
         {
             ReadResult read = await body.ReadAsync(context.RequestAborted);
             received += read.Buffer.Length;
-            CheckSize(writer.Length + read.Buffer.Length, quota);
-            if (received > limit)
+            try
             {
-                throw new BerthException(
-                    ErrorCode.SizeInvalid, $"The body is longer than the {limit} bytes that Content-Range announced.");
+                CheckSize(writer.Length + read.Buffer.Length, quota);
+                if (received > limit)
+                {
+                    throw new BerthException(
+                        ErrorCode.SizeInvalid,
+                        $"The body is longer than the {limit} bytes that Content-Range announced.");
+                }
+
+                foreach (ReadOnlyMemory<byte> segment in read.Buffer)
+                {
+                    await writer.WriteAsync(segment, context.RequestAborted);
+                }
+            }
+            finally
+            {
+                // Also where it is refused: what was read and not given back would cost the connection.
+                counters.Received(read.Buffer.Length);
+                body.AdvanceTo(read.Buffer.End);
             }
 
-            foreach (ReadOnlyMemory<byte> segment in read.Buffer)
-            {
-                await writer.WriteAsync(segment, context.RequestAborted);
-            }
-
-            counters.Received(read.Buffer.Length);
-            body.AdvanceTo(read.Buffer.End);
             if (read.IsCompleted)
             {
                 return;

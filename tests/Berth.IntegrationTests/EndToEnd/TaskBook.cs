@@ -120,6 +120,20 @@ internal sealed class TaskBook(ServerProcess server, string name)
         }
     }
 
+    /// <summary>Hands a task in once and gives the answer, whatever it is.</summary>
+    public async Task<HttpResponseMessage> AnswerAsync(string key, byte[] body)
+    {
+        Entry entry = Note(key, body);
+        using HttpRequestMessage request = Request(key, new ByteArrayContent(body), null);
+        HttpResponseMessage answer = await server.Http.SendAsync(request);
+        if (answer.StatusCode == HttpStatusCode.Accepted)
+        {
+            await NoteAsync(entry, answer);
+        }
+
+        return answer;
+    }
+
     /// <summary>Hands in again what is in doubt: the key tells whether it was accepted.</summary>
     public async Task SettleAsync()
     {
