@@ -3,8 +3,9 @@ using System.CommandLine;
 namespace Berth.Cli;
 
 /// <summary>
-/// Keeps the arguments of the program that is to be run from being taken for options of berth: once IMAGE is named,
-/// everything belongs to the program, as with docker. Done by a "--" behind IMAGE, which the parser honours.
+/// Keeps the arguments of the program that is to be run from being taken for options of berth: once IMAGE (or the
+/// container) is named,
+/// everything belongs to the program, as with docker. Done by a "--" behind it, which the parser honours.
 /// </summary>
 internal static class ProgramArguments
 {
@@ -39,7 +40,7 @@ internal static class ProgramArguments
     }
 
     private static bool TakesProgram(Command command) =>
-        command.Arguments.Count == 2 && command.Arguments[0].Name == "image" && command.Arguments[1].Name == "args";
+        command.Arguments.Count == 2 && command.Arguments[1].Name == "args";
 
     private static bool TakesNextWord(List<Option> known, string word) =>
         !word.Contains('=', StringComparison.Ordinal)

@@ -1,4 +1,5 @@
 using Berth.Init;
+using Berth.Init.Files;
 using Berth.Init.Linux;
 
 // berth-init: process 1 of a sandbox. Inherits 0 to 2, the program's streams; 3, the connection to the node; 4, the
@@ -6,6 +7,11 @@ using Berth.Init.Linux;
 if (args is ["hold-user-namespace"])
 {
     return UserNamespaceHolder.Run();
+}
+
+if (args is ["files", ..])
+{
+    return FileTool.Run(args.AsSpan(1));
 }
 
 // It kills "every process" when the program ends, which only process 1 of a namespace may mean.

@@ -9,6 +9,7 @@ using Berth.Node.Engines;
 using Berth.Node.Init;
 using Berth.Node.Linux;
 using Berth.Node.Pools;
+using Berth.Node.RootFilesystems;
 using Berth.Oci.Layers;
 using Microsoft.Extensions.Logging;
 
@@ -29,6 +30,7 @@ public sealed class LocalNode : INode
     private readonly Remover remover = new();
     private readonly ReadinessPoller poller = new();
     private readonly SandboxPools pools;
+    private readonly NodeStorage storage;
     private readonly ConcurrentDictionary<string, LocalAttempt> running = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource stopping = new();
     private Task sweeping = Task.CompletedTask;
@@ -46,6 +48,7 @@ public sealed class LocalNode : INode
         this.engine = engine;
         this.time = time;
         this.logger = logger;
+        storage = new NodeStorage(options.StorageFolder);
         pools = new SandboxPools(engine, images, options.Pool, remover, Environment.ProcessorCount, time, logger);
     }
 
@@ -53,8 +56,11 @@ public sealed class LocalNode : INode
         options.Name, Environment.ProcessorCount,
         ByteSize.FromBytes(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes), engine.Name, engine.CgroupVersion);
 
+    public INodeStorage Storage => storage;
+
     public async Task StartAsync(CancellationToken cancellationToken)
     {
+        storage.Sweep();
         await engine.StartAsync(cancellationToken);
         pools.Start();
         sweeping = Task.Run(SweepAsync, CancellationToken.None);

@@ -74,6 +74,7 @@ public sealed class BerthServer : IAsyncDisposable
         {
             if (rooms is not null)
             {
+                await rooms.Containers.StopAsync(TimeSpan.Zero, CancellationToken.None);
                 await rooms.Runs.StopAsync(TimeSpan.Zero, CancellationToken.None);
                 await rooms.DisposeAsync();
             }
@@ -104,7 +105,8 @@ public sealed class BerthServer : IAsyncDisposable
         await passesStop.CancelAsync();
 
         // 2. What runs finishes or is handed back; then its answers are sent.
-        await rooms.Runs.StopAsync(grace, cancellationToken);
+        await Task.WhenAll(
+            rooms.Containers.StopAsync(grace, cancellationToken), rooms.Runs.StopAsync(grace, cancellationToken));
         CrashPoints.Reach(CrashPoint.RunsStopped);
         using CancellationTokenSource cut = new(TimeSpan.FromSeconds(5), rooms.Time);
         await host.StopAsync(cut.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -137,6 +139,7 @@ public sealed class BerthServer : IAsyncDisposable
         CrashPoints.Reach(CrashPoint.NodeStarted);
         await rooms.Runs.StartAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.RunsStarted);
+        await rooms.Containers.StartAsync(cancellationToken);
         WebApplication host = HttpHost.Build(rooms);
         try
         {

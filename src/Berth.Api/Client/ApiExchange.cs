@@ -118,9 +118,18 @@ internal sealed class ApiExchange : IDisposable
     }
 
     /// <summary>Sends once; returns when the headers of a good answer are there. The caller disposes it.</summary>
-    public async Task<HttpResponseMessage> OpenAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    public Task<HttpResponseMessage> OpenAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+        OpenAsync(request, AnswerTimeout, cancellationToken);
+
+    /// <summary>The same for what may take as long as it takes: a program's grace, an archive's way.</summary>
+    public Task<HttpResponseMessage> OpenPatientlyAsync(
+        HttpRequestMessage request, CancellationToken cancellationToken) =>
+        OpenAsync(request, Timeout.InfiniteTimeSpan, cancellationToken);
+
+    private async Task<HttpResponseMessage> OpenAsync(
+        HttpRequestMessage request, TimeSpan patience, CancellationToken cancellationToken)
     {
-        using CancellationTokenSource limit = new(AnswerTimeout, time);
+        using CancellationTokenSource limit = new(patience, time);
         using CancellationTokenSource both = CancellationTokenSource.CreateLinkedTokenSource(
             limit.Token, cancellationToken);
         try

@@ -24,6 +24,8 @@ public sealed class BerthClient : IDisposable
         Images = new ImagesClient(exchange);
         Repositories = new RepositoriesClient(exchange);
         Tokens = new TokensClient(exchange);
+        Containers = new ContainersClient(exchange);
+        Volumes = new VolumesClient(exchange);
     }
 
     /// <summary>Uses <paramref name="handler"/> instead of the network for everything but synchronous calls and
@@ -35,6 +37,8 @@ public sealed class BerthClient : IDisposable
         Images = new ImagesClient(exchange);
         Repositories = new RepositoriesClient(exchange);
         Tokens = new TokensClient(exchange);
+        Containers = new ContainersClient(exchange);
+        Volumes = new VolumesClient(exchange);
     }
 
     public Uri Address => exchange.Address;
@@ -46,6 +50,10 @@ public sealed class BerthClient : IDisposable
     public RepositoriesClient Repositories { get; }
 
     public TokensClient Tokens { get; }
+
+    public ContainersClient Containers { get; }
+
+    public VolumesClient Volumes { get; }
 
     public Task<VersionView> VersionAsync(CancellationToken cancellationToken) =>
         exchange.GetAsync("v1/version", NodeJson.Default.VersionView, cancellationToken);

@@ -29,7 +29,8 @@ public interface INode : IAsyncDisposable
     /// <summary>
     /// Takes a prepared sandbox (or prepares one) and starts the program in it. Returns when the program runs, so that
     /// the times in <see cref="IAttempt.Preparation"/> are known. What the image is to blame for (a missing entry
-    /// point) is not thrown but reported by <see cref="IAttempt.Completion"/>. Throws BerthException with
+    /// point) is not thrown but reported by <see cref="IAttempt.Completion"/>, which is complete then. Throws
+    /// BerthException with
     /// <c>NodeFault</c> when the machine is to blame, with a code such as <c>ImageNotFound</c> when the image or the
     /// order is (see <see cref="StartFault"/>), or OperationCanceledException; then nothing is left behind.
     /// </summary>
@@ -38,11 +39,41 @@ public interface INode : IAsyncDisposable
     /// <summary>Counts of sandboxes for metrics and <c>berth ps</c>.</summary>
     NodeStatus Status();
 
+    /// <summary>What outlasts sandboxes on this node.</summary>
+    INodeStorage Storage { get; }
+
     /// <summary>
     /// Stops accepting, ends every attempt still running and removes every sandbox, prepared ones too.
     /// </summary>
     Task StopAsync(CancellationToken cancellationToken);
 }
+
+/// <summary>
+/// The writable layers of containers and the named volumes of a node. Throws BerthException (<c>InvalidRequest</c>)
+/// where the node keeps none, <c>NodeFault</c> where its disk fails.
+/// </summary>
+public interface INodeStorage
+{
+    /// <summary>Layers there are, with the bytes each takes on disk.</summary>
+    Task<IReadOnlyDictionary<string, ByteSize>> LayersAsync(CancellationToken cancellationToken);
+
+    /// <summary>Nothing happens where there is none.</summary>
+    Task RemoveLayerAsync(string layer, CancellationToken cancellationToken);
+
+    /// <summary>By name.</summary>
+    Task<IReadOnlyList<VolumeInfo>> VolumesAsync(CancellationToken cancellationToken);
+
+    /// <summary>False where there was one already.</summary>
+    Task<bool> MakeVolumeAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>With all that is in it; nothing happens where there is none. No attempt may have it.</summary>
+    Task RemoveVolumeAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>Bytes that a volume takes on disk, found by a walk; null where there is none.</summary>
+    Task<ByteSize?> MeasureVolumeAsync(string name, CancellationToken cancellationToken);
+}
+
+public sealed record VolumeInfo(string Name, DateTimeOffset CreatedAt);
 
 /// <summary>
 /// An attempt whose program was started. Disposing ends the program if it still runs and frees its sandbox.

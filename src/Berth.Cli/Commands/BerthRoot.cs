@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Berth.Cli.Commands.Access;
+using Berth.Cli.Commands.Containers;
 using Berth.Cli.Commands.Help;
 using Berth.Cli.Commands.Images;
 using Berth.Cli.Commands.Repositories;
@@ -34,7 +35,12 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         Command[] commands =
         [
             new RunCommand(), TaskCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
-            new PsCommand(), new LogsCommand("logs"), new WhyCommand(), new EventsCommand(),
+            new CreateCommand(), new StartCommand(), new StopCommand(), new RestartCommand(), new KillCommand(),
+            new PauseCommand(), new UnpauseCommand(), new RemoveContainerCommand(), new RenameCommand(),
+            new WaitContainerCommand(), new ExecCommand(), new AttachCommand(), new CopyCommand(),
+            new PsCommand(), new InspectAnyCommand(), new TopCommand(), new StatsCommand(),
+            new LogsCommand("logs"), new WhyCommand(), new EventsCommand(),
+            VolumeCommands.All(), SystemCommands.All(), SandboxListCommand.All(),
             new LoginCommand(), ContextCommands.All(), TokenCommands.All(),
             new ServeCommand(), new BackupCommand(), new RestoreCommand(), new DoctorCommand(),
             new VersionCommand(), new HelpCommand(), new ReferenceCommand(),
@@ -66,7 +72,7 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         Recursive = true,
     };
 
-    public Option<bool> Verbose { get; } = new("--verbose", "-v")
+    public Option<bool> Verbose { get; } = new("--verbose")
     {
         Description = "Tell more on standard error: the server, where the token is from, what a run used",
         Recursive = true,

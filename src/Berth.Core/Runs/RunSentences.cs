@@ -11,7 +11,7 @@ public static class RunSentences
         $"Accepted from {run.Caller}: {run.Spec.Image} ({run.Spec.Digest.Short}), "
         // A call's input has only begun to arrive.
         + (run.Kind == RunKind.Task ? $"{Size(run.Input.Length)} of input, " : "")
-        + $"{Span(run.Spec.Timeout)} allowed.";
+        + (run.Spec.Timeout == RunSpec.Unlimited ? "no limit of time." : $"{Span(run.Spec.Timeout)} allowed.");
 
     /// <param name="taken">Places in use when the wait ended, of <paramref name="places"/>.</param>
     public static string Claimed(TimeSpan waited, int taken, int places) => waited < TimeSpan.FromMilliseconds(5)
@@ -56,6 +56,9 @@ public static class RunSentences
         $"{attempts} attempts were cut off by the end of the server, which makes this run suspect: it is not tried "
         + "again. "
         + "Submit it again, or allow more with Berth-Attempts.";
+
+    /// <summary>Of a container's program.</summary>
+    public static string LostWithServer => "The server ended while its program ran, and the program with it.";
 
     public static string Expired(TimeSpan maxAge) =>
         $"It waited longer than its maximum age of {Span(maxAge)}: raise Berth-Max-Age or add places.";

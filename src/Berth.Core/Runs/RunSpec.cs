@@ -11,6 +11,10 @@ public enum RunKind
 
     /// <summary>Asynchronous: durable before it is accepted, tried again after faults of the platform.</summary>
     Task,
+
+    /// <summary>One start of a container: durable before its program runs, tried again by the container's own policy,
+    /// never by this run's.</summary>
+    Container,
 }
 
 /// <summary>What was asked for. Never changes once a run is accepted.</summary>
@@ -19,7 +23,8 @@ public enum RunKind
 /// <param name="Command">Replaces the image's ENTRYPOINT and CMD; null keeps them.</param>
 /// <param name="Arguments">Replaces the image's CMD; null keeps it.</param>
 /// <param name="Environment">Added to the image's environment.</param>
-/// <param name="Timeout">Of one attempt of a task; of a whole call, waiting included.</param>
+/// <param name="Timeout">Of one attempt of a task; of a whole call, waiting included; <see cref="Unlimited"/> for a
+/// container.</param>
 /// <param name="Grace">Between SIGTERM and SIGKILL.</param>
 /// <param name="MaxAge">How long after acceptance an attempt may still begin; null for ever.</param>
 /// <param name="OutputLimit">Bytes of standard output after which the program is ended.</param>
@@ -44,6 +49,9 @@ public sealed record RunSpec(
     Uri? Callback,
     IReadOnlyDictionary<string, string> Labels)
 {
+    /// <summary>Of a program that may run for ever.</summary>
+    public static TimeSpan Unlimited => System.Threading.Timeout.InfiniteTimeSpan;
+
     public static TimeSpan DefaultCallTimeout { get; } = TimeSpan.FromSeconds(60);
 
     public static TimeSpan DefaultTaskTimeout { get; } = TimeSpan.FromMinutes(15);

@@ -79,9 +79,11 @@ public static class RunSteps
                 RunSentences.EndedEarly(EndReason.Canceled, null), now.At, retention, []);
         }
 
-        if (run.Attempts >= run.Spec.Retry.MaxAttempts)
+        if (run.Kind == RunKind.Container || run.Attempts >= run.Spec.Retry.MaxAttempts)
         {
-            string sentence = RunSentences.Poisoned(run.Attempts);
+            string sentence = run.Kind == RunKind.Container
+                ? RunSentences.LostWithServer
+                : RunSentences.Poisoned(run.Attempts);
             RunEnd end = new(EndReason.PlatformFault, null, null, sentence, RunUsage.None);
             return Close(run, end, sentence, now.At, retention, []);
         }

@@ -66,6 +66,25 @@ internal static unsafe class Kernel
 
     public static int FStat(int fd, FileStatus* status) => (int)Call(5, fd, (nint)status);
 
+    /// <summary>Of a link itself.</summary>
+    public static int LStat(string path, FileStatus* status)
+    {
+        fixed (byte* text = System.Text.Encoding.UTF8.GetBytes(path + "\0"))
+        {
+            return (int)Call(6, (nint)text, (nint)status);
+        }
+    }
+
+    /// <summary>A second name for a file.</summary>
+    public static int Link(string existing, string path)
+    {
+        fixed (byte* from = System.Text.Encoding.UTF8.GetBytes(existing + "\0"))
+        fixed (byte* to = System.Text.Encoding.UTF8.GetBytes(path + "\0"))
+        {
+            return (int)Call(86, (nint)from, (nint)to);
+        }
+    }
+
     public static int Poll(PollEntry* entries, int count, int timeout) => (int)Call(7, (nint)entries, count, timeout);
 
     public static int SetAction(int signal, SignalAction* action) => (int)Call(13, signal, (nint)action, 0, 8);
@@ -202,6 +221,12 @@ internal static unsafe class Kernel
     {
         [FieldOffset(24)]
         public uint Mode;
+
+        [FieldOffset(28)]
+        public uint User;
+
+        [FieldOffset(32)]
+        public uint Group;
 
         [FieldOffset(48)]
         public long Size;

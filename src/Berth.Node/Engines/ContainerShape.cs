@@ -11,7 +11,7 @@ internal static class ContainerShape
 {
     /// <summary>Where the init stands in the sandbox: below /dev, which is the runtime's own tmpfs, so that nothing of
     /// the image can be in the way.</summary>
-    public const string InitPath = "/dev/.berth-init";
+    public const string InitPath = SandboxTool.Path;
 
     /// <summary>runc's own init needs this much before it becomes ours; smaller limits are set afterwards.</summary>
     public static readonly ByteSize LeastMemory = ByteSize.MiB(48);

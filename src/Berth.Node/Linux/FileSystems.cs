@@ -85,6 +85,16 @@ public static class FileSystems
         return number >= 0 ? new FileDescriptor((int)number) : throw LinuxException.Last("openat2", path);
     }
 
+    /// <summary>Bytes that a file takes on disk: less than its length where it is sparse.</summary>
+    public static unsafe long SpaceOf(string path)
+    {
+        const long BlockSize = 512;
+        Libc.FileStatus status;
+        return Libc.LStat(path, &status) < 0
+            ? throw LinuxException.Last("lstat", path)
+            : status.Blocks * BlockSize;
+    }
+
     /// <summary>Whose a file is and what it is; of a link, the link's own.</summary>
     public static unsafe FileOwner OwnerOf(string path)
     {

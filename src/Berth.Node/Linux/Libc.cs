@@ -135,6 +135,10 @@ internal static partial class Libc
 
         [FieldOffset(32)]
         public uint Group;
+
+        /// <summary>Of 512 bytes.</summary>
+        [FieldOffset(64)]
+        public long Blocks;
     }
 
     [LibraryImport("libc", EntryPoint = "lstat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

@@ -73,6 +73,15 @@ public static class Mounts
         return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open_tree", path);
     }
 
+    /// <summary>Of what a descriptor stands for, so that no name is looked up again.</summary>
+    public static FileDescriptor CloneTree(FileDescriptor source)
+    {
+        const uint Flags = LibcMounts.OPEN_TREE_CLONE | LibcMounts.OPEN_TREE_CLOEXEC | LibcMounts.AT_EMPTY_PATH;
+        int number = LibcMounts.OpenTree(source.Number, "", Flags);
+        GC.KeepAlive(source);
+        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open_tree");
+    }
+
     /// <summary>Onto whatever a descriptor stands for, so that no name is looked up again.</summary>
     public static void Attach(FileDescriptor mount, FileDescriptor target)
     {

@@ -26,8 +26,8 @@ internal static class ExtraMounts
             SandboxMount mount = mounts[i];
             using FileDescriptor tree = mount switch
             {
-                SandboxMount.Volume volume => Bind(VolumeFolder(volumes, volume.Name), mount, owner),
-                SandboxMount.Host host => Bind(HostPath(host), mount, owner),
+                SandboxMount.Volume volume => Bind(VolumeFolder(volumes, volume.Name), volume.Name, mount, owner),
+                SandboxMount.Host host => Bind(HostPath(host), host.Path, mount, owner),
                 SandboxMount.Temporary memory => InMemory(memory, owner, $"{staging}/{Number(i)}"),
                 _ => throw new InvalidOperationException($"There is no mount of type {mount.GetType().Name}."),
             };
@@ -43,9 +43,10 @@ internal static class ExtraMounts
         }
     }
 
-    private static FileDescriptor Bind(string source, SandboxMount mount, OwnerRange owner)
+    private static FileDescriptor Bind(FileDescriptor source, string name, SandboxMount mount, OwnerRange owner)
     {
-        FileDescriptor tree = Mounts.CloneTree(source);
+        using FileDescriptor held = source;
+        FileDescriptor tree = Mounts.CloneTree(held);
         try
         {
             Mounts.SetAttributes(tree, mount.ReadOnly ? Always | MountAttribute.ReadOnly : Always, owner.Map);
@@ -54,7 +55,7 @@ internal static class ExtraMounts
         catch (LinuxException error)
         {
             tree.Dispose();
-            throw Refuse(mount, $"the file system of {source} can't map owners", error);
+            throw Refuse(mount, $"the file system of {name} can't map owners", error);
         }
     }
 
@@ -70,13 +71,28 @@ internal static class ExtraMounts
     }
 
     /// <summary>Made at first use: the root's of whichever sandbox has it.</summary>
-    private static string VolumeFolder(string volumes, string name) =>
-        Directory.CreateDirectory($"{volumes}/{name}").FullName;
+    private static FileDescriptor VolumeFolder(string volumes, string name) =>
+        FileSystems.OpenFolder(Directory.CreateDirectory($"{volumes}/{name}").FullName);
 
-    private static string HostPath(SandboxMount.Host host) =>
-        Path.Exists(host.Path)
-            ? host.Path
-            : throw Refuse(host, $"the machine has no {host.Path}: make it first", null);
+    /// <summary>Without any link on the way: who may write in a folder of the machine's must not decide what else of it
+    /// is mounted.</summary>
+    private static FileDescriptor HostPath(SandboxMount.Host host)
+    {
+        using FileDescriptor machine = FileSystems.OpenFolder("/");
+        try
+        {
+            return FileSystems.OpenInside(machine, host.Path.TrimStart('/') is "" ? "." : host.Path.TrimStart('/'),
+                Libc.O_PATH | Libc.O_CLOEXEC);
+        }
+        catch (LinuxException error)
+        {
+            throw Refuse(
+                host,
+                error.Errno == Errno.NoEntry
+                    ? $"the machine has no {host.Path}: make it first"
+                    : $"{host.Path} can't be opened without following links: name the real path", error);
+        }
+    }
 
     /// <summary>What the target leads to inside, made folder by folder where it is missing.</summary>
     private static FileDescriptor TargetOf(FileDescriptor root, SandboxMount mount, OwnerRange owner)

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Berth.Core.Containers;
 using Berth.Core.Images;
 
 namespace Berth.Oci.Images;
@@ -66,7 +67,37 @@ public sealed record ContainerDefaults(
     [property: JsonPropertyName("ExposedPorts")] IReadOnlyDictionary<string, EmptyObject>? ExposedPorts = null,
     [property: JsonPropertyName("Volumes")] IReadOnlyDictionary<string, EmptyObject>? Volumes = null,
     [property: JsonPropertyName("Labels")] IReadOnlyDictionary<string, string>? Labels = null,
-    [property: JsonPropertyName("StopSignal")] string? StopSignal = null);
+    [property: JsonPropertyName("StopSignal")] string? StopSignal = null,
+    [property: JsonPropertyName("Healthcheck")] ImageHealthCheck? Healthcheck = null);
+
+/// <summary>Docker's addition to the configuration (moby, image/spec): how to tell whether the program is well.
+/// </summary>
+/// <param name="Test"><c>["NONE"]</c>, <c>["CMD", program, …]</c> or <c>["CMD-SHELL", line]</c>.</param>
+/// <param name="Interval">Nanoseconds, like the other times; 0 and null are the default.</param>
+public sealed record ImageHealthCheck(
+    [property: JsonPropertyName("Test")] IReadOnlyList<string>? Test = null,
+    [property: JsonPropertyName("Interval")] long? Interval = null,
+    [property: JsonPropertyName("Timeout")] long? Timeout = null,
+    [property: JsonPropertyName("StartPeriod")] long? StartPeriod = null,
+    [property: JsonPropertyName("Retries")] int? Retries = null)
+{
+    private const long NanosecondsPerTick = 100;
+
+    /// <summary>Null where the image has none.</summary>
+    public HealthCheck? Read() => Test switch
+    {
+        ["CMD", _, ..] => Of([.. Test.Skip(1)]),
+        ["CMD-SHELL", var line] => Of(["/bin/sh", "-c", line]),
+        _ => null,
+    };
+
+    private HealthCheck Of(IReadOnlyList<string> command) => new(
+        command, Time(Interval) ?? HealthCheck.DefaultTime, Time(Timeout) ?? HealthCheck.DefaultTime,
+        Time(StartPeriod) ?? TimeSpan.Zero, Retries is > 0 and { } retries ? retries : HealthCheck.DefaultRetries);
+
+    private static TimeSpan? Time(long? nanoseconds) =>
+        nanoseconds is > 0 and { } some ? TimeSpan.FromTicks(some / NanosecondsPerTick) : null;
+}
 
 /// <summary>The <c>{}</c> that Go programs write as a set's value.</summary>
 public sealed record EmptyObject;

@@ -35,6 +35,13 @@ public enum Permission
     RepositoryManage,
 
     NodeRead,
+
+    /// <summary>See containers and volumes, what they write and use.</summary>
+    ContainerRead,
+
+    /// <summary>Make, steer, look into and remove containers and volumes.</summary>
+    ContainerManage,
+
     TokenManage,
 
     /// <summary>Read all that the server keeps, tokens included.</summary>
@@ -78,6 +85,7 @@ public static class Roles
         Permission.RunCreate, Permission.RunRead, Permission.RunCancel,
         Permission.ImageWrite,
         Permission.NodeRead, Permission.MetricsRead,
+        Permission.ContainerRead, Permission.ContainerManage,
     ];
 
     private static readonly FrozenDictionary<Role, FrozenSet<Permission>> Table =

@@ -85,6 +85,17 @@ internal static partial class RunRequest
                 OptionHeaders.IdempotencyKey, key, "1 to 255 visible ASCII characters make a key");
     }
 
+    public static bool IsVariableName(string name) => VariableName().IsMatch(name);
+
+    public static bool IsLabel(string name, string value) =>
+        LabelName().IsMatch(name) && value.Length <= MaxLabelLength;
+
+    /// <summary><c>uid[:gid]</c>, or names.</summary>
+    public static bool IsUser(string user) => UserText().IsMatch(user) && user.Split(':').All(IsNameOrId);
+
+    public static bool IsWorkingDirectory(string path) => path.StartsWith('/') && path.Length <= MaxPathLength
+        && path != "/proc" && !path.StartsWith("/proc/", StringComparison.Ordinal) && !path.Split('/').Contains("..");
+
     private static SandboxLimits Limits(OptionHeaders options, ServerOptions server)
     {
         SandboxLimits most = server.MaxLimits;
@@ -124,7 +135,7 @@ internal static partial class RunRequest
         foreach (string header in options.FindAll(OptionHeaders.Variable))
         {
             (string name, string value) = Pair(OptionHeaders.Variable, header);
-            if (!VariableName().IsMatch(name))
+            if (!IsVariableName(name))
             {
                 throw OptionHeaders.Refuse(
                     OptionHeaders.Variable, header,
@@ -156,7 +167,7 @@ internal static partial class RunRequest
         foreach (string header in options.FindAll(OptionHeaders.Label))
         {
             (string name, string value) = Pair(OptionHeaders.Label, header);
-            if (!LabelName().IsMatch(name) || value.Length > MaxLabelLength)
+            if (!IsLabel(name, value))
             {
                 throw OptionHeaders.Refuse(
                     OptionHeaders.Label, header,
@@ -197,7 +208,7 @@ internal static partial class RunRequest
     private static string? User(OptionHeaders options)
     {
         string? user = options.Find(OptionHeaders.User);
-        return user is null || (UserText().IsMatch(user) && user.Split(':').All(IsNameOrId))
+        return user is null || IsUser(user)
             ? user
             : throw OptionHeaders.Refuse(
                 OptionHeaders.User, user,
@@ -218,9 +229,7 @@ internal static partial class RunRequest
         }
 
         string path = PercentText.Decode(OptionHeaders.WorkingDirectory, text);
-        bool valid = path.StartsWith('/') && path.Length <= MaxPathLength && path != "/proc"
-            && !path.StartsWith("/proc/", StringComparison.Ordinal) && !path.Split('/').Contains("..");
-        return valid
+        return IsWorkingDirectory(path)
             ? path
             : throw OptionHeaders.Refuse(
                 OptionHeaders.WorkingDirectory, text, "expected an absolute path without '..' that is not in /proc");

@@ -61,6 +61,18 @@ public static class ConfigurationKeys
             (o, v) => o with { Grace = v }),
         KeyOf.Switch("allow-host-network", "Whether a run may ask for the machine's own network.",
             (o, v) => o with { AllowHostNetwork = v }),
+        KeyOf.Number("max-containers", "1000", 0, 100_000, "Containers that may run at once, beside calls and tasks.",
+            (o, v) => o with { MaxContainers = v }),
+        new("mount-allow", ValueKind.Text, "",
+            "Folders of this machine that containers may mount, with everything below them. Empty: none. Whoever may "
+            + "create containers can read and write there as root.",
+            IsList: true)
+        {
+            Expected = "absolute paths without links and '..'",
+            Apply = (o, texts) => texts.All(p => p.StartsWith('/') && !p.Split('/').Contains(".."))
+                ? o with { MountAllow = [.. texts] }
+                : null,
+        },
         KeyOf.Size("pool-memory", "256Mi", ByteSize.Zero,
             "Memory that sandboxes prepared ahead may hold altogether. 0: prepare nothing ahead.",
             (o, v) => o with { PoolMemory = v }),

@@ -58,6 +58,12 @@ public sealed record ServerOptions
 
     public bool AllowHostNetwork { get; init; }
 
+    /// <summary>Programs of containers that may run at once.</summary>
+    public int MaxContainers { get; init; }
+
+    /// <summary>Folders of the machine that containers may have mounts from, with all below them.</summary>
+    public IReadOnlyList<string> MountAllow { get; init; } = [];
+
     /// <summary>
     /// Host names, addresses or networks in CIDR form that callbacks may reach although they are internal.
     /// </summary>

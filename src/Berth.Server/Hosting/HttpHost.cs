@@ -59,6 +59,11 @@ internal static class HttpHost
         ILogger<ProblemMiddleware> logger = rooms.Loggers.CreateLogger<ProblemMiddleware>();
         application.Use(next => new ProblemMiddleware(next, rooms.Time, logger).InvokeAsync);
         application.UseRouting();
+        application.UseWebSockets(new WebSocketOptions
+        {
+            KeepAliveInterval = TimeSpan.FromSeconds(30),
+            KeepAliveTimeout = TimeSpan.FromSeconds(60),
+        });
         application.Use(next => context =>
         {
             MessageFraming.Check(context.Request);

@@ -12,9 +12,13 @@ internal static class JsonBody
     /// <summary>Nothing that is asked for in JSON comes near this.</summary>
     public const int MaxLength = 64 * 1024;
 
+    /// <summary>For what holds variables and command lines.</summary>
+    public const int LargeLength = 1024 * 1024;
+
     /// <summary>Reads the body, which must be JSON of type <typeparamref name="T"/>; throws
     /// <c>UnsupportedMediaType</c>, <c>InvalidRequest</c>, <c>BodyTooLarge</c>.</summary>
-    public static async Task<T> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type)
+    public static async Task<T> ReadAsync<T>(
+        HttpContext context, JsonTypeInfo<T> type, int most = MaxLength)
         where T : class
     {
         if (!context.Request.HasJsonContentType())
@@ -27,7 +31,7 @@ internal static class JsonBody
 
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
         {
-            limit.MaxRequestBodySize = MaxLength;
+            limit.MaxRequestBodySize = most;
         }
 
         try

@@ -17,6 +17,7 @@ using Berth.Server.Callbacks;
 using Berth.Server.Backups;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
+using Berth.Server.Containers;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Logs;
 using Berth.Server.Metrics;
@@ -103,6 +104,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required RunManager Runs { get; init; }
 
+    public required ContainerManager Containers { get; init; }
+
     /// <summary>Opens everything; nothing runs yet.</summary>
     public static async Task<ServerRooms> OpenAsync(
         ServerOptions options, DataFolder data, Func<NodeParts, INode> makeNode, TimeProvider time,
@@ -119,14 +122,21 @@ internal sealed class ServerRooms : IAsyncDisposable
         ImageCatalog catalog = new(repositories, content);
         ImageSource images = new(content, layers, PlatformChoice.Here);
         TokenStore tokens = TokenStore.Open(data.Path, time);
-        IRunStore store = await SqliteRunStore.OpenAsync(
+        SqliteRunStore store = await SqliteRunStore.OpenAsync(
             data["berth.db"], SqliteRunStore.DefaultBallast, loggers.CreateLogger<SqliteRunStore>(), cancellationToken);
         NodeParts parts = new(options, images, time, loggers);
         INode node = makeNode(parts);
         ImageReadiness readiness = new(node, options);
         RunMeters meters = new();
+<<<<<<< HEAD
         TelemetryExport telemetry = new(options, time, loggers.CreateLogger<TelemetryExport>());
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers);
+=======
+        RunManager runs = new(
+            store, node, new RunSpool(data["spool"]),
+            new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
+            RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(), meters);
+>>>>>>> a73f0ca (Containers that last: records, restart policies, volumes, terminals, exec, attach, cp and the verbs that docker's users know)
         return new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
@@ -156,11 +166,16 @@ internal sealed class ServerRooms : IAsyncDisposable
             Telemetry = telemetry,
             Backups = new BackupWriter(data.Path, store, collector, time),
             Overflow = new OverflowRoom(data["overflow"], options.OverflowLimit),
+<<<<<<< HEAD
             Runs = new RunManager(
                 store, node, new RunSpool(data["spool"]),
                 new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
                 RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(),
                 new RunObservers(meters, telemetry)),
+=======
+            Runs = runs,
+            Containers = ContainersOf(runs, store, options, data, loggers),
+>>>>>>> a73f0ca (Containers that last: records, restart policies, volumes, terminals, exec, attach, cp and the verbs that docker's users know)
         };
     }
 
@@ -172,6 +187,7 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await Containers.DisposeAsync();
         await Registry.DisposeAsync();
         await Node.DisposeAsync();
         await Layers.DisposeAsync();
@@ -179,6 +195,14 @@ internal sealed class ServerRooms : IAsyncDisposable
         Collector.Dispose();
         Telemetry.Dispose();
         Lifetime.Dispose();
+    }
+
+    private static ContainerManager ContainersOf(
+        RunManager runs, IContainerStore store, ServerOptions options, DataFolder data, ILoggerFactory loggers)
+    {
+        ILogger logger = loggers.CreateLogger<ContainerManager>();
+        LogStore logs = new(data["container-logs"], options.LogLimit, runs.Rooms.Time, logger);
+        return new ContainerManager(new ContainerRooms(runs.Rooms, store, logs, options.MaxContainers, logger));
     }
 
     private static RunOptions RunOptionsOf(ServerOptions options, NodeInfo node) => new(

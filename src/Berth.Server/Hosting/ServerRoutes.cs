@@ -1,7 +1,11 @@
 using Berth.Core.Callbacks;
 using Berth.Server.Access;
 using Berth.Server.Calls;
+<<<<<<< HEAD
 using Berth.Server.Backups;
+=======
+using Berth.Server.ContainerEndpoints;
+>>>>>>> a73f0ca (Containers that last: records, restart policies, volumes, terminals, exec, attach, cp and the verbs that docker's users know)
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Metrics;
 using Berth.Server.OpenApi;
@@ -22,6 +26,7 @@ internal static class ServerRoutes
         MapRuns(routes, rooms);
         MapImages(routes, rooms);
         MapRepositories(routes, rooms);
+        MapContainers(routes, rooms);
         TokenEndpoints tokens = new(rooms.Tokens);
         MapRead(routes, "/v1/tokens", tokens.ListAsync);
         Map(routes, "POST", "/v1/tokens", tokens.CreateAsync);
@@ -42,6 +47,44 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/node", node.NodeAsync);
         MapRead(routes, "/v1/sandboxes", node.SandboxesAsync);
         MapRead(routes, "/v1/version", node.VersionAsync);
+    }
+
+    private static void MapContainers(IEndpointRouteBuilder routes, ServerRooms rooms)
+    {
+        ContainerEndpoints.ContainerEndpoints containers = new(
+            rooms.Containers, rooms.Catalog, rooms.Options, rooms.Lifetime, rooms.Time);
+        MapRead(routes, "/v1/containers", containers.ListAsync);
+        Map(routes, "POST", "/v1/containers", containers.CreateAsync);
+        MapRead(routes, "/v1/containers/{id}", containers.GetAsync);
+        Map(routes, "DELETE", "/v1/containers/{id}", containers.RemoveAsync);
+        Map(routes, "POST", "/v1/containers/{id}/start", containers.StartAsync);
+        Map(routes, "POST", "/v1/containers/{id}/stop", containers.StopAsync);
+        Map(routes, "POST", "/v1/containers/{id}/restart", containers.RestartAsync);
+        Map(routes, "POST", "/v1/containers/{id}/kill", containers.KillAsync);
+        Map(routes, "POST", "/v1/containers/{id}/pause", containers.PauseAsync);
+        Map(routes, "POST", "/v1/containers/{id}/unpause", containers.ResumeAsync);
+        Map(routes, "POST", "/v1/containers/{id}/rename", containers.RenameAsync);
+        MapRead(routes, "/v1/containers/{id}/stats", containers.StatsAsync);
+        MapRead(routes, "/v1/containers/{id}/processes", containers.ProcessesAsync);
+
+        ContainerLogEndpoint logs = new(rooms.Containers, rooms.Lifetime, rooms.Time);
+        Map(routes, "GET", "/v1/containers/{id}/logs", logs.HandleAsync);
+        StreamEndpoints streams = new(rooms.Containers, rooms.Lifetime);
+        Map(routes, "GET", "/v1/containers/{id}/attach", streams.AttachAsync);
+        Map(routes, "GET", "/v1/containers/{id}/exec", streams.ExecAsync);
+        FileEndpoints files = new(rooms.Containers, rooms.Options.BodyIdleTimeout, rooms.Time);
+        MapRead(routes, "/v1/containers/{id}/path", files.StatAsync);
+        Map(routes, "GET", "/v1/containers/{id}/archive", files.ReadAsync);
+        Map(routes, "PUT", "/v1/containers/{id}/archive", files.WriteAsync);
+
+        VolumeEndpoints volumes = new(rooms.Containers);
+        MapRead(routes, "/v1/volumes", volumes.ListAsync);
+        Map(routes, "POST", "/v1/volumes", volumes.CreateAsync);
+        MapRead(routes, "/v1/volumes/{name}", volumes.GetAsync);
+        Map(routes, "DELETE", "/v1/volumes/{name}", volumes.RemoveAsync);
+        SystemEndpoints system = new(rooms.Containers, rooms.Node, rooms.Catalog, rooms.Figures);
+        MapRead(routes, "/v1/system/usage", system.UsageAsync);
+        Map(routes, "POST", "/v1/system/prune", system.PruneAsync);
     }
 
     private static void MapRuns(IEndpointRouteBuilder routes, ServerRooms rooms)

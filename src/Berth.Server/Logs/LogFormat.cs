@@ -21,14 +21,16 @@ internal static class LogFormat
     public const int PrefixLength = 38;
 
     /// <summary>Writes the part before the text; returns its length.</summary>
-    public static int WritePrefix(Span<byte> target, DateTimeOffset at, bool partial)
+    public static int WritePrefix(Span<byte> target, DateTimeOffset at, LogStream stream, bool partial)
     {
         if (!Utf8Formatter.TryFormat(at.UtcDateTime, target, out int written, new('O')))
         {
             throw new InvalidOperationException("A log prefix did not fit.");
         }
 
-        ReadOnlySpan<byte> rest = partial ? " stderr P "u8 : " stderr F "u8;
+        ReadOnlySpan<byte> rest = stream == LogStream.Output
+            ? partial ? " stdout P "u8 : " stdout F "u8
+            : partial ? " stderr P "u8 : " stderr F "u8;
         rest.CopyTo(target[written..]);
         return written + rest.Length;
     }
@@ -47,7 +49,8 @@ internal static class LogFormat
             return false;
         }
 
-        line = new LogLine(at, record[PrefixLength..], span[PrefixLength - 2] == (byte)'P', gap);
+        LogStream stream = span[28..].StartsWith(" stdout"u8) ? LogStream.Output : LogStream.Error;
+        line = new LogLine(at, stream, record[PrefixLength..], span[PrefixLength - 2] == (byte)'P', gap);
         return true;
     }
 }

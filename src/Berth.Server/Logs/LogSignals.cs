@@ -1,40 +1,38 @@
-using Berth.Core.Runs;
-
 namespace Berth.Server.Logs;
 
-/// <summary>Wakes those who follow a log. Costs nothing for a run that nobody follows.</summary>
+/// <summary>Wakes those who follow a log. Costs nothing where nobody does.</summary>
 internal sealed class LogSignals
 {
     private readonly Lock gate = new();
-    private readonly Dictionary<RunId, Signal> followed = [];
+    private readonly Dictionary<string, Signal> followed = new(StringComparer.Ordinal);
 
-    /// <summary>The writer's side of a run's signal.</summary>
-    public Handle For(RunId id) => new(this, id);
+    /// <summary>The writer's side of a log's signal.</summary>
+    public Handle For(string key) => new(this, key);
 
     /// <summary>Begins to follow. The caller disposes what it gets.</summary>
-    public Follower Follow(RunId id)
+    public Follower Follow(string key)
     {
         lock (gate)
         {
-            if (!followed.TryGetValue(id, out Signal? signal))
+            if (!followed.TryGetValue(key, out Signal? signal))
             {
-                followed[id] = signal = new Signal();
+                followed[key] = signal = new Signal();
             }
 
             signal.Followers++;
-            return new Follower(this, id, signal);
+            return new Follower(this, key, signal);
         }
     }
 
     /// <summary>No more lines will come.</summary>
-    public void Complete(RunId id) => Wake(id, completed: true);
+    public void Complete(string key) => Wake(key, completed: true);
 
-    private void Wake(RunId id, bool completed)
+    private void Wake(string key, bool completed)
     {
         TaskCompletionSource woken;
         lock (gate)
         {
-            if (!followed.TryGetValue(id, out Signal? signal))
+            if (!followed.TryGetValue(key, out Signal? signal))
             {
                 return;
             }
@@ -47,23 +45,23 @@ internal sealed class LogSignals
         woken.SetResult();
     }
 
-    private void Leave(RunId id, Signal signal)
+    private void Leave(string key, Signal signal)
     {
         lock (gate)
         {
             if (--signal.Followers == 0)
             {
-                followed.Remove(id);
+                followed.Remove(key);
             }
         }
     }
 
-    internal readonly struct Handle(LogSignals owner, RunId id)
+    internal readonly struct Handle(LogSignals owner, string key)
     {
-        public void Pulse() => owner.Wake(id, completed: false);
+        public void Pulse() => owner.Wake(key, completed: false);
     }
 
-    internal sealed class Follower(LogSignals owner, RunId id, Signal signal) : IDisposable
+    internal sealed class Follower(LogSignals owner, string key, Signal signal) : IDisposable
     {
         /// <summary>What to await before reading again, and whether that reading is the last. Take it before reading,
         /// or a line written in between is missed.</summary>
@@ -75,7 +73,7 @@ internal sealed class LogSignals
             }
         }
 
-        public void Dispose() => owner.Leave(id, signal);
+        public void Dispose() => owner.Leave(key, signal);
     }
 
     internal sealed class Signal

@@ -1,61 +1,45 @@
 using System.Buffers;
-using Berth.Core.Faults;
-using Microsoft.Extensions.Logging;
-using Microsoft.Win32.SafeHandles;
 
 namespace Berth.Server.Logs;
 
 /// <summary>
-/// Appends what a program says to its run's log, line by line with the time of arrival. Never throws and never
-/// waits for a reader: a log that can't be written loses lines, not runs. No file is made before the first byte.
-/// Not for concurrent use.
+/// Appends what a program says by one of its streams to its log, line by line with the time of arrival. Never throws
+/// and never waits for a reader. Not for concurrent use; the two streams of one program have a writer each.
 /// </summary>
 public sealed class RunLogWriter : IDisposable
 {
-    private readonly string folder;
-    private readonly long segmentLimit;
+    private readonly LogFile file;
+    private readonly bool ownsFile;
+    private readonly LogStream stream;
     private readonly TimeProvider time;
     private readonly LogSignals.Handle signal;
-    private readonly ILogger logger;
     private byte[]? held;
     private int heldLength;
-    private FileStream? file;
-    private int segment;
     private bool torn;
-    private bool failed;
 
-    internal RunLogWriter(string folder, long segmentLimit, TimeProvider time, LogSignals.Handle signal, ILogger logger)
+    internal RunLogWriter(LogFile file, bool ownsFile, LogStream stream, TimeProvider time, LogSignals.Handle signal)
     {
-        this.folder = folder;
-        this.segmentLimit = segmentLimit;
+        this.file = file;
+        this.ownsFile = ownsFile;
+        this.stream = stream;
         this.time = time;
         this.signal = signal;
-        this.logger = logger;
     }
 
     public void Write(ReadOnlySpan<byte> bytes)
     {
-        if (bytes.IsEmpty || failed)
+        if (bytes.IsEmpty)
         {
             return;
         }
 
-        try
-        {
-            WriteLines(bytes);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            failed = true;
-            Log.LogWriteFailed(logger, error, folder);
-        }
-
+        WriteLines(bytes);
         signal.Pulse();
     }
 
     public void Dispose()
     {
-        if ((heldLength > 0 || torn) && !failed)
+        if (heldLength > 0 || torn)
         {
             // The program's last words had no line end.
             Write("\n"u8);
@@ -67,8 +51,10 @@ public sealed class RunLogWriter : IDisposable
             held = null;
         }
 
-        file?.Dispose();
-        file = null;
+        if (ownsFile)
+        {
+            file.Dispose();
+        }
     }
 
     private void WriteLines(ReadOnlySpan<byte> bytes)
@@ -98,7 +84,7 @@ public sealed class RunLogWriter : IDisposable
                 bytes = bytes[(text.Length + (whole ? 1 : 0))..];
             }
 
-            Append(framed.AsSpan(0, length));
+            file.Append(framed.AsSpan(0, length));
         }
         finally
         {
@@ -116,7 +102,7 @@ public sealed class RunLogWriter : IDisposable
     private int Frame(Span<byte> target, DateTimeOffset now, ReadOnlySpan<byte> text, bool partial)
     {
         torn = partial;
-        int length = LogFormat.WritePrefix(target, now, partial);
+        int length = LogFormat.WritePrefix(target, now, stream, partial);
         held.AsSpan(0, heldLength).CopyTo(target[length..]);
         length += heldLength;
         heldLength = 0;
@@ -124,73 +110,5 @@ public sealed class RunLogWriter : IDisposable
         length += text.Length;
         target[length] = (byte)'\n';
         return length + 1;
-    }
-
-    private void Append(ReadOnlySpan<byte> records)
-    {
-        while (!records.IsEmpty)
-        {
-            FileStream target = CurrentFile();
-            long room = Math.Max(segmentLimit - target.Length, 0);
-            int cut = records.Length;
-            if (cut > room)
-            {
-                // Records are never torn over two segments; one alone may pass the limit of an empty segment.
-                cut = records[..(int)room].LastIndexOf((byte)'\n') + 1;
-                cut = cut == 0 && target.Length == 0 ? records.IndexOf((byte)'\n') + 1 : cut;
-            }
-
-            target.Write(records[..cut]);
-            records = records[cut..];
-            if (!records.IsEmpty)
-            {
-                BeginSegment(segment + 1);
-            }
-        }
-    }
-
-    private FileStream CurrentFile()
-    {
-        if (file is null)
-        {
-            Directory.CreateDirectory(folder);
-            int newest = LogSegments.List(folder) is { Count: > 0 } numbers ? numbers[^1] : 0;
-            bool torn = EndsTorn(LogSegments.PathOf(folder, newest));
-            BeginSegment(newest);
-            if (torn)
-            {
-                file!.Write("\n"u8);
-            }
-        }
-
-        return file!;
-    }
-
-    /// <summary>Whether a killed server left half a record, which the next one must not be joined to.</summary>
-    private static bool EndsTorn(string path)
-    {
-        if (!File.Exists(path))
-        {
-            return false;
-        }
-
-        using SafeFileHandle segment = File.OpenHandle(path, share: FileShare.ReadWrite | FileShare.Delete);
-        long length = RandomAccess.GetLength(segment);
-        Span<byte> last = stackalloc byte[1];
-        return length > 0 && RandomAccess.Read(segment, last, length - 1) == 1 && last[0] != (byte)'\n';
-    }
-
-    private void BeginSegment(int number)
-    {
-        file?.Dispose();
-        segment = number;
-        file = new FileStream(
-            LogSegments.PathOf(folder, number), FileMode.Append, FileAccess.Write,
-            FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
-        CrashPoints.Reach(CrashPoint.LogSegmentBegun);
-        if (LogSegments.Overflow(number) is { } old)
-        {
-            File.Delete(LogSegments.PathOf(folder, old));
-        }
     }
 }

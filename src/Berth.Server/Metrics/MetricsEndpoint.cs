@@ -51,7 +51,7 @@ internal sealed class MetricsEndpoint(
             {
                 text.Sample(
                     statistics.Ended.GetValueOrDefault((kind, reason)),
-                    kind == RunKind.Call ? "call" : "task", RunAnswer.NameOf(reason));
+                    RunPresentation.KindWord(kind), RunAnswer.NameOf(reason));
             }
         }
 

@@ -8,6 +8,7 @@ internal sealed class RunMeters : IRunObserver
 {
     private readonly PhaseTimes calls = new();
     private readonly PhaseTimes tasks = new();
+    private readonly PhaseTimes containers = new();
     private readonly StripedCounter cpuUser = new();
     private readonly StripedCounter cpuSystem = new();
     private readonly StripedCounter bytesIn = new();
@@ -18,7 +19,13 @@ internal sealed class RunMeters : IRunObserver
 
     public void Ended(Run run)
     {
-        (run.Kind == RunKind.Call ? calls : tasks).Record(run.Timings);
+        PhaseTimes of = run.Kind switch
+        {
+            RunKind.Call => calls,
+            RunKind.Task => tasks,
+            _ => containers,
+        };
+        of.Record(run.Timings);
         if (run.End is { } end)
         {
             cpuUser.Add(end.Usage.CpuUser.Ticks);
@@ -33,6 +40,7 @@ internal sealed class RunMeters : IRunObserver
         text.Begin(MetricCatalog.RunPhases);
         calls.Write(text, "call");
         tasks.Write(text, "task");
+        containers.Write(text, "container");
         text.Begin(MetricCatalog.RunCpu)
             .Sample(TimeSpan.FromTicks(cpuUser.Value).TotalSeconds, "user")
             .Sample(TimeSpan.FromTicks(cpuSystem.Value).TotalSeconds, "system");

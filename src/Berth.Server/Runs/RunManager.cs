@@ -52,6 +52,8 @@ public sealed class RunManager : IRunManager
 
     internal RunEventHub Events => rooms.Events;
 
+    internal RunRooms Rooms => rooms;
+
     /// <summary>Recovers what the last server left, then begins to accept and to run.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -151,6 +153,12 @@ public sealed class RunManager : IRunManager
         while (true)
         {
             Run run = await reading.GetAsync(id, cancellationToken);
+            if (run.Kind == RunKind.Container && !run.State.IsTerminal())
+            {
+                throw new BerthException(
+                    ErrorCode.Conflict, $"Run {id} is a container's: stop the container instead.");
+            }
+
             DateTimeOffset now = rooms.Time.GetUtcNow();
             switch (run.State)
             {

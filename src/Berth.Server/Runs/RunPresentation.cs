@@ -14,7 +14,7 @@ internal static class RunPresentation
         RunEnd? end = run.State.IsTerminal() ? run.End : null;
         return new RunView(
             run.Id.Text,
-            run.Kind == RunKind.Call ? "call" : "task",
+            KindWord(run.Kind),
             StateWord(run.State),
             run.Spec.Image,
             run.Spec.Digest.Text,
@@ -32,14 +32,22 @@ internal static class RunPresentation
             end is null ? null : View(end.Usage),
             run.StartedAt is null ? null : View(run.Timings),
             run.Input.Place == BodyPlace.None ? null : run.Input.Length,
-            run.Kind == RunKind.Call || !run.State.IsTerminal() ? null : run.Result.Length,
+            run.Kind != RunKind.Task || !run.State.IsTerminal() ? null : run.Result.Length,
             run.Spec.Labels,
-            run.Kind == RunKind.Call ? null : run.ResultExpiresAt);
+            run.Kind == RunKind.Task ? run.ResultExpiresAt : null);
     }
 
     public static UsageView View(RunUsage usage) => new(
         usage.CpuUser.TotalMilliseconds, usage.CpuSystem.TotalMilliseconds, usage.PeakMemory.Bytes, usage.BytesIn,
         usage.BytesOut);
+
+    public static string KindWord(RunKind kind) => kind switch
+    {
+        RunKind.Call => "call",
+        RunKind.Task => "task",
+        RunKind.Container => "container",
+        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "A kind without a word."),
+    };
 
     public static string StateWord(RunState state) => state switch
     {

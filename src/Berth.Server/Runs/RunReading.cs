@@ -125,10 +125,13 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
     public async Task<RunContent> ResultAsync(RunId id, CancellationToken cancellationToken)
     {
         Run run = await GetAsync(id, cancellationToken);
-        if (run.Kind == RunKind.Call)
+        if (run.Kind != RunKind.Task)
         {
             throw new BerthException(
-                ErrorCode.NotFound, $"Run {id} was a synchronous call: its result went to its caller and is not kept.");
+                ErrorCode.NotFound,
+                run.Kind == RunKind.Call
+                    ? $"Run {id} was a synchronous call: its result went to its caller and is not kept."
+                    : $"Run {id} is a container's: what it writes is in the container's log.");
         }
 
         if (!run.State.IsTerminal())
@@ -149,9 +152,10 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
     public async Task<RunContent> InputAsync(RunId id, CancellationToken cancellationToken)
     {
         Run run = await GetAsync(id, cancellationToken);
-        if (run.Kind == RunKind.Call)
+        if (run.Kind != RunKind.Task)
         {
-            throw new BerthException(ErrorCode.NotFound, $"Run {id} was a synchronous call: its input is not kept.");
+            throw new BerthException(
+                ErrorCode.NotFound, $"Run {id} is a {RunPresentation.KindWord(run.Kind)}: its input is not kept.");
         }
 
         return run.Input.Place switch

@@ -72,7 +72,8 @@ internal sealed class FakeAttempt : IAttempt
                 Timeout.InfiniteTimeSpan);
         }
 
-        _ = Task.Run(RunAsync);
+        // That there is nothing to run is known when the start returns.
+        _ = FakeShell.Knows(Command[0]) ? Task.Run(RunAsync) : RunAsync();
     }
 
     public void Stop(EndReason reason, TimeSpan grace)
@@ -137,6 +138,9 @@ internal sealed class FakeAttempt : IAttempt
         await input.Writer.DisposeAsync();
     }
 
+    private IReadOnlyList<string> Command =>
+        Spec.Command is { Count: > 0 } given ? given : ["cat", .. Spec.Arguments ?? []];
+
     private async Task RunAsync()
     {
         FakeEnd end = await EndOfProgramAsync();
@@ -170,9 +174,7 @@ internal sealed class FakeAttempt : IAttempt
             var shell = new FakeShell(
                 input.Reader, output.Writer, error.Writer, progress.Writer, time, Spec.Environment,
                 terminated.Token, killed.Token);
-            IReadOnlyList<string> command =
-                Spec.Command is { Count: > 0 } given ? given : ["cat", .. Spec.Arguments ?? []];
-            return await shell.RunAsync(command);
+            return await shell.RunAsync(Command);
         }
         catch (OperationCanceledException)
         {

@@ -19,6 +19,7 @@ public sealed class FakeNode(TimeProvider time) : INode
     private readonly ConcurrentQueue<string> machineFaults = new();
     private readonly ConcurrentQueue<AttemptSpec> started = new();
     private readonly ConcurrentDictionary<Digest, bool> missing = new();
+    private readonly FakeStorage storage = new(time);
     private volatile TaskCompletionSource? gate;
     private volatile bool accepting;
     private long taken;
@@ -26,6 +27,8 @@ public sealed class FakeNode(TimeProvider time) : INode
     private long faults;
 
     public NodeInfo Info { get; } = new("fake", 2, ByteSize.GiB(4), "fake", 2);
+
+    public INodeStorage Storage => storage;
 
     /// <summary>Every attempt ever started, in order.</summary>
     public IReadOnlyList<AttemptSpec> Started => [.. started];
@@ -87,6 +90,11 @@ public sealed class FakeNode(TimeProvider time) : INode
         if (missing.ContainsKey(spec.Sandbox.Image))
         {
             throw new BerthException(ErrorCode.ImageNotFound, $"There is no image {spec.Sandbox.Image}.");
+        }
+
+        if (spec.Extras is { } extras)
+        {
+            storage.Use(extras);
         }
 
         started.Enqueue(spec);

@@ -231,6 +231,7 @@ public abstract class NodeContract
     public async Task A_missing_entry_point_is_reported_not_thrown()
     {
         await using IAttempt attempt = await StartAsync(["/no/such/program"]);
+        Assert.True(attempt.Completion.IsCompleted);
 
         AttemptReport report = await CompleteAsync(attempt);
 

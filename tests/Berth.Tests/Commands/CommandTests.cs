@@ -232,7 +232,7 @@ public sealed class CommandTests
         using CommandHarness harness = new(($"GET /v1/runs/{Id}", Run));
         harness.Variables["BERTH_HOST"] = "berth.example.org";
 
-        await harness.RunAsync($"task get -v {Id}");
+        await harness.RunAsync($"task get --verbose {Id}");
 
         Assert.Equal(
             "Server http://berth.example.org:7070/ (from BERTH_HOST), token from BERTH_TOKEN.\n", harness.Error);

@@ -58,8 +58,8 @@ public sealed class ServerTargetTests
         document.Contexts["one"] = new ServerContext("http://one.example.org:7070", "secret-1");
         new ContextFile(Path.Combine(harness.Home, ".config/berth/config.json")).Write(document);
 
-        await harness.RunAsync("version -v --host two.example.org");
-        await harness.RunAsync("version -v");
+        await harness.RunAsync("version --verbose --host two.example.org");
+        await harness.RunAsync("version --verbose");
 
         Assert.Contains("Server http://two.example.org:7070/ (from --host), token from nowhere.", harness.Error);
         Assert.Contains(

@@ -4,11 +4,13 @@ using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Berth.Api.Access;
+using Berth.Api.Containers;
 using Berth.Api.Images;
 using Berth.Api.Nodes;
 using Berth.Api.Repositories;
 using Berth.Api.Runs;
 using Berth.Api.Server;
+using Berth.Core.Containers;
 using Berth.Core.Runs;
 using Berth.Oci.Distribution;
 using Berth.Server.Access;
@@ -28,10 +30,22 @@ public sealed class SchemaContractTests
     private static readonly Type[] Requests =
     [
         typeof(TokenRequest), typeof(CopyRequest), typeof(PolicyView), typeof(RetentionView), typeof(RetentionRequest),
+<<<<<<< HEAD
         typeof(UpstreamView), typeof(PruneRequest),
+=======
+        typeof(UpstreamView),
+        typeof(ContainerRequest), typeof(MountView),
+        typeof(HealthCheckRequest),
+        typeof(VolumeRequest), typeof(PruneRequest), typeof(StreamMessage), typeof(ExecRequest),
+>>>>>>> a73f0ca (Containers that last: records, restart policies, volumes, terminals, exec, attach, cp and the verbs that docker's users know)
     ];
 
     private static readonly JsonTypeInfo[] Contracts = [.. Walk(
+        ContainerJson.Default.ContainerRequest, ContainerJson.Default.ContainerView,
+        ContainerJson.Default.ContainerPage, ContainerJson.Default.ContainerStats,
+        ContainerJson.Default.ContainerProcesses, ContainerJson.Default.PathView, ContainerJson.Default.VolumeView,
+        ContainerJson.Default.VolumeRequest, ContainerJson.Default.VolumeList, ContainerJson.Default.SystemUsage,
+        ContainerJson.Default.PruneRequest, ContainerJson.Default.PruneResult, ContainerJson.Default.StreamMessage,
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
         ImageJson.Default.ImageDiff, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,
@@ -102,6 +116,8 @@ public sealed class SchemaContractTests
     {
         Assert.Equal(Enum.GetNames<RunState>().Select(n => n.ToLowerInvariant()), Words("RunState"));
         Assert.Equal(Enum.GetValues<EndReason>().Select(RunAnswer.NameOf), Words("EndReason"));
+        Assert.Equal(
+            Enum.GetValues<ContainerState>().Select(ContainerSteps.Word), Words("ContainerState"));
         Assert.Equal(Enum.GetValues<Role>().Select(Roles.NameOf), Words("Role"));
         Assert.Equal(
             typeof(RunEventTypes).GetFields(BindingFlags.Public | BindingFlags.Static)
@@ -125,7 +141,8 @@ public sealed class SchemaContractTests
             : Schemas[reference]!["type"]!.GetValue<string>();
         string expected = type == typeof(string) || type == typeof(DateTimeOffset) ? "string"
             : type == typeof(bool) ? "boolean"
-            : type == typeof(int) || type == typeof(long) ? "integer"
+            : type == typeof(int) || type == typeof(long) || type == typeof(uint) || type == typeof(ushort)
+                ? "integer"
             : type == typeof(double) ? "number"
             : type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IReadOnlyList<>) ? "array"
             : "object";

@@ -16,16 +16,14 @@ internal static class ForeignOptions
     {
         Option[] options =
         [
-            Switch("--tty", "-t", "this version gives no terminal: leave it out; -i passes on what you type."),
-            Switch(
-                "--detach", "-d",
-                "'berth run' waits for the program: 'berth task submit IMAGE' does not, and prints an id."),
             Valued(
                 "--publish", "-p",
-                "this version publishes no ports: a program reads standard input and writes standard output."),
-            Valued("--name", null, "runs have ids instead of names: --label name=NAME lets you find one."),
-            Valued("--volume", null, VolumeAdvice),
-            Valued("--mount", null, VolumeAdvice),
+                "this version publishes no ports: --network host gives the program the machine's own network where the "
+                + "operator allows it."),
+            Switch("--privileged", null, "sandboxes are never privileged here."),
+            Valued("--cap-add", null, "sandboxes have a fixed set of capabilities here; none can be added."),
+            Valued("--device", null, "sandboxes get no devices of the machine here."),
+            Valued("--gpus", null, "this version gives no GPUs to sandboxes."),
         ];
         foreach (Option option in options)
         {
@@ -33,19 +31,21 @@ internal static class ForeignOptions
         }
     }
 
-    /// <summary>Refuses an IMAGE that is the value of docker's <c>-v</c>, or a file.</summary>
+    /// <summary>Refuses an IMAGE that is a file.</summary>
     public static void RefusePath(ArgumentResult image)
     {
         if (image.Tokens is [{ Value: { } text }] && (text.StartsWith('/')
             || text.StartsWith("./", StringComparison.Ordinal) || text.Contains(":/", StringComparison.Ordinal)))
         {
-            image.AddError($"'{text}' is a path, not an image. -v means --verbose here, and {VolumeAdvice}");
+            image.AddError(
+                $"'{text}' is a path, not an image: 'berth image pack' makes an image of a folder, and 'berth run -v' "
+                + "mounts one.");
         }
     }
 
-    private static Option<bool> Switch(string name, string alias, string advice)
+    private static Option<bool> Switch(string name, string? alias, string advice)
     {
-        Option<bool> option = new(name, alias)
+        Option<bool> option = new(name, alias is null ? [] : [alias])
         {
             Description = "Of docker run; refused with advice",
             Hidden = true,

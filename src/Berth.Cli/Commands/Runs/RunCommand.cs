@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Berth.Api.Client;
+using Berth.Api.Containers;
 using Berth.Api.Errors;
+using Berth.Cli.Commands.Containers;
 using Berth.Cli.Output;
 using Berth.Cli.Terminals;
 using Berth.Core.Errors;
@@ -9,7 +11,8 @@ namespace Berth.Cli.Commands.Runs;
 
 /// <summary>
 /// <c>berth run</c>: standard input to the program, its standard output back, its exit code passed on. Nothing is held
-/// in memory on the way.
+/// in memory on the way. A call where that is enough; a container where it is to have a name, a terminal, mounts, or to
+/// be left alone.
 /// </summary>
 internal sealed class RunCommand : Verb
 {
@@ -24,8 +27,16 @@ internal sealed class RunCommand : Verb
 
     private readonly Option<bool> remove = new("--rm")
     {
-        Description = "Changes nothing: what a run leaves in its container is always removed",
+        Description = "Remove the container once it has ended; without a name, a terminal, mounts or -d it always is",
     };
+
+    private readonly Option<bool> detach = new("--detach", "-d")
+    {
+        Description = "Don't wait: print the container's id and leave it running",
+    };
+
+    private readonly ContainerSettings container = new();
+    private readonly DetachKeysOption keys = new();
 
     private readonly QuietOption quiet = new("Do not print the program's standard error and why it failed");
 
@@ -36,16 +47,49 @@ internal sealed class RunCommand : Verb
             new(
                 "berth run -e LEVEL=9 --memory 512Mi --timeout 2m tools/compress --best < in > out",
                 "With limits and a variable"),
-            new("berth run --entrypoint /bin/sh demo/thumbnail -c 'id; env'", "Look around inside an image"))
+            new("berth run -it --rm --entrypoint /bin/sh demo/thumbnail", "Look around inside an image"),
+            new("berth run -d --name web --restart always -v pages:/srv demo/web", "Leave a service running"))
     {
         Add(interactive);
         Add(quiet);
         Add(remove);
+        Add(detach);
+        container.AddTo(this);
+        Add(keys);
         ForeignOptions.AddTo(this);
         settings.AddTo(this);
     }
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        return session.Get(detach) || container.IsAsked(session)
+            ? await RunContainerAsync(session, cancellationToken)
+            : await CallAsync(session, cancellationToken);
+    }
+
+    internal static int ExitCodeOf(CallOutcome outcome) => outcome switch
+    {
+        { Succeeded: true } => 0,
+        { ExitCode: > 0 and < 256, Reason: "exit_code" or "run_failed" or "signal" } => outcome.ExitCode.Value,
+        { Problem: not null } => ErrorCatalog.Find(outcome.Problem.Code).ExitCode,
+        _ => ErrorCatalog.Find(ErrorCode.RunFailed).ExitCode,
+    };
+
+    /// <summary>With a name, a terminal, mounts or for long: a container.</summary>
+    private Task<int> RunContainerAsync(Session session, CancellationToken cancellationToken)
+    {
+        bool detached = session.Get(detach);
+        bool atTerminal = container.Terminal(session);
+        // As without a container, what is piped in goes to the program; docker needs -i for that.
+        bool input = session.Get(interactive) || (!detached && !atTerminal && !session.Terminal.InputIsTerminal);
+        ContainerRequest request = container.Read(session, settings, input, session.Get(remove));
+        return detached
+            ? ContainerRuns.DetachedAsync(session, request, cancellationToken)
+            : ContainerRuns.AttachedAsync(session, request, input, keys.Read(session), cancellationToken);
+    }
+
+    /// <summary>One program, once: nothing of it stays.</summary>
+    private async Task<int> CallAsync(Session session, CancellationToken cancellationToken)
     {
         Terminal terminal = session.Terminal;
         bool reads = !terminal.InputIsTerminal || session.Get(interactive);
@@ -77,14 +121,6 @@ internal sealed class RunCommand : Verb
 
         return ExitCodeOf(outcome);
     }
-
-    internal static int ExitCodeOf(CallOutcome outcome) => outcome switch
-    {
-        { Succeeded: true } => 0,
-        { ExitCode: > 0 and < 256, Reason: "exit_code" or "run_failed" or "signal" } => outcome.ExitCode.Value,
-        { Problem: not null } => ErrorCatalog.Find(outcome.Problem.Code).ExitCode,
-        _ => ErrorCatalog.Find(ErrorCode.RunFailed).ExitCode,
-    };
 
     private static async Task TellAsync(Session session, CallOutcome outcome)
     {

@@ -1,66 +1,25 @@
 using System.CommandLine;
 using System.Globalization;
 using Berth.Api.Client;
-using Berth.Api.Nodes;
 using Berth.Api.Runs;
-using Berth.Cli.Commands.Images;
+using Berth.Cli.Commands.Containers;
 using Berth.Cli.Output;
 using Berth.Cli.Terminals;
 using Berth.Core.Resources;
+using Berth.Core.Runs;
 
 namespace Berth.Cli.Commands.Runs;
 
-/// <summary><c>berth ps</c>: the sandboxes that exist now.</summary>
-internal sealed class PsCommand : Verb
-{
-    private readonly OutputOption output = new();
-    private readonly QuietOption quiet = new("Print ids only");
-
-    public PsCommand()
-        : base(
-            "ps", "List the sandboxes that exist now, those prepared ahead too",
-            new("berth ps", "What is running and what stands ready"),
-            new("berth ps -o json", "The same for programs"))
-    {
-        Add(output);
-        Add(quiet);
-    }
-
-    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
-    {
-        IReadOnlyList<SandboxLine> sandboxes = await session.Client.SandboxesAsync(cancellationToken);
-        if (session.Get(output) == "json")
-        {
-            JsonOutput.Write(session.Terminal, new SandboxList(sandboxes), NodeJson.Default.SandboxList);
-            return 0;
-        }
-
-        Table table = new(new("SANDBOX"), new("STATE"), new("RUN"), new("IMAGE"), new("CREATED"));
-        foreach (SandboxLine sandbox in sandboxes)
-        {
-            if (session.Get(quiet))
-            {
-                await session.Terminal.Out.WriteLineAsync(sandbox.Id);
-            }
-
-            string created = Wording.Age(sandbox.CreatedAt, session.Terminal.Time.GetUtcNow());
-            table.Add(sandbox.Id, sandbox.State, sandbox.Run, ImageListCommand.ShortDigest(sandbox.Image), created);
-        }
-
-        if (!session.Get(quiet))
-        {
-            table.Write(session.Terminal);
-        }
-
-        return 0;
-    }
-}
-
-/// <summary><c>berth logs</c> and <c>berth task logs</c>: what the program wrote to standard error.</summary>
+/// <summary><c>berth logs</c> and <c>berth task logs</c>: what a container wrote, or a run to standard error.
+/// </summary>
 internal sealed class LogsCommand : Verb
 {
-    private readonly RunIdArgument id = new();
-    private readonly Option<bool> follow = new("--follow", "-f") { Description = "Go on until the run has ended" };
+    private readonly Argument<string> id = new("id")
+    {
+        Description = "Name or id of a container, or id of a run",
+    };
+
+    private readonly Option<bool> follow = new("--follow", "-f") { Description = "Go on until it has ended" };
     private readonly Option<string?> tail = new("--tail", "-n")
     {
         HelpName = "LINES",
@@ -81,7 +40,8 @@ internal sealed class LogsCommand : Verb
     /// <param name="path">The words that lead to the command, for its examples.</param>
     public LogsCommand(string path)
         : base(
-            "logs", "Print what a run wrote to standard error, while it runs or later",
+            "logs", "Print what a container wrote, or a run to standard error, while it runs or later",
+            new($"berth {path} -f web", "A container's, and what follows"),
             new($"berth {path} 01jd3v8k2m7q9x4r5t6w0y1z2b", "The whole log"),
             new($"berth {path} -f --tail 20 01jd3v8k2m7q9x4r5t6w0y1z2b", "The last 20 lines and what follows"))
     {
@@ -98,8 +58,16 @@ internal sealed class LogsCommand : Verb
         LogOptions options = new(
             session.Get(follow), RunSettings.Parse(session, tail, RunSettings.ParseNumber),
             back is null ? null : session.Terminal.Time.GetUtcNow() - back.Value, session.Get(timestamps));
-        await using Stream log = await session.Client.Runs.OpenLogsAsync(session.Get(id), options, cancellationToken);
-        await log.CopyToAsync(session.Terminal.Output, cancellationToken);
+        string name = session.Get(id);
+        if (RunId.TryParse(name, out _))
+        {
+            await using Stream log = await session.Client.Runs.OpenLogsAsync(name, options, cancellationToken);
+            await log.CopyToAsync(session.Terminal.Output, cancellationToken);
+            return 0;
+        }
+
+        await using Stream framed = await session.Client.Containers.OpenLogsAsync(name, options, cancellationToken);
+        await FramedLog.CopyAsync(framed, session.Terminal, cancellationToken);
         return 0;
     }
 }

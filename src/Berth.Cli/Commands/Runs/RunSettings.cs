@@ -8,8 +8,7 @@ namespace Berth.Cli.Commands.Runs;
 /// <summary>The options that say how an image is run; 'run' and 'task submit' share them.</summary>
 internal sealed class RunSettings
 {
-    private readonly Option<string[]> environment = Repeated(
-        "--env", "-e", "KEY=VALUE", "Set a variable; KEY alone passes on this shell's value");
+    private readonly EnvironmentOptions environment = new();
     private readonly Option<string?> memory = Named("--memory", "-m", "SIZE", "Memory limit, for instance 512Mi");
     private readonly Option<string?> cpus = Named("--cpus", null, "N", "CPU limit in cores, for instance 0.5 or 2");
     private readonly Option<string?> pids = Named("--pids-limit", null, "N", "Most processes and threads at once");
@@ -49,12 +48,13 @@ internal sealed class RunSettings
         image.Validators.Add(ForeignOptions.RefusePath);
         foreach (
             Option option in (Option[])[
-                environment, memory, cpus, pids, disk, timeout, user, workdir, network, entrypoint, labels, outputLimit,
+                memory, cpus, pids, disk, timeout, user, workdir, network, entrypoint, labels, outputLimit,
                 contentType])
         {
             command.Add(option);
         }
 
+        environment.AddTo(command);
         command.Add(image);
         command.Add(arguments);
     }
@@ -69,7 +69,7 @@ internal sealed class RunSettings
         {
             Command = program is null ? [] : [program, .. words],
             Arguments = program is null ? words : [],
-            Environment = Variables(session),
+            Environment = environment.Read(session),
             Labels = (session.Get(labels) ?? []).Select(l => Pair(l, "--label")).ToDictionary(p => p.Key, p => p.Value),
             Memory = Parse(session, memory, ByteSize.Parse),
             Cpus = Parse(session, cpus, CpuQuota.Parse),
@@ -102,26 +102,7 @@ internal sealed class RunSettings
         ? number
         : throw new BerthException(ErrorCode.InvalidRequest, $"'{text}' is not a whole number above 0.");
 
-    private Dictionary<string, string> Variables(Session session)
-    {
-        Dictionary<string, string> variables = [];
-        foreach (string text in session.Get(environment) ?? [])
-        {
-            if (text.Contains('=', StringComparison.Ordinal))
-            {
-                (string key, string value) = Pair(text, "--env");
-                variables[key] = value;
-            }
-            else if (session.Terminal.Variable(text) is { } value)
-            {
-                variables[text] = value;
-            }
-        }
-
-        return variables;
-    }
-
-    private static (string Key, string Value) Pair(string text, string option)
+    internal static (string Key, string Value) Pair(string text, string option)
     {
         int equals = text.IndexOf('=', StringComparison.Ordinal);
         return equals > 0

@@ -1,3 +1,4 @@
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
@@ -9,7 +10,7 @@ namespace Berth.Server.Store.Sqlite;
 /// The embedded store: one SQLite file in write-ahead mode, one writing thread with group commit, a few readers. A
 /// write is acknowledged after its sync. One server per file: the data folder's lock sees to that.
 /// </summary>
-public sealed class SqliteRunStore : IRunStore
+public sealed class SqliteRunStore : IRunStore, IContainerStore
 {
     private readonly string file;
     private readonly SqliteReaders readers;
@@ -126,6 +127,18 @@ public sealed class SqliteRunStore : IRunStore
 
     public Task<RunCounts> CountAsync(CancellationToken cancellationToken) =>
         readers.ReadAsync(RunReads.Count, cancellationToken);
+
+    public Task<IReadOnlyList<Container>> AllContainersAsync(CancellationToken cancellationToken) =>
+        readers.ReadAsync(ContainerWrites.All, cancellationToken);
+
+    public Task AddAsync(Container container, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => ContainerWrites.Add(database, container), cancellationToken);
+
+    public Task SaveAsync(Container container, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => ContainerWrites.Save(database, container), cancellationToken);
+
+    public Task DeleteAsync(ContainerId id, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => ContainerWrites.Delete(database, id), cancellationToken);
 
     public StoreFigures Figures() => writer.Figures();
 

@@ -1,0 +1,464 @@
+using Berth.Api.Nodes;
+using Berth.Core.Containers;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+using Berth.Server.Logs;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Containers;
+
+/// <summary>
+/// Owns every container: its record, its program while it runs, and what follows when that ends. Start after the task
+/// manager, stop before it. A container is named by its name, its id, or the beginning of its id.
+/// </summary>
+internal sealed class ContainerManager : IAsyncDisposable
+{
+    private readonly ContainerRooms rooms;
+    private readonly ContainerIndex index;
+    private readonly ContainerStarts starts;
+    private volatile bool accepting;
+
+    public ContainerManager(ContainerRooms rooms)
+    {
+        this.rooms = rooms;
+        index = new ContainerIndex();
+        starts = new ContainerStarts(rooms, RemoveEndedAsync);
+        Volumes = new VolumeKeeper(rooms, index);
+    }
+
+    public VolumeKeeper Volumes { get; }
+
+    /// <summary>Programs that run now.</summary>
+    public int Running => starts.Running;
+
+    public int Count => index.All.Count;
+
+    /// <summary>Reads the records, tells what the last server left, and starts what its policy says.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        List<ContainerEntry> toStart = [];
+        foreach (Container record in await rooms.Store.AllContainersAsync(cancellationToken))
+        {
+            ContainerEntry entry = new(record, rooms.Time);
+            (Container next, bool isStarted) = ContainerSteps.Recover(
+                record, await LostExitAsync(record, cancellationToken), rooms.Time.GetUtcNow());
+            if (next != record)
+            {
+                Log.FoundEnded(rooms.Logger, record.Name);
+                await rooms.SettleAsync(entry, next, cancellationToken);
+            }
+
+            index.Add(entry);
+            if (isStarted)
+            {
+                toStart.Add(entry);
+            }
+        }
+
+        await Volumes.SweepAsync(cancellationToken);
+        foreach (ContainerEntry entry in index.All.Where(
+            e => e.Record is { State: ContainerState.Exited, Spec.AutoRemove: true }))
+        {
+            await RemoveEndedAsync(entry);
+        }
+
+        accepting = true;
+        // One after the other, beside everything else: the server answers meanwhile.
+        _ = Task.Run(() => StartAllAsync(toStart), CancellationToken.None);
+    }
+
+    /// <summary>Ends every program, each with its grace but none with more than <paramref name="limit"/>.</summary>
+    public async Task StopAsync(TimeSpan limit, CancellationToken hurry)
+    {
+        accepting = false;
+        starts.ServerStops = true;
+        List<ContainerEntry> live = [.. index.All.Where(e => e.Live is not null)];
+        if (live.Count > 0)
+        {
+            Log.StoppingAll(rooms.Logger, live.Count);
+        }
+
+        foreach (ContainerEntry entry in index.All)
+        {
+            entry.Waiting?.Cancel();
+        }
+
+        Task[] ends = [.. live.Select(entry => EndForServerAsync(entry, limit, hurry))];
+        // A store that can't be written must not keep the server.
+        starts.GiveUp.CancelAfter(limit + rooms.Runs.Options.LeaseSlack);
+        await Task.WhenAll(ends).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        starts.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    public async Task<Container> CreateAsync(
+        ContainerSpec spec, string? name, string caller, CancellationToken cancellationToken)
+    {
+        ThrowUnlessAccepting();
+        string chosen = name is null ? index.InventName() : ContainerName.Check(name, "container");
+        Container container = Container.New(ContainerId.New(), chosen, spec, caller, rooms.Time.GetUtcNow());
+        ContainerEntry entry = new(container, rooms.Time);
+        // Before it is durable, so that its volumes count as used from the first moment.
+        index.Add(entry);
+        try
+        {
+            await rooms.Store.AddAsync(container, cancellationToken);
+        }
+        catch
+        {
+            index.Remove(entry);
+            throw;
+        }
+
+        return container;
+    }
+
+    /// <summary>Throws <c>NotFound</c>.</summary>
+    public ContainerEntry Find(string reference) => index.Find(reference);
+
+    /// <summary>Newest first.</summary>
+    public IReadOnlyList<ContainerEntry> List() =>
+        [.. index.All.OrderByDescending(e => e.Record.CreatedAt).ThenBy(e => e.Record.Id)];
+
+    /// <summary>Nothing happens to one that runs already.</summary>
+    public async Task<Container> StartAsync(string reference, CancellationToken cancellationToken)
+    {
+        ThrowUnlessAccepting();
+        ContainerEntry entry = Find(reference);
+        using (await entry.EnterAsync(cancellationToken))
+        {
+            ThrowIfRemoved(entry, reference);
+            if (!entry.Record.State.IsLive())
+            {
+                Cancel(entry);
+                await starts.StartAsync(entry, byPolicy: false);
+            }
+
+            return entry.Record;
+        }
+    }
+
+    /// <summary>Asks the program to end, kills it after its grace, and returns when it has ended. Nothing happens to
+    /// one that does not run.</summary>
+    /// <param name="grace">Null for the container's own.</param>
+    public async Task<Container> StopAsync(string reference, TimeSpan? grace, CancellationToken cancellationToken)
+    {
+        ContainerEntry entry = Find(reference);
+        await AskToStopAsync(entry, grace, cancellationToken);
+        return entry.Record;
+    }
+
+    public async Task<Container> RestartAsync(string reference, TimeSpan? grace, CancellationToken cancellationToken)
+    {
+        ThrowUnlessAccepting();
+        await StopAsync(reference, grace, cancellationToken);
+        return await StartAsync(reference, cancellationToken);
+    }
+
+    /// <summary>Sends a signal to the program. Throws <c>Conflict</c> where none runs.</summary>
+    public async Task<Container> KillAsync(string reference, int signal, CancellationToken cancellationToken)
+    {
+        const int SigKill = 9;
+        ContainerEntry entry = Find(reference);
+        using (await entry.EnterAsync(cancellationToken))
+        {
+            LiveContainer live = LiveOf(entry);
+            if (signal != SigKill)
+            {
+                live.Attempt.Signal(signal);
+                return entry.Record;
+            }
+
+            live.StopAsked = true;
+            live.Attempt.Stop(EndReason.Canceled, TimeSpan.Zero);
+            live.Attempt.Resume();
+            await rooms.SaveAsync(entry, ContainerSteps.Stop(entry.Record), cancellationToken);
+        }
+
+        return entry.Record;
+    }
+
+    public async Task<Container> PauseAsync(string reference, CancellationToken cancellationToken)
+    {
+        ContainerEntry entry = Find(reference);
+        using (await entry.EnterAsync(cancellationToken))
+        {
+            Container next = ContainerSteps.Pause(entry.Record);
+            LiveOf(entry).Attempt.Pause();
+            await rooms.SaveAsync(entry, next, cancellationToken);
+            return next;
+        }
+    }
+
+    public async Task<Container> ResumeAsync(string reference, CancellationToken cancellationToken)
+    {
+        ContainerEntry entry = Find(reference);
+        using (await entry.EnterAsync(cancellationToken))
+        {
+            Container next = ContainerSteps.Resume(entry.Record);
+            LiveOf(entry).Attempt.Resume();
+            await rooms.SaveAsync(entry, next, cancellationToken);
+            return next;
+        }
+    }
+
+    public async Task<Container> RenameAsync(string reference, string name, CancellationToken cancellationToken)
+    {
+        ContainerEntry entry = Find(reference);
+        ContainerName.Check(name, "container");
+        using (await entry.EnterAsync(cancellationToken))
+        {
+            ThrowIfRemoved(entry, reference);
+            await rooms.SaveAsync(entry, entry.Record with { Name = name }, cancellationToken);
+            return entry.Record;
+        }
+    }
+
+    /// <summary>Removes it with its writable layer and its log.</summary>
+    /// <param name="force">Ends its program first; without, a running one is a <c>Conflict</c>.</param>
+    /// <param name="volumes">The volumes made for it alone, too.</param>
+    public async Task RemoveAsync(string reference, bool force, bool volumes, CancellationToken cancellationToken)
+    {
+        ContainerEntry entry = Find(reference);
+        if (force)
+        {
+            await AskToStopAsync(entry, TimeSpan.Zero, cancellationToken);
+        }
+
+        using (await entry.EnterAsync(cancellationToken))
+        {
+            if (entry.Removed)
+            {
+                return;
+            }
+
+            if (entry.Record.State is ContainerState.Running or ContainerState.Paused or ContainerState.Restarting)
+            {
+                throw ContainerSteps.Refuse(entry.Record, "stop it first, or remove it with force");
+            }
+
+            await RemoveLockedAsync(entry, volumes);
+        }
+    }
+
+    /// <summary>The container once no program of it runs and none is about to, or as it is after
+    /// <paramref name="limit"/>; null once it is removed.</summary>
+    public async Task<Container?> WaitAsync(string reference, TimeSpan limit, CancellationToken cancellationToken)
+    {
+        ContainerEntry entry = Find(reference);
+        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task timer = Task.Delay(limit, rooms.Time, over.Token);
+        while (true)
+        {
+            Task changed = entry.Changed;
+            if (entry.Removed)
+            {
+                return null;
+            }
+
+            if (entry.Record.State is ContainerState.Created or ContainerState.Exited
+                || await Task.WhenAny(changed, timer) == timer)
+            {
+                await over.CancelAsync();
+                cancellationToken.ThrowIfCancellationRequested();
+                return entry.Record;
+            }
+        }
+    }
+
+    public IAsyncEnumerable<LogLine> LogsAsync(
+        ContainerEntry entry, LogQuery query, CancellationToken cancellationToken) => rooms.Logs.ReadAsync(
+        entry.Record.Id.Text, query,
+        _ => Task.FromResult(entry.Record.State is not (ContainerState.Created or ContainerState.Exited)),
+        cancellationToken);
+
+    /// <summary>Runs a program beside the container's own. Throws <c>Conflict</c> unless it runs.</summary>
+    public async Task<IExecution> ExecuteAsync(
+        ContainerEntry entry, ExecutionSpec spec, CancellationToken cancellationToken)
+    {
+        LiveContainer live = LiveOf(entry);
+        return entry.Record.State == ContainerState.Paused
+            ? throw ContainerSteps.Refuse(entry.Record, "nothing can run in it before it is resumed")
+            : await live.Attempt.ExecuteAsync(spec, cancellationToken);
+    }
+
+    /// <summary>Runs Berth's own tool in the container's files, whether its program runs or not.</summary>
+    public async Task<ToolRun> RunToolAsync(
+        ContainerEntry entry, IReadOnlyList<string> command, CancellationToken cancellationToken)
+    {
+        IDisposable turn = await entry.EnterAsync(cancellationToken);
+        try
+        {
+            ThrowIfRemoved(entry, entry.Record.Name);
+            if (entry.Live is not null)
+            {
+                ExecutionSpec spec = new(
+                    command, new Dictionary<string, string>(), SandboxTool.User, "/", Terminal: null);
+                IExecution execution = await ExecuteAsync(entry, spec, cancellationToken);
+                return new ToolRun(execution, turn);
+            }
+
+            AttemptSpec order = ContainerOrders.OrderOfTool(
+                entry.Record, command, RunId.New(rooms.Time.GetUtcNow()));
+            return new ToolRun(await rooms.Node.StartAsync(order, cancellationToken), turn);
+        }
+        catch
+        {
+            turn.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Throws <c>Conflict</c> where no program runs.</summary>
+    public static LiveContainer LiveOf(ContainerEntry entry) =>
+        entry.Live ?? throw ContainerSteps.Refuse(entry.Record, "start it first");
+
+    private async Task StartAllAsync(List<ContainerEntry> entries)
+    {
+        foreach (ContainerEntry entry in entries)
+        {
+            try
+            {
+                using (await entry.EnterAsync(CancellationToken.None))
+                {
+                    if (!entry.Removed && entry.Record.State == ContainerState.Exited)
+                    {
+                        await starts.StartAsync(entry, byPolicy: true);
+                    }
+                }
+            }
+            catch (Exception error)
+            {
+                Log.StartFailed(rooms.Logger, entry.Record.Name, error);
+            }
+        }
+    }
+
+    private async Task AskToStopAsync(ContainerEntry entry, TimeSpan? grace, CancellationToken cancellationToken)
+    {
+        LiveContainer? live;
+        using (await entry.EnterAsync(cancellationToken))
+        {
+            Cancel(entry);
+            Container next = ContainerSteps.Stop(entry.Record);
+            live = entry.Live;
+            if (live is not null)
+            {
+                live.StopAsked = true;
+            }
+
+            if (next != entry.Record)
+            {
+                await rooms.SaveAsync(entry, next, cancellationToken);
+            }
+
+            if (live is null)
+            {
+                rooms.Logs.Complete(entry.Record.Id.Text);
+            }
+        }
+
+        if (live is not null)
+        {
+            await EndAsync(live, entry.Record.Spec, EndReason.Canceled, grace ?? entry.Record.Spec.Grace)
+                .WaitAsync(cancellationToken);
+        }
+    }
+
+    private async Task EndAsync(LiveContainer live, ContainerSpec spec, EndReason reason, TimeSpan grace)
+    {
+        if (spec.StopSignal is { } signal && grace > TimeSpan.Zero)
+        {
+            live.Attempt.Resume();
+            live.Attempt.Signal(signal);
+            await Task.WhenAny(live.Attempt.Completion, Task.Delay(grace, rooms.Time, CancellationToken.None));
+            grace = TimeSpan.Zero;
+        }
+
+        live.Attempt.Stop(reason, grace);
+        await live.Ended.Task;
+    }
+
+    private async Task EndForServerAsync(ContainerEntry entry, TimeSpan limit, CancellationToken hurry)
+    {
+        if (entry.Live is { } live)
+        {
+            TimeSpan grace = entry.Record.Spec.Grace < limit ? entry.Record.Spec.Grace : limit;
+            await using CancellationTokenRegistration now = hurry.Register(
+                () => live.Attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero));
+            await EndAsync(live, entry.Record.Spec, EndReason.PlatformFault, grace);
+        }
+    }
+
+    private async Task RemoveEndedAsync(ContainerEntry entry)
+    {
+        try
+        {
+            using (await entry.EnterAsync(CancellationToken.None))
+            {
+                if (!entry.Removed && entry.Record.State == ContainerState.Exited)
+                {
+                    await RemoveLockedAsync(entry, volumes: true);
+                }
+            }
+        }
+        catch (Exception error)
+        {
+            Log.EndFailed(rooms.Logger, entry.Record.Name, error);
+        }
+    }
+
+    // The record goes last: cut off in between, what is left still has a name to be removed by.
+    private async Task RemoveLockedAsync(ContainerEntry entry, bool volumes)
+    {
+        Container record = entry.Record;
+        await rooms.Node.Storage.RemoveLayerAsync(record.Id.Text, CancellationToken.None);
+        if (volumes)
+        {
+            await Volumes.RemoveOwnAsync(record);
+        }
+
+        rooms.Logs.Complete(record.Id.Text);
+        rooms.Logs.Delete(record.Id.Text);
+        await rooms.Store.DeleteAsync(record.Id, CancellationToken.None);
+        index.Remove(entry);
+        entry.Remove();
+    }
+
+    /// <summary>What a start of which the server was killed came to: its run knows, where it had ended.</summary>
+    private async Task<ContainerExit> LostExitAsync(Container record, CancellationToken cancellationToken)
+    {
+        RunEnd? end = record.State.IsLive() && record.Run is { } id
+            ? (await rooms.Runs.Store.FindAsync(id, cancellationToken))?.End
+            : null;
+        return end is null
+            ? new ContainerExit(EndReason.PlatformFault, null, null, RunSentences.LostWithServer)
+            : new ContainerExit(end.Reason, end.ExitCode, end.Signal, end.Detail);
+    }
+
+    private static void Cancel(ContainerEntry entry)
+    {
+        entry.Waiting?.Cancel();
+        entry.Waiting = null;
+    }
+
+    private static void ThrowIfRemoved(ContainerEntry entry, string reference)
+    {
+        if (entry.Removed)
+        {
+            throw ContainerIndex.NotFound(reference);
+        }
+    }
+
+    private void ThrowUnlessAccepting()
+    {
+        if (!accepting)
+        {
+            throw Runs.CallStart.ShuttingDown(null);
+        }
+    }
+}

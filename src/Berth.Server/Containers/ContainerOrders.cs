@@ -1,0 +1,50 @@
+using Berth.Api.Nodes;
+using Berth.Core.Containers;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+
+namespace Berth.Server.Containers;
+
+/// <summary>What a container's record means for the run of a start, and for the node.</summary>
+internal static class ContainerOrders
+{
+    /// <summary>Whose run it is, as a label of the run.</summary>
+    public const string Label = "container";
+
+    public static RunSpec SpecOf(Container container)
+    {
+        ContainerSpec spec = container.Spec;
+        Dictionary<string, string> labels = new(spec.Labels) { [Label] = container.Name };
+        return new RunSpec(
+            spec.Image, spec.Digest, spec.Limits, spec.Network, spec.Command, spec.Arguments, spec.Environment,
+            spec.User, spec.WorkingDirectory, RunSpec.Unlimited, spec.Grace,
+            new RetryPolicy(MaxAttempts: 1, OnProgramFailure: false), MaxAge: null,
+            ByteSize.FromBytes(long.MaxValue), "application/octet-stream", Callback: null, labels);
+    }
+
+    public static AttemptSpec OrderOf(Container container, Run run) => new(
+        $"{run.Id}-{run.Generation}", run.Id, run.Generation,
+        new SandboxSpec(container.Spec.Digest, container.Spec.Limits, container.Spec.Network),
+        container.Spec.Command, container.Spec.Arguments,
+        new Dictionary<string, string>(container.Spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text },
+        container.Spec.User, container.Spec.WorkingDirectory, Deadline: null, container.Spec.Grace,
+        container.Spec.Terminal ? TerminalSize.Usual : null, ExtrasOf(container));
+
+    /// <summary>For looking into a container that does not run: another program in its files.</summary>
+    public static AttemptSpec OrderOfTool(Container container, IReadOnlyList<string> command, RunId id) => new(
+        $"{id}-1", id, 1,
+        new SandboxSpec(container.Spec.Digest, container.Spec.Limits, NetworkMode.None), command, null,
+        new Dictionary<string, string>(), SandboxTool.User, "/", Deadline: null, container.Spec.Grace, null,
+        ExtrasOf(container));
+
+    private static SandboxExtras ExtrasOf(Container container) => new(
+        container.Id.Text, container.Spec.ReadOnlyRoot, [.. container.Spec.Mounts.Select(MountOf)],
+        container.Spec.HostName ?? container.Id.Text[..12]);
+
+    private static SandboxMount MountOf(ContainerMount mount) => mount.Kind switch
+    {
+        MountKind.Volume => new SandboxMount.Volume(mount.Source, mount.Target, mount.ReadOnly),
+        MountKind.Host => new SandboxMount.Host(mount.Source, mount.Target, mount.ReadOnly),
+        _ => new SandboxMount.Temporary(mount.Target, mount.Size),
+    };
+}

@@ -1,0 +1,50 @@
+using Berth.Api.Nodes;
+using Berth.Core.Containers;
+using Berth.Core.Errors;
+using Berth.Server.Logs;
+using Berth.Server.Runs;
+using Berth.Server.Store;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Containers;
+
+/// <summary>What the parts of the container manager work with, given once.</summary>
+/// <param name="Runs">Of the task manager: each start of a container is a run.</param>
+/// <param name="MostRunning">Programs of containers that may run at once.</param>
+internal sealed record ContainerRooms(
+    RunRooms Runs, IContainerStore Store, LogStore Logs, int MostRunning, ILogger Logger)
+{
+    private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
+    public TimeProvider Time => Runs.Time;
+
+    public INode Node => Runs.Node;
+
+    /// <summary>Makes a step true. While the store can't be written it is tried again: what has happened has happened.
+    /// </summary>
+    public async Task SettleAsync(ContainerEntry entry, Container next, CancellationToken giveUp)
+    {
+        while (true)
+        {
+            try
+            {
+                await Store.SaveAsync(next, giveUp);
+                break;
+            }
+            catch (BerthException fault) when (fault.Code is ErrorCode.StorageFull or ErrorCode.StorageFault)
+            {
+                Log.StepNotStored(Logger, next.Name, fault);
+                await Task.Delay(RetryPause, Time, giveUp);
+            }
+        }
+
+        entry.Become(next);
+    }
+
+    /// <summary>Makes a step true that somebody asked for, or refuses it.</summary>
+    public async Task SaveAsync(ContainerEntry entry, Container next, CancellationToken cancellationToken)
+    {
+        await Store.SaveAsync(next, cancellationToken);
+        entry.Become(next);
+    }
+}

@@ -1,0 +1,257 @@
+using Berth.Api.Nodes;
+using Berth.Core.Containers;
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+using Berth.Server.Runs;
+using Berth.Server.Store;
+
+namespace Berth.Server.Containers;
+
+/// <summary>Starts the programs of containers, sees their ends, and starts them again where the policy says
+/// so.</summary>
+internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry, Task> remove) : IDisposable
+{
+    private readonly CancellationTokenSource giveUp = new();
+    private int running;
+
+    /// <summary>Programs that run now or are being started.</summary>
+    public int Running => Volatile.Read(ref running);
+
+    /// <summary>The server stops: what ends now is not started again.</summary>
+    public bool ServerStops { get; set; }
+
+    /// <summary>Stores nothing more that can't be stored now.</summary>
+    public CancellationTokenSource GiveUp => giveUp;
+
+    /// <summary>Starts the program. The caller holds the entry's gate. Throws what kept it from starting; then the
+    /// container's record tells it too.</summary>
+    public async Task StartAsync(ContainerEntry entry, bool byPolicy)
+    {
+        Container before = entry.Record;
+        RunMoment now = rooms.Runs.Clock.Moment;
+        Container started = ContainerSteps.Start(before, RunId.New(now.At), now.At, byPolicy);
+        TakePlace();
+        try
+        {
+            Run run = await AcceptAsync(started, now);
+            await rooms.SaveAsync(entry, started, CancellationToken.None);
+            await LaunchAsync(entry, before, started, run);
+        }
+        catch
+        {
+            Interlocked.Decrement(ref running);
+            throw;
+        }
+    }
+
+    public void Dispose() => giveUp.Dispose();
+
+    private void TakePlace()
+    {
+        if (ServerStops)
+        {
+            throw CallStart.ShuttingDown(null);
+        }
+
+        if (Interlocked.Increment(ref running) > rooms.MostRunning)
+        {
+            Interlocked.Decrement(ref running);
+            throw new BerthException(
+                ErrorCode.QueueFull,
+                $"{rooms.MostRunning:N0} containers run already: stop some, or raise max-containers.");
+        }
+    }
+
+    /// <summary>The run of this start, durable before its program runs, so that what it uses is never lost.</summary>
+    private async Task<Run> AcceptAsync(Container started, RunMoment now)
+    {
+        Run run = Run.Accepted(
+            started.Run!.Value, RunKind.Container, ContainerOrders.SpecOf(started), started.Caller, now,
+            StoredBody.None) with
+        {
+            State = RunState.Starting,
+            Generation = 1,
+            Attempts = 1,
+            Node = rooms.Node.Info.Name,
+        };
+        await rooms.Runs.Store.AcceptAsync(new NewRun(run, default, null, default), CancellationToken.None);
+        return run;
+    }
+
+    private async Task LaunchAsync(ContainerEntry entry, Container before, Container started, Run run)
+    {
+        IAttempt attempt;
+        using (CancellationTokenSource limit = new(rooms.Runs.Options.StartLimit, rooms.Time))
+        {
+            try
+            {
+                attempt = await rooms.Node.StartAsync(ContainerOrders.OrderOf(started, run), limit.Token);
+            }
+            catch (Exception error)
+            {
+                await FailAsync(entry, before, started, run, error);
+                throw;
+            }
+        }
+
+        if (attempt.Completion is { IsCompleted: true } ended
+            && (await ended).Reason == EndReason.EntryPointMissing)
+        {
+            await attempt.DisposeAsync();
+            BerthException missing = new(ErrorCode.RunEntryPointMissing, (await ended).Detail!);
+            await FailAsync(entry, before, started, run, missing);
+            throw missing;
+        }
+
+        RunTimings timings = RunTimings.None with
+        {
+            Prepare = attempt.Preparation.Prepare,
+            Start = attempt.Preparation.Start,
+        };
+        DateTimeOffset now = rooms.Time.GetUtcNow();
+        Run timed = run with { Timings = timings };
+        SaveOutcome saved = await rooms.Runs.SaveAsync(
+            RunSteps.Start(run, rooms.Node.Info.Name, timings, now, [RunPresentation.StartedEvent(timed, now)]),
+            giveUp.Token);
+        LiveContainer live = new(
+            attempt, saved.Current ?? timed, started.Spec.OpenInput, rooms.Logs, started.Id.Text, entry.Broadcast);
+        entry.Live = live;
+        // So that who waits for the program finds it.
+        entry.Become(entry.Record);
+        _ = WatchAsync(entry, live);
+        if (started.Spec.Health is { Command.Count: > 0 } check)
+        {
+            _ = new HealthWatch(entry, live, check, rooms.Time).RunAsync();
+        }
+    }
+
+    private async Task FailAsync(ContainerEntry entry, Container before, Container started, Run run, Exception error)
+    {
+        EndReason reason = error is BerthException { Code: ErrorCode.RunEntryPointMissing }
+            ? EndReason.EntryPointMissing
+            : StartFault.ReasonOf(error);
+        DateTimeOffset now = rooms.Time.GetUtcNow();
+        await rooms.Runs.SaveAsync(
+            RunSteps.End(
+                run, new RunEnd(reason, null, null, error.Message, RunUsage.None), rooms.Runs.Clock.Moment, 0,
+                rooms.Runs.Options.ResultRetention, []),
+            giveUp.Token);
+        ContainerEnd end = ContainerSteps.StartFailed(
+            started, before, new ContainerExit(reason, null, null, error.Message), now);
+        await rooms.SettleAsync(entry, end.Next, giveUp.Token);
+        if (end.Delay is { } delay)
+        {
+            StartLater(entry, delay);
+        }
+    }
+
+    private async Task WatchAsync(ContainerEntry entry, LiveContainer live)
+    {
+        try
+        {
+            AttemptReport report = await live.CompleteAsync();
+            RunEnd end = new(report.Reason, report.ExitCode, report.Signal, report.Detail, report.Usage);
+            Run ran = live.Run with { Timings = live.Run.Timings with { Run = report.RunTime } };
+            await rooms.Runs.SaveAsync(
+                RunSteps.End(
+                    ran, end, rooms.Runs.Clock.Moment, 0, rooms.Runs.Options.ResultRetention, []), giveUp.Token);
+            using (await entry.EnterAsync(CancellationToken.None))
+            {
+                await EndAsync(entry, live, end, report.RunTime);
+            }
+        }
+        catch (Exception error)
+        {
+            // Whatever it was: the record says that it runs, and the next server finds that it doesn't.
+            Log.EndFailed(rooms.Logger, entry.Record.Name, error);
+            entry.Broadcast.Complete();
+        }
+        finally
+        {
+            Interlocked.Decrement(ref running);
+            await live.Attempt.DisposeAsync();
+            live.Ended.TrySetResult();
+        }
+
+        if (entry.Record is { State: ContainerState.Exited, Spec.AutoRemove: true } && !ServerStops)
+        {
+            await remove(entry);
+        }
+    }
+
+    private async Task EndAsync(ContainerEntry entry, LiveContainer live, RunEnd end, TimeSpan ran)
+    {
+        ContainerExit exit = new(end.Reason, end.ExitCode, end.Signal, end.Detail);
+        ContainerEnd next = ContainerSteps.End(
+            entry.Record with { Stopped = entry.Record.Stopped || live.StopAsked }, exit, ran,
+            rooms.Time.GetUtcNow(), ServerStops);
+        entry.Live = null;
+        entry.Health = null;
+        await rooms.SettleAsync(entry, next.Next, giveUp.Token);
+        // After the record, which tells those attached how it ended; within the gate, or the next start's would be
+        // told of this end.
+        entry.Broadcast.Complete();
+        if (next.Delay is { } delay)
+        {
+            StartLater(entry, delay);
+        }
+        else
+        {
+            rooms.Logs.Complete(next.Next.Id.Text);
+        }
+    }
+
+    /// <summary>The caller holds the entry's gate.</summary>
+    private void StartLater(ContainerEntry entry, TimeSpan delay)
+    {
+        CancellationTokenSource waiting = new();
+        entry.Waiting = waiting;
+        _ = StartAfterAsync(entry, delay, waiting);
+    }
+
+    private async Task StartAfterAsync(ContainerEntry entry, TimeSpan delay, CancellationTokenSource waiting)
+    {
+        try
+        {
+            await Task.Delay(delay, rooms.Time, waiting.Token);
+            using (await entry.EnterAsync(waiting.Token))
+            {
+                entry.Waiting = null;
+                if (entry.Record.State == ContainerState.Restarting && !entry.Removed && !ServerStops)
+                {
+                    await StartAsync(entry, byPolicy: true);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Somebody stopped, started or removed it meanwhile.
+        }
+        catch (Exception error)
+        {
+            Log.StartFailed(rooms.Logger, entry.Record.Name, error);
+            await GiveUpRestartAsync(entry, error);
+        }
+    }
+
+    /// <summary>A start that was refused, or that failed beyond what its policy covers, is the end of it.</summary>
+    private async Task GiveUpRestartAsync(ContainerEntry entry, Exception error)
+    {
+        using (await entry.EnterAsync(CancellationToken.None))
+        {
+            if (entry.Record.State == ContainerState.Restarting
+                && entry.Waiting is not { IsCancellationRequested: false })
+            {
+                await rooms.SettleAsync(
+                    entry,
+                    entry.Record with
+                    {
+                        State = ContainerState.Exited,
+                        Exit = new ContainerExit(EndReason.PlatformFault, null, null, error.Message),
+                    },
+                    giveUp.Token);
+            }
+        }
+    }
+}

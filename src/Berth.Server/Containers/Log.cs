@@ -1,0 +1,30 @@
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Containers;
+
+internal static partial class Log
+{
+    [LoggerMessage(EventId = 400, Level = LogLevel.Information,
+        Message = "Container {Name} was running when the last server ended; it has exited.")]
+    public static partial void FoundEnded(ILogger logger, string name);
+
+    [LoggerMessage(EventId = 401, Level = LogLevel.Warning,
+        Message = "Container {Name} could not be started by its restart policy.")]
+    public static partial void StartFailed(ILogger logger, string name, Exception error);
+
+    [LoggerMessage(EventId = 402, Level = LogLevel.Warning,
+        Message = "A step of container {Name} can't be stored yet and is tried again.")]
+    public static partial void StepNotStored(ILogger logger, string name, Exception error);
+
+    [LoggerMessage(EventId = 403, Level = LogLevel.Error,
+        Message = "The end of container {Name} could not be dealt with; the next start of the server sees to it.")]
+    public static partial void EndFailed(ILogger logger, string name, Exception error);
+
+    [LoggerMessage(EventId = 404, Level = LogLevel.Information,
+        Message = "Stopping {Count} containers.")]
+    public static partial void StoppingAll(ILogger logger, int count);
+
+    [LoggerMessage(EventId = 405, Level = LogLevel.Information,
+        Message = "Removed {Count} writable layers that belong to no container.")]
+    public static partial void Swept(ILogger logger, int count);
+}

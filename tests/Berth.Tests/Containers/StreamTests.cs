@@ -1,0 +1,148 @@
+using System.Text;
+using Berth.Api.Client;
+using Berth.Api.Containers;
+using Berth.Core.Errors;
+using Xunit;
+
+namespace Berth.Tests.Containers;
+
+/// <summary>Attach and exec over their connection.</summary>
+public sealed class StreamTests
+{
+    [Fact]
+    public async Task Attached_before_the_start_nothing_is_missed_and_the_end_is_told()
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        ContainerView made = await rig.CreateAsync("job", "sh", "-c", "echo out; echo err >&2; exit 4");
+        await using ProgramConnection program = await rig.Containers.AttachAsync(made.Id, CancellationToken.None);
+
+        await rig.Containers.StartAsync("job", CancellationToken.None);
+        (string output, string error) = await ReadAsync(program);
+
+        Assert.Equal(("out\n", "err\n", 4), (output, error, program.ExitCode));
+    }
+
+    [Fact]
+    public async Task What_is_sent_is_read_to_its_end()
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        await rig.CreateAsync(new ContainerRequest(Name: "cat", Command: ["cat"], OpenInput: true));
+        await using ProgramConnection program = await rig.Containers.AttachAsync("cat", CancellationToken.None);
+        await rig.Containers.StartAsync("cat", CancellationToken.None);
+        byte[] much = [.. Enumerable.Range(0, 300_000).Select(i => (byte)(i % 26 + 'a'))];
+
+        Task<(string Output, string Error)> reading = ReadAsync(program);
+        foreach (byte[] part in much.Chunk(10_000))
+        {
+            await program.WriteAsync(part, CancellationToken.None);
+        }
+
+        await program.EndInputAsync(CancellationToken.None);
+
+        Assert.Equal(Encoding.ASCII.GetString(much), (await reading).Output);
+        Assert.Equal(0, program.ExitCode);
+    }
+
+    [Fact]
+    public async Task Two_see_the_same_and_one_that_leaves_leaves_it_running()
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        await rig.CreateAsync(new ContainerRequest(Name: "cat", Command: ["cat"], OpenInput: true));
+        await using ProgramConnection stays = await rig.Containers.AttachAsync("cat", CancellationToken.None);
+        await using (ProgramConnection leaves = await rig.Containers.AttachAsync("cat", CancellationToken.None))
+        {
+            await rig.Containers.StartAsync("cat", CancellationToken.None);
+            await leaves.WriteAsync("hello"u8.ToArray(), CancellationToken.None);
+            ProgramPiece? piece = await leaves.ReadAsync(CancellationToken.None);
+            Assert.Equal("hello", Encoding.ASCII.GetString(piece!.Value.Bytes.Span));
+        }
+
+        await stays.EndInputAsync(CancellationToken.None);
+
+        Assert.Equal("hello", (await ReadAsync(stays)).Output);
+        Assert.Equal(0, stays.ExitCode);
+    }
+
+    [Fact]
+    public async Task A_signal_reaches_the_program()
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        await rig.RunAsync(new ContainerRequest(Name: "web", Command: ["sleep", "600"]));
+        await using ProgramConnection program = await rig.Containers.AttachAsync("web", CancellationToken.None);
+
+        await program.SignalAsync("TERM", CancellationToken.None);
+        await ReadAsync(program);
+
+        Assert.Equal(143, program.ExitCode);
+    }
+
+    [Fact]
+    public async Task Another_program_runs_beside_with_its_own_streams_and_end()
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        await rig.RunAsync(new ContainerRequest(Name: "web", Command: ["sleep", "600"]));
+        await using ProgramConnection program = await rig.Containers.ExecuteAsync(
+            "web", new ExecRequest(["sh", "-c", "echo out; echo err >&2; exit 7"]), null, CancellationToken.None);
+
+        (string output, string error) = await ReadAsync(program);
+
+        Assert.Equal(("out\n", "err\n", 7), (output, error, program.ExitCode));
+        Assert.Equal("running", (await rig.GetAsync("web")).State);
+    }
+
+    [Fact]
+    public async Task A_program_whose_caller_leaves_is_ended_and_a_detached_one_is_not()
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        await rig.RunAsync(new ContainerRequest(Name: "web", Command: ["sleep", "600"]));
+
+        ProgramConnection left = await rig.Containers.ExecuteAsync(
+            "web", new ExecRequest(["cat"], OpenInput: true), null, CancellationToken.None);
+        await left.DisposeAsync();
+        await using ProgramConnection detached = await rig.Containers.ExecuteAsync(
+            "web", new ExecRequest(["sleep", "600"], Detach: true), null, CancellationToken.None);
+        ContainerView stopped = await rig.Containers.StopAsync("web", TimeSpan.Zero, CancellationToken.None);
+
+        Assert.Equal("exited", stopped.State);
+    }
+
+    [Theory]
+    [InlineData("no-such-program", ErrorCode.RunEntryPointMissing)]
+    [InlineData("", ErrorCode.InvalidRequest)]
+    public async Task What_can_not_be_run_is_refused(string command, ErrorCode code)
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        await rig.RunAsync(new ContainerRequest(Name: "web", Command: ["sleep", "600"]));
+
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => rig.Containers.ExecuteAsync(
+            "web", new ExecRequest([command]), null, CancellationToken.None));
+
+        Assert.Equal(code, refused.Code);
+    }
+
+    [Fact]
+    public async Task A_container_that_is_not_there_is_told_before_the_connection_is_made()
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(
+            () => rig.Containers.AttachAsync("none", CancellationToken.None));
+
+        Assert.Equal(ErrorCode.NotFound, refused.Code);
+        Assert.Contains("There is no container 'none'", refused.Message, StringComparison.Ordinal);
+    }
+
+    private static async Task<(string Output, string Error)> ReadAsync(ProgramConnection program)
+    {
+        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(30));
+        StringBuilder output = new();
+        StringBuilder error = new();
+        while (await program.ReadAsync(limit.Token) is { } piece)
+        {
+            (piece.Stream == StreamProtocol.Error ? error : output).Append(
+                Encoding.ASCII.GetString(piece.Bytes.Span));
+        }
+
+        return (output.ToString(), error.ToString());
+    }
+}
