@@ -138,7 +138,7 @@ public sealed class CommandLineTests(ServerFixture fixture) : IClassFixture<Serv
             "task", "submit", "demo/busybox", "sh", "-c", "echo started >&2; exec sleep 1000")).Succeed();
         using Process follow = Tool.Start(ServerProcess.Executable, ["logs", "-f", id], Server.Variables);
         Assert.Equal("started", await follow.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
-        Assert.Contains(id, (await Server.BerthAsync("ps")).Succeed());
+        Assert.Contains(id, (await Server.BerthAsync("sandbox", "ls")).Succeed());
 
         (await Server.BerthAsync("task", "cancel", id)).Succeed();
         ToolResult waited = await Server.BerthAsync("task", "wait", id);
