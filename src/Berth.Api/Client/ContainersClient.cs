@@ -216,9 +216,9 @@ public sealed class VolumesClient
 
     /// <summary>Removes containers that have ended, and volumes that nobody has.</summary>
     /// <param name="volumes">Named ones too.</param>
-    public Task<PruneResult> PruneAsync(bool volumes, CancellationToken cancellationToken) => exchange.PostAsync(
-        "v1/system/prune", new PruneRequest(volumes), ContainerJson.Default.PruneRequest,
-        ContainerJson.Default.PruneResult, cancellationToken);
+    public Task<SystemPruneResult> PruneAsync(bool volumes, CancellationToken cancellationToken) => exchange.PostAsync(
+        "v1/system/prune", new SystemPruneRequest(volumes), ContainerJson.Default.SystemPruneRequest,
+        ContainerJson.Default.SystemPruneResult, cancellationToken);
 }
 
 /// <summary>A body of unknown length that somebody writes.</summary>

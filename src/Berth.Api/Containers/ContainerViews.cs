@@ -119,9 +119,9 @@ public sealed record UsageLine(string Kind, int Count, int Active, long SizeByte
 
 /// <summary>What to remove besides containers that have ended.</summary>
 /// <param name="Volumes">Named volumes that no container has, too.</param>
-public sealed record PruneRequest(bool Volumes = false);
+public sealed record SystemPruneRequest(bool Volumes = false);
 
-public sealed record PruneResult(
+public sealed record SystemPruneResult(
     IReadOnlyList<string> Containers, IReadOnlyList<string> Volumes, long FreedBytes);
 
 /// <summary>What is sent as text over the connection of attach and exec, in either direction.</summary>
@@ -161,8 +161,8 @@ public sealed record ExecRequest(
 [JsonSerializable(typeof(VolumeRequest))]
 [JsonSerializable(typeof(VolumeList))]
 [JsonSerializable(typeof(SystemUsage))]
-[JsonSerializable(typeof(PruneRequest))]
-[JsonSerializable(typeof(PruneResult))]
+[JsonSerializable(typeof(SystemPruneRequest))]
+[JsonSerializable(typeof(SystemPruneResult))]
 [JsonSerializable(typeof(StreamMessage))]
 public sealed partial class ContainerJson : JsonSerializerContext;
 

@@ -9,6 +9,6 @@ namespace Berth.Server.ContainerEndpoints;
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
 [JsonSerializable(typeof(ContainerRequest))]
 [JsonSerializable(typeof(VolumeRequest))]
-[JsonSerializable(typeof(PruneRequest))]
+[JsonSerializable(typeof(SystemPruneRequest))]
 [JsonSerializable(typeof(StreamMessage))]
 internal sealed partial class ContainerRequestJson : JsonSerializerContext;

@@ -27,7 +27,7 @@ internal sealed class SystemEndpoints(
     /// <summary>Removes containers that have ended and the volumes that nobody has.</summary>
     public async Task PruneAsync(HttpContext context)
     {
-        PruneRequest request = await JsonBody.ReadAsync(context, ContainerRequestJson.Default.PruneRequest);
+        SystemPruneRequest request = await JsonBody.ReadAsync(context, ContainerRequestJson.Default.SystemPruneRequest);
         IReadOnlyDictionary<string, ByteSize> layers = await node.Storage.LayersAsync(context.RequestAborted);
         List<string> removed = [];
         long freed = 0;
@@ -57,7 +57,7 @@ internal sealed class SystemEndpoints(
         IReadOnlyList<string> volumes = await containers.Volumes.PruneAsync(request.Volumes, context.RequestAborted);
         freed += volumes.Sum(v => sizes.GetValueOrDefault(v));
         await JsonBody.WriteAsync(
-            context, new PruneResult(removed, volumes, freed), ContainerJson.Default.PruneResult);
+            context, new SystemPruneResult(removed, volumes, freed), ContainerJson.Default.SystemPruneResult);
     }
 
     private async Task<UsageLine> ImagesAsync(CancellationToken cancellationToken)

@@ -128,15 +128,13 @@ internal sealed class ServerRooms : IAsyncDisposable
         INode node = makeNode(parts);
         ImageReadiness readiness = new(node, options);
         RunMeters meters = new();
-<<<<<<< HEAD
         TelemetryExport telemetry = new(options, time, loggers.CreateLogger<TelemetryExport>());
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers);
-=======
         RunManager runs = new(
             store, node, new RunSpool(data["spool"]),
             new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
-            RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(), meters);
->>>>>>> a73f0ca (Containers that last: records, restart policies, volumes, terminals, exec, attach, cp and the verbs that docker's users know)
+            RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(),
+            new RunObservers(meters, telemetry));
         return new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
@@ -166,16 +164,8 @@ internal sealed class ServerRooms : IAsyncDisposable
             Telemetry = telemetry,
             Backups = new BackupWriter(data.Path, store, collector, time),
             Overflow = new OverflowRoom(data["overflow"], options.OverflowLimit),
-<<<<<<< HEAD
-            Runs = new RunManager(
-                store, node, new RunSpool(data["spool"]),
-                new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
-                RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(),
-                new RunObservers(meters, telemetry)),
-=======
             Runs = runs,
             Containers = ContainersOf(runs, store, options, data, loggers),
->>>>>>> a73f0ca (Containers that last: records, restart policies, volumes, terminals, exec, attach, cp and the verbs that docker's users know)
         };
     }
 

@@ -1,11 +1,8 @@
 using Berth.Core.Callbacks;
 using Berth.Server.Access;
-using Berth.Server.Calls;
-<<<<<<< HEAD
 using Berth.Server.Backups;
-=======
+using Berth.Server.Calls;
 using Berth.Server.ContainerEndpoints;
->>>>>>> a73f0ca (Containers that last: records, restart policies, volumes, terminals, exec, attach, cp and the verbs that docker's users know)
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Metrics;
 using Berth.Server.OpenApi;

@@ -289,7 +289,7 @@ public sealed class ContainerTests
         await rig.UntilAsync("job", c => c.State == "exited");
         await rig.Client.Volumes.CreateAsync("old", CancellationToken.None);
 
-        PruneResult result = await rig.Client.Volumes.PruneAsync(volumes: true, CancellationToken.None);
+        SystemPruneResult result = await rig.Client.Volumes.PruneAsync(volumes: true, CancellationToken.None);
         SystemUsage usage = await rig.Client.Volumes.UsageAsync(CancellationToken.None);
 
         Assert.Equal(["job"], result.Containers);

@@ -30,14 +30,9 @@ public sealed class SchemaContractTests
     private static readonly Type[] Requests =
     [
         typeof(TokenRequest), typeof(CopyRequest), typeof(PolicyView), typeof(RetentionView), typeof(RetentionRequest),
-<<<<<<< HEAD
         typeof(UpstreamView), typeof(PruneRequest),
-=======
-        typeof(UpstreamView),
-        typeof(ContainerRequest), typeof(MountView),
-        typeof(HealthCheckRequest),
-        typeof(VolumeRequest), typeof(PruneRequest), typeof(StreamMessage), typeof(ExecRequest),
->>>>>>> a73f0ca (Containers that last: records, restart policies, volumes, terminals, exec, attach, cp and the verbs that docker's users know)
+        typeof(ContainerRequest), typeof(MountView), typeof(HealthCheckRequest), typeof(VolumeRequest),
+        typeof(SystemPruneRequest), typeof(StreamMessage), typeof(ExecRequest),
     ];
 
     private static readonly JsonTypeInfo[] Contracts = [.. Walk(
@@ -45,7 +40,8 @@ public sealed class SchemaContractTests
         ContainerJson.Default.ContainerPage, ContainerJson.Default.ContainerStats,
         ContainerJson.Default.ContainerProcesses, ContainerJson.Default.PathView, ContainerJson.Default.VolumeView,
         ContainerJson.Default.VolumeRequest, ContainerJson.Default.VolumeList, ContainerJson.Default.SystemUsage,
-        ContainerJson.Default.PruneRequest, ContainerJson.Default.PruneResult, ContainerJson.Default.StreamMessage,
+        ContainerJson.Default.SystemPruneRequest, ContainerJson.Default.SystemPruneResult,
+        ContainerJson.Default.StreamMessage,
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
         ImageJson.Default.ImageDiff, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,

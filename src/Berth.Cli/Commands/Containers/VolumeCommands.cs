@@ -147,7 +147,7 @@ internal static class SystemCommands
             new("berth system df", "How much of what"),
             new("berth system prune", "Containers that have ended and volumes of nobody"),
         ],
-        new UsageCommand(), new PruneCommand());
+        new UsageCommand(), new SystemPruneCommand());
 }
 
 internal sealed class UsageCommand : Verb
@@ -185,13 +185,13 @@ internal sealed class UsageCommand : Verb
     }
 }
 
-internal sealed class PruneCommand : Verb
+internal sealed class SystemPruneCommand : Verb
 {
     private readonly Option<bool> volumes = new("--volumes") { Description = "Named volumes that nobody has, too" };
     private readonly Option<bool> force = new("--force", "-f") { Description = "Don't ask" };
     private readonly OutputOption output = new();
 
-    public PruneCommand()
+    public SystemPruneCommand()
         : base(
             "prune", "Remove containers that have ended and the volumes that were made for them",
             new("berth system prune", "Asks first"),
@@ -209,10 +209,10 @@ internal sealed class PruneCommand : Verb
             return 1;
         }
 
-        PruneResult result = await session.Client.Volumes.PruneAsync(session.Get(volumes), cancellationToken);
+        SystemPruneResult result = await session.Client.Volumes.PruneAsync(session.Get(volumes), cancellationToken);
         if (session.Get(output) == "json")
         {
-            JsonOutput.Write(session.Terminal, result, ContainerJson.Default.PruneResult);
+            JsonOutput.Write(session.Terminal, result, ContainerJson.Default.SystemPruneResult);
             return 0;
         }
 
