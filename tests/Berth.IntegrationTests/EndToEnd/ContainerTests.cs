@@ -83,7 +83,8 @@ public sealed class ContainerTests
 
         ToolResult exec = await server.BerthAsync("hello"u8.ToArray(), "exec", "-i", "web", "sh", "-c", "cat; exit 9");
         ToolResult run = await server.BerthAsync(
-            "hello"u8.ToArray(), "run", "--rm", "--name", "once", "demo/busybox", "sh", "-c", "cat; echo e >&2; exit 5");
+            "hello"u8.ToArray(), "run", "--rm", "--name", "once", "demo/busybox", "sh", "-c",
+            "cat; echo e >&2; exit 5");
         ToolResult missing = await server.BerthAsync("run", "--rm", "--name", "none", "demo/busybox", "nothing");
 
         Assert.Equal((9, "hello"), (exec.ExitCode, exec.Text));
