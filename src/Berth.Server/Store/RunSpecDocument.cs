@@ -61,7 +61,7 @@ internal sealed record RunSpecDocument(
     public static RunSpec Read(ReadOnlySpan<byte> json)
     {
         RunSpecDocument document = JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
-            ?? throw new InvalidOperationException("The store holds a run without a specification.");
+            ?? throw new JsonException("The store holds a run without a specification.");
         return new RunSpec(
             document.Image,
             Core.Images.Digest.Parse(document.Digest),
