@@ -227,7 +227,8 @@ internal sealed class RegistryHandler(
 
     private Task ChallengeAsync(HttpContext context, ChallengeException challenge)
     {
-        string address = $"{SchemeOf(context.Request)}://{context.Request.Host.ToUriComponent()}";
+        // As it came, which Kestrel has looked at: HostString's own conversion throws for labels that no name can have.
+        string address = $"{SchemeOf(context.Request)}://{context.Request.Host.Value}";
         string header = $"Bearer realm=\"{address}/v2/token\",service=\"berth\"";
         header += challenge.Scope is null ? "" : $",scope=\"{challenge.Scope}\"";
         header += challenge.Error is null ? "" : $",error=\"{challenge.Error}\"";

@@ -97,6 +97,11 @@ public sealed class Http2EdgeTests(ServerRigFixture fixture) : IClassFixture<Ser
         await wire.SendAsync(Malformed[name]);
 
         string outcome = await wire.OutcomeAsync();
+        if (outcome == "200")
+        {
+            // What was well-formed before it may be answered first.
+            outcome = await wire.OutcomeAsync();
+        }
 
         Assert.Contains(outcome, (string[])["refused", "closed", "400", "4xx"]);
     }
