@@ -43,7 +43,8 @@ internal sealed class BerthRoot : RootCommand, IDocumented
             VolumeCommands.All(), SystemCommands.All(), SandboxListCommand.All(),
             new LoginCommand(), ContextCommands.All(), TokenCommands.All(),
             new ServeCommand(), new BackupCommand(), new RestoreCommand(), new DoctorCommand(),
-            new VersionCommand(), new HelpCommand(), new ReferenceCommand(),
+            new VersionCommand(), new HelpCommand(), new CompletionCommand(),
+            new ReferenceCommand(),
         ];
         foreach (Command command in commands)
         {

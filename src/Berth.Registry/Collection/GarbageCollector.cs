@@ -27,6 +27,9 @@ public sealed class GarbageCollector(
     /// <summary>An hour: no push in practice takes longer from a layer to its manifest.</summary>
     public static TimeSpan DefaultGrace { get; } = TimeSpan.FromHours(1);
 
+    /// <summary>Images that are kept though no repository names them any more: containers run them by digest.</summary>
+    public Func<IReadOnlyCollection<Digest>> Kept { get; init; } = () => [];
+
     public async Task<CollectionReport> CollectAsync(CancellationToken cancellationToken)
     {
         await one.WaitAsync(cancellationToken);
@@ -43,6 +46,12 @@ public sealed class GarbageCollector(
             foreach (string repository in repositories.AllNames())
             {
                 await MarkAsync(repository, marks, cancellationToken);
+            }
+
+            // After the repositories: an image whose last name goes while they are read has its containers by then.
+            foreach (Digest image in Kept())
+            {
+                await MarkImageAsync(image, marks, cancellationToken);
             }
 
             CrashPoints.Reach(CrashPoint.ContentMarked);
@@ -101,6 +110,35 @@ public sealed class GarbageCollector(
         }
 
         marks.Blobs.UnionWith(named);
+    }
+
+    private async Task MarkImageAsync(Digest image, Marks marks, CancellationToken cancellationToken)
+    {
+        if (!marks.Images.Add(image))
+        {
+            return;
+        }
+
+        marks.Blobs.Add(image);
+        try
+        {
+            ManifestDocument document = await catalog.ReadAsync(image, null, cancellationToken);
+            marks.Blobs.UnionWith(document.Blobs.Select(b => b.Digest));
+            foreach (Descriptor child in document.Children)
+            {
+                await MarkImageAsync(child.Digest, marks, cancellationToken);
+            }
+
+            if (!document.Children.Any())
+            {
+                CatalogDetail detail = await catalog.DescribeAsync(image, document.MediaType, cancellationToken);
+                marks.Layers.UnionWith(detail.Image.DiffIds);
+            }
+        }
+        catch (BerthException e) when (ImageCatalog.IsDamage(e))
+        {
+            // It can't be run any more.
+        }
     }
 
     private (int Count, long Bytes) SweepBlobs(Marks marks, Start start, CancellationToken cancellationToken)
@@ -165,6 +203,9 @@ public sealed class GarbageCollector(
         public HashSet<Digest> Blobs { get; } = [];
 
         public HashSet<Digest> Layers { get; } = [];
+
+        /// <summary>Images that are kept without a name, as far as they were read.</summary>
+        public HashSet<Digest> Images { get; } = [];
 
         /// <summary>Manifests of each repository that were read, and the blobs that they name.</summary>
         public Dictionary<string, (HashSet<Digest> Seen, HashSet<Digest> Named)> Repositories { get; } = [];

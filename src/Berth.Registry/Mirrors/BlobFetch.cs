@@ -71,6 +71,8 @@ internal sealed class BlobFetch(Descriptor blob, string path)
         await using FileStream? file = Open();
         if (file is null)
         {
+            // It is in the store, or gone with a fault; only the end of the fetch makes it the repository's.
+            await Completion.WaitAsync(cancellationToken);
             return false;
         }
 

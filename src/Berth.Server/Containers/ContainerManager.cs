@@ -33,6 +33,9 @@ internal sealed class ContainerManager : IAsyncDisposable
 
     public int Count => index.All.Count;
 
+    /// <summary>What containers run, which must stay for as long as they are there.</summary>
+    public IReadOnlyCollection<Core.Images.Digest> Images() => [.. index.All.Select(e => e.Record.Spec.Digest)];
+
     /// <summary>Reads the records, tells what the last server left, and starts what its policy says.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {

@@ -129,12 +129,16 @@ internal sealed class ServerRooms : IAsyncDisposable
         ImageReadiness readiness = new(node, options);
         RunMeters meters = new();
         TelemetryExport telemetry = new(options, time, loggers.CreateLogger<TelemetryExport>());
-        GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers);
         RunManager runs = new(
             store, node, new RunSpool(data["spool"]),
             new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
             RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(),
             new RunObservers(meters, telemetry));
+        ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
+        GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
+        {
+            Kept = containers.Images,
+        };
         return new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
@@ -165,7 +169,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Backups = new BackupWriter(data.Path, store, collector, time),
             Overflow = new OverflowRoom(data["overflow"], options.OverflowLimit),
             Runs = runs,
-            Containers = ContainersOf(runs, store, options, data, loggers),
+            Containers = containers,
         };
     }
 

@@ -42,4 +42,26 @@ public sealed class TerminalTests
         ["TERM"] = terminal,
         ["NO_COLOR"] = noColor,
     };
+
+    [Theory]
+    [InlineData("berth conta", "")]
+    [InlineData("berth volu", "volume")]
+    [InlineData("berth volume cr", "create")]
+    [InlineData("berth run --restar", "--restart")]
+    public async Task The_shell_completes_what_is_typed(string line, string expected)
+    {
+        string script = $$"""
+            berth() { "$BERTH" "$@"; }
+            source <(berth completion bash)
+            COMP_LINE='{{line}}' COMP_POINT={{line.Length}}
+            COMP_WORDS=($COMP_LINE); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            _berth
+            echo "${COMPREPLY[*]}"
+            """;
+
+        ToolResult result = await Tool.RunAsync(
+            "bash", ["-c", script], [], new Dictionary<string, string> { ["BERTH"] = ServerProcess.Executable });
+
+        Assert.Equal((expected, ""), (result.Succeed(), result.Error));
+    }
 }

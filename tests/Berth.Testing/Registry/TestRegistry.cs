@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Layers;
 using Berth.Oci.Repositories;
@@ -74,8 +75,10 @@ public sealed class TestRegistry : IAsyncDisposable
         await StartServerAsync();
     }
 
-    public GarbageCollector Collector(TimeSpan grace, ICollectableLayers? layers = null) =>
-        new(Content, Repositories, layers, grace, Time, NullLoggerFactory.Instance);
+    /// <param name="kept">Images that are kept without a name.</param>
+    public GarbageCollector Collector(
+        TimeSpan grace, ICollectableLayers? layers = null, IReadOnlyCollection<Digest>? kept = null) =>
+        new(Content, Repositories, layers, grace, Time, NullLoggerFactory.Instance) { Kept = () => kept ?? [] };
 
     public HttpClient ClientWith(AuthenticationHeaderValue? authorization)
     {

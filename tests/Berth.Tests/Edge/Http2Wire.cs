@@ -25,12 +25,15 @@ internal sealed class Http2Wire : IAsyncDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private readonly TcpClient client = new() { NoDelay = true };
+    private NetworkStream? stream;
     private readonly CancellationTokenSource limit = new(Patience);
 
     public static async Task<Http2Wire> OpenAsync(ServerRig rig)
     {
         Http2Wire wire = new();
         await wire.client.ConnectAsync(rig.Address.Host, rig.Address.Port);
+        // Kept: a client whose connection has been ended gives none any more.
+        wire.stream = wire.client.GetStream();
         await wire.SendAsync([.. "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8, .. Frame(Settings, 0, 0)]);
         return wire;
     }
@@ -68,19 +71,19 @@ internal sealed class Http2Wire : IAsyncDisposable
         return bytes;
     }
 
-    public Task SendAsync(byte[] bytes) => client.GetStream().WriteAsync(bytes, limit.Token).AsTask();
+    public Task SendAsync(byte[] bytes) => stream!.WriteAsync(bytes, limit.Token).AsTask();
 
     /// <summary>The next frame; null at the end.</summary>
     public async Task<(byte Type, byte Flags, uint Stream, byte[] Payload)?> ReadAsync()
     {
         byte[] head = new byte[9];
-        if (await client.GetStream().ReadAtLeastAsync(head, 9, throwOnEndOfStream: false, limit.Token) < 9)
+        if (await stream!.ReadAtLeastAsync(head, 9, throwOnEndOfStream: false, limit.Token) < 9)
         {
             return null;
         }
 
         byte[] payload = new byte[BinaryPrimitives.ReadInt32BigEndian(head) >>> 8];
-        await client.GetStream().ReadExactlyAsync(payload, limit.Token);
+        await stream!.ReadExactlyAsync(payload, limit.Token);
         return (head[3], head[4], BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(5)), payload);
     }
 

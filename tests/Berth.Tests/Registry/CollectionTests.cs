@@ -71,6 +71,34 @@ public sealed class CollectionTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_a_container_runs_stays_though_its_last_name_is_gone()
+    {
+        byte[] image = await registry.Client.PushImageAsync("demo", "v1", "container layer");
+        byte[] other = await registry.Client.PushImageAsync("demo", "v2", "other layer");
+        FakeLayers layers = new(registry.Time.GetUtcNow());
+        layers.Add(Digest.Sha256("container layer"u8));
+        foreach (byte[] manifest in (byte[][])[image, other])
+        {
+            using HttpResponseMessage deleted = await registry.Client.DeleteAsync(
+                $"/v2/demo/manifests/{Digest.Sha256(manifest)}", Stop);
+        }
+
+        registry.Time.Advance(2 * Hour);
+        using (GarbageCollector holding = registry.Collector(
+            Hour, layers, [Digest.Sha256(image), Digest.Sha256("never pushed"u8)]))
+        {
+            await holding.CollectAsync(Stop);
+        }
+
+        Assert.NotNull(registry.Content.SizeOf(Digest.Sha256(image)));
+        Assert.NotNull(registry.Content.SizeOf(Digest.Sha256("container layer"u8)));
+        Assert.Null(registry.Content.SizeOf(Digest.Sha256("other layer"u8)));
+        using GarbageCollector afterwards = registry.Collector(Hour, layers);
+        await afterwards.CollectAsync(Stop);
+        Assert.Null(registry.Content.SizeOf(Digest.Sha256("container layer"u8)));
+    }
+
+    [Fact]
     public async Task Unpacked_layers_of_images_that_are_gone_go_too()
     {
         await registry.Client.PushImageAsync("demo", "kept", "kept layer");
