@@ -167,8 +167,15 @@ internal sealed class FaultLoad : IAsyncDisposable
 
     private async Task OldTaskAsync()
     {
+        // Behind what takes all places for longer than it may wait.
+        string[] before = await Task.WhenAll(
+            Enumerable.Range(0, 3).Select(_ => SubmitAsync("before", "sleep 2.5", null)));
         string id = await SubmitAsync("old", "true", "1s");
         await EndsAsync(id);
+        foreach (string other in before)
+        {
+            await EndsAsync(other);
+        }
     }
 
     private async Task CallAsync()
