@@ -89,12 +89,10 @@ public sealed class LocalNode : INode
         try
         {
             long begun = time.GetTimestamp();
-            // The wall clock is asked this once: one that jumps while the sandbox is readied moves no deadline.
-            TimeSpan? left = spec.Deadline - time.GetUtcNow();
             TakenSandbox taken = spec.Extras is { } extras
                 ? await pools.MakeAsync(spec.Sandbox, extras, cancellationToken)
                 : await pools.TakeAsync(spec.Sandbox, cancellationToken);
-            return await StartAsync(spec, taken, begun, left, cancellationToken);
+            return await StartAsync(spec, taken, begun, cancellationToken);
         }
         catch
         {
@@ -148,13 +146,14 @@ public sealed class LocalNode : INode
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
 
     private async Task<IAttempt> StartAsync(
-        AttemptSpec spec, TakenSandbox taken, long begun, TimeSpan? left, CancellationToken cancellationToken)
+        AttemptSpec spec, TakenSandbox taken, long begun, CancellationToken cancellationToken)
     {
         TimeSpan prepare = time.GetElapsedTime(begun);
         Pseudoterminal? terminal = null;
         try
         {
-            ProgramStart? program = ProgramMerge.Merge(spec, taken.Image, taken.Sandbox.HostName);
+            ProgramStart? program = ProgramMerge.Merge(
+                spec, taken.Image, taken.Sandbox.HostName, time.GetUtcNow() + (spec.Timeout - prepare));
             terminal = spec.Terminal is { } size ? taken.Sandbox.OpenTerminal(size) : null;
             StartOutcome outcome = program is null
                 ? new StartOutcome.EntryPointMissing("The image has neither ENTRYPOINT nor CMD. Give a command.")
@@ -173,7 +172,7 @@ public sealed class LocalNode : INode
             }
             else
             {
-                attempt.Watch(left - time.GetElapsedTime(begun));
+                attempt.Watch(spec.Timeout - time.GetElapsedTime(begun));
             }
 
             return attempt;

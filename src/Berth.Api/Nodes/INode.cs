@@ -216,7 +216,8 @@ public abstract record SandboxMount(string Target, bool ReadOnly)
 /// <param name="User">Overrides the image's USER: <c>uid[:gid]</c> or names known to the image's own
 /// files; null keeps it.</param>
 /// <param name="WorkingDirectory">Absolute path overriding the image's; null keeps it.</param>
-/// <param name="Deadline">When the program must have ended; told to it as BERTH_DEADLINE. The node ends it then with
+/// <param name="Timeout">How long from the order on until the program must have ended, by the node's monotonic clock:
+/// clocks of machines differ and jump. Told to the program as a time of day, BERTH_DEADLINE. The node ends it then with
 /// <see cref="EndReason.TimedOut"/> after SIGTERM and <paramref name="Grace"/>. Null: it may run for ever.</param>
 /// <param name="Terminal">The size of the terminal to run it at: input and output are the terminal's, and standard
 /// error goes there too. Null for pipes.</param>
@@ -231,7 +232,7 @@ public sealed record AttemptSpec(
     IReadOnlyDictionary<string, string> Environment,
     string? User,
     string? WorkingDirectory,
-    DateTimeOffset? Deadline,
+    TimeSpan? Timeout,
     TimeSpan Grace,
     TerminalSize? Terminal = null,
     SandboxExtras? Extras = null);

@@ -1,4 +1,3 @@
-using System.Formats.Tar;
 using System.Text;
 
 namespace Berth.Init.Files;
@@ -9,7 +8,6 @@ namespace Berth.Init.Files;
 /// </summary>
 internal static class FileTool
 {
-    private const int Failed = 1;
     private const int Refused = 2;
     private const int Misused = 64;
 
@@ -74,7 +72,7 @@ internal static class FileTool
     {
         using FileStream error = new(new(2, ownsHandle: false), FileAccess.Write, bufferSize: 0);
         error.Write(Encoding.UTF8.GetBytes(text + "\n"));
-        return exitCode == 0 ? Failed : exitCode;
+        return exitCode;
     }
 }
 

@@ -14,7 +14,8 @@ internal static class ProgramMerge
     private const string ProgressDescriptor = "3";
 
     /// <summary>Null when neither says what to run.</summary>
-    public static ProgramStart? Merge(AttemptSpec order, ImageConfig image, string hostName)
+    /// <param name="ends">When the program will be ended; null when never.</param>
+    public static ProgramStart? Merge(AttemptSpec order, ImageConfig image, string hostName, DateTimeOffset? ends)
     {
         ContainerDefaults defaults = image.Config ?? new ContainerDefaults();
         IReadOnlyList<string> command = order.Command is { Count: > 0 } replaced
@@ -41,7 +42,7 @@ internal static class ProgramMerge
             environment[name] = value;
         }
 
-        if (order.Deadline is { } deadline)
+        if (ends is { } deadline)
         {
             environment["BERTH_DEADLINE"] = deadline.ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture);
         }

@@ -9,18 +9,12 @@ namespace Berth.Oci.Content;
 /// digest is right, so that nobody receives the whole of a damaged blob; otherwise the blob is put into quarantine and
 /// the read throws BerthException(DigestMismatch).
 /// </summary>
-internal sealed class VerifyingStream(ContentStore store, Digest digest, FileStream inner) : Stream
+internal sealed class VerifyingStream(ContentStore store, Digest digest, FileStream inner) : ForwardStream
 {
     private readonly IncrementalHash hash = digest.CreateHash();
     private readonly long length = inner.Length;
     private long position;
     private bool verified;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
 
     public override long Length => length;
 
@@ -29,8 +23,6 @@ internal sealed class VerifyingStream(ContentStore store, Digest digest, FileStr
         get => position;
         set => throw new NotSupportedException("A blob that is verified while it is read can't be positioned.");
     }
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
     public override int Read(Span<byte> buffer)
     {
@@ -48,16 +40,6 @@ internal sealed class VerifyingStream(ContentStore store, Digest digest, FileStr
         Account(buffer.Span[..read], buffer.IsEmpty);
         return read;
     }
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Security.Cryptography;
+using Berth.Oci.Content;
 
 namespace Berth.Oci.Layers;
 
@@ -9,7 +10,7 @@ namespace Berth.Oci.Layers;
 /// member at the end, the seal. The seal's content comes out only where a next member may begin; it is random, so that
 /// no archive can be made to expect it.
 /// </summary>
-internal sealed class GzipLayerStream : Stream
+internal sealed class GzipLayerStream : ForwardStream
 {
     private const int SealBytes = 16;
 
@@ -21,20 +22,6 @@ internal sealed class GzipLayerStream : Stream
     {
         this.source = new SealedSource(source);
         gzip = new GZipStream(this.source, CompressionMode.Decompress);
-    }
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
     }
 
     public override int Read(Span<byte> buffer)
@@ -53,18 +40,6 @@ internal sealed class GzipLayerStream : Stream
 
         return count;
     }
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {
@@ -90,23 +65,9 @@ internal sealed class GzipLayerStream : Stream
     }
 
     /// <summary>A stream and, once it was appended, one more gzip member.</summary>
-    private sealed class SealedSource(Stream inner) : Stream
+    private sealed class SealedSource(Stream inner) : ForwardStream
     {
         private Stream? appended;
-
-        public override bool CanRead => true;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
 
         public void Append(ReadOnlySpan<byte> content)
         {
@@ -125,18 +86,6 @@ internal sealed class GzipLayerStream : Stream
             int count = inner.Read(buffer);
             return count > 0 || appended is null ? count : appended.Read(buffer);
         }
-
-        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-        public override void Flush()
-        {
-        }
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
         protected override void Dispose(bool disposing)
         {

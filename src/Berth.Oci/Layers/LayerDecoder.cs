@@ -1,3 +1,4 @@
+using Berth.Oci.Content;
 using Berth.Oci.Images;
 
 namespace Berth.Oci.Layers;
@@ -36,25 +37,11 @@ internal static class LayerDecoder
 /// <summary>
 /// Reads a blob in large steps, because the decompressors ask for small ones, and lets its start be seen.
 /// </summary>
-internal sealed class LayerBlobStream(Stream blob) : Stream
+internal sealed class LayerBlobStream(Stream blob) : ForwardStream
 {
     private readonly byte[] buffer = new byte[256 * 1024];
     private int at;
     private int end;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     /// <summary>The first bytes, four unless there are fewer, without taking them.</summary>
     internal ReadOnlySpan<byte> Peek()
@@ -76,18 +63,6 @@ internal sealed class LayerBlobStream(Stream blob) : Stream
         at += count;
         return count;
     }
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

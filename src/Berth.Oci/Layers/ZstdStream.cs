@@ -1,4 +1,5 @@
 using Berth.Core.Errors;
+using Berth.Oci.Content;
 
 namespace Berth.Oci.Layers;
 
@@ -6,7 +7,7 @@ namespace Berth.Oci.Layers;
 /// Decompresses zstd frames one after the other, skippable ones passed over (RFC 8878). A frame may ask for a window of
 /// 8 MiB at most, which the RFC tells every decoder to support, so that memory stays bounded.
 /// </summary>
-internal sealed unsafe class ZstdStream : Stream
+internal sealed unsafe class ZstdStream : ForwardStream
 {
     private const int MaxWindowLog = 23;
 
@@ -32,20 +33,6 @@ internal sealed unsafe class ZstdStream : Stream
         }
 
         Check(Zstd.SetParameter(context, Zstd.WindowLogMax, MaxWindowLog));
-    }
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
     }
 
     public override int Read(Span<byte> buffer)
@@ -78,18 +65,6 @@ internal sealed unsafe class ZstdStream : Stream
 
         return 0;
     }
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -133,7 +133,7 @@ internal sealed class CallExchange(
     /// </summary>
     private async Task LetSendAsync(InputCopy input)
     {
-        TimeSpan left = call.Deadline - time.GetUtcNow();
+        TimeSpan left = call.TimeLeft;
         if (input.Completion.IsCompleted || HttpProtocol.IsHttp2(context.Request.Protocol) || left <= TimeSpan.Zero)
         {
             return;

@@ -47,17 +47,10 @@ internal sealed class SystemEndpoints(
             }
         }
 
-        Dictionary<string, long> sizes = [];
-        foreach (VolumeInfo volume in await containers.Volumes.ListAsync(context.RequestAborted))
-        {
-            sizes[volume.Name] =
-                (await containers.Volumes.MeasureAsync(volume.Name, context.RequestAborted))?.Bytes ?? 0;
-        }
-
-        IReadOnlyList<string> volumes = await containers.Volumes.PruneAsync(request.Volumes, context.RequestAborted);
-        freed += volumes.Sum(v => sizes.GetValueOrDefault(v));
+        (IReadOnlyList<string> volumes, long bytes) = await containers.Volumes.PruneAsync(
+            request.Volumes, context.RequestAborted);
         await JsonBody.WriteAsync(
-            context, new SystemPruneResult(removed, volumes, freed), ContainerJson.Default.SystemPruneResult);
+            context, new SystemPruneResult(removed, volumes, freed + bytes), ContainerJson.Default.SystemPruneResult);
     }
 
     private async Task<UsageLine> ImagesAsync(CancellationToken cancellationToken)

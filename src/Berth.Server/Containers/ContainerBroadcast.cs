@@ -27,9 +27,6 @@ internal sealed class ContainerBroadcast(TimeProvider time)
     private readonly Lock gate = new();
     private Listener[] listeners = [];
 
-    /// <summary>Whether anybody would get what is published.</summary>
-    public bool HasListeners => listeners.Length > 0;
-
     /// <summary>From now on. The caller disposes it.</summary>
     public Listener Listen(bool output, bool error)
     {

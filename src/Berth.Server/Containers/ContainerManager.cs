@@ -28,11 +28,6 @@ internal sealed class ContainerManager : IAsyncDisposable
 
     public VolumeKeeper Volumes { get; }
 
-    /// <summary>Programs that run now.</summary>
-    public int Running => starts.Running;
-
-    public int Count => index.All.Count;
-
     /// <summary>What containers run, which must stay for as long as they are there.</summary>
     public IReadOnlyCollection<Core.Images.Digest> Images() => [.. index.All.Select(e => e.Record.Spec.Digest)];
 

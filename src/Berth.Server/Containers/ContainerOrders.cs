@@ -27,14 +27,14 @@ internal static class ContainerOrders
         new SandboxSpec(container.Spec.Digest, container.Spec.Limits, container.Spec.Network),
         container.Spec.Command, container.Spec.Arguments,
         new Dictionary<string, string>(container.Spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text },
-        container.Spec.User, container.Spec.WorkingDirectory, Deadline: null, container.Spec.Grace,
+        container.Spec.User, container.Spec.WorkingDirectory, Timeout: null, container.Spec.Grace,
         container.Spec.Terminal ? TerminalSize.Usual : null, ExtrasOf(container));
 
     /// <summary>For looking into a container that does not run: another program in its files.</summary>
     public static AttemptSpec OrderOfTool(Container container, IReadOnlyList<string> command, RunId id) => new(
         $"{id}-1", id, 1,
         new SandboxSpec(container.Spec.Digest, container.Spec.Limits, NetworkMode.None), command, null,
-        new Dictionary<string, string>(), SandboxTool.User, "/", Deadline: null, container.Spec.Grace, null,
+        new Dictionary<string, string>(), SandboxTool.User, "/", Timeout: null, container.Spec.Grace, null,
         ExtrasOf(container));
 
     private static SandboxExtras ExtrasOf(Container container) => new(

@@ -1,6 +1,5 @@
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
-using Berth.Core.Errors;
 using Berth.Server.Logs;
 using Berth.Server.Runs;
 using Berth.Server.Store;
@@ -14,8 +13,6 @@ namespace Berth.Server.Containers;
 internal sealed record ContainerRooms(
     RunRooms Runs, IContainerStore Store, LogStore Logs, int MostRunning, ILogger Logger)
 {
-    private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
-
     public TimeProvider Time => Runs.Time;
 
     public INode Node => Runs.Node;
@@ -24,20 +21,13 @@ internal sealed record ContainerRooms(
     /// </summary>
     public async Task SettleAsync(ContainerEntry entry, Container next, CancellationToken giveUp)
     {
-        while (true)
-        {
-            try
+        await Runs.PersistAsync(
+            async () =>
             {
                 await Store.SaveAsync(next, giveUp);
-                break;
-            }
-            catch (BerthException fault) when (fault.Code is ErrorCode.StorageFull or ErrorCode.StorageFault)
-            {
-                Log.StepNotStored(Logger, next.Name, fault);
-                await Task.Delay(RetryPause, Time, giveUp);
-            }
-        }
-
+                return true;
+            },
+            fault => Log.StepNotStored(Logger, next.Name, fault), giveUp);
         entry.Become(next);
     }
 

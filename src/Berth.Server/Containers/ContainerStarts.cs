@@ -15,9 +15,6 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
     private readonly CancellationTokenSource giveUp = new();
     private int running;
 
-    /// <summary>Programs that run now or are being started.</summary>
-    public int Running => Volatile.Read(ref running);
-
     /// <summary>The server stops: what ends now is not started again.</summary>
     public bool ServerStops { get; set; }
 

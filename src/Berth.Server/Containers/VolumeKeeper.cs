@@ -57,21 +57,24 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
     }
 
     /// <summary>Removes those that no container has; only those without a name of their own unless
-    /// <paramref name="named"/>.</summary>
-    public async Task<IReadOnlyList<string>> PruneAsync(bool named, CancellationToken cancellationToken)
+    /// <paramref name="named"/>. Tells which, and the bytes they took.</summary>
+    public async Task<(IReadOnlyList<string> Removed, long Bytes)> PruneAsync(
+        bool named, CancellationToken cancellationToken)
     {
         List<string> removed = [];
+        long bytes = 0;
         foreach (VolumeInfo volume in await ListAsync(cancellationToken))
         {
             bool isOwn = volume.Name.StartsWith(AnonymousPrefix, StringComparison.Ordinal);
             if ((named || isOwn) && UsersOf(volume.Name).Count == 0)
             {
+                bytes += (await MeasureAsync(volume.Name, cancellationToken))?.Bytes ?? 0;
                 await rooms.Node.Storage.RemoveVolumeAsync(volume.Name, cancellationToken);
                 removed.Add(volume.Name);
             }
         }
 
-        return removed;
+        return (removed, bytes);
     }
 
     /// <summary>Removes the volumes that were made for a container alone.</summary>

@@ -27,8 +27,8 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
             placed = true;
             TimeSpan queue = rooms.Time.GetElapsedTime(from);
             entry.Run = entry.Run with { State = RunState.Starting, Timings = RunTimings.None with { Queue = queue } };
-            IAttempt attempt = await rooms.Node.StartAsync(rooms.Order(entry.Run, accepted + spec.Timeout), any.Token);
-            return Begin(entry, attempt);
+            IAttempt attempt = await rooms.Node.StartAsync(rooms.Order(entry.Run, spec.Timeout - queue), any.Token);
+            return Begin(entry, attempt, from);
         }
         catch (Exception error)
         {
@@ -49,7 +49,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         }
     }
 
-    private LiveCall Begin(CallEntry entry, IAttempt attempt)
+    private LiveCall Begin(CallEntry entry, IAttempt attempt, long from)
     {
         DateTimeOffset now = rooms.Time.GetUtcNow();
         AttemptPreparation preparation = attempt.Preparation;
@@ -61,7 +61,8 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         };
         rooms.Events.Publish(entry.Run.Id, 2, RunPresentation.StartedEvent(entry.Run, now));
         ErrorStreamCopy errors = new(attempt.Error, rooms.Logs.Append(entry.Run.Id));
-        LiveCall call = new(entry.Run.Spec, attempt, errors, places.Release, (end, ran) => Finish(entry, end, ran));
+        LiveCall call = new(
+            entry.Run.Spec, attempt, errors, from, rooms.Time, places.Release, (end, ran) => Finish(entry, end, ran));
         entry.Begin(call);
         // Ends with the program, which completes its progress.
         _ = WatchProgressAsync(entry, attempt);

@@ -14,16 +14,22 @@ public sealed class LiveCall : IAsyncDisposable
     private readonly OutputLimitStream output;
     private readonly ErrorStreamCopy errors;
     private readonly TaskCompletionSource stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly long accepted;
+    private readonly TimeProvider time;
     private readonly Action ended;
     private readonly Func<RunEnd, TimeSpan, Run> finish;
 
+    /// <param name="accepted">The time stamp of its arrival.</param>
     /// <param name="ended">Called once the program is gone.</param>
     /// <param name="finish">Closes the books: called once with the end and the time the program ran.</param>
     internal LiveCall(
-        RunSpec spec, IAttempt attempt, ErrorStreamCopy errors, Action ended, Func<RunEnd, TimeSpan, Run> finish)
+        RunSpec spec, IAttempt attempt, ErrorStreamCopy errors, long accepted, TimeProvider time, Action ended,
+        Func<RunEnd, TimeSpan, Run> finish)
     {
         this.attempt = attempt;
         this.errors = errors;
+        this.accepted = accepted;
+        this.time = time;
         this.ended = ended;
         this.finish = finish;
         Spec = spec;
@@ -35,8 +41,8 @@ public sealed class LiveCall : IAsyncDisposable
 
     public RunSpec Spec { get; }
 
-    /// <summary>When the program will be ended; the call's one deadline.</summary>
-    public DateTimeOffset Deadline => attempt.Spec.Deadline!.Value;
+    /// <summary>Until the call's one deadline, when its program is ended; negative once that has passed.</summary>
+    public TimeSpan TimeLeft => Spec.Timeout - time.GetElapsedTime(accepted);
 
     public AttemptPreparation Preparation => attempt.Preparation;
 

@@ -1,4 +1,5 @@
 using Berth.Api.Nodes;
+using Berth.Core.Errors;
 using Berth.Core.Runs;
 using Berth.Server.Events;
 using Berth.Server.Logs;
@@ -21,14 +22,15 @@ internal sealed record RunRooms(
     /// <summary>Decides what is due.</summary>
     public SteadyClock Clock { get; } = new(Time);
 
-    public AttemptSpec Order(Run run, DateTimeOffset deadline)
+    /// <param name="left">What is left of its time when it is given to a node.</param>
+    public AttemptSpec Order(Run run, TimeSpan left)
     {
         RunSpec spec = run.Spec;
         Dictionary<string, string> environment = new(spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text };
         return new AttemptSpec(
             $"{run.Id}-{run.Generation}", run.Id, run.Generation, Shape(spec), spec.Command, spec.Arguments,
             environment, spec.User,
-            spec.WorkingDirectory, deadline, spec.Grace);
+            spec.WorkingDirectory, left, spec.Grace);
     }
 
     public static SandboxSpec Shape(RunSpec spec) => new(spec.Digest, spec.Limits, spec.Network);
@@ -40,28 +42,32 @@ internal sealed record RunRooms(
     public async Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken giveUp)
     {
         change = RunPresentation.WithCallback(change, Clock.Now);
-        SaveOutcome outcome;
-        while (true)
-        {
-            try
-            {
-                outcome = await Store.SaveAsync(change, giveUp);
-                break;
-            }
-            catch (Core.Errors.BerthException fault) when (
-                fault.Code is Core.Errors.ErrorCode.StorageFull or Core.Errors.ErrorCode.StorageFault)
-            {
-                Log.StepNotStored(Logger, change.Next.Id, fault);
-                await Task.Delay(RetryPause, Time, giveUp);
-            }
-        }
-
+        SaveOutcome outcome = await PersistAsync(
+            () => Store.SaveAsync(change, giveUp), fault => Log.StepNotStored(Logger, change.Next.Id, fault), giveUp);
         if (outcome is { Applied: true, Current: { } current })
         {
             Publish(change, current);
         }
 
         return outcome;
+    }
+
+    /// <summary>Writes what must be written, again and again while the store can't be.</summary>
+    /// <param name="tell">Told of every write that failed.</param>
+    public async Task<T> PersistAsync<T>(Func<Task<T>> write, Action<BerthException> tell, CancellationToken giveUp)
+    {
+        while (true)
+        {
+            try
+            {
+                return await write();
+            }
+            catch (BerthException fault) when (fault.Code is ErrorCode.StorageFull or ErrorCode.StorageFault)
+            {
+                tell(fault);
+                await Task.Delay(RetryPause, Time, giveUp);
+            }
+        }
     }
 
     private void Publish(RunChange change, Run current)

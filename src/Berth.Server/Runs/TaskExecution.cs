@@ -81,15 +81,14 @@ internal sealed class TaskExecution
             return;
         }
 
-        // The deadline runs on the monotonic clock from here on; the program is told it as a time of day.
-        if (await StartAsync(now.At + run.Spec.Timeout, giveUp) is { } started)
+        if (await StartAsync(giveUp) is { } started)
         {
             await FollowAsync(started, giveUp);
         }
     }
 
     /// <summary>The attempt once its program runs; null when it does not come about, which is stored then.</summary>
-    private async Task<IAttempt?> StartAsync(DateTimeOffset deadline, CancellationToken giveUp)
+    private async Task<IAttempt?> StartAsync(CancellationToken giveUp)
     {
         using CancellationTokenSource limit = new(rooms.Options.StartLimit, rooms.Time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
@@ -97,7 +96,7 @@ internal sealed class TaskExecution
         RunEnd failure;
         try
         {
-            return await rooms.Node.StartAsync(rooms.Order(run, deadline), either.Token);
+            return await rooms.Node.StartAsync(rooms.Order(run, run.Spec.Timeout), either.Token);
         }
         catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
         {

@@ -173,7 +173,7 @@ internal sealed class ServerProcess : IAsyncDisposable
                     return true;
                 }
             }
-            catch (HttpRequestException)
+            catch (Exception error) when (ConnectionLoss.IsIn(error))
             {
                 // Not listening yet.
             }

@@ -89,8 +89,7 @@ internal sealed class TaskBook(ServerProcess server, string name)
                     await SubmitAsync(entry, body, script, null);
                     return null;
                 }
-                catch (Exception error) when (error is HttpRequestException or OperationCanceledException
-                    or ObjectDisposedException)
+                catch (Exception error) when (ConnectionLoss.IsIn(error))
                 {
                     return error.Message;
                 }
@@ -113,8 +112,7 @@ internal sealed class TaskBook(ServerProcess server, string name)
             return answer.StatusCode is HttpStatusCode.ServiceUnavailable or HttpStatusCode.TooManyRequests
                 or HttpStatusCode.InsufficientStorage ? null : await NoteAsync(entry, answer);
         }
-        catch (Exception error) when (error is HttpRequestException or OperationCanceledException
-            or ObjectDisposedException)
+        catch (Exception error) when (ConnectionLoss.IsIn(error))
         {
             return null;
         }

@@ -92,8 +92,7 @@ internal sealed class FaultLoad : IAsyncDisposable
             {
                 await step();
             }
-            catch (Exception error) when (error is HttpRequestException or OperationCanceledException
-                or ObjectDisposedException or IOException)
+            catch (Exception error) when (ConnectionLoss.IsIn(error))
             {
                 // It was killed, or refuses since it stops; the books know what is in doubt.
                 await Task.WhenAny(ended, Task.Delay(TimeSpan.FromMilliseconds(20)));

@@ -130,11 +130,11 @@ public sealed class ExtrasTests(NodeFixture fixture)
         SandboxExtras extras = None with
         {
             ReadOnlyRoot = true,
-            Mounts = [new SandboxMount.Temporary("/work", ByteSize.MiB(1))],
+            Mounts = [new SandboxMount.Temporary("/own", ByteSize.MiB(1))],
             HostName = "named",
         };
 
-        RunOutcome run = await RunAsync(extras, "hostname; echo ok >/work/f && cat /work/f; echo no >/f");
+        RunOutcome run = await RunAsync(extras, "hostname; echo ok >/own/f && cat /own/f; echo no >/f");
 
         Assert.Equal("named\nok\n", run.Output);
         Assert.Contains("Read-only", run.Error, StringComparison.Ordinal);

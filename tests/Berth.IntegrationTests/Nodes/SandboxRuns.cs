@@ -14,16 +14,13 @@ internal static class SandboxRuns
 
     public static AttemptSpec Spec(SandboxSpec sandbox, params string[] command)
     {
-        DateTimeOffset now = TimeProvider.System.GetUtcNow();
-        var run = RunId.New(now);
+        var run = RunId.New(TimeProvider.System.GetUtcNow());
         return new AttemptSpec(
             run + "-1", run, 1, sandbox, command, null, new Dictionary<string, string>(), null, null,
-            now + TimeSpan.FromMinutes(2),
-            TimeSpan.FromMilliseconds(200));
+            TimeSpan.FromMinutes(2), TimeSpan.FromMilliseconds(200));
     }
 
-    public static AttemptSpec Within(this AttemptSpec spec, TimeSpan limit) =>
-        spec with { Deadline = TimeProvider.System.GetUtcNow() + limit };
+    public static AttemptSpec Within(this AttemptSpec spec, TimeSpan limit) => spec with { Timeout = limit };
 
     public static async Task<RunOutcome> RunAsync(this INode node, AttemptSpec spec, string input = "")
     {

@@ -64,9 +64,8 @@ internal sealed class FakeAttempt : IAttempt
 
     public void Begin()
     {
-        if (Spec.Deadline is { } end)
+        if (Spec.Timeout is { } left)
         {
-            TimeSpan left = end - time.GetUtcNow();
             deadline = time.CreateTimer(
                 _ => Stop(EndReason.TimedOut, Spec.Grace), null, left > TimeSpan.Zero ? left : TimeSpan.Zero,
                 Timeout.InfiniteTimeSpan);

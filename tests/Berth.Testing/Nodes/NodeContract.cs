@@ -185,7 +185,7 @@ public abstract class NodeContract
     public async Task Without_a_deadline_a_program_runs_until_it_ends()
     {
         await using IAttempt attempt = await Node.StartAsync(
-            Spec(["sh", "-c", "exit 3"], TimeSpan.Zero) with { Deadline = null }, CancellationToken.None);
+            Spec(["sh", "-c", "exit 3"], TimeSpan.Zero) with { Timeout = null }, CancellationToken.None);
 
         Assert.Equal(3, (await CompleteAsync(attempt)).ExitCode);
     }
@@ -358,12 +358,11 @@ public abstract class NodeContract
 
     protected AttemptSpec Spec(string[] command, TimeSpan limit)
     {
-        DateTimeOffset now = TimeProvider.System.GetUtcNow();
-        var run = RunId.New(now);
+        var run = RunId.New(TimeProvider.System.GetUtcNow());
         int number = Interlocked.Increment(ref attempts);
         return new AttemptSpec(
             string.Create(CultureInfo.InvariantCulture, $"{run}-{number}"), run, number, Sandbox, command, null,
-            new Dictionary<string, string> { ["GREETING"] = "good day" }, null, null, now + limit,
+            new Dictionary<string, string> { ["GREETING"] = "good day" }, null, null, limit,
             TimeSpan.FromMilliseconds(300));
     }
 

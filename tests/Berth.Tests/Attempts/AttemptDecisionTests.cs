@@ -121,7 +121,7 @@ public sealed class AttemptDecisionTests
             Arguments = ["given"],
         };
 
-        ProgramStart program = ProgramMerge.Merge(order, Image(), "box")!;
+        ProgramStart program = ProgramMerge.Merge(order, Image(), "box", null)!;
 
         Assert.Equal(["entry", "given"], program.Arguments);
         Assert.Equal("order", program.Environment["A"]);
@@ -134,9 +134,9 @@ public sealed class AttemptDecisionTests
     [Fact]
     public void A_program_is_told_its_deadline_and_where_to_report_progress()
     {
-        AttemptSpec order = Order() with { Deadline = DateTimeOffset.FromUnixTimeMilliseconds(1_800_000_000_123) };
+        var ends = DateTimeOffset.FromUnixTimeMilliseconds(1_800_000_000_123);
 
-        ProgramStart program = ProgramMerge.Merge(order, Image(), "box")!;
+        ProgramStart program = ProgramMerge.Merge(Order(), Image(), "box", ends)!;
 
         Assert.Equal("1800000000123", program.Environment["BERTH_DEADLINE"]);
         Assert.Equal("3", program.Environment["BERTH_PROGRESS_FD"]);
@@ -145,9 +145,10 @@ public sealed class AttemptDecisionTests
     [Fact]
     public void A_command_replaces_ENTRYPOINT_and_CMD()
     {
-        Assert.Equal(["other"], ProgramMerge.Merge(Order() with { Command = ["other"] }, Image(), "box")!.Arguments);
-        Assert.Equal(["entry", "cmd"], ProgramMerge.Merge(Order(), Image(), "box")!.Arguments);
-        Assert.Null(ProgramMerge.Merge(Order(), Image() with { Config = null }, "box"));
+        Assert.Equal(["other"], ProgramMerge.Merge(
+            Order() with { Command = ["other"] }, Image(), "box", null)!.Arguments);
+        Assert.Equal(["entry", "cmd"], ProgramMerge.Merge(Order(), Image(), "box", null)!.Arguments);
+        Assert.Null(ProgramMerge.Merge(Order(), Image() with { Config = null }, "box", null));
     }
 
     private static ProgramExit Exit(int code, int signal) => new(code, signal, TimeSpan.Zero, TimeSpan.Zero, 0);
@@ -163,6 +164,6 @@ public sealed class AttemptDecisionTests
         var run = RunId.New(DateTimeOffset.UnixEpoch);
         return new AttemptSpec(
             run + "-1", run, 1, new SandboxSpec(Digest.Sha256("x"u8), Limits, NetworkMode.None), null, null,
-            new Dictionary<string, string>(), null, null, DateTimeOffset.UnixEpoch, TimeSpan.Zero);
+            new Dictionary<string, string>(), null, null, null, TimeSpan.Zero);
     }
 }

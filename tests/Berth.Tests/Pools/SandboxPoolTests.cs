@@ -225,12 +225,11 @@ public sealed class SandboxPoolTests : IAsyncLifetime
 
     private Task<IAttempt> StartAsync(CancellationToken cancellationToken = default)
     {
-        DateTimeOffset now = TimeProvider.System.GetUtcNow();
-        var run = RunId.New(now);
+        var run = RunId.New(TimeProvider.System.GetUtcNow());
         return node.StartAsync(
             new AttemptSpec(
                 run + "-1", run, 1, Spec, ["sleep", "600"], null, new Dictionary<string, string>(), null, null,
-                now + TimeSpan.FromDays(1), TimeSpan.FromSeconds(1)),
+                TimeSpan.FromDays(1), TimeSpan.FromSeconds(1)),
             cancellationToken);
     }
 
