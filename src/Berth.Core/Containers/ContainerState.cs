@@ -40,6 +40,15 @@ public static class ContainerTransitions
 
     public static bool IsLegal(ContainerState from, ContainerState to) => Table[from].AsSpan().Contains(to);
 
+    /// <summary>Throws where the table does not have the step: then its maker has a defect.</summary>
+    public static void Require(ContainerState from, ContainerState to)
+    {
+        if (from != to && !IsLegal(from, to))
+        {
+            throw new InvalidOperationException($"A container that is {from} can't become {to}.");
+        }
+    }
+
     /// <summary>Whether it has a program now.</summary>
     public static bool IsLive(this ContainerState state) => state is ContainerState.Running or ContainerState.Paused;
 }

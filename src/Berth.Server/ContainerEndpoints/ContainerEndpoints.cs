@@ -84,16 +84,15 @@ internal sealed class ContainerEndpoints(
     /// <summary>One container; with <c>wait</c> once no program of it runs.</summary>
     public async Task GetAsync(HttpContext context)
     {
-        string reference = ReferenceOf(context);
         QueryText query = new(context.Request, "wait");
-        ContainerEntry entry = containers.Find(reference);
+        ContainerEntry entry = EntryOf(context);
         if (query.Span("wait", MaxWait) is { } wait && wait > TimeSpan.Zero)
         {
             using CancellationTokenSource either =
                 CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.Stopping);
             try
             {
-                await containers.WaitAsync(reference, wait, either.Token);
+                await containers.WaitAsync(entry, wait, either.Token);
             }
             catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
             {
@@ -104,49 +103,48 @@ internal sealed class ContainerEndpoints(
         await WriteAsync(context, entry);
     }
 
-    public async Task StartAsync(HttpContext context)
+    public Task StartAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
-        await containers.StartAsync(ReferenceOf(context), context.RequestAborted);
-        await WriteAsync(context, containers.Find(ReferenceOf(context)));
+        return StepAsync(context, null, (entry, _, token) => containers.StartAsync(entry, token));
     }
 
     public Task StopAsync(HttpContext context) => StepAsync(
-        context, Grace(context), (reference, grace, token) => containers.StopAsync(reference, grace, token));
+        context, Grace(context), (entry, grace, token) => containers.StopAsync(entry, grace, token));
 
     public Task RestartAsync(HttpContext context) => StepAsync(
-        context, Grace(context), (reference, grace, token) => containers.RestartAsync(reference, grace, token));
+        context, Grace(context), (entry, grace, token) => containers.RestartAsync(entry, grace, token));
 
     public Task PauseAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
-        return StepAsync(context, null, (reference, _, token) => containers.PauseAsync(reference, token));
+        return StepAsync(context, null, (entry, _, token) => containers.PauseAsync(entry, token));
     }
 
     public Task ResumeAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
-        return StepAsync(context, null, (reference, _, token) => containers.ResumeAsync(reference, token));
+        return StepAsync(context, null, (entry, _, token) => containers.ResumeAsync(entry, token));
     }
 
     public Task KillAsync(HttpContext context)
     {
         int signal = SignalName.Parse(new QueryText(context.Request, "signal").Find("signal") ?? "KILL");
-        return StepAsync(context, null, (reference, _, token) => containers.KillAsync(reference, signal, token));
+        return StepAsync(context, null, (entry, _, token) => containers.KillAsync(entry, signal, token));
     }
 
     public Task RenameAsync(HttpContext context)
     {
         string name = new QueryText(context.Request, "name").Find("name")
             ?? throw QueryText.Refuse("name", "", "it is missing: say what it is to be called");
-        return StepAsync(context, null, (reference, _, token) => containers.RenameAsync(reference, name, token));
+        return StepAsync(context, null, (entry, _, token) => containers.RenameAsync(entry, name, token));
     }
 
     public async Task RemoveAsync(HttpContext context)
     {
         QueryText query = new(context.Request, "force", "volumes");
         await containers.RemoveAsync(
-            ReferenceOf(context), query.Switch("force"), query.Switch("volumes"), context.RequestAborted);
+            EntryOf(context), query.Switch("force"), query.Switch("volumes"), context.RequestAborted);
         context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
@@ -154,7 +152,7 @@ internal sealed class ContainerEndpoints(
     public async Task StatsAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
-        ContainerEntry entry = containers.Find(ReferenceOf(context));
+        ContainerEntry entry = EntryOf(context);
         ContainerStats stats = ContainerPresentation.Stats(entry, time.GetUtcNow())
             ?? throw ContainerSteps.Refuse(entry.Record, "it uses nothing now");
         await JsonBody.WriteAsync(context, stats, ContainerJson.Default.ContainerStats);
@@ -163,7 +161,7 @@ internal sealed class ContainerEndpoints(
     public async Task ProcessesAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
-        LiveContainer live = ContainerManager.LiveOf(containers.Find(ReferenceOf(context)));
+        LiveContainer live = ContainerManager.LiveOf(EntryOf(context));
         ContainerProcesses processes = new([
             .. live.Attempt.Processes().Select(p => new ContainerProcess(
                 p.Id, p.User, p.ProcessorTime.TotalMilliseconds, p.Resident.Bytes, p.Command))]);
@@ -172,15 +170,16 @@ internal sealed class ContainerEndpoints(
 
     public static string ReferenceOf(HttpContext context) => (string)context.Request.RouteValues["id"]!;
 
+    private ContainerEntry EntryOf(HttpContext context) => containers.Find(ReferenceOf(context));
+
     private static TimeSpan? Grace(HttpContext context) => new QueryText(context.Request, "grace").Span(
         "grace", MaxGrace);
 
     private async Task StepAsync(
-        HttpContext context, TimeSpan? grace, Func<string, TimeSpan?, CancellationToken, Task<Container>> step)
+        HttpContext context, TimeSpan? grace, Func<ContainerEntry, TimeSpan?, CancellationToken, Task<Container>> step)
     {
-        string reference = ReferenceOf(context);
-        ContainerEntry entry = containers.Find(reference);
-        await step(reference, grace, context.RequestAborted);
+        ContainerEntry entry = EntryOf(context);
+        await step(entry, grace, context.RequestAborted);
         await WriteAsync(context, entry);
     }
 

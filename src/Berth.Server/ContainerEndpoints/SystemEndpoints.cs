@@ -36,8 +36,7 @@ internal sealed class SystemEndpoints(
         {
             try
             {
-                await containers.RemoveAsync(
-                    entry.Record.Id.Text, force: false, volumes: true, context.RequestAborted);
+                await containers.RemoveAsync(entry, force: false, volumes: true, context.RequestAborted);
                 removed.Add(entry.Record.Name);
                 freed += layers.GetValueOrDefault(entry.Record.Id.Text).Bytes;
             }

@@ -123,13 +123,12 @@ internal sealed class ContainerManager : IAsyncDisposable
         [.. index.All.OrderByDescending(e => e.Record.CreatedAt).ThenBy(e => e.Record.Id)];
 
     /// <summary>Nothing happens to one that runs already.</summary>
-    public async Task<Container> StartAsync(string reference, CancellationToken cancellationToken)
+    public async Task<Container> StartAsync(ContainerEntry entry, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
-        ContainerEntry entry = Find(reference);
         using (await entry.EnterAsync(cancellationToken))
         {
-            ThrowIfRemoved(entry, reference);
+            ThrowIfRemoved(entry);
             if (!entry.Record.State.IsLive())
             {
                 Cancel(entry);
@@ -143,25 +142,23 @@ internal sealed class ContainerManager : IAsyncDisposable
     /// <summary>Asks the program to end, kills it after its grace, and returns when it has ended. Nothing happens to
     /// one that does not run.</summary>
     /// <param name="grace">Null for the container's own.</param>
-    public async Task<Container> StopAsync(string reference, TimeSpan? grace, CancellationToken cancellationToken)
+    public async Task<Container> StopAsync(ContainerEntry entry, TimeSpan? grace, CancellationToken cancellationToken)
     {
-        ContainerEntry entry = Find(reference);
         await AskToStopAsync(entry, grace, cancellationToken);
         return entry.Record;
     }
 
-    public async Task<Container> RestartAsync(string reference, TimeSpan? grace, CancellationToken cancellationToken)
+    public async Task<Container> RestartAsync(ContainerEntry entry, TimeSpan? grace, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
-        await StopAsync(reference, grace, cancellationToken);
-        return await StartAsync(reference, cancellationToken);
+        await StopAsync(entry, grace, cancellationToken);
+        return await StartAsync(entry, cancellationToken);
     }
 
     /// <summary>Sends a signal to the program. Throws <c>Conflict</c> where none runs.</summary>
-    public async Task<Container> KillAsync(string reference, int signal, CancellationToken cancellationToken)
+    public async Task<Container> KillAsync(ContainerEntry entry, int signal, CancellationToken cancellationToken)
     {
         const int SigKill = 9;
-        ContainerEntry entry = Find(reference);
         using (await entry.EnterAsync(cancellationToken))
         {
             LiveContainer live = LiveOf(entry);
@@ -180,9 +177,8 @@ internal sealed class ContainerManager : IAsyncDisposable
         return entry.Record;
     }
 
-    public async Task<Container> PauseAsync(string reference, CancellationToken cancellationToken)
+    public async Task<Container> PauseAsync(ContainerEntry entry, CancellationToken cancellationToken)
     {
-        ContainerEntry entry = Find(reference);
         using (await entry.EnterAsync(cancellationToken))
         {
             Container next = ContainerSteps.Pause(entry.Record);
@@ -192,9 +188,8 @@ internal sealed class ContainerManager : IAsyncDisposable
         }
     }
 
-    public async Task<Container> ResumeAsync(string reference, CancellationToken cancellationToken)
+    public async Task<Container> ResumeAsync(ContainerEntry entry, CancellationToken cancellationToken)
     {
-        ContainerEntry entry = Find(reference);
         using (await entry.EnterAsync(cancellationToken))
         {
             Container next = ContainerSteps.Resume(entry.Record);
@@ -204,13 +199,12 @@ internal sealed class ContainerManager : IAsyncDisposable
         }
     }
 
-    public async Task<Container> RenameAsync(string reference, string name, CancellationToken cancellationToken)
+    public async Task<Container> RenameAsync(ContainerEntry entry, string name, CancellationToken cancellationToken)
     {
-        ContainerEntry entry = Find(reference);
         ContainerName.Check(name, "container");
         using (await entry.EnterAsync(cancellationToken))
         {
-            ThrowIfRemoved(entry, reference);
+            ThrowIfRemoved(entry);
             await rooms.SaveAsync(entry, entry.Record with { Name = name }, cancellationToken);
             return entry.Record;
         }
@@ -219,9 +213,8 @@ internal sealed class ContainerManager : IAsyncDisposable
     /// <summary>Removes it with its writable layer and its log.</summary>
     /// <param name="force">Ends its program first; without, a running one is a <c>Conflict</c>.</param>
     /// <param name="volumes">The volumes made for it alone, too.</param>
-    public async Task RemoveAsync(string reference, bool force, bool volumes, CancellationToken cancellationToken)
+    public async Task RemoveAsync(ContainerEntry entry, bool force, bool volumes, CancellationToken cancellationToken)
     {
-        ContainerEntry entry = Find(reference);
         if (force)
         {
             await AskToStopAsync(entry, TimeSpan.Zero, cancellationToken);
@@ -245,9 +238,8 @@ internal sealed class ContainerManager : IAsyncDisposable
 
     /// <summary>The container once no program of it runs and none is about to, or as it is after
     /// <paramref name="limit"/>; null once it is removed.</summary>
-    public async Task<Container?> WaitAsync(string reference, TimeSpan limit, CancellationToken cancellationToken)
+    public async Task<Container?> WaitAsync(ContainerEntry entry, TimeSpan limit, CancellationToken cancellationToken)
     {
-        ContainerEntry entry = Find(reference);
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         Task timer = Task.Delay(limit, rooms.Time, over.Token);
         while (true)
@@ -291,7 +283,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         IDisposable turn = await entry.EnterAsync(cancellationToken);
         try
         {
-            ThrowIfRemoved(entry, entry.Record.Name);
+            ThrowIfRemoved(entry);
             if (entry.Live is not null)
             {
                 ExecutionSpec spec = new(
@@ -444,11 +436,11 @@ internal sealed class ContainerManager : IAsyncDisposable
         entry.Waiting = null;
     }
 
-    private static void ThrowIfRemoved(ContainerEntry entry, string reference)
+    private static void ThrowIfRemoved(ContainerEntry entry)
     {
         if (entry.Removed)
         {
-            throw ContainerIndex.NotFound(reference);
+            throw ContainerIndex.NotFound(entry.Record.Name);
         }
     }
 

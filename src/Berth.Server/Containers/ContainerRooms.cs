@@ -21,6 +21,7 @@ internal sealed record ContainerRooms(
     /// </summary>
     public async Task SettleAsync(ContainerEntry entry, Container next, CancellationToken giveUp)
     {
+        ContainerTransitions.Require(entry.Record.State, next.State);
         await Runs.PersistAsync(
             async () =>
             {
@@ -34,6 +35,7 @@ internal sealed record ContainerRooms(
     /// <summary>Makes a step true that somebody asked for, or refuses it.</summary>
     public async Task SaveAsync(ContainerEntry entry, Container next, CancellationToken cancellationToken)
     {
+        ContainerTransitions.Require(entry.Record.State, next.State);
         await Store.SaveAsync(next, cancellationToken);
         entry.Become(next);
     }

@@ -124,6 +124,16 @@ public sealed class RestartPolicyTests
         }
     }
 
+    [Fact]
+    public void A_step_that_is_not_in_the_table_is_a_defect()
+    {
+        ContainerTransitions.Require(ContainerState.Exited, ContainerState.Exited);
+        ContainerTransitions.Require(ContainerState.Exited, ContainerState.Running);
+
+        Assert.Throws<InvalidOperationException>(
+            () => ContainerTransitions.Require(ContainerState.Exited, ContainerState.Paused));
+    }
+
     [Theory]
     [InlineData(0, null, 0)]
     [InlineData(3, null, 3)]
