@@ -53,21 +53,21 @@ internal static class CommandLine
         catch (BerthException e)
         {
             await FlushAsync(terminal);
-            terminal.Error.WriteLine($"{terminal.Paint("berth:", Color.Red, terminal.ErrorIsColored)} {e.Message}");
+            terminal.Complain(e.Message);
             return ErrorCatalog.Find(e.Code).ExitCode;
         }
         catch (OutputException e)
         {
             if (!e.IsBrokenPipe)
             {
-                terminal.Error.WriteLine($"{terminal.Paint("berth:", Color.Red, terminal.ErrorIsColored)} {e.Message}");
+                terminal.Complain(e.Message);
             }
 
             return e.ExitCode;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            terminal.Error.WriteLine($"{terminal.Paint("berth:", Color.Red, terminal.ErrorIsColored)} {e.Message}");
+            terminal.Complain(e.Message);
             return ErrorCatalog.Find(ErrorCode.Internal).ExitCode;
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)

@@ -63,6 +63,10 @@ internal sealed class Terminal
         };
     }
 
+    /// <summary>Tells people what was refused or went wrong.</summary>
+    public void Complain(string message) =>
+        Error.WriteLine($"{Paint("berth:", Color.Red, ErrorIsColored)} {message}");
+
     public string Paint(string text, Color color, bool colored) => colored ? $"\e[{(int)color}m{text}\e[0m" : text;
 
     // A FileStream knows the length of a redirected file, which spares the server chunked framing.

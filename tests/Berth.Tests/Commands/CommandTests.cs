@@ -1,3 +1,5 @@
+using Berth.Api.Errors;
+using Berth.Core.Errors;
 using Xunit;
 
 namespace Berth.Tests.Commands;
@@ -55,6 +57,46 @@ public sealed class CommandTests
         Assert.Equal(colored, harness.Output.Contains("\e[31mfailed\e[0m", StringComparison.Ordinal));
         Assert.Equal(colored ? "\e[31mberth:\e[0m Nothing here.\n" : "berth: Nothing here.\n", harness.Error);
         Assert.Equal(colored, (harness.Output + harness.Error).Contains('\e'));
+    }
+
+    [Theory]
+    [InlineData("start one two")]
+    [InlineData("stop one two")]
+    [InlineData("restart one two")]
+    [InlineData("kill one two")]
+    [InlineData("pause one two")]
+    [InlineData("unpause one two")]
+    [InlineData("rm one two")]
+    [InlineData("wait one two")]
+    [InlineData("volume rm one two")]
+    [InlineData("token rm one two")]
+    [InlineData("repository rm one two")]
+    [InlineData("image rm one two")]
+    [InlineData("task cancel one two")]
+    public async Task Of_several_each_is_seen_to_and_each_refusal_told(string line)
+    {
+        using CommandHarness harness = new();
+
+        int exitCode = await harness.RunAsync(line);
+
+        Assert.Equal(ErrorCatalog.Find(ErrorCode.NotFound).ExitCode, exitCode);
+        Assert.Contains(harness.Server.Requests, r => r.Contains("one", StringComparison.Ordinal));
+        Assert.Contains(harness.Server.Requests, r => r.Contains("two", StringComparison.Ordinal));
+        Assert.Equal("berth: Nothing here.\nberth: Nothing here.\n", harness.Error);
+        Assert.Empty(harness.Output);
+    }
+
+    [Fact]
+    public async Task A_server_that_lets_nobody_in_is_asked_once()
+    {
+        const string Refusal =
+            """401 {"type":"about:blank","title":"?","status":401,"detail":"Log in.","code":"unauthorized"}""";
+        using CommandHarness harness = new(("DELETE /v1/volumes/one", Refusal));
+
+        int exitCode = await harness.RunAsync("volume rm one two");
+
+        Assert.Equal(ErrorCatalog.Find(ErrorCode.Unauthorized).ExitCode, exitCode);
+        Assert.Single(harness.Server.Requests);
     }
 
     [Fact]

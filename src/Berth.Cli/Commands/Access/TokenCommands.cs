@@ -152,14 +152,11 @@ internal sealed class TokenRemoveCommand : Verb
             new Example("berth token rm k3v9x2", "One of them"))
         => Add(ids);
 
-    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
-    {
-        foreach (string id in session.Get(ids))
+    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
+        session, session.Get(ids),
+        async id =>
         {
             await session.Client.Tokens.RemoveAsync(id, cancellationToken);
             session.Say($"Removed {id}");
-        }
-
-        return 0;
-    }
+        });
 }

@@ -1,8 +1,6 @@
 using System.CommandLine;
 using Berth.Api.Client;
-using Berth.Api.Errors;
 using Berth.Core.Containers;
-using Berth.Core.Errors;
 using Berth.Core.Resources;
 
 namespace Berth.Cli.Commands.Containers;
@@ -36,26 +34,13 @@ internal abstract class StepCommand : Verb
 
     protected abstract Task StepAsync(Session session, string container, CancellationToken cancellationToken);
 
-    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
-    {
-        int exitCode = 0;
-        foreach (string container in session.Get(Containers))
+    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
+        session, session.Get(Containers),
+        async container =>
         {
-            try
-            {
-                await StepAsync(session, container, cancellationToken);
-                await session.Terminal.Out.WriteLineAsync(container);
-                await session.Terminal.Out.FlushAsync(cancellationToken);
-            }
-            catch (BerthException refusal) when (refusal.Code is not (ErrorCode.Upstream or ErrorCode.Unauthorized))
-            {
-                session.Say($"berth: {refusal.Message}");
-                exitCode = ErrorCatalog.Find(refusal.Code).ExitCode;
-            }
-        }
-
-        return exitCode;
-    }
+            await StepAsync(session, container, cancellationToken);
+            await session.Terminal.Out.WriteLineAsync(container);
+        });
 }
 
 /// <summary><c>-t TIME</c> of stop and restart.</summary>
@@ -179,18 +164,14 @@ internal sealed class WaitContainerCommand : Verb
             new Example("berth wait job && berth logs job", "Then show what it said"))
         => Add(containers);
 
-    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
-    {
-        foreach (string container in session.Get(containers))
+    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
+        session, session.Get(containers),
+        async container =>
         {
             int code = (await session.Client.Containers.WaitAsync(container, cancellationToken)).ExitCode ?? 0;
             await session.Terminal.Out.WriteLineAsync(
                 code.ToString(System.Globalization.CultureInfo.InvariantCulture));
-            await session.Terminal.Out.FlushAsync(cancellationToken);
-        }
-
-        return 0;
-    }
+        });
 }
 
 internal sealed class RenameCommand : Verb

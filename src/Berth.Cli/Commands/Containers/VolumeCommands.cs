@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using Berth.Api.Containers;
-using Berth.Api.Errors;
 using Berth.Cli.Output;
 using Berth.Core.Errors;
 
@@ -117,25 +116,13 @@ internal sealed class VolumeRemoveCommand : Verb
             new Example("berth volume rm pages", "One that no container has"))
         => Add(names);
 
-    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
-    {
-        int exitCode = 0;
-        foreach (string name in session.Get(names))
+    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
+        session, session.Get(names),
+        async name =>
         {
-            try
-            {
-                await session.Client.Volumes.RemoveAsync(name, cancellationToken);
-                await session.Terminal.Out.WriteLineAsync(name);
-            }
-            catch (BerthException refusal) when (refusal.Code is ErrorCode.NotFound or ErrorCode.Conflict)
-            {
-                session.Say($"berth: {refusal.Message}");
-                exitCode = ErrorCatalog.Find(refusal.Code).ExitCode;
-            }
-        }
-
-        return exitCode;
-    }
+            await session.Client.Volumes.RemoveAsync(name, cancellationToken);
+            await session.Terminal.Out.WriteLineAsync(name);
+        });
 }
 
 /// <summary><c>berth system</c>.</summary>

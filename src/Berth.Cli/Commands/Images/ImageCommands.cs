@@ -162,17 +162,14 @@ internal sealed class RemoveCommand : Verb
         Add(quiet);
     }
 
-    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
-    {
-        foreach (string reference in session.Get(references))
+    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
+        session, session.Get(references),
+        async reference =>
         {
             await session.Client.Images.RemoveAsync(reference, cancellationToken);
             if (!session.Get(quiet))
             {
                 session.Say($"Removed {reference}");
             }
-        }
-
-        return 0;
-    }
+        });
 }

@@ -202,16 +202,13 @@ internal sealed class RepositoryRemoveCommand : Verb
             new Example("berth repository rm team/old", "All tags and what they name"))
         => Add(repositories);
 
-    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
-    {
-        foreach (string repository in session.Get(repositories))
+    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
+        session, session.Get(repositories),
+        async repository =>
         {
             await session.Client.Repositories.RemoveAsync(repository, cancellationToken);
             session.Say($"Removed {repository}");
-        }
-
-        return 0;
-    }
+        });
 }
 
 internal sealed class RetentionCommand : Verb

@@ -333,9 +333,9 @@ internal sealed class CancelCommand : Verb
         Add(quiet);
     }
 
-    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
-    {
-        foreach (string id in session.Get(ids))
+    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
+        session, session.Get(ids),
+        async id =>
         {
             RunView run = await session.Client.Runs.CancelAsync(id, cancellationToken);
             if (!session.Get(quiet))
@@ -343,8 +343,5 @@ internal sealed class CancelCommand : Verb
                 await session.Terminal.Out.WriteLineAsync(
                     string.Create(CultureInfo.InvariantCulture, $"{run.Id} {run.State}"));
             }
-        }
-
-        return 0;
-    }
+        });
 }
