@@ -81,10 +81,14 @@ internal sealed class OptionHeaders
     public IReadOnlyList<string> FindAll(string name) =>
         [.. given.GetValueOrDefault(name).SelectMany(line => line!.Split(',', StringSplitOptions.TrimEntries))];
 
+    /// <summary>An option as it was given.</summary>
+    public Asked Ask(string name) => new(PlaceOf(name), Find(name));
+
     /// <summary>A refusal that names the header and its value.</summary>
-    public static BerthException Refuse(string name, string? value, string why) => new(
-        ErrorCode.InvalidRequest,
-        $"The header {name} = '{(value is { Length: > 100 } ? value[..100] + "…" : value)}' can't be used: {why}.");
+    public static BerthException Refuse(string name, string? value, string why) =>
+        new Asked(PlaceOf(name), value).Refuse(why);
+
+    private static string PlaceOf(string name) => $"The header {name}";
 
     private static void Check(string name, StringValues values, RunKind kind)
     {

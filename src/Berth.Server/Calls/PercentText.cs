@@ -1,5 +1,4 @@
 using System.Text;
-using Berth.Core.Errors;
 
 namespace Berth.Server.Calls;
 
@@ -33,7 +32,7 @@ internal static class PercentText
 
             if (i + 2 >= value.Length || !char.IsAsciiHexDigit(value[i + 1]) || !char.IsAsciiHexDigit(value[i + 2]))
             {
-                throw Refuse(
+                throw OptionHeaders.Refuse(
                     header, value, "'%' must be followed by two hexadecimal digits; write %25 for a percent sign");
             }
 
@@ -48,7 +47,7 @@ internal static class PercentText
     {
         if (bytes.Contains((byte)0))
         {
-            throw Refuse(header, value, "no argument or variable may hold the character NUL");
+            throw OptionHeaders.Refuse(header, value, "no argument or variable may hold the character NUL");
         }
 
         try
@@ -57,11 +56,7 @@ internal static class PercentText
         }
         catch (DecoderFallbackException)
         {
-            throw Refuse(header, value, "it does not decode to UTF-8");
+            throw OptionHeaders.Refuse(header, value, "it does not decode to UTF-8");
         }
     }
-
-    private static BerthException Refuse(string header, string value, string why) => new(
-        ErrorCode.InvalidRequest,
-        $"The header {header} = '{(value.Length > 100 ? value[..100] + "…" : value)}' can't be used: {why}.");
 }

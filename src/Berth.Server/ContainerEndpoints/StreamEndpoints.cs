@@ -3,7 +3,6 @@ using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
-using Berth.Server.Calls;
 using Berth.Server.Containers;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -85,7 +84,7 @@ internal sealed class StreamEndpoints(ContainerManager containers, ServerLifetim
         StreamSocket socket, ContainerEntry entry, ExecRequest exec, TerminalSize size, Action<Task> feeding,
         CancellationTokenSource over)
     {
-        IExecution execution = await containers.ExecuteAsync(entry, SpecOf(exec, size), over.Token);
+        IExecution execution = await containers.ExecuteAsync(entry, ExecOrder.Read(exec, size), over.Token);
         if (!exec.OpenInput && !exec.Terminal)
         {
             await execution.Input.DisposeAsync();
@@ -266,38 +265,6 @@ internal sealed class StreamEndpoints(ContainerManager containers, ServerLifetim
         {
             // It has gone.
         }
-    }
-
-    private static ExecutionSpec SpecOf(ExecRequest exec, TerminalSize size)
-    {
-        if (exec.Command is not { Count: > 0 and <= RunRequest.MaxArguments } || exec.Command.Any(
-            word => word is null || word.Contains('\0', StringComparison.Ordinal)) || exec.Command[0].Length == 0)
-        {
-            throw new BerthException(
-                ErrorCode.InvalidRequest, $"'command' must have 1 to {RunRequest.MaxArguments} words.");
-        }
-
-        Dictionary<string, string> environment = new(exec.Environment ?? new Dictionary<string, string>());
-        foreach ((string name, string value) in environment)
-        {
-            if (!RunRequest.IsVariableName(name) || value is null)
-            {
-                throw ContainerOrder.Refuse("environment", name, "it is no name of a variable");
-            }
-        }
-
-        if (exec.User is { } user && !RunRequest.IsUser(user))
-        {
-            throw ContainerOrder.Refuse("user", user, "expected uid, uid:gid, or names of the image's own users");
-        }
-
-        if (exec.WorkingDirectory is { } folder && !RunRequest.IsWorkingDirectory(folder))
-        {
-            throw ContainerOrder.Refuse("workingDirectory", folder, "expected an absolute path without '..'");
-        }
-
-        return new ExecutionSpec(
-            exec.Command, environment, exec.User, exec.WorkingDirectory, exec.Terminal ? size : null);
     }
 
     private static TerminalSize? SizeOf(StreamMessage message) =>

@@ -2,6 +2,7 @@ using System.Text;
 using Berth.Api.Client;
 using Berth.Api.Containers;
 using Berth.Core.Errors;
+using Berth.Server.Calls;
 using Xunit;
 
 namespace Berth.Tests.Containers;
@@ -118,6 +119,55 @@ public sealed class StreamTests
             "web", new ExecRequest([command]), null, CancellationToken.None));
 
         Assert.Equal(code, refused.Code);
+    }
+
+    [Theory]
+    [InlineData("environment", "BERTH_X", "Berth's own")]
+    [InlineData("environment", "1X", "does not start with a digit")]
+    [InlineData("user", "2147483648", "2147483647")]
+    [InlineData("workingDirectory", "/a/../b", "'..'")]
+    [InlineData("workingDirectory", "/proc/self", "/proc")]
+    public async Task What_a_further_program_asks_for_is_checked_as_a_containers_own_is(
+        string member, string value, string says)
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        await rig.RunAsync(new ContainerRequest(Name: "web", Command: ["sleep", "600"]));
+        ExecRequest request = new(["true"]);
+
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => rig.Containers.ExecuteAsync(
+            "web",
+            member switch
+            {
+                "environment" => request with { Environment = new Dictionary<string, string> { [value] = "1" } },
+                "user" => request with { User = value },
+                _ => request with { WorkingDirectory = value },
+            },
+            null, CancellationToken.None));
+
+        Assert.Equal(ErrorCode.InvalidRequest, refused.Code);
+        Assert.Contains($"{member} = '{value}' can't be used", refused.Message, StringComparison.Ordinal);
+        Assert.Contains(says, refused.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(ProgramRules.MaxVariables, true)]
+    [InlineData(ProgramRules.MaxVariables + 1, false)]
+    public async Task A_container_and_a_further_program_may_have_so_many_variables(int count, bool taken)
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        Dictionary<string, string> variables = Enumerable.Range(0, count).ToDictionary(n => $"N{n}", _ => "v");
+        await rig.RunAsync(new ContainerRequest(Name: "web", Command: ["sleep", "600"]));
+
+        Exception? exec = await Record.ExceptionAsync(async () => await (await rig.Containers.ExecuteAsync(
+            "web", new ExecRequest(["true"], variables), null, CancellationToken.None)).DisposeAsync());
+        Exception? create = await Record.ExceptionAsync(() => rig.CreateAsync(
+            new ContainerRequest(Command: ["true"], Environment: variables)));
+
+        foreach (Exception? refused in new[] { exec, create })
+        {
+            Assert.Equal(taken, refused is null);
+            Assert.True(taken || refused!.Message.Contains("at most 512", StringComparison.Ordinal), $"{refused}");
+        }
     }
 
     [Fact]

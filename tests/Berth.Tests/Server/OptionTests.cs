@@ -137,9 +137,9 @@ public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<Server
     }
 
     [Theory]
-    [InlineData("Berth-Arg", RunRequest.MaxArguments)]
-    [InlineData("Berth-Env", RunRequest.MaxVariables)]
-    [InlineData("Berth-Label", RunRequest.MaxLabels)]
+    [InlineData("Berth-Arg", ProgramRules.MaxArguments)]
+    [InlineData("Berth-Env", ProgramRules.MaxVariables)]
+    [InlineData("Berth-Label", ProgramRules.MaxLabels)]
     public async Task There_are_at_most_so_many_of_an_option(string header, int most)
     {
         await using ServerRig rig = await ServerRig.StartAsync();
