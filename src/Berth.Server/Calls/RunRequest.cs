@@ -126,7 +126,8 @@ internal static class RunRequest
     }
 
     private static RetryPolicy Retry(OptionHeaders options) => new(
-        ProgramRules.Number(options.Ask(OptionHeaders.Attempts), 1, MaxAttempts, null) ?? RetryPolicy.Default.MaxAttempts,
+        ProgramRules.Number(options.Ask(OptionHeaders.Attempts), 1, MaxAttempts, null)
+            ?? RetryPolicy.Default.MaxAttempts,
         Flag(options, OptionHeaders.RetryFailures));
 
     private static bool Flag(OptionHeaders options, string header) => options.Find(header) switch

@@ -148,7 +148,8 @@ internal sealed class ContainerManager : IAsyncDisposable
         return entry.Record;
     }
 
-    public async Task<Container> RestartAsync(ContainerEntry entry, TimeSpan? grace, CancellationToken cancellationToken)
+    public async Task<Container> RestartAsync(
+        ContainerEntry entry, TimeSpan? grace, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
         await StopAsync(entry, grace, cancellationToken);
