@@ -202,10 +202,11 @@ public sealed class LocalNode : INode
         using var timer = new PeriodicTimer(options.SweepPeriod, time);
         try
         {
-            while (await timer.WaitForNextTickAsync(stopping.Token))
+            do
             {
                 await SweepOnceAsync();
             }
+            while (await timer.WaitForNextTickAsync(stopping.Token));
         }
         catch (OperationCanceledException)
         {

@@ -34,4 +34,8 @@ internal static partial class Log
 
     [LoggerMessage(9, LogLevel.Error, "Preparing a sandbox of {Image} failed.")]
     public static partial void CreationFailed(ILogger logger, string image, Exception error);
+
+    [LoggerMessage(10, LogLevel.Warning,
+        "Removing what server {Instance} left: it was killed, and its data folder {Folder} is gone.")]
+    public static partial void Abandoned(ILogger logger, string instance, string folder);
 }

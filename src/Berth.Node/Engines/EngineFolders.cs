@@ -8,6 +8,8 @@ namespace Berth.Node.Engines;
 /// </summary>
 internal sealed class EngineFolders(NodeOptions options)
 {
+    public const string LockEnding = ".lock";
+
     private const UnixFileMode Reachable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
         | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
@@ -23,7 +25,7 @@ internal sealed class EngineFolders(NodeOptions options)
     public string Sandboxes => Root + "/sandboxes";
 
     /// <summary>Stands outside of <see cref="Root"/>, which comes and goes.</summary>
-    public string Lock { get; } = $"{options.RuntimeFolder}/{options.Instance}.lock";
+    public string Lock { get; } = $"{options.RuntimeFolder}/{options.Instance}{LockEnding}";
 
     /// <summary>Parent of all control groups of this server.</summary>
     public string CgroupParent { get; } = $"/berth-{options.Instance}";

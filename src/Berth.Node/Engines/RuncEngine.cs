@@ -37,12 +37,13 @@ public sealed class RuncEngine : IEngine
     private readonly ReadinessPoller poller = new();
     private readonly ConcurrentDictionary<string, HostObjects> living = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, HostObjects> unremoved = new(StringComparer.Ordinal);
-    private FileStream? instanceLock;
+    private InstanceLock? instanceLock;
     private ICgroups? cgroups;
     private MoveWarmup? warmup;
     private OwnerRanges? owners;
     private Runc? runc;
     private Leftovers? leftovers;
+    private Abandoned? abandoned;
     private Orphans? orphans;
     private string initPath = "";
     private SeccompFilter? filter;
@@ -71,6 +72,7 @@ public sealed class RuncEngine : IEngine
         warmup = new MoveWarmup(cgroups);
         hardOpenFiles = ReadHardOpenFiles();
         leftovers = new Leftovers(folders, cgroups, poller, time, logger);
+        abandoned = new Abandoned(options, cgroups, poller, time, logger);
         orphans = new Orphans(poller);
         await leftovers.RemoveAllAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.LeftoversRemoved);
@@ -132,7 +134,9 @@ public sealed class RuncEngine : IEngine
             await RemoveAsync(objects);
         }
 
-        return await leftovers.RemoveExceptAsync(living.ContainsKey, cancellationToken);
+        int removed = await leftovers.RemoveExceptAsync(living.ContainsKey, cancellationToken);
+        await abandoned!.RemoveAsync(cancellationToken);
+        return removed;
     }
 
     public async ValueTask DisposeAsync()
@@ -150,11 +154,7 @@ public sealed class RuncEngine : IEngine
         owners?.Dispose();
         warmup?.Dispose();
         poller.Dispose();
-        if (instanceLock is not null)
-        {
-            File.Delete(folders.Lock);
-            await instanceLock.DisposeAsync();
-        }
+        instanceLock?.Delete();
     }
 
     private async Task MountRootAsync(
@@ -292,26 +292,22 @@ public sealed class RuncEngine : IEngine
 
         Directory.CreateDirectory(options.RuntimeFolder);
         long begun = time.GetTimestamp();
-        while (true)
+        while ((instanceLock = InstanceLock.TryTake(folders.Lock, make: true)) is null)
         {
-            try
-            {
-                instanceLock = new FileStream(
-                    folders.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-                return;
-            }
-            catch (IOException error) when (time.GetElapsedTime(begun) > LockPatience)
+            if (time.GetElapsedTime(begun) > LockPatience)
             {
                 throw new BerthException(
                     ErrorCode.NodeFault,
                     $"Another server of the same data folder is running: {folders.Lock} is locked. Stop it, or use "
-                    + "another data folder.",
-                    error);
+                    + "another data folder.");
             }
-            catch (IOException)
-            {
-                await Task.Delay(LockPause, time, cancellationToken);
-            }
+
+            await Task.Delay(LockPause, time, cancellationToken);
+        }
+
+        if (options.StorageFolder is { } dataFolder)
+        {
+            instanceLock.Name(dataFolder);
         }
     }
 

@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace Berth.Node.Linux;
 
 /// <summary>Calls about files that .NET lacks. None follows a link at the end of the path.</summary>
@@ -94,6 +96,11 @@ public static class FileSystems
             ? throw LinuxException.Last("lstat", path)
             : status.Blocks * BlockSize;
     }
+
+    /// <summary>Whether an open file has lost its name (proc_pid_fd(5)).</summary>
+    public static bool IsDeleted(SafeFileHandle file) =>
+        new FileInfo($"/proc/self/fd/{file.DangerousGetHandle()}").LinkTarget
+            ?.EndsWith(" (deleted)", StringComparison.Ordinal) == true;
 
     /// <summary>Whose a file is and what it is; of a link, the link's own.</summary>
     public static unsafe FileOwner OwnerOf(string path)

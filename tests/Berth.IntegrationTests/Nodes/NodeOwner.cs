@@ -33,7 +33,11 @@ internal static class NodeOwner
     public static async Task<int> RunAsync(string[] arguments)
     {
         string folder = arguments[0];
-        var options = new NodeOptions("owner", NodeOptions.InstanceOf(folder)) { Pool = PoolLimits.Default };
+        var options = new NodeOptions("owner", NodeOptions.InstanceOf(folder))
+        {
+            Pool = PoolLimits.Default,
+            StorageFolder = folder,
+        };
         using var images = new BusyboxImages(folder);
         await using var node = new LocalNode(
             options, new RuncEngine(options, TimeProvider.System, NullLogger<RuncEngine>.Instance), images,
