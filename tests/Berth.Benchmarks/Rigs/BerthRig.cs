@@ -41,6 +41,8 @@ internal sealed class BerthRig : IAsyncDisposable
 
     public int ProcessId => process.Id;
 
+    public string Executable => berth;
+
     public static async Task<BerthRig> StartAsync(BenchOptions options, params string[] flags)
     {
         string data = Path.Combine(options.Work, $"data-{TimeProvider.System.GetTimestamp():x}");

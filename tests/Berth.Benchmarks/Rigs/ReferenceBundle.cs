@@ -34,7 +34,7 @@ internal sealed class ReferenceBundle : IAsyncDisposable
         }
 
         File.Copy("/bin/busybox", System.IO.Path.Combine(bin, "busybox"));
-        foreach (string applet in (string[])["cat", "true", "sh"])
+        foreach (string applet in (string[])["cat", "true", "sh", "sleep"])
         {
             File.CreateSymbolicLink(System.IO.Path.Combine(bin, applet), "busybox");
         }
@@ -86,6 +86,12 @@ internal sealed class ReferenceBundle : IAsyncDisposable
             + $"e=$EPOCHREALTIME; cmp -s {file} {file}.out || exit 9; echo $(( ${{e/./}} - ${{s/./}} )); exit $r");
         return TimeSpan.FromMicroseconds(long.Parse(output));
     }
+
+    /// <summary>Runs it in the background as <paramref name="id"/>, until <see cref="EndAsync"/>.</summary>
+    public Task BeginAsync(string id) => Command.RunAsync(
+        "bash", "-c", $"exec runc --root {State} run -d -b {Path} {id} </dev/null >/dev/null 2>&1");
+
+    public Task EndAsync(string id) => Command.RunAsync("runc", "--root", State, "delete", "-f", id);
 
     public async ValueTask DisposeAsync()
     {

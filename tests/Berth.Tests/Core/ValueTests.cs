@@ -36,6 +36,7 @@ public sealed class ValueTests
     [InlineData("256Mi", 256L << 20)]
     [InlineData("1.5g", 3L << 29)]
     [InlineData("64k", 65536)]
+    [InlineData("16 MiB", 16L << 20)]
     [InlineData("0", 0)]
     public void A_size_is_read_with_its_unit(string text, long bytes) =>
         Assert.Equal(bytes, ByteSize.Parse(text).Bytes);

@@ -1,8 +1,10 @@
 using System.CommandLine;
+using System.Globalization;
 using Berth.Api.Client;
 using Berth.Api.Containers;
 using Berth.Cli.Commands.Runs;
 using Berth.Core.Errors;
+using Berth.Core.Resources;
 
 namespace Berth.Cli.Commands.Containers;
 
@@ -91,18 +93,20 @@ internal sealed class ContainerSettings
         return new ContainerRequest(
             settings.Image(session), session.Get(name),
             run.Command.Count == 0 ? null : run.Command, run.Arguments.Count == 0 ? null : run.Arguments,
-            run.Environment, run.User, run.WorkingDirectory, run.Memory?.ToString(), run.Cpus?.ToString(), run.Pids,
-            run.Disk?.ToString(), run.Network, session.Get(terminal), interactive, session.Get(readOnly),
+            run.Environment, run.User, run.WorkingDirectory, Bytes(run.Memory), run.Cpus?.ToString(), run.Pids,
+            Bytes(run.Disk), run.Network, session.Get(terminal), interactive, session.Get(readOnly),
             Mounts(session), session.Get(hostName), session.Get(restart), remove, session.Get(stopSignal),
             session.Get(stopTimeout) is { } time ? SecondsOf("--stop-timeout", time) : null, Health(session),
             run.Labels);
     }
 
+    private static string? Bytes(ByteSize? size) => size?.Bytes.ToString(CultureInfo.InvariantCulture);
+
     /// <summary>Docker's plain numbers are seconds.</summary>
     internal static string SecondsOf(string option, string text)
     {
         string time = text.All(char.IsAsciiDigit) ? text + "s" : text;
-        return Core.Resources.Duration.TryParse(time, out _)
+        return Duration.TryParse(time, out _)
             ? time
             : throw new BerthException(
                 ErrorCode.InvalidRequest, $"{option}: '{text}' is no length of time: write seconds, or such as 1m.");

@@ -37,7 +37,7 @@ internal sealed class CreateCommand : Verb
         Add(remove);
         container.AddTo(this);
         ForeignOptions.AddTo(this);
-        settings.AddTo(this);
+        settings.AddTo(this, lasting: true);
     }
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)

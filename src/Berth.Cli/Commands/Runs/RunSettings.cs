@@ -42,14 +42,15 @@ internal sealed class RunSettings
     };
 
     /// <summary>Takes the options into the command. IMAGE and its arguments come last.</summary>
-    public void AddTo(Command command)
+    /// <param name="lasting">The command makes containers only, which have no time limit and no result.</param>
+    public void AddTo(Command command, bool lasting = false)
     {
         network.AcceptOnlyFromAmong("none", "host");
         image.Validators.Add(ForeignOptions.RefusePath);
         foreach (
             Option option in (Option[])[
-                memory, cpus, pids, disk, timeout, user, workdir, network, entrypoint, labels, outputLimit,
-                contentType])
+                memory, cpus, pids, disk, user, workdir, network, entrypoint, labels,
+                .. lasting ? [] : new[] { timeout, outputLimit, contentType }])
         {
             command.Add(option);
         }
