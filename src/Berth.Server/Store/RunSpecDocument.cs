@@ -58,33 +58,32 @@ internal sealed record RunSpecDocument(
         },
         RunSpecJson.Default.RunSpecDocument);
 
-    public static RunSpec Read(ReadOnlySpan<byte> json)
-    {
-        RunSpecDocument document = JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
-            ?? throw new JsonException("The store holds a run without a specification.");
-        return new RunSpec(
-            document.Image,
-            Core.Images.Digest.Parse(document.Digest),
-            new SandboxLimits(
-                ByteSize.FromBytes(document.Memory), CpuQuota.FromMillicores(document.Millicores), document.Pids,
-                ByteSize.FromBytes(document.WritableLayer)),
-            document.Network,
-            document.Command,
-            document.Arguments,
-            document.Environment ?? Nothing,
-            document.User,
-            document.WorkingDirectory,
-            TimeSpan.FromMilliseconds(document.TimeoutMs),
-            TimeSpan.FromMilliseconds(document.GraceMs),
-            new RetryPolicy(document.MaxAttempts, document.RetryFailures),
-            document.MaxAgeMs is { } age ? TimeSpan.FromMilliseconds(age) : null,
-            ByteSize.FromBytes(document.OutputLimit),
-            document.ResultContentType ?? "application/octet-stream",
-            document.Callback is { } callback ? new Uri(callback) : null,
-            document.Labels ?? Nothing);
-    }
+    [JsonIgnore]
+    public RunSpec Spec => new(
+        Image,
+        Core.Images.Digest.Parse(Digest),
+        new SandboxLimits(
+            ByteSize.FromBytes(Memory), CpuQuota.FromMillicores(Millicores), Pids, ByteSize.FromBytes(WritableLayer)),
+        Network,
+        Command,
+        Arguments,
+        Environment ?? Nothing,
+        User,
+        WorkingDirectory,
+        TimeSpan.FromMilliseconds(TimeoutMs),
+        TimeSpan.FromMilliseconds(GraceMs),
+        new RetryPolicy(MaxAttempts, RetryFailures),
+        MaxAgeMs is { } age ? TimeSpan.FromMilliseconds(age) : null,
+        ByteSize.FromBytes(OutputLimit),
+        ResultContentType ?? "application/octet-stream",
+        Callback is { } callback ? new Uri(callback) : null,
+        Labels ?? Nothing);
 
-    private static RunSpecDocument Of(RunSpec spec) => new(
+    public static RunSpec Read(ReadOnlySpan<byte> json) =>
+        (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
+            ?? throw new JsonException("The store holds a run without a specification.")).Spec;
+
+    public static RunSpecDocument Of(RunSpec spec) => new(
         spec.Image, spec.Digest.Text, spec.Limits.Memory.Bytes, spec.Limits.Cpu.Millicores, spec.Limits.Pids,
         spec.Limits.WritableLayer.Bytes, spec.Network, spec.Command, spec.Arguments,
         spec.Environment.Count == 0 ? null : spec.Environment, spec.User, spec.WorkingDirectory,

@@ -1,5 +1,6 @@
 using Berth.Core.Containers;
 using Berth.Core.Errors;
+using Berth.Core.Functions;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Microsoft.Extensions.Logging;
@@ -10,7 +11,7 @@ namespace Berth.Server.Store.Sqlite;
 /// The embedded store: one SQLite file in write-ahead mode, one writing thread with group commit, a few readers. A
 /// write is acknowledged after its sync. One server per file: the data folder's lock sees to that.
 /// </summary>
-public sealed class SqliteRunStore : IRunStore, IContainerStore
+public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
 {
     private readonly string file;
     private readonly SqliteReaders readers;
@@ -136,6 +137,15 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore
 
     public Task SaveAsync(Container container, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => ContainerWrites.Save(database, container), cancellationToken);
+
+    public Task<IReadOnlyList<Function>> AllFunctionsAsync(CancellationToken cancellationToken) =>
+        readers.ReadAsync(FunctionWrites.All, cancellationToken);
+
+    public Task PutAsync(Function function, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => FunctionWrites.Put(database, function), cancellationToken);
+
+    public Task DeleteFunctionAsync(string name, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => FunctionWrites.Delete(database, name), cancellationToken);
 
     public Task DeleteAsync(ContainerId id, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => ContainerWrites.Delete(database, id), cancellationToken);

@@ -1,0 +1,91 @@
+using System.Text.Json.Serialization;
+
+namespace Berth.Api.Functions;
+
+/// <summary>What is to be a function, or its next revision. What is null is left to the image or to the server's
+/// defaults; amounts are written as on the command line, for instance <c>256Mi</c>, <c>0.5</c> and <c>10s</c>.</summary>
+/// <param name="Image">A reference; what its tag means now is what every call of the revision runs.</param>
+/// <param name="Command">Replaces the image's ENTRYPOINT and CMD.</param>
+/// <param name="Arguments">Replaces the image's CMD.</param>
+/// <param name="Network"><c>none</c> or <c>host</c>.</param>
+/// <param name="Timeout">Of a whole call, waiting included; of an attempt of one that nobody waits for.</param>
+/// <param name="OutputLimit">Bytes of output after which a call is ended.</param>
+/// <param name="ContentType">Media type of the answer.</param>
+/// <param name="Attempts">Of a call that nobody waits for.</param>
+/// <param name="RetryFailures">Such a call is tried again also after the program itself failed.</param>
+/// <param name="MaxRunning">Calls at once; 0 or null for as many as the server has places.</param>
+/// <param name="MaxWaiting">Calls that may wait for one of those; null for 1,000.</param>
+/// <param name="Traffic">Percent of the calls that the new revision gets; null for all of them.</param>
+/// <param name="Tag">A name that reaches the new revision alone, as <c>NAME@TAG</c>.</param>
+public sealed record FunctionRequest(
+    string? Image = null,
+    IReadOnlyList<string>? Command = null,
+    IReadOnlyList<string>? Arguments = null,
+    IReadOnlyDictionary<string, string>? Environment = null,
+    string? User = null,
+    string? WorkingDirectory = null,
+    string? Memory = null,
+    string? Cpus = null,
+    int? Pids = null,
+    string? Disk = null,
+    string? Network = null,
+    string? Timeout = null,
+    string? OutputLimit = null,
+    string? ContentType = null,
+    int? Attempts = null,
+    bool RetryFailures = false,
+    IReadOnlyDictionary<string, string>? Labels = null,
+    int? MaxRunning = null,
+    int? MaxWaiting = null,
+    int? Traffic = null,
+    string? Tag = null);
+
+/// <summary>What is told about a function.</summary>
+/// <param name="Revision">Number of the newest.</param>
+/// <param name="Image">Of the newest revision.</param>
+/// <param name="Running">Calls under way; null where <c>maxRunning</c> is not set.</param>
+/// <param name="Waiting">Calls that wait for one of those to end; null likewise.</param>
+public sealed record FunctionView(
+    string Name, int Revision, string Image, string ImageDigest, DateTimeOffset CreatedAt, DateTimeOffset DeployedAt,
+    TrafficView Traffic, int? Running, int? Waiting);
+
+public sealed record FunctionList(IReadOnlyList<FunctionView> Functions);
+
+/// <summary>What a deployment led to.</summary>
+/// <param name="Changed">False where everything was so already: no revision was made.</param>
+public sealed record FunctionDeployment(FunctionView Function, int Revision, bool Changed);
+
+/// <summary>Settings of one revision, as they were given or filled in.</summary>
+/// <param name="Spec">All of it, so that it can be deployed again.</param>
+/// <param name="Caller">Name of the token that deployed it.</param>
+/// <param name="Percent">Of the calls that name no revision.</param>
+/// <param name="Tags">Names that reach it alone.</param>
+public sealed record RevisionView(
+    string Function, int Number, DateTimeOffset CreatedAt, string Caller, string ImageDigest, int Percent,
+    IReadOnlyList<string> Tags, FunctionRequest Spec);
+
+/// <summary>Newest first.</summary>
+public sealed record RevisionList(IReadOnlyList<RevisionView> Revisions);
+
+/// <param name="Percent">1 to 100; all together 100.</param>
+public sealed record ShareView(int Revision, int Percent);
+
+/// <summary>Who gets the calls.</summary>
+/// <param name="Tags">Revisions by tag; in a request, null leaves them as they are.</param>
+public sealed record TrafficView(
+    IReadOnlyList<ShareView> Shares, IReadOnlyDictionary<string, int>? Tags = null);
+
+/// <param name="Revision">The one to go back to; null for what was before the last change.</param>
+public sealed record RollbackRequest(int? Revision = null);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(FunctionRequest))]
+[JsonSerializable(typeof(FunctionView))]
+[JsonSerializable(typeof(FunctionList))]
+[JsonSerializable(typeof(FunctionDeployment))]
+[JsonSerializable(typeof(RevisionView))]
+[JsonSerializable(typeof(RevisionList))]
+[JsonSerializable(typeof(TrafficView))]
+[JsonSerializable(typeof(RollbackRequest))]
+public sealed partial class FunctionJson : JsonSerializerContext;

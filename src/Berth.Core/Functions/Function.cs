@@ -1,0 +1,33 @@
+using Berth.Core.Runs;
+
+namespace Berth.Core.Functions;
+
+/// <summary>What a function does with a call, fixed for as long as a revision lives.</summary>
+/// <param name="Run">Each call, before its request adds arguments, labels and what it tells of itself.</param>
+/// <param name="MaxRunning">Calls that may run at once; 0 for as many as the server has places.</param>
+/// <param name="MaxWaiting">Calls that may wait for one of them; more are refused.</param>
+public sealed record FunctionSpec(RunSpec Run, int MaxRunning, int MaxWaiting)
+{
+    public const int DefaultMaxWaiting = 1000;
+}
+
+/// <summary>One state of a function's settings. Never changes.</summary>
+/// <param name="Number">1 for the first; never used again, also when the revision is gone.</param>
+/// <param name="Caller">Name of the token that deployed it.</param>
+public sealed record Revision(int Number, FunctionSpec Spec, DateTimeOffset CreatedAt, string Caller);
+
+/// <summary>A named image with settings, which callers need to know the name of alone. Immutable: a change makes a new
+/// one (<see cref="FunctionSteps"/>), which the store makes true.</summary>
+/// <param name="Name">By <see cref="FunctionName"/>'s rule.</param>
+/// <param name="Revisions">Those that are kept, oldest first; never empty.</param>
+/// <param name="Traffic">Who gets the calls.</param>
+/// <param name="Before">Who got them before the last change; null where nothing was changed yet.</param>
+public sealed record Function(
+    string Name, DateTimeOffset CreatedAt, IReadOnlyList<Revision> Revisions, TrafficSplit Traffic,
+    TrafficSplit? Before)
+{
+    public Revision Newest => Revisions[^1];
+
+    /// <summary>Null where it never was or is not kept any more.</summary>
+    public Revision? Find(int number) => Revisions.FirstOrDefault(r => r.Number == number);
+}

@@ -1,0 +1,67 @@
+using Berth.Core.Errors;
+
+namespace Berth.Core.Functions;
+
+/// <summary>Every change that a function can go through. Pure.</summary>
+public static class FunctionSteps
+{
+    /// <summary>Revisions that are kept beside those that calls can still reach.</summary>
+    public const int KeptRevisions = 10;
+
+    public static Function Create(string name, FunctionSpec spec, string caller, DateTimeOffset now) => new(
+        FunctionName.Check(name, "function"), now, [new Revision(1, spec, now, caller)], TrafficSplit.All(1),
+        Before: null);
+
+    /// <summary>A new revision; the oldest that nobody can reach are let go.</summary>
+    /// <param name="percent">Its share of the calls.</param>
+    /// <param name="tag">A name that reaches it alone; null for none.</param>
+    public static Function Deploy(
+        Function function, FunctionSpec spec, int percent, string? tag, string caller, DateTimeOffset now)
+    {
+        int number = function.Newest.Number + 1;
+        Function next = function with { Revisions = [.. function.Revisions, new Revision(number, spec, now, caller)] };
+        TrafficSplit traffic = percent > 0 ? function.Traffic.With(number, percent) : function.Traffic;
+        next = Route(next, tag is null ? traffic : traffic.Tagged(tag, number));
+        int excess = next.Revisions.Count - KeptRevisions;
+        return next with
+        {
+            Revisions = [.. next.Revisions.Where((r, i) => i >= excess || IsReachable(next, r.Number))],
+        };
+    }
+
+    /// <summary>Splits the calls another way.</summary>
+    /// <exception cref="BerthException">NotFound, for a revision that is not kept.</exception>
+    public static Function Route(Function function, TrafficSplit traffic)
+    {
+        foreach (int number in traffic.Shares.Select(s => s.Revision).Concat(traffic.Tags.Values))
+        {
+            if (function.Find(number) is null)
+            {
+                throw NoRevision(function, number);
+            }
+        }
+
+        return traffic.Equals(function.Traffic) ? function
+            : function with { Traffic = traffic, Before = function.Traffic };
+    }
+
+    /// <summary>Calls go where they went before the last change; done again, it takes itself back.</summary>
+    /// <exception cref="BerthException">Conflict, where nothing was changed yet.</exception>
+    public static Function RollBack(Function function) => function.Before is { } before
+        ? Route(function, before)
+        : throw new BerthException(
+            ErrorCode.Conflict, $"Function '{function.Name}' was never changed: there is nothing to go back to.");
+
+    /// <summary>All calls go to one revision.</summary>
+    /// <exception cref="BerthException">NotFound.</exception>
+    public static Function RollBack(Function function, int number) => Route(
+        function, TrafficSplit.Of([new TrafficShare(number, 100)], function.Traffic.Tags));
+
+    public static BerthException NoRevision(Function function, int number) => new(
+        ErrorCode.NotFound,
+        $"Function '{function.Name}' has no revision {number}: "
+        + $"it has {string.Join(", ", function.Revisions.Select(r => r.Number))}.");
+
+    private static bool IsReachable(Function function, int number) =>
+        function.Traffic.Holds(number) || function.Before?.Holds(number) == true;
+}

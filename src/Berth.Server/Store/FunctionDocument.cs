@@ -1,0 +1,59 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Berth.Core.Functions;
+
+namespace Berth.Server.Store;
+
+/// <summary>A function as the store keeps it: JSON of plain values, absent where default.</summary>
+internal sealed record FunctionDocument(
+    string Name, DateTimeOffset CreatedAt, IReadOnlyList<RevisionDocument> Revisions, TrafficDocument Traffic,
+    TrafficDocument? Before)
+{
+    public static byte[] Write(Function function) => JsonSerializer.SerializeToUtf8Bytes(
+        new FunctionDocument(
+            function.Name, function.CreatedAt, [.. function.Revisions.Select(RevisionDocument.Of)],
+            TrafficDocument.Of(function.Traffic),
+            function.Before is null ? null : TrafficDocument.Of(function.Before)),
+        FunctionDocumentJson.Default.FunctionDocument);
+
+    /// <summary>The same bytes for settings that are the same.</summary>
+    public static byte[] Write(FunctionSpec spec) => JsonSerializer.SerializeToUtf8Bytes(
+        RevisionDocument.Of(new Revision(0, spec, default, "")), FunctionDocumentJson.Default.RevisionDocument);
+
+    public static Function Read(ReadOnlySpan<byte> json)
+    {
+        FunctionDocument document = JsonSerializer.Deserialize(json, FunctionDocumentJson.Default.FunctionDocument)
+            ?? throw new InvalidOperationException("The store holds an empty function.");
+        return new Function(
+            document.Name, document.CreatedAt, [.. document.Revisions.Select(r => r.Revision)],
+            document.Traffic.Split, document.Before?.Split);
+    }
+}
+
+internal sealed record RevisionDocument(
+    int Number, DateTimeOffset CreatedAt, string Caller, RunSpecDocument Run, int MaxRunning, int MaxWaiting)
+{
+    [JsonIgnore]
+    public Revision Revision => new(Number, new FunctionSpec(Run.Spec, MaxRunning, MaxWaiting), CreatedAt, Caller);
+
+    public static RevisionDocument Of(Revision revision) => new(
+        revision.Number, revision.CreatedAt, revision.Caller, RunSpecDocument.Of(revision.Spec.Run),
+        revision.Spec.MaxRunning, revision.Spec.MaxWaiting);
+}
+
+internal sealed record TrafficDocument(
+    IReadOnlyList<TrafficShare> Shares, IReadOnlyDictionary<string, int>? Tags)
+{
+    [JsonIgnore]
+    public TrafficSplit Split => TrafficSplit.Of(Shares, Tags ?? new Dictionary<string, int>());
+
+    public static TrafficDocument Of(TrafficSplit split) =>
+        new(split.Shares, split.Tags.Count == 0 ? null : split.Tags);
+}
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault,
+    UseStringEnumConverter = true)]
+[JsonSerializable(typeof(FunctionDocument))]
+internal sealed partial class FunctionDocumentJson : JsonSerializerContext;
