@@ -139,6 +139,7 @@ public sealed class BerthServer : IAsyncDisposable
         CrashPoints.Reach(CrashPoint.NodeStarted);
         await rooms.Runs.StartAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.RunsStarted);
+        await rooms.Functions.StartAsync(cancellationToken);
         await rooms.Containers.StartAsync(cancellationToken);
         WebApplication host = HttpHost.Build(rooms);
         try

@@ -26,6 +26,7 @@ public sealed class BerthClient : IDisposable
         Tokens = new TokensClient(exchange);
         Containers = new ContainersClient(exchange);
         Volumes = new VolumesClient(exchange);
+        Functions = new FunctionsClient(exchange, Runs);
     }
 
     /// <summary>Uses <paramref name="handler"/> instead of the network for everything but synchronous calls and
@@ -39,6 +40,7 @@ public sealed class BerthClient : IDisposable
         Tokens = new TokensClient(exchange);
         Containers = new ContainersClient(exchange);
         Volumes = new VolumesClient(exchange);
+        Functions = new FunctionsClient(exchange, Runs);
     }
 
     public Uri Address => exchange.Address;
@@ -54,6 +56,8 @@ public sealed class BerthClient : IDisposable
     public ContainersClient Containers { get; }
 
     public VolumesClient Volumes { get; }
+
+    public FunctionsClient Functions { get; }
 
     public Task<VersionView> VersionAsync(CancellationToken cancellationToken) =>
         exchange.GetAsync("v1/version", NodeJson.Default.VersionView, cancellationToken);

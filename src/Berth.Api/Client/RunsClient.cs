@@ -37,10 +37,22 @@ public sealed class RunsClient
     /// Runs <paramref name="image"/> and answers when its output begins. <paramref name="input"/> is read while the
     /// output comes, so that neither has to fit into memory; null is empty input.
     /// </summary>
-    public async Task<Call> CallAsync(
-        string image, RunOptions options, Stream? input, CancellationToken cancellationToken)
+    public Task<Call> CallAsync(
+        string image, RunOptions options, Stream? input, CancellationToken cancellationToken) =>
+        CallAtAsync("v1/call/" + image, options, input, cancellationToken);
+
+    /// <summary>
+    /// Hands in a task. It is on disk when this returns. With an idempotency key and an input that can be read again, a
+    /// broken connection is followed by another try.
+    /// </summary>
+    public Task<RunView> SubmitAsync(
+        string image, RunOptions options, Stream? input, CancellationToken cancellationToken) =>
+        SubmitAtAsync("v1/tasks/" + image, options, input, cancellationToken);
+
+    internal async Task<Call> CallAtAsync(
+        string path, RunOptions options, Stream? input, CancellationToken cancellationToken)
     {
-        CallConnection connection = await SendAsync("v1/call/" + image, options, input, cancellationToken);
+        CallConnection connection = await SendAsync(path, options, input, cancellationToken);
         try
         {
             return await Call.ReceiveAsync(connection, this, cancellationToken);
@@ -58,12 +70,8 @@ public sealed class RunsClient
         }
     }
 
-    /// <summary>
-    /// Hands in a task. It is on disk when this returns. With an idempotency key and an input that can be read again, a
-    /// broken connection is followed by another try.
-    /// </summary>
-    public async Task<RunView> SubmitAsync(
-        string image, RunOptions options, Stream? input, CancellationToken cancellationToken)
+    internal async Task<RunView> SubmitAtAsync(
+        string path, RunOptions options, Stream? input, CancellationToken cancellationToken)
     {
         bool repeatable = options.IdempotencyKey is not null && input is null or { CanSeek: true };
         long begin = input is { CanSeek: true } ? input.Position : 0;
@@ -71,7 +79,7 @@ public sealed class RunsClient
         {
             try
             {
-                return await SubmitOnceAsync(image, options, input, cancellationToken);
+                return await SubmitOnceAsync(path, options, input, cancellationToken);
             }
             catch (BerthException e) when (
                 repeatable && attempt < 3 && e is { Code: ErrorCode.Upstream, InnerException: IOException })
@@ -191,9 +199,9 @@ public sealed class RunsClient
         !IsTerminal(run) || run.State == "succeeded" ? null : ErrorCatalog.Find(Call.CodeOf(run.Reason ?? ""));
 
     private async Task<RunView> SubmitOnceAsync(
-        string image, RunOptions options, Stream? input, CancellationToken cancellationToken)
+        string path, RunOptions options, Stream? input, CancellationToken cancellationToken)
     {
-        await using CallConnection connection = await SendAsync("v1/tasks/" + image, options, input, cancellationToken);
+        await using CallConnection connection = await SendAsync(path, options, input, cancellationToken);
         try
         {
             ResponseHead head = await connection.ReadHeadAsync(cancellationToken);

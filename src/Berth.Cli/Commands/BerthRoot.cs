@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Berth.Cli.Commands.Access;
 using Berth.Cli.Commands.Containers;
+using Berth.Cli.Commands.Functions;
 using Berth.Cli.Commands.Help;
 using Berth.Cli.Commands.Images;
 using Berth.Cli.Commands.Repositories;
@@ -34,7 +35,7 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         });
         Command[] commands =
         [
-            new RunCommand(), TaskCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
+            new RunCommand(), FunctionCommands.All(), TaskCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
             new CreateCommand(), new StartCommand(), new StopCommand(), new RestartCommand(), new KillCommand(),
             new PauseCommand(), new UnpauseCommand(), new RemoveContainerCommand(), new RenameCommand(),
             new WaitContainerCommand(), new ExecCommand(), new AttachCommand(), new CopyCommand(),

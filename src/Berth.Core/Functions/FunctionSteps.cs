@@ -19,14 +19,22 @@ public static class FunctionSteps
         Function function, FunctionSpec spec, int percent, string? tag, string caller, DateTimeOffset now)
     {
         int number = function.Newest.Number + 1;
-        Function next = function with { Revisions = [.. function.Revisions, new Revision(number, spec, now, caller)] };
-        TrafficSplit traffic = percent > 0 ? function.Traffic.With(number, percent) : function.Traffic;
-        next = Route(next, tag is null ? traffic : traffic.Tagged(tag, number));
+        Function next = Share(
+            function with { Revisions = [.. function.Revisions, new Revision(number, spec, now, caller)] },
+            number, percent, tag);
         int excess = next.Revisions.Count - KeptRevisions;
         return next with
         {
             Revisions = [.. next.Revisions.Where((r, i) => i >= excess || IsReachable(next, r.Number))],
         };
+    }
+
+    /// <summary>Gives a revision <paramref name="percent"/> of the calls, and a tag.</summary>
+    /// <exception cref="BerthException">InvalidRequest, NotFound.</exception>
+    public static Function Share(Function function, int number, int percent, string? tag)
+    {
+        TrafficSplit traffic = function.Traffic.With(number, percent);
+        return Route(function, tag is null ? traffic : traffic.Tagged(tag, number));
     }
 
     /// <summary>Splits the calls another way.</summary>
@@ -45,10 +53,10 @@ public static class FunctionSteps
             : function with { Traffic = traffic, Before = function.Traffic };
     }
 
-    /// <summary>Calls go where they went before the last change; done again, it takes itself back.</summary>
+    /// <summary>Calls go where they went before the last change; done again, it takes itself back. Tags stay.</summary>
     /// <exception cref="BerthException">Conflict, where nothing was changed yet.</exception>
     public static Function RollBack(Function function) => function.Before is { } before
-        ? Route(function, before)
+        ? Route(function, TrafficSplit.Of(before.Shares, function.Traffic.Tags))
         : throw new BerthException(
             ErrorCode.Conflict, $"Function '{function.Name}' was never changed: there is nothing to go back to.");
 

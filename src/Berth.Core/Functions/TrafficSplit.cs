@@ -84,7 +84,7 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
         TrafficShare[] others = [.. Shares.Where(s => s.Revision != revision)];
         if (others.Length == 0)
         {
-            return percent == 100 || Shares is [{ Percent: 100 }] && percent == 0
+            return percent == 100
                 ? this
                 : throw Refuse(
                     $"Revision {revision} has all calls, and there is no other to take {100 - percent} %.");

@@ -18,6 +18,13 @@ public enum Permission
     RunRead,
 
     RunCancel,
+
+    /// <summary>See functions, their revisions and who gets their calls.</summary>
+    FunctionRead,
+
+    /// <summary>Deploy, change, route and remove functions: decide what a name does.</summary>
+    FunctionManage,
+
     ImageRead,
 
     /// <summary>Push images, and copy them in and out by the server's own pulls and pushes.</summary>
@@ -82,7 +89,7 @@ public static class Roles
     private static readonly Permission[] OfUser =
     [
         .. OfPull,
-        Permission.RunCreate, Permission.RunRead, Permission.RunCancel,
+        Permission.RunCreate, Permission.RunRead, Permission.RunCancel, Permission.FunctionRead,
         Permission.ImageWrite,
         Permission.NodeRead, Permission.MetricsRead,
         Permission.ContainerRead, Permission.ContainerManage,
@@ -93,7 +100,7 @@ public static class Roles
         {
             [Role.Admin] = Enum.GetValues<Permission>().ToFrozenSet(),
             // Who may remove a name may give it to another image, so these two go together.
-            [Role.Publisher] = [.. OfUser, Permission.ImageOverwrite, Permission.ImageDelete],
+            [Role.Publisher] = [.. OfUser, Permission.ImageOverwrite, Permission.ImageDelete, Permission.FunctionManage],
             [Role.User] = [.. OfUser],
             [Role.Pull] = [.. OfPull],
             [Role.Robot] = [Permission.Open, Permission.Authenticated, Permission.Registry],

@@ -41,18 +41,18 @@ internal sealed class OptionHeaders
     private static readonly FrozenSet<string> CallOnly =
         FrozenSet.ToFrozenSet([Stream], StringComparer.OrdinalIgnoreCase);
 
-    private static readonly string[] Names =
+    private static readonly string[] Options =
     [
         Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Label,
         OutputLimit, ContentType, Stream, Callback, MaxAge, Attempts, RetryFailures,
     ];
 
-    private static readonly FrozenSet<string> Known = Names.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+    private static readonly FrozenSet<string> Known = Options.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
     private readonly Dictionary<string, StringValues> given = new(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>Every option header there is, for documents and tests.</summary>
-    public static IReadOnlyList<string> All => Names;
+    public static IReadOnlyList<string> All => Options;
 
     /// <summary>
     /// Collects the options; throws <c>InvalidRequest</c> for one that is unknown, repeated or of tasks only.
@@ -72,6 +72,10 @@ internal sealed class OptionHeaders
 
         return options;
     }
+
+    /// <summary>Those that are given, without the idempotency key, which is not Berth's own.</summary>
+    public IEnumerable<string> Names => given.Keys.Where(
+        n => !n.Equals(IdempotencyKey, StringComparison.OrdinalIgnoreCase));
 
     public string? Find(string name) => given.TryGetValue(name, out StringValues values) ? values[0] : null;
 
@@ -95,7 +99,7 @@ internal sealed class OptionHeaders
         if (!Known.Contains(name) && !name.Equals(IdempotencyKey, StringComparison.OrdinalIgnoreCase))
         {
             throw new BerthException(
-                ErrorCode.InvalidRequest, $"There is no option {name}; the options are {string.Join(", ", Names)}.");
+                ErrorCode.InvalidRequest, $"There is no option {name}; the options are {string.Join(", ", Options)}.");
         }
 
         if (values.Count != 1 && !Repeatable.Contains(name))

@@ -15,13 +15,13 @@ namespace Berth.Server.Calls;
 /// </summary>
 internal static class RunRequest
 {
-    private const int MaxAttempts = 100;
+    public const int MaxAttempts = 100;
     private const int MaxTypeLength = 255;
     private const int MaxCallbackLength = 2048;
 
-    private static readonly ByteSize LeastDisk = ByteSize.MiB(1);
-    private static readonly ByteSize LeastOutput = ByteSize.FromBytes(1);
-    private static readonly TimeSpan LeastTime = TimeSpan.FromMilliseconds(10);
+    public static ByteSize LeastDisk { get; } = ByteSize.MiB(1);
+    public static ByteSize LeastOutput { get; } = ByteSize.FromBytes(1);
+    public static TimeSpan LeastTime { get; } = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan MostAge = TimeSpan.FromDays(30);
 
     public static RunSpec Parse(
@@ -50,7 +50,7 @@ internal static class RunRequest
             ProgramRules.Size(
                 options.Ask(OptionHeaders.OutputLimit), LeastOutput, mostOutput,
                 task ? "result-limit" : "output-limit") ?? mostOutput,
-            ContentType(options),
+            ContentType(options.Ask(OptionHeaders.ContentType)),
             Callback(options),
             ProgramRules.Labels(
                 options.Ask(OptionHeaders.Label), Pairs(options, OptionHeaders.Label), ProgramRules.MaxLabels));
@@ -137,13 +137,11 @@ internal static class RunRequest
         { } other => throw OptionHeaders.Refuse(header, other, "expected true or false"),
     };
 
-    private static string ContentType(OptionHeaders options)
-    {
-        string? type = options.Find(OptionHeaders.ContentType);
-        return type is null || (type.Length <= MaxTypeLength && MediaTypeHeaderValue.TryParse(type, out _))
-            ? type ?? "application/octet-stream"
-            : throw OptionHeaders.Refuse(OptionHeaders.ContentType, type, "expected a media type such as image/jpeg");
-    }
+    /// <summary>A media type, <c>application/octet-stream</c> where none is given.</summary>
+    public static string ContentType(Asked type) =>
+        type.Text is null || (type.Text.Length <= MaxTypeLength && MediaTypeHeaderValue.TryParse(type.Text, out _))
+            ? type.Text ?? "application/octet-stream"
+            : throw type.Refuse("expected a media type such as image/jpeg");
 
     private static Uri? Callback(OptionHeaders options)
     {

@@ -18,6 +18,7 @@ using Berth.Server.Backups;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
 using Berth.Server.Containers;
+using Berth.Server.Functions;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Logs;
 using Berth.Server.Metrics;
@@ -106,6 +107,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required ContainerManager Containers { get; init; }
 
+    public required FunctionManager Functions { get; init; }
+
     /// <summary>Opens everything; nothing runs yet.</summary>
     public static async Task<ServerRooms> OpenAsync(
         ServerOptions options, DataFolder data, Func<NodeParts, INode> makeNode, TimeProvider time,
@@ -135,9 +138,10 @@ internal sealed class ServerRooms : IAsyncDisposable
             RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(),
             new RunObservers(meters, telemetry));
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
+        FunctionManager functions = new(store, node, time);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
         {
-            Kept = containers.Images,
+            Kept = () => [.. containers.Images(), .. functions.Images()],
         };
         return new ServerRooms(options, data, parts, node, store)
         {
@@ -170,6 +174,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Overflow = new OverflowRoom(data["overflow"], options.OverflowLimit),
             Runs = runs,
             Containers = containers,
+            Functions = functions,
         };
     }
 

@@ -3,6 +3,7 @@ using Berth.Server.Access;
 using Berth.Server.Backups;
 using Berth.Server.Calls;
 using Berth.Server.ContainerEndpoints;
+using Berth.Server.FunctionEndpoints;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Metrics;
 using Berth.Server.OpenApi;
@@ -86,12 +87,14 @@ internal static class ServerRoutes
 
     private static void MapRuns(IEndpointRouteBuilder routes, ServerRooms rooms)
     {
-        CallEndpoints calls = new(
-            rooms.Runs, rooms.Catalog, rooms.Options, rooms.Meters, rooms.Overflow, rooms.Lifetime, rooms.Time);
+        CallAnswer answer = new(
+            rooms.Runs, rooms.Options, rooms.Meters, rooms.Overflow, rooms.Lifetime, rooms.Time);
+        CallEndpoints calls = new(rooms.Catalog, rooms.Options, answer);
         Map(routes, "POST", "/v1/call/{**reference}", calls.CallAsync);
         Map(routes, "GET", "/v1/call/{**reference}", calls.CallAsync);
         Map(routes, "POST", "/v1/tasks/{**reference}", calls.TaskAsync);
 
+        MapFunctions(routes, rooms, answer);
         RunEndpoints.RunEndpoints runs = new(rooms.Runs, rooms.Lifetime);
         LogEndpoint logs = new(rooms.Runs, rooms.Lifetime, rooms.Time);
         EventEndpoints events = new(rooms.Runs, rooms.Lifetime, rooms.Time);
@@ -104,6 +107,30 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/runs/{id}/why", runs.WhyAsync);
         Map(routes, "POST", "/v1/runs/{id}/cancel", runs.CancelAsync);
         Map(routes, "GET", "/v1/events", events.OfAllAsync);
+    }
+
+    private static void MapFunctions(IEndpointRouteBuilder routes, ServerRooms rooms, CallAnswer answer)
+    {
+        FunctionCalls calls = new(rooms.Functions, rooms.Options, answer);
+        FunctionEndpoints.FunctionEndpoints functions = new(rooms.Functions, rooms.Catalog, rooms.Options);
+        MapRead(routes, "/v1/functions", functions.ListAsync);
+        // With a slash behind the name, the function itself is asked, at its root.
+        RequestDelegate Settings(RequestDelegate handler) => context =>
+            context.Request.Path.Value!.EndsWith('/') ? calls.CallAsync(context) : handler(context);
+        MapRead(routes, "/v1/functions/{name}", Settings(functions.GetAsync));
+        Map(routes, "PUT", "/v1/functions/{name}", Settings(functions.DeployAsync));
+        Map(routes, "DELETE", "/v1/functions/{name}", Settings(functions.RemoveAsync));
+        MapRead(routes, "/v1/revisions/{name}", functions.RevisionsAsync);
+        MapRead(routes, "/v1/revisions/{name}/{number}", functions.RevisionAsync);
+        Map(routes, "PUT", "/v1/traffic/{name}", functions.RouteAsync);
+        Map(routes, "POST", "/v1/traffic/{name}/rollback", functions.RollBackAsync);
+        foreach (string method in FunctionCalls.Methods)
+        {
+            Map(routes, method, FunctionCalls.Pattern, calls.CallAsync);
+            Map(routes, method, FunctionCalls.OpenFaasPattern, calls.CallAsync);
+        }
+
+        Map(routes, "POST", FunctionCalls.OpenFaasTaskPattern, calls.TaskAsync);
     }
 
     private static void MapImages(IEndpointRouteBuilder routes, ServerRooms rooms)

@@ -29,7 +29,7 @@ internal static class OpenApiTables
         foreach ((string path, JsonNode? item) in document["paths"]!.AsObject())
         {
             IEnumerable<KeyValuePair<string, JsonNode?>> operations =
-                item!.AsObject().Where(p => p.Key is "get" or "post" or "put" or "delete");
+                item!.AsObject().Where(p => p.Key is "get" or "post" or "put" or "patch" or "delete");
             foreach ((string method, JsonNode? operation) in operations)
             {
                 Complete(operation!.AsObject(), AccessTable.All.FirstOrDefault(

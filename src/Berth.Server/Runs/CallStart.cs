@@ -8,7 +8,9 @@ namespace Berth.Server.Runs;
 /// all of it.</summary>
 internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister calls)
 {
-    public async Task<LiveCall> BeginAsync(RunSpec spec, string caller, CancellationToken cancellationToken)
+    /// <param name="own">Places of its kind, of which it needs one first; null where only the server's count.</param>
+    public async Task<LiveCall> BeginAsync(
+        RunSpec spec, string caller, RunPlaces? own, CancellationToken cancellationToken)
     {
         RunMoment now = rooms.Clock.Moment;
         DateTimeOffset accepted = now.At;
@@ -20,25 +22,21 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         using CancellationTokenSource deadline = new(spec.Timeout, rooms.Time);
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(
             cancellationToken, deadline.Token, entry.Waiting.Token);
-        bool placed = false;
+        CallPlace place = new(own, places);
         try
         {
-            await places.TakeForCallAsync(any.Token);
-            placed = true;
+            await place.TakeAsync(any.Token);
             TimeSpan queue = rooms.Time.GetElapsedTime(from);
             entry.Run = entry.Run with { State = RunState.Starting, Timings = RunTimings.None with { Queue = queue } };
             IAttempt attempt = await rooms.Node.StartAsync(rooms.Order(entry.Run, spec.Timeout - queue), any.Token);
-            return Begin(entry, attempt, from);
+            return Begin(entry, attempt, from, place);
         }
         catch (Exception error)
         {
-            if (placed)
-            {
-                places.Release();
-            }
-
+            RunPlaces? line = place.WaitsFor;
+            place.Release();
             BerthException? refusal = Explain(
-                entry, error, placed, deadline.IsCancellationRequested, cancellationToken);
+                entry, error, line, deadline.IsCancellationRequested, cancellationToken);
             Abandon(entry, refusal, error);
             if (refusal is null)
             {
@@ -49,7 +47,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         }
     }
 
-    private LiveCall Begin(CallEntry entry, IAttempt attempt, long from)
+    private LiveCall Begin(CallEntry entry, IAttempt attempt, long from, CallPlace place)
     {
         DateTimeOffset now = rooms.Time.GetUtcNow();
         AttemptPreparation preparation = attempt.Preparation;
@@ -62,7 +60,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         rooms.Events.Publish(entry.Run.Id, 2, RunPresentation.StartedEvent(entry.Run, now));
         ErrorStreamCopy errors = new(attempt.Error, rooms.Logs.Append(entry.Run.Id));
         LiveCall call = new(
-            entry.Run.Spec, attempt, errors, from, rooms.Time, places.Release, (end, ran) => Finish(entry, end, ran));
+            entry.Run.Spec, attempt, errors, from, rooms.Time, place.Release, (end, ran) => Finish(entry, end, ran));
         entry.Begin(call);
         // Ends with the program, which completes its progress.
         _ = WatchProgressAsync(entry, attempt);
@@ -84,8 +82,9 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
     }
 
     /// <summary>What the caller is told, or null to pass the error on as it is.</summary>
-    private BerthException? Explain(
-        CallEntry entry, Exception error, bool placed, bool late, CancellationToken cancellationToken)
+    /// <param name="line">Where it waited; null once it had its place.</param>
+    private static BerthException? Explain(
+        CallEntry entry, Exception error, RunPlaces? line, bool late, CancellationToken cancellationToken)
     {
         if (error is not OperationCanceledException || cancellationToken.IsCancellationRequested)
         {
@@ -101,14 +100,14 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         string timeout = RunSentences.Span(entry.Run.Spec.Timeout);
         return !late
             ? ShuttingDown(error)
-            : placed
+            : line is null
                 ? new BerthException(
                     ErrorCode.RunTimedOut,
                     $"No sandbox was ready for run {entry.Run.Id} within its {timeout}: raise the timeout.", error)
                 : new BerthException(
                     ErrorCode.RunTimedOut,
-                    $"Run {entry.Run.Id} waited all of its {timeout} for one of {places.Places:N0} places: raise the "
-                    + "timeout or max-running.",
+                    $"Run {entry.Run.Id} waited all of its {timeout} for one of {line.Places:N0} places: raise the "
+                    + $"timeout or {line.Knobs}.",
                     error)
                 {
                     RetryAfter = TimeSpan.FromSeconds(1),

@@ -23,7 +23,8 @@ public interface IRunManager
     /// streams, awaits <see cref="LiveCall.Completion"/> and disposes the call. Throws <c>QueueFull</c>,
     /// <c>RunTimedOut</c> (no place in time), <c>NodeFault</c>, <c>ImageNotFound</c>, <c>ShuttingDown</c>.
     /// </summary>
-    Task<LiveCall> CallAsync(RunSpec spec, string caller, CancellationToken cancellationToken);
+    /// <param name="own">Places of its kind, of which it needs one beside the server's; null for none.</param>
+    Task<LiveCall> CallAsync(RunSpec spec, string caller, RunPlaces? own, CancellationToken cancellationToken);
 
     /// <summary>The run with its newest progress; throws <c>RunNotFound</c>.</summary>
     Task<Run> GetAsync(RunId id, CancellationToken cancellationToken);
@@ -76,7 +77,9 @@ public interface IRunManager
 }
 
 /// <param name="IdempotencyKey">At most 255 characters; null for none.</param>
-public sealed record RunSubmission(RunSpec Spec, string Caller, string? IdempotencyKey);
+/// <param name="Asked">What makes two submissions with one key the same; null where it is the specification itself.
+/// </param>
+public sealed record RunSubmission(RunSpec Spec, string Caller, string? IdempotencyKey, RunSpec? Asked = null);
 
 /// <param name="Next">Cursor for the next page: the last id of this one; null on the last.</param>
 public sealed record RunList(IReadOnlyList<Run> Runs, RunId? Next);

@@ -40,7 +40,7 @@ public sealed class RunManager : IRunManager
     {
         rooms = new RunRooms(store, node, spool, logs, new RunEventHub(), options, time, logger);
         rooms.Ledger.Observer = observer;
-        places = new RunPlaces(options.MaxRunning, options.WaitingCallsLimit);
+        places = new RunPlaces(options.MaxRunning, options.WaitingCallsLimit, "max-running or waiting-calls-limit");
         dispatcher = new TaskDispatcher(rooms, places);
         intake = new TaskIntake(rooms, callbackPolicy);
         calls = new CallRegister(rooms);
@@ -131,10 +131,11 @@ public sealed class RunManager : IRunManager
         return acceptance;
     }
 
-    public Task<LiveCall> CallAsync(RunSpec spec, string caller, CancellationToken cancellationToken)
+    public Task<LiveCall> CallAsync(
+        RunSpec spec, string caller, RunPlaces? own, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
-        return starts.BeginAsync(spec, caller, cancellationToken);
+        return starts.BeginAsync(spec, caller, own, cancellationToken);
     }
 
     public Task<Run> GetAsync(RunId id, CancellationToken cancellationToken) => reading.GetAsync(id, cancellationToken);

@@ -6,7 +6,8 @@ namespace Berth.Server.Runs;
 /// The places for sandboxes that run at once. Calls and the dispatcher of tasks wait in one line, first come first
 /// served; the line of calls is bounded.
 /// </summary>
-internal sealed class RunPlaces(int places, int waitingCallsLimit)
+/// <param name="knobs">What raises the two limits, as a refusal names it.</param>
+public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
 {
     private readonly Lock gate = new();
     private readonly LinkedList<TaskCompletionSource> line = new();
@@ -14,6 +15,8 @@ internal sealed class RunPlaces(int places, int waitingCallsLimit)
     private int waitingCalls;
 
     public int Places => places;
+
+    public string Knobs => knobs;
 
     public int Taken
     {
@@ -47,7 +50,7 @@ internal sealed class RunPlaces(int places, int waitingCallsLimit)
                 throw new BerthException(
                     ErrorCode.QueueFull,
                     $"{waitingCalls:N0} calls wait for one of {places:N0} places already: send it again later, or "
-                    + "raise max-running or waiting-calls-limit.")
+                    + $"raise {knobs}.")
                 {
                     RetryAfter = TimeSpan.FromSeconds(1),
                 };

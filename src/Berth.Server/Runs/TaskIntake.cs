@@ -26,7 +26,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
         await using SpoolWriter writer = rooms.Spool.WriteInput(id, rooms.Options.InputLimit);
         using IncrementalHash? hash = submission.IdempotencyKey is null
             ? null : IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash?.AppendData(RunSpecDocument.WriteRequest(submission.Spec));
+        hash?.AppendData(RunSpecDocument.WriteRequest(submission.Asked ?? submission.Spec));
         await ReadAsync(input, writer, hash, cancellationToken);
         CrashPoints.Reach(CrashPoint.InputReceived);
         StoredBody body = await writer.CommitAsync(cancellationToken);

@@ -5,6 +5,7 @@ using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Berth.Api.Access;
 using Berth.Api.Containers;
+using Berth.Api.Functions;
 using Berth.Api.Images;
 using Berth.Api.Nodes;
 using Berth.Api.Repositories;
@@ -33,6 +34,7 @@ public sealed class SchemaContractTests
         typeof(UpstreamView), typeof(PruneRequest),
         typeof(ContainerRequest), typeof(MountView), typeof(HealthCheckRequest), typeof(VolumeRequest),
         typeof(SystemPruneRequest), typeof(StreamMessage), typeof(ExecRequest),
+        typeof(FunctionRequest), typeof(TrafficView), typeof(RollbackRequest),
     ];
 
     private static readonly JsonTypeInfo[] Contracts = [.. Walk(
@@ -42,6 +44,8 @@ public sealed class SchemaContractTests
         ContainerJson.Default.VolumeRequest, ContainerJson.Default.VolumeList, ContainerJson.Default.SystemUsage,
         ContainerJson.Default.SystemPruneRequest, ContainerJson.Default.SystemPruneResult,
         ContainerJson.Default.StreamMessage,
+        FunctionJson.Default.FunctionRequest, FunctionJson.Default.FunctionList,
+        FunctionJson.Default.FunctionDeployment, FunctionJson.Default.RevisionList, FunctionJson.Default.RollbackRequest,
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
         ImageJson.Default.ImageDiff, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,

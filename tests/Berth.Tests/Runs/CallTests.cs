@@ -39,7 +39,7 @@ public sealed class CallTests : IAsyncLifetime
     public async Task A_failing_call_tells_the_end_of_its_standard_error()
     {
         await using LiveCall call = await rig.Manager.CallAsync(
-            Spec("sh", "-c", "echo what went wrong >&2; exit 7"), "admin", None);
+            Spec("sh", "-c", "echo what went wrong >&2; exit 7"), "admin", null, None);
 
         Run run = await call.Completion;
 
@@ -50,7 +50,7 @@ public sealed class CallTests : IAsyncLifetime
     [Fact]
     public async Task A_call_under_way_is_listed_and_can_be_cancelled()
     {
-        await using LiveCall call = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
+        await using LiveCall call = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", null, None);
 
         RunList listed = await rig.Manager.ListAsync(
             RunManagerTests.Everything with { State = RunState.Running }, None);
@@ -64,7 +64,7 @@ public sealed class CallTests : IAsyncLifetime
     [Fact]
     public async Task A_call_that_is_dropped_ends_its_program()
     {
-        LiveCall call = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
+        LiveCall call = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", null, None);
 
         await call.DisposeAsync();
 
@@ -76,7 +76,7 @@ public sealed class CallTests : IAsyncLifetime
     public async Task Output_over_the_limit_ends_a_call()
     {
         RunSpec spec = Spec("yes") with { OutputLimit = ByteSize.KiB(10) };
-        await using LiveCall call = await rig.Manager.CallAsync(spec, "admin", None);
+        await using LiveCall call = await rig.Manager.CallAsync(spec, "admin", null, None);
 
         using StreamReader reader = new(call.Output);
         string output = await reader.ReadToEndAsync(None);
@@ -88,13 +88,13 @@ public sealed class CallTests : IAsyncLifetime
     [Fact]
     public async Task One_deadline_covers_waiting_for_a_place()
     {
-        await using LiveCall a = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
-        await using LiveCall b = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
-        await using LiveCall c = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
-        await using LiveCall d = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
+        await using LiveCall a = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", null, None);
+        await using LiveCall b = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", null, None);
+        await using LiveCall c = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", null, None);
+        await using LiveCall d = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", null, None);
 
         BerthException error = await Assert.ThrowsAsync<BerthException>(
-            () => rig.Manager.CallAsync(Spec("true") with { Timeout = TimeSpan.FromMilliseconds(30) }, "admin", None));
+            () => rig.Manager.CallAsync(Spec("true") with { Timeout = TimeSpan.FromMilliseconds(30) }, "admin", null, None));
 
         Assert.Equal(ErrorCode.RunTimedOut, error.Code);
         Assert.Equal(0, rig.Manager.Statistics().WaitingCalls);
@@ -106,11 +106,11 @@ public sealed class CallTests : IAsyncLifetime
         await rig.StopAsync(TimeSpan.Zero);
         rig.Options = rig.Options with { MaxRunning = 1, WaitingCallsLimit = 1 };
         await rig.BeginAsync();
-        LiveCall running = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
-        Task<LiveCall> waiting = rig.Manager.CallAsync(Spec("true"), "admin", None);
+        LiveCall running = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", null, None);
+        Task<LiveCall> waiting = rig.Manager.CallAsync(Spec("true"), "admin", null, None);
 
         BerthException error = await Assert.ThrowsAsync<BerthException>(
-            () => rig.Manager.CallAsync(Spec("true"), "admin", None));
+            () => rig.Manager.CallAsync(Spec("true"), "admin", null, None));
         await running.DisposeAsync();
         await using LiveCall served = await waiting;
         await served.Output.CopyToAsync(Stream.Null, None);
@@ -125,7 +125,7 @@ public sealed class CallTests : IAsyncLifetime
         for (int i = 0; i < 10; i++)
         {
             rig.Node.FailNextStart(new BerthException(ErrorCode.NodeFault, "no sandbox"));
-            await Assert.ThrowsAsync<BerthException>(() => rig.Manager.CallAsync(Spec("true"), "admin", None));
+            await Assert.ThrowsAsync<BerthException>(() => rig.Manager.CallAsync(Spec("true"), "admin", null, None));
         }
 
         (Run run, _) = await CallAsync(["cat"], "");
@@ -139,7 +139,7 @@ public sealed class CallTests : IAsyncLifetime
     {
         Action release = rig.Node.HoldStarts();
         using CancellationTokenSource gone = new();
-        Task<LiveCall> call = rig.Manager.CallAsync(Spec("true"), "admin", gone.Token);
+        Task<LiveCall> call = rig.Manager.CallAsync(Spec("true"), "admin", null, gone.Token);
 
         await gone.CancelAsync();
 
@@ -153,7 +153,7 @@ public sealed class CallTests : IAsyncLifetime
     [Fact]
     public async Task A_stop_ends_calls_that_take_too_long_as_a_fault_of_the_platform()
     {
-        LiveCall call = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", None);
+        LiveCall call = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", null, None);
 
         await rig.Manager.StopAsync(TimeSpan.Zero, None);
 
@@ -169,7 +169,7 @@ public sealed class CallTests : IAsyncLifetime
 
     private async Task<(Run Run, string Output)> CallAsync(string[] command, string input)
     {
-        await using LiveCall call = await rig.Manager.CallAsync(Spec(command), "admin", None);
+        await using LiveCall call = await rig.Manager.CallAsync(Spec(command), "admin", null, None);
         await call.Input.WriteAsync(Encoding.UTF8.GetBytes(input), None);
         await call.Input.DisposeAsync();
         using StreamReader reader = new(call.Output);

@@ -60,7 +60,7 @@ public sealed class FaultTests : IAsyncLifetime
         Run task = await rig.RunAsync(["true"]);
         rig.Node.FailNextStart(new BerthException(code, "its /proc is a link"));
         BerthException told = await Assert.ThrowsAsync<BerthException>(
-            () => rig.Manager.CallAsync(RunBuilder.Spec(), "admin", None));
+            () => rig.Manager.CallAsync(RunBuilder.Spec(), "admin", null, None));
         Run call = Assert.Single((await rig.Manager.ListAsync(
             RunManagerTests.Everything with { Kind = RunKind.Call }, None)).Runs);
 
@@ -178,5 +178,5 @@ public sealed class FaultTests : IAsyncLifetime
     }
 
     private Task<LiveCall> CallAsync(params string[] command) => rig.Manager.CallAsync(
-        RunSpec.For("demo/cat:1", RunBuilder.Image, RunKind.Call) with { Command = command }, "admin", None);
+        RunSpec.For("demo/cat:1", RunBuilder.Image, RunKind.Call) with { Command = command }, "admin", null, None);
 }

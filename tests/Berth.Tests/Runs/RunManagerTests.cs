@@ -337,7 +337,7 @@ public sealed class RunManagerTests : IAsyncLifetime
 
         BerthException submit = await Assert.ThrowsAsync<BerthException>(() => rig.SubmitAsync(["true"]));
         BerthException call = await Assert.ThrowsAsync<BerthException>(
-            () => rig.Manager.CallAsync(RunBuilder.Spec(), "admin", None));
+            () => rig.Manager.CallAsync(RunBuilder.Spec(), "admin", null, None));
 
         Assert.Equal((ErrorCode.ShuttingDown, ErrorCode.ShuttingDown), (submit.Code, call.Code));
     }

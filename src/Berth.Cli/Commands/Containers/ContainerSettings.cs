@@ -100,7 +100,7 @@ internal sealed class ContainerSettings
             run.Labels);
     }
 
-    private static string? Bytes(ByteSize? size) => size?.Bytes.ToString(CultureInfo.InvariantCulture);
+    internal static string? Bytes(ByteSize? size) => size?.Bytes.ToString(CultureInfo.InvariantCulture);
 
     /// <summary>Docker's plain numbers are seconds.</summary>
     internal static string SecondsOf(string option, string text)

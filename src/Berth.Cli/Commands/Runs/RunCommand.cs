@@ -1,11 +1,6 @@
 using System.CommandLine;
-using Berth.Api.Client;
 using Berth.Api.Containers;
-using Berth.Api.Errors;
 using Berth.Cli.Commands.Containers;
-using Berth.Cli.Output;
-using Berth.Cli.Terminals;
-using Berth.Core.Errors;
 
 namespace Berth.Cli.Commands.Runs;
 
@@ -16,9 +11,6 @@ namespace Berth.Cli.Commands.Runs;
 /// </summary>
 internal sealed class RunCommand : Verb
 {
-    /// <summary>Pipes carry 64 KiB at once by default; more only costs memory.</summary>
-    private const int CopyBuffer = 64 * 1024;
-
     private readonly RunSettings settings = new();
     private readonly Option<bool> interactive = new("--interactive", "-i")
     {
@@ -67,14 +59,6 @@ internal sealed class RunCommand : Verb
             : await CallAsync(session, cancellationToken);
     }
 
-    internal static int ExitCodeOf(CallOutcome outcome) => outcome switch
-    {
-        { Succeeded: true } => 0,
-        { ExitCode: > 0 and < 256, Reason: "exit_code" or "run_failed" or "signal" } => outcome.ExitCode.Value,
-        { Problem: not null } => ErrorCatalog.Find(outcome.Problem.Code).ExitCode,
-        _ => ErrorCatalog.Find(ErrorCode.RunFailed).ExitCode,
-    };
-
     /// <summary>With a name, a terminal, mounts or for long: a container.</summary>
     private Task<int> RunContainerAsync(Session session, CancellationToken cancellationToken)
     {
@@ -89,52 +73,9 @@ internal sealed class RunCommand : Verb
     }
 
     /// <summary>One program, once: nothing of it stays.</summary>
-    private async Task<int> CallAsync(Session session, CancellationToken cancellationToken)
-    {
-        Terminal terminal = session.Terminal;
-        bool reads = !terminal.InputIsTerminal || session.Get(interactive);
-        await using Stream? input = reads ? terminal.OpenInput() : null;
-        bool tells = !session.Get(quiet);
-        RunOptions options = settings.Read(session) with
-        {
-            // Its errors are followed by its id.
-            Answer = tells ? AnswerStart.Program : AnswerStart.FirstByte,
-        };
-        await using Call call = await session.Client.Runs.CallAsync(
-            settings.Image(session), options, input, cancellationToken);
-        await using ErrorFollower? errors = tells ? new ErrorFollower(session, call.RunId, cancellationToken) : null;
-        try
-        {
-            await call.Output.CopyToAsync(terminal.Output, CopyBuffer, cancellationToken);
-        }
-        catch (IOException)
-        {
-            // The answer broke off; the outcome says why.
-        }
-
-        CallOutcome outcome = await call.CompleteAsync(cancellationToken);
-        if (errors is not null)
-        {
-            await errors.FinishAsync(outcome.Problem?.Stderr, cancellationToken);
-            await TellAsync(session, outcome);
-        }
-
-        return ExitCodeOf(outcome);
-    }
-
-    private static async Task TellAsync(Session session, CallOutcome outcome)
-    {
-        TextWriter error = session.Terminal.Error;
-        if (outcome.Problem is { } problem)
-        {
-            await error.WriteLineAsync($"berth: {problem.Detail} ('berth why {outcome.RunId}' tells more)");
-        }
-
-        if (session.Verbose)
-        {
-            await error.WriteLineAsync(
-                $"Run {outcome.RunId}: {outcome.Reason}, {Wording.Milliseconds(outcome.DurationMs)}, "
-                + $"CPU {Wording.Milliseconds(outcome.CpuMs)}, memory {Wording.Bytes(outcome.PeakMemoryBytes)}");
-        }
-    }
+    private Task<int> CallAsync(Session session, CancellationToken cancellationToken) => Conversation.RunAsync(
+        session, session.Get(interactive), session.Get(quiet),
+        (answer, input) => session.Client.Runs.CallAsync(
+            settings.Image(session), settings.Read(session) with { Answer = answer }, input, cancellationToken),
+        cancellationToken);
 }

@@ -103,6 +103,10 @@ internal sealed class RunSettings
         ? number
         : throw new BerthException(ErrorCode.InvalidRequest, $"'{text}' is not a whole number above 0.");
 
+    internal static int ParseCount(string text) => int.TryParse(text, out int number) && number >= 0
+        ? number
+        : throw new BerthException(ErrorCode.InvalidRequest, $"'{text}' is not a whole number.");
+
     internal static (string Key, string Value) Pair(string text, string option)
     {
         int equals = text.IndexOf('=', StringComparison.Ordinal);

@@ -1,0 +1,160 @@
+using System.Globalization;
+using Berth.Core.Errors;
+using Berth.Core.Functions;
+using Berth.Core.Images;
+using Berth.Core.Runs;
+using Berth.Server.Calls;
+using Berth.Server.Configuration;
+using Berth.Server.Functions;
+using Microsoft.AspNetCore.Http;
+
+namespace Berth.Server.FunctionEndpoints;
+
+/// <summary>
+/// Calls of functions: <c>/v1/functions/NAME[@REVISION]/PATH</c>, by any method, and the addresses of OpenFaaS. The
+/// revision says how its image is run; the request brings the body, arguments, and what it tells of itself.
+/// </summary>
+internal sealed class FunctionCalls(FunctionManager functions, ServerOptions options, CallAnswer answer)
+{
+    public const string Pattern = "/v1/functions/{name}/{**path}";
+    public const string OpenFaasPattern = "/function/{name}/{**path}";
+    public const string OpenFaasTaskPattern = "/async-function/{name}/{**path}";
+
+    /// <summary>Labels of a call's run.</summary>
+    public const string FunctionLabel = "function";
+    public const string RevisionLabel = "revision";
+
+    private const string RevisionHeader = "Berth-Revision";
+    private const string OpenFaasCallHeader = "X-Call-Id";
+    private const string OpenFaasCallbackHeader = "X-Callback-Url";
+
+    /// <summary>What a caller decides; the rest belongs to the revision.</summary>
+    private static readonly string[] Callers =
+    [
+        OptionHeaders.Argument, OptionHeaders.Timeout, OptionHeaders.Label, OptionHeaders.Stream,
+        OptionHeaders.Callback, OptionHeaders.MaxAge,
+    ];
+
+    public static IReadOnlyList<string> Methods { get; } = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+    /// <summary>A synchronous call, or a task where <c>Prefer: respond-async</c> asks for one.</summary>
+    public Task CallAsync(HttpContext context)
+    {
+        Preference preference = Preference.Parse(context.Request.Headers["Prefer"]);
+        return AnswerAsync(context, preference.RespondAsync ? RunKind.Task : RunKind.Call, preference);
+    }
+
+    /// <summary>A task, as OpenFaaS's callers hand it in.</summary>
+    public Task TaskAsync(HttpContext context)
+    {
+        IHeaderDictionary headers = context.Request.Headers;
+        if (headers.TryGetValue(OpenFaasCallbackHeader, out Microsoft.Extensions.Primitives.StringValues callback))
+        {
+            headers.Remove(OpenFaasCallbackHeader);
+            headers[OptionHeaders.Callback] = callback;
+        }
+
+        return AnswerAsync(context, RunKind.Task, default);
+    }
+
+    private Task AnswerAsync(HttpContext context, RunKind kind, Preference preference)
+    {
+        (FunctionEntry entry, Revision revision) = Choose((string)context.Request.RouteValues["name"]!);
+        OptionHeaders given = OptionHeaders.Read(context.Request.Headers, kind);
+        RequireCallers(entry.Record.Name, given);
+        // Two requests are the same when they ask the same of the function, whatever revision gets them.
+        RunSpec asked = RunRequest.Parse(
+            context.Request, given, kind, ImageReference.Parse("function/" + entry.Record.Name),
+            revision.Spec.Run.Digest, options);
+        RunOrder order = new(
+            kind, Merge(context, entry.Record.Name, revision, asked, given), given, asked,
+            kind == RunKind.Call ? entry.Places : null);
+        context.Response.Headers[RevisionHeader] = revision.Number.ToString(CultureInfo.InvariantCulture);
+        if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
+        {
+            context.Response.OnStarting(
+                static state =>
+                {
+                    IHeaderDictionary headers = ((HttpResponse)state).Headers;
+                    headers[OpenFaasCallHeader] = headers[RunAnswer.RunId];
+                    return Task.CompletedTask;
+                },
+                context.Response);
+        }
+
+        return answer.AnswerAsync(context, order, preference);
+    }
+
+    /// <summary><c>NAME</c>, <c>NAME@NUMBER</c> or <c>NAME@TAG</c>. Throws <c>NotFound</c>.</summary>
+    private (FunctionEntry Entry, Revision Revision) Choose(string text)
+    {
+        int at = text.IndexOf('@', StringComparison.Ordinal);
+        FunctionEntry entry = functions.Get(at < 0 ? text : text[..at]);
+        Function function = entry.Record;
+        if (at < 0)
+        {
+            return (entry, function.Find(function.Traffic.At(Random.Shared.NextDouble()))!);
+        }
+
+        string wanted = text[(at + 1)..];
+        bool numbered = int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out int number);
+        if (!numbered && !function.Traffic.Tags.TryGetValue(wanted, out number))
+        {
+            throw new BerthException(
+                ErrorCode.NotFound,
+                $"Function '{function.Name}' has no tag '{(wanted.Length > FunctionName.MaxLength ? "…" : wanted)}'; "
+                + $"its tags are: {(function.Traffic.Tags.Count == 0 ? "none" : string.Join(", ", function.Traffic.Tags.Keys))}.");
+        }
+
+        return (entry, function.Find(number) ?? throw FunctionSteps.NoRevision(function, number));
+    }
+
+    private static void RequireCallers(string name, OptionHeaders given)
+    {
+        if (given.Names.FirstOrDefault(n => !Callers.Contains(n, StringComparer.OrdinalIgnoreCase)) is { } foreign)
+        {
+            throw OptionHeaders.Refuse(
+                foreign, given.Find(foreign),
+                $"function '{name}' decides it; its calls take {string.Join(", ", Callers)}");
+        }
+    }
+
+    private static RunSpec Merge(
+        HttpContext context, string name, Revision revision, RunSpec asked, OptionHeaders given)
+    {
+        RunSpec own = revision.Spec.Run;
+        Dictionary<string, string> environment = new(asked.Environment)
+        {
+            ["PATH_INFO"] = "/" + (context.Request.RouteValues["path"] as string ?? ""),
+            ["BERTH_FUNCTION"] = name,
+            ["BERTH_REVISION"] = revision.Number.ToString(CultureInfo.InvariantCulture),
+        };
+        // What the revision sets, no request can change.
+        foreach ((string variable, string value) in own.Environment)
+        {
+            environment[variable] = value;
+        }
+
+        Dictionary<string, string> labels = new(asked.Labels);
+        foreach ((string label, string value) in own.Labels)
+        {
+            labels[label] = value;
+        }
+
+        labels[FunctionLabel] = name;
+        labels[RevisionLabel] = revision.Number.ToString(CultureInfo.InvariantCulture);
+        bool shorter = given.Find(OptionHeaders.Timeout) is not null && asked.Timeout < own.Timeout;
+        return own with
+        {
+            Arguments = own.Command is null ? asked.Arguments ?? own.Arguments : own.Arguments,
+            Command = own.Command is null || asked.Arguments is null
+                ? own.Command
+                : [.. own.Command, .. asked.Arguments],
+            Environment = environment,
+            Timeout = shorter ? asked.Timeout : own.Timeout,
+            MaxAge = asked.MaxAge,
+            Callback = asked.Callback,
+            Labels = labels,
+        };
+    }
+}

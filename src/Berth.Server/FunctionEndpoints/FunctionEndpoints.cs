@@ -1,0 +1,141 @@
+using System.Globalization;
+using System.Text.Json.Serialization;
+using Berth.Api.Functions;
+using Berth.Core.Errors;
+using Berth.Core.Functions;
+using Berth.Core.Images;
+using Berth.Oci.Repositories;
+using Berth.Server.Access;
+using Berth.Server.Calls;
+using Berth.Server.Configuration;
+using Berth.Server.Functions;
+using Berth.Server.Hosting;
+using Berth.Server.ImageEndpoints;
+using Microsoft.AspNetCore.Http;
+
+namespace Berth.Server.FunctionEndpoints;
+
+/// <summary>Functions, their revisions and who gets their calls.</summary>
+internal sealed class FunctionEndpoints(FunctionManager functions, ImageCatalog images, ServerOptions options)
+{
+    private readonly FunctionOrder order = new(options);
+
+    public Task ListAsync(HttpContext context)
+    {
+        _ = new QueryText(context.Request);
+        return JsonBody.WriteAsync(
+            context, new FunctionList([.. functions.All.Select(View)]), FunctionJson.Default.FunctionList);
+    }
+
+    public Task GetAsync(HttpContext context)
+    {
+        _ = new QueryText(context.Request);
+        return JsonBody.WriteAsync(context, View(functions.Get(NameOf(context))), FunctionJson.Default.FunctionView);
+    }
+
+    public async Task DeployAsync(HttpContext context)
+    {
+        _ = new QueryText(context.Request);
+        FunctionRequest request = await JsonBody.ReadAsync(
+            context, FunctionRequestJson.Default.FunctionRequest, JsonBody.LargeLength);
+        if (request.Image is null)
+        {
+            throw new BerthException(ErrorCode.InvalidRequest, "image is missing: a function runs one.");
+        }
+
+        string name = FunctionName.Check(NameOf(context), "function");
+        ImageReference image = RequestedImage.Own(ImageReference.Parse(request.Image), context.Request);
+        FunctionSpec spec = order.Read(request, image, images.Resolve(image).Digest);
+        (FunctionEntry entry, bool changed) = await functions.DeployAsync(
+            name, spec, request.Traffic ?? 100, request.Tag, Caller.Of(context).Name, context.RequestAborted);
+        bool isNew = changed && entry.Record.Revisions is [{ Number: 1 }];
+        await JsonBody.WriteAsync(
+            context, new FunctionDeployment(View(entry), entry.Record.Newest.Number, changed),
+            FunctionJson.Default.FunctionDeployment, isNew ? StatusCodes.Status201Created : StatusCodes.Status200OK);
+    }
+
+    public async Task RemoveAsync(HttpContext context)
+    {
+        _ = new QueryText(context.Request);
+        await functions.RemoveAsync(NameOf(context), context.RequestAborted);
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+    }
+
+    public Task RevisionsAsync(HttpContext context)
+    {
+        _ = new QueryText(context.Request);
+        Function function = functions.Get(NameOf(context)).Record;
+        return JsonBody.WriteAsync(
+            context, new RevisionList([.. function.Revisions.Reverse().Select(r => View(function, r))]),
+            FunctionJson.Default.RevisionList);
+    }
+
+    public Task RevisionAsync(HttpContext context)
+    {
+        _ = new QueryText(context.Request);
+        Function function = functions.Get(NameOf(context)).Record;
+        string wanted = (string)context.Request.RouteValues["number"]!;
+        if (!int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out int number))
+        {
+            throw new Asked("The revision", wanted).Refuse("expected its number");
+        }
+
+        return JsonBody.WriteAsync(
+            context, View(function, function.Find(number) ?? throw FunctionSteps.NoRevision(function, number)),
+            FunctionJson.Default.RevisionView);
+    }
+
+    public async Task RouteAsync(HttpContext context)
+    {
+        TrafficView request = await JsonBody.ReadAsync(context, FunctionRequestJson.Default.TrafficView);
+        IEnumerable<TrafficShare> shares = (request.Shares ?? []).Select(s => new TrafficShare(s.Revision, s.Percent));
+        FunctionEntry entry = await functions.ChangeAsync(
+            NameOf(context),
+            function => FunctionSteps.Route(
+                function, TrafficSplit.Of(shares, request.Tags ?? function.Traffic.Tags)),
+            context.RequestAborted);
+        await JsonBody.WriteAsync(context, View(entry), FunctionJson.Default.FunctionView);
+    }
+
+    public async Task RollBackAsync(HttpContext context)
+    {
+        RollbackRequest request = await JsonBody.ReadAsync(context, FunctionRequestJson.Default.RollbackRequest);
+        FunctionEntry entry = await functions.ChangeAsync(
+            NameOf(context),
+            function => request.Revision is { } number
+                ? FunctionSteps.RollBack(function, number)
+                : FunctionSteps.RollBack(function),
+            context.RequestAborted);
+        await JsonBody.WriteAsync(context, View(entry), FunctionJson.Default.FunctionView);
+    }
+
+    private static string NameOf(HttpContext context) => (string)context.Request.RouteValues["name"]!;
+
+    private static FunctionView View(FunctionEntry entry)
+    {
+        (Function function, Runs.RunPlaces? places) = entry;
+        Revision newest = function.Newest;
+        return new FunctionView(
+            function.Name, newest.Number, newest.Spec.Run.Image, newest.Spec.Run.Digest.Text, function.CreatedAt,
+            newest.CreatedAt, View(function.Traffic), places?.Taken, places?.WaitingCalls);
+    }
+
+    private static TrafficView View(TrafficSplit traffic) => new(
+        [.. traffic.Shares.Select(s => new ShareView(s.Revision, s.Percent))],
+        traffic.Tags.Count == 0 ? null : traffic.Tags);
+
+    private static RevisionView View(Function function, Revision revision) => new(
+        function.Name, revision.Number, revision.CreatedAt, revision.Caller, revision.Spec.Run.Digest.Text,
+        function.Traffic.Shares.FirstOrDefault(s => s.Revision == revision.Number)?.Percent ?? 0,
+        [.. function.Traffic.Tags.Where(t => t.Value == revision.Number).Select(t => t.Key)],
+        FunctionOrder.Write(revision.Spec));
+}
+
+/// <summary>Requests as they come in: a member that there is not is a slip of the keyboard, and told.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
+[JsonSerializable(typeof(FunctionRequest))]
+[JsonSerializable(typeof(TrafficView))]
+[JsonSerializable(typeof(RollbackRequest))]
+internal sealed partial class FunctionRequestJson : JsonSerializerContext;

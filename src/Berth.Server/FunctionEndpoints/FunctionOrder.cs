@@ -1,0 +1,75 @@
+using System.Globalization;
+using Berth.Api.Functions;
+using Berth.Core.Errors;
+using Berth.Core.Functions;
+using Berth.Core.Images;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+using Berth.Server.Calls;
+using Berth.Server.Configuration;
+
+namespace Berth.Server.FunctionEndpoints;
+
+/// <summary>Turns a request into what a revision is to be, and back: every member checked against the operator's limits,
+/// and refused by naming it, its value and the remedy.</summary>
+internal sealed class FunctionOrder(ServerOptions server)
+{
+    private const int MaxPlaces = 100_000;
+
+    /// <summary>The run of each call has two more labels: whose it is.</summary>
+    private const int OwnLabels = 2;
+
+    public FunctionSpec Read(FunctionRequest request, ImageReference image, Digest digest)
+    {
+        ProgramRules.RequireOneOf("command", request.Command, new Asked("arguments", null), request.Arguments);
+        RunSpec run = new(
+            image.ToString(), digest,
+            ProgramRules.Limits(
+                new Asked("memory", request.Memory), new Asked("cpus", request.Cpus), Number("pids", request.Pids),
+                new Asked("disk", request.Disk), RunRequest.LeastDisk, server),
+            ProgramRules.Network(new Asked("network", request.Network), server),
+            Words("command", request.Command), Words("arguments", request.Arguments),
+            ProgramRules.Environment(new Asked("environment", null), Named.Of(request.Environment)),
+            ProgramRules.User(new Asked("user", request.User)),
+            ProgramRules.WorkingDirectory(new Asked("workingDirectory", request.WorkingDirectory)),
+            ProgramRules.Time(
+                new Asked("timeout", request.Timeout), RunRequest.LeastTime, server.MaxCallTimeout, "max-call-timeout")
+                ?? server.CallTimeout,
+            server.Grace,
+            new RetryPolicy(
+                ProgramRules.Number(Number("attempts", request.Attempts), 1, RunRequest.MaxAttempts, null)
+                    ?? RetryPolicy.Default.MaxAttempts,
+                request.RetryFailures),
+            MaxAge: null,
+            ProgramRules.Size(
+                new Asked("outputLimit", request.OutputLimit), RunRequest.LeastOutput, server.OutputLimit,
+                "output-limit") ?? server.OutputLimit,
+            RunRequest.ContentType(new Asked("contentType", request.ContentType)),
+            Callback: null,
+            ProgramRules.Labels(
+                new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - OwnLabels));
+        return new FunctionSpec(
+            run,
+            ProgramRules.Number(Number("maxRunning", request.MaxRunning), 0, MaxPlaces, null) ?? 0,
+            ProgramRules.Number(Number("maxWaiting", request.MaxWaiting), 0, MaxPlaces, null)
+                ?? FunctionSpec.DefaultMaxWaiting);
+    }
+
+    /// <summary>A request that would lead to the same.</summary>
+    public static FunctionRequest Write(FunctionSpec spec)
+    {
+        RunSpec run = spec.Run;
+        return new FunctionRequest(
+            run.Image, run.Command, run.Arguments, run.Environment.Count == 0 ? null : run.Environment, run.User,
+            run.WorkingDirectory, run.Limits.Memory.ToString(), run.Limits.Cpu.ToString(), run.Limits.Pids,
+            run.Limits.WritableLayer.ToString(), run.Network == NetworkMode.Host ? "host" : "none",
+            Duration.Format(run.Timeout), run.OutputLimit.ToString(), run.ResultContentType, run.Retry.MaxAttempts,
+            run.Retry.OnProgramFailure, run.Labels.Count == 0 ? null : run.Labels, spec.MaxRunning, spec.MaxWaiting);
+    }
+
+    private static Asked Number(string member, int? number) =>
+        new(member, number?.ToString(CultureInfo.InvariantCulture));
+
+    private static IReadOnlyList<string>? Words(string member, IReadOnlyList<string>? words) =>
+        words is null or [] ? null : ProgramRules.Words(new Asked(member, null), words);
+}
