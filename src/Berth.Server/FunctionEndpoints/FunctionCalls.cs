@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Images;
@@ -93,7 +94,7 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
         Function function = entry.Record;
         if (at < 0)
         {
-            return (entry, function.Find(function.Traffic.At(Random.Shared.NextDouble()))!);
+            return (entry, function.Find(function.Traffic.At(Point()))!);
         }
 
         string wanted = text[(at + 1)..];
@@ -108,6 +109,8 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
 
         return (entry, function.Find(number) ?? throw FunctionSteps.NoRevision(function, number));
     }
+
+    private static double Point() => RandomNumberGenerator.GetInt32(int.MaxValue) / (double)int.MaxValue;
 
     private static void RequireCallers(string name, OptionHeaders given)
     {

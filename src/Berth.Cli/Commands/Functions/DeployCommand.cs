@@ -76,11 +76,11 @@ internal sealed class DeployCommand : Verb
             Count(session, maxWaiting), Count(session, traffic), session.Get(tag));
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);
-        await session.Terminal.Out.WriteLineAsync(made.Revision.ToString(CultureInfo.InvariantCulture));
         session.Say(
             made.Changed
                 ? $"Function {function}: {FunctionCommands.Shares(made.Function.Traffic)}."
                 : $"Function {function} is so already: nothing was changed.");
+        await session.Terminal.Out.WriteLineAsync(made.Revision.ToString(CultureInfo.InvariantCulture));
         return 0;
     }
 

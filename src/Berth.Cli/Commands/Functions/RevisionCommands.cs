@@ -113,7 +113,7 @@ internal sealed class FunctionDiffCommand : Verb
                 + $"{string.Join(", ", revisions.Select(r => r.Number).Order())}.");
         JsonObject settings = JsonSerializer.SerializeToNode(revision.Spec, FunctionJson.Default.FunctionRequest)!
             .AsObject();
-        settings["imageDigest"] = revision.ImageDigest;
+        settings["imageDigest"] = ImageListCommand.ShortDigest(revision.ImageDigest);
         foreach (string group in (string[])["environment", "labels"])
         {
             if (settings[group] is JsonObject members)

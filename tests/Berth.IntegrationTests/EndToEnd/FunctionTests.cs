@@ -1,0 +1,64 @@
+using Xunit;
+
+namespace Berth.IntegrationTests.EndToEnd;
+
+/// <summary>Functions by the command line on real runc: a change is made, shared, taken back, and outlasts a killed
+/// server; their images outlast their names.</summary>
+[Collection("server")]
+public sealed class FunctionTests
+{
+    [Fact]
+    public async Task A_function_is_deployed_called_changed_and_taken_back_through_a_killed_server()
+    {
+        await using ServerProcess server = await BusyboxServer.StartAsync();
+        await BerthAsync(server, "function", "deploy", "up", "demo/busybox", "tr", "a-z", "A-Z");
+        Assert.Equal("HELLO", await InvokeAsync(server, "up"));
+        await BerthAsync(
+            server, "function", "deploy", "--traffic", "0", "--tag", "next", "-m", "64m", "up", "demo/busybox",
+            "sh", "-c", "cat; echo \" from $BERTH_FUNCTION $BERTH_REVISION\"");
+
+        await server.KillAsync();
+        await server.StartAsync();
+        string first = await InvokeAsync(server, "up");
+        string tagged = await InvokeAsync(server, "up@next");
+        await BerthAsync(server, "function", "traffic", "up", "2=100");
+        string second = await InvokeAsync(server, "up");
+        await BerthAsync(server, "function", "rollback", "up");
+        string back = await InvokeAsync(server, "up");
+
+        Assert.Equal(("HELLO", "HELLO"), (first, back));
+        Assert.Equal(("hello from up 2", "hello from up 2"), (tagged, second));
+        await BerthAsync(server, "function", "rm", "up");
+        Assert.Equal(0, await server.StopAsync());
+        await ServerTraces.AreGoneAsync(server);
+    }
+
+    [Fact]
+    public async Task Its_image_is_collected_when_neither_a_name_nor_a_function_has_it()
+    {
+        await using ServerProcess server = new();
+        await BusyboxServer.StartAsync(server, "--collect-grace", "0s");
+        await BerthAsync(server, "function", "deploy", "echo", "demo/busybox", "cat");
+        await BerthAsync(server, "image", "rm", "demo/busybox:latest");
+        await CollectAsync(server);
+
+        string kept = await InvokeAsync(server, "echo");
+        await BerthAsync(server, "function", "rm", "echo");
+        await CollectAsync(server);
+
+        Assert.Equal("hello", kept);
+        Assert.Empty(Directory.EnumerateFiles(Path.Combine(server.Data, "blobs"), "*", SearchOption.AllDirectories));
+    }
+
+    private static async Task<string> BerthAsync(ServerProcess server, params string[] arguments) =>
+        (await server.BerthAsync(arguments)).Succeed();
+
+    private static async Task<string> InvokeAsync(ServerProcess server, string function) =>
+        (await server.BerthAsync("hello"u8.ToArray(), "function", "invoke", function)).Succeed();
+
+    private static async Task CollectAsync(ServerProcess server)
+    {
+        using HttpResponseMessage answer = await server.Http.PostAsync("/v1/images/collect", null);
+        Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
+    }
+}
