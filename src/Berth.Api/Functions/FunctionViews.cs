@@ -3,7 +3,8 @@ using System.Text.Json.Serialization;
 namespace Berth.Api.Functions;
 
 /// <summary>What is to be a function, or its next revision. What is null is left to the image or to the server's
-/// defaults; amounts are written as on the command line, for instance <c>256Mi</c>, <c>0.5</c> and <c>10s</c>.</summary>
+/// defaults; amounts are written as on the command line, for instance <c>256Mi</c>, <c>0.5</c> and <c>10s</c>.
+/// </summary>
 /// <param name="Image">A reference; what its tag means now is what every call of the revision runs.</param>
 /// <param name="Command">Replaces the image's ENTRYPOINT and CMD.</param>
 /// <param name="Arguments">Replaces the image's CMD.</param>

@@ -72,8 +72,8 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
         return Shares[^1].Revision;
     }
 
-    /// <summary><paramref name="revision"/> gets <paramref name="percent"/> (0 to 100); the others share what is left as
-    /// they did, to the nearest percent that makes 100. One whose part rounds to nothing gets nothing.</summary>
+    /// <summary><paramref name="revision"/> gets <paramref name="percent"/> (0 to 100); the others share what is left
+    /// as they did, to the nearest percent that makes 100. One whose part rounds to nothing gets nothing.</summary>
     public TrafficSplit With(int revision, int percent)
     {
         if (percent is < 0 or > 100)

@@ -100,7 +100,8 @@ public static class Roles
         {
             [Role.Admin] = Enum.GetValues<Permission>().ToFrozenSet(),
             // Who may remove a name may give it to another image, so these two go together.
-            [Role.Publisher] = [.. OfUser, Permission.ImageOverwrite, Permission.ImageDelete, Permission.FunctionManage],
+            [Role.Publisher] =
+                [.. OfUser, Permission.ImageOverwrite, Permission.ImageDelete, Permission.FunctionManage],
             [Role.User] = [.. OfUser],
             [Role.Pull] = [.. OfPull],
             [Role.Robot] = [Permission.Open, Permission.Authenticated, Permission.Registry],

@@ -101,10 +101,11 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
         bool numbered = int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out int number);
         if (!numbered && !function.Traffic.Tags.TryGetValue(wanted, out number))
         {
+            string tags = function.Traffic.Tags.Count == 0 ? "none" : string.Join(", ", function.Traffic.Tags.Keys);
             throw new BerthException(
                 ErrorCode.NotFound,
                 $"Function '{function.Name}' has no tag '{(wanted.Length > FunctionName.MaxLength ? "…" : wanted)}'; "
-                + $"its tags are: {(function.Traffic.Tags.Count == 0 ? "none" : string.Join(", ", function.Traffic.Tags.Keys))}.");
+                + $"its tags are: {tags}.");
         }
 
         return (entry, function.Find(number) ?? throw FunctionSteps.NoRevision(function, number));

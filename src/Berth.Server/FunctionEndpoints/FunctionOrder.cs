@@ -10,8 +10,8 @@ using Berth.Server.Configuration;
 
 namespace Berth.Server.FunctionEndpoints;
 
-/// <summary>Turns a request into what a revision is to be, and back: every member checked against the operator's limits,
-/// and refused by naming it, its value and the remedy.</summary>
+/// <summary>Turns a request into what a revision is to be, and back: every member checked against the operator's
+/// limits, and refused by naming it, its value and the remedy.</summary>
 internal sealed class FunctionOrder(ServerOptions server)
 {
     private const int MaxPlaces = 100_000;

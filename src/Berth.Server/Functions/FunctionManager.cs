@@ -56,7 +56,8 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
                     return FunctionSteps.Share(FunctionSteps.Create(name, spec, caller, now), 1, percent, tag);
                 }
 
-                bool same = FunctionDocument.Write(old.Newest.Spec).AsSpan().SequenceEqual(FunctionDocument.Write(spec));
+                bool same = FunctionDocument.Write(spec).AsSpan().SequenceEqual(
+                    FunctionDocument.Write(old.Newest.Spec));
                 return !same ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
                     : FunctionSteps.Share(old, old.Newest.Number, percent, tag);
             },

@@ -29,7 +29,8 @@ internal static class ContainerCase
         Samples lists = new();
         for (int i = 0; i < 11; i++)
         {
-            lists.Add(await Command.TimeAsync("sh", "-c", $"{Line(rig, "ps -a")} | grep -c busybox | grep -qx {Listed}"));
+            lists.Add(await Command.TimeAsync(
+                "sh", "-c", $"{Line(rig, "ps -a")} | grep -c busybox | grep -qx {Listed}"));
         }
 
         figures.Add(new($"ps -a of {Listed}, seconds", lists.P50 / 1000, 0.2, AtMost: true, $"{lists}"));

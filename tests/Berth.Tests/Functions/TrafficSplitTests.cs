@@ -16,9 +16,11 @@ public sealed class TrafficSplitTests
         Prop.ForAll(Changes(), changes =>
         {
             TrafficSplit split = Apply(changes);
-            var got = Enumerable.Range(0, Points).Select(i => split.At((i + 0.5) / Points)).CountBy(r => r).ToDictionary();
+            var got = Enumerable.Range(0, Points).Select(i => split.At((i + 0.5) / Points)).CountBy(r => r)
+                .ToDictionary();
 
-            return split.Shares.All(s => got[s.Revision] == s.Percent * (Points / 100)) && got.Count == split.Shares.Count;
+            return got.Count == split.Shares.Count
+                && split.Shares.All(s => got[s.Revision] == s.Percent * (Points / 100));
         }).QuickCheckThrowOnFailure();
     }
 

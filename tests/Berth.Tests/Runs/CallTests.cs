@@ -94,7 +94,8 @@ public sealed class CallTests : IAsyncLifetime
         await using LiveCall d = await rig.Manager.CallAsync(Spec("sleep", "60"), "admin", null, None);
 
         BerthException error = await Assert.ThrowsAsync<BerthException>(
-            () => rig.Manager.CallAsync(Spec("true") with { Timeout = TimeSpan.FromMilliseconds(30) }, "admin", null, None));
+            () => rig.Manager.CallAsync(
+                Spec("true") with { Timeout = TimeSpan.FromMilliseconds(30) }, "admin", null, None));
 
         Assert.Equal(ErrorCode.RunTimedOut, error.Code);
         Assert.Equal(0, rig.Manager.Statistics().WaitingCalls);
