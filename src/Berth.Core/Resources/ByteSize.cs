@@ -6,8 +6,8 @@ namespace Berth.Core.Resources;
 
 /// <summary>
 /// A number of bytes, never negative. Written as people do: <c>512Mi</c>, <c>1.5Gi</c>, <c>64k</c>, <c>1G</c>,
-/// <c>4096</c>, with or without a space. <c>Ki Mi Gi Ti</c> (also docker's <c>k m g t</c> and <c>kb mb gb</c>, any case)
-/// are powers of 1,024.
+/// <c>4096</c>, with or without a space. <c>Ki Mi Gi Ti</c> (also docker's <c>k m g t</c> and <c>kb mb gb</c>, any
+/// case) are powers of 1,024.
 /// </summary>
 public readonly record struct ByteSize : IComparable<ByteSize>
 {

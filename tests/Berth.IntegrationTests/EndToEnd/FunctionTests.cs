@@ -3,7 +3,7 @@ using Xunit;
 namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>Functions by the command line on real runc: a change is made, shared, taken back, and outlasts a killed
-/// server; their images outlast their names.</summary>
+/// server.</summary>
 [Collection("server")]
 public sealed class FunctionTests
 {
@@ -33,32 +33,9 @@ public sealed class FunctionTests
         await ServerTraces.AreGoneAsync(server);
     }
 
-    [Fact]
-    public async Task Its_image_is_collected_when_neither_a_name_nor_a_function_has_it()
-    {
-        await using ServerProcess server = new();
-        await BusyboxServer.StartAsync(server, "--collect-grace", "0s");
-        await BerthAsync(server, "function", "deploy", "echo", "demo/busybox", "cat");
-        await BerthAsync(server, "image", "rm", "demo/busybox:latest");
-        await CollectAsync(server);
-
-        string kept = await InvokeAsync(server, "echo");
-        await BerthAsync(server, "function", "rm", "echo");
-        await CollectAsync(server);
-
-        Assert.Equal("hello", kept);
-        Assert.Empty(Directory.EnumerateFiles(Path.Combine(server.Data, "blobs"), "*", SearchOption.AllDirectories));
-    }
-
     private static async Task<string> BerthAsync(ServerProcess server, params string[] arguments) =>
         (await server.BerthAsync(arguments)).Succeed();
 
     private static async Task<string> InvokeAsync(ServerProcess server, string function) =>
         (await server.BerthAsync("hello"u8.ToArray(), "function", "invoke", function)).Succeed();
-
-    private static async Task CollectAsync(ServerProcess server)
-    {
-        using HttpResponseMessage answer = await server.Http.PostAsync("/v1/images/collect", null);
-        Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
-    }
 }
