@@ -86,7 +86,8 @@ internal sealed class CallExchange(
         else
         {
             response.ContentType = call.Spec.ResultContentType;
-            response.ContentLength = output.Length;
+            // Who has as much as was announced reads no more, as after the end.
+            response.ContentLength = IsEndHeld(input) ? null : output.Length;
             RunAnswer.Describe(response.Headers, run);
             await response.BodyWriter.WriteAsync(output, context.RequestAborted);
         }
@@ -128,21 +129,38 @@ internal sealed class CallExchange(
     }
 
     /// <summary>
-    /// The answer is out. A client that reads none of it before its own body is sent would take a closed connection for
-    /// a failure, so the rest is let come until the call's deadline. HTTP/2 has a frame for that.
+    /// All of the answer is written. A client that reads none of it before its own body is sent would take a closed
+    /// connection for a failure, so the rest is let come until the call's deadline.
     /// </summary>
+    /// <remarks>HTTP/2 has a frame that ends the sending without error after the answer (RFC 9113, section 8.1). Clients
+    /// of many years forget the answer over it, and, once it is whole, don't even read that they may send more (curl
+    /// 7.88). So its end is held back where it is known that the body has an end.</remarks>
     private async Task LetSendAsync(InputCopy input)
     {
         TimeSpan left = call.TimeLeft;
-        if (input.Completion.IsCompleted || HttpProtocol.IsHttp2(context.Request.Protocol) || left <= TimeSpan.Zero)
+        bool held = IsEndHeld(input);
+        if (input.Completion.IsCompleted || left <= TimeSpan.Zero
+            || (!held && HttpProtocol.IsHttp2(context.Request.Protocol)))
         {
             return;
         }
 
-        await response.CompleteAsync();
+        // Of a refusal curl does read the end, and sends no more.
+        if (held && response.StatusCode < StatusCodes.Status400BadRequest)
+        {
+            await response.BodyWriter.FlushAsync(context.RequestAborted);
+        }
+        else
+        {
+            await response.CompleteAsync();
+        }
+
         await input.Completion.WaitAsync(left, time, lifetime.Stopping)
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
+
+    private bool IsEndHeld(InputCopy input) => !input.Completion.IsCompleted
+        && HttpProtocol.IsHttp2(context.Request.Protocol) && context.Request.ContentLength is not null;
 
     private static void ThrowIfBroken(InputCopy input)
     {

@@ -57,6 +57,33 @@ public sealed class CallerTests
     }
 
     [Theory]
+    [InlineData("--http1.1", "false", 0)]
+    [InlineData("--http1.1", "true", 0)]
+    [InlineData("--http2-prior-knowledge", "false", 0)]
+    [InlineData("--http2-prior-knowledge", "true", 0)]
+    [InlineData("--http1.1", "false", 3)]
+    [InlineData("--http2-prior-knowledge", "false", 3)]
+    public async Task Curl_gets_the_answer_of_a_program_that_leaves_a_large_body_unread(
+        string protocol, string stream, int exitCode)
+    {
+        await using ServerProcess server = await BusyboxServer.StartAsync();
+        string body = Path.Combine(server.Folder, "body");
+        await File.WriteAllBytesAsync(body, new byte[100_000_000]);
+
+        ToolResult result = await Tool.RunAsync(
+            "curl",
+            [
+                "-sS", protocol, "-X", "POST", "-H", $"Authorization: Bearer {server.Token}", "-H", "Berth-Arg: sh", "-H",
+                "Berth-Arg: -c", "-H", $"Berth-Arg: echo done%3B exit {exitCode}", "-H", $"Berth-Stream: {stream}", "-w",
+                " %{http_code}", "-m", "50", "-T", body, server.Address + "/v1/call/demo/busybox",
+            ]);
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.EndsWith(exitCode == 0 ? "done\n 200" : " 502", result.Text, StringComparison.Ordinal);
+        Assert.Equal(0, await server.StopAsync());
+    }
+
+    [Theory]
     [InlineData("/v1/call/demo/nothing", "A: b", "404")]
     [InlineData("/v1/nowhere", "A: b", "404")]
     [InlineData("/v1/call/demo/busybox", "Authorization: Bearer wrong", "401")]
