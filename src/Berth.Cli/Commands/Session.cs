@@ -36,6 +36,21 @@ internal sealed class Session(ParseResult result, BerthRoot root) : IDisposable
     /// <summary>Tells people something that is no result.</summary>
     public void Say(string text) => Terminal.Error.WriteLine(text);
 
+    /// <summary>Runs what may wait long between two things that it prints; ends it once nobody reads them.</summary>
+    public async Task WhileReadAsync(Func<CancellationToken, Task> print, CancellationToken cancellationToken)
+    {
+        CancellationToken gone = Terminal.WatchOutput();
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, gone);
+        try
+        {
+            await print(either.Token);
+        }
+        catch (OperationCanceledException) when (gone.IsCancellationRequested)
+        {
+            throw OutputException.NobodyReads;
+        }
+    }
+
     public void Dispose() => client?.Dispose();
 
     private ServerTarget FindTarget()

@@ -14,6 +14,9 @@ internal sealed class OutputException(Exception cause)
     /// <summary>EPIPE of errno(3), which .NET gives as the HResult.</summary>
     private const int PipeErrno = 32;
 
+    /// <summary>Found before anything was written.</summary>
+    public static OutputException NobodyReads => new(new IOException("Broken pipe", PipeErrno));
+
     public int ExitCode => IsBrokenPipe ? PipeExitCode : FaultExitCode;
 
     /// <summary>Nobody is to be told of it.</summary>

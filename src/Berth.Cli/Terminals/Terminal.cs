@@ -30,6 +30,10 @@ internal sealed class Terminal
 
     public required TimeProvider Time { get; init; }
 
+    /// <summary>A token that is canceled once nobody reads standard output any more. Asked for by what may wait long
+    /// between two things that it prints.</summary>
+    public Func<CancellationToken> WatchOutput { get; init; } = () => CancellationToken.None;
+
     /// <summary>Asks for the columns to lay help out for. Not before they are needed: asking makes the runtime
     /// send the terminal codes of its own.</summary>
     public required Func<int> FindWidth { get; init; }
@@ -59,6 +63,7 @@ internal sealed class Terminal
             ErrorIsTerminal = !Console.IsErrorRedirected,
             Variable = Environment.GetEnvironmentVariable,
             Time = TimeProvider.System,
+            WatchOutput = OutputWatch.Begin,
             FindWidth = () => Console.IsOutputRedirected ? 100 : WidthOfWindow(),
         };
     }

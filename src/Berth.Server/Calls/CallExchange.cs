@@ -132,9 +132,9 @@ internal sealed class CallExchange(
     /// All of the answer is written. A client that reads none of it before its own body is sent would take a closed
     /// connection for a failure, so the rest is let come until the call's deadline.
     /// </summary>
-    /// <remarks>HTTP/2 has a frame that ends the sending without error after the answer (RFC 9113, section 8.1). Clients
-    /// of many years forget the answer over it, and, once it is whole, don't even read that they may send more (curl
-    /// 7.88). So its end is held back where it is known that the body has an end.</remarks>
+    /// <remarks>HTTP/2 has a frame that ends the sending without error after the answer (RFC 9113, section 8.1).
+    /// Clients of many years forget the answer over it, and, once it is whole, don't even read that they may send more
+    /// (curl 7.88). So its end is held back where it is known that the body has an end.</remarks>
     private async Task LetSendAsync(InputCopy input)
     {
         TimeSpan left = call.TimeLeft;

@@ -35,6 +35,23 @@ public sealed class BuildTests(ServerFixture fixture) : IClassFixture<ServerFixt
     }
 
     [Fact]
+    public async Task An_image_of_this_server_is_built_on_with_the_commands_own_token()
+    {
+        string context = Directory.CreateDirectory(Path.Combine(Server.Folder, "upon")).FullName;
+        File.Copy("/bin/busybox", Path.Combine(context, "busybox"), overwrite: true);
+        await WriteAsync(context, "base");
+        (await BuildAsync("image", "build", "-q", "demo/base", context)).Succeed();
+        await File.WriteAllTextAsync(
+            Path.Combine(context, "Dockerfile"),
+            $"FROM {Server.Host}/demo/base\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo upon >> /made\"]\n",
+            TestContext.Current.CancellationToken);
+
+        (await BuildAsync("image", "build", "--no-cache", "demo/upon", context)).Succeed();
+
+        Assert.Equal("base\nupon", (await Server.BerthAsync("run", "demo/upon")).Succeed());
+    }
+
+    [Fact]
     public async Task Without_buildah_it_says_how_to_install_it()
     {
         ToolResult result = await Tool.RunAsync(

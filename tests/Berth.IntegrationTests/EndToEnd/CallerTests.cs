@@ -73,9 +73,10 @@ public sealed class CallerTests
         ToolResult result = await Tool.RunAsync(
             "curl",
             [
-                "-sS", protocol, "-X", "POST", "-H", $"Authorization: Bearer {server.Token}", "-H", "Berth-Arg: sh", "-H",
-                "Berth-Arg: -c", "-H", $"Berth-Arg: echo done%3B exit {exitCode}", "-H", $"Berth-Stream: {stream}", "-w",
-                " %{http_code}", "-m", "50", "-T", body, server.Address + "/v1/call/demo/busybox",
+                "-sS", protocol, "-X", "POST", "-H", $"Authorization: Bearer {server.Token}", "-H", "Berth-Arg: sh",
+                "-H", "Berth-Arg: -c", "-H", $"Berth-Arg: echo done%3B exit {exitCode}",
+                "-H", $"Berth-Stream: {stream}", "-w", " %{http_code}", "-m", "50",
+                "-T", body, server.Address + "/v1/call/demo/busybox",
             ]);
 
         Assert.Equal((0, ""), (result.ExitCode, result.Error));

@@ -76,6 +76,56 @@ public sealed class ContainerTests
     }
 
     [Fact]
+    public async Task A_log_is_followed_for_as_long_as_somebody_reads_it()
+    {
+        await using ServerProcess server = await BusyboxServer.StartAsync();
+        await BerthAsync(
+            server, "run", "-d", "--name", "web", "demo/busybox", "sh", "-c", "echo one; exec sleep 600");
+
+        ToolResult log = await server.ShellAsync(
+            "cd \"$HOME\"; { timeout 60 \"$BERTH\" logs -f web; echo $? > ended; } | head -n 1; "
+            + "while ! [ -s ended ]; do sleep 0.1; done; "
+            + "cat ended");
+
+        Assert.Equal("one\n141", log.Succeed());
+        await BerthAsync(server, "rm", "-f", "web");
+        await EndAsync(server);
+    }
+
+    [Fact]
+    public async Task One_that_is_started_again_is_left_at_its_first_end_and_that_is_told()
+    {
+        await using ServerProcess server = await BusyboxServer.StartAsync();
+
+        ToolResult first = await server.BerthAsync(
+            "run", "--name", "web", "--restart", "always", "demo/busybox", "sh", "-c", "echo run; exit 3");
+
+        Assert.Equal((3, "run\n"), (first.ExitCode, first.Text));
+        Assert.Contains("web is started again (--restart always)", first.Error, StringComparison.Ordinal);
+        await BerthAsync(server, "rm", "-f", "web");
+        await EndAsync(server);
+    }
+
+    [Fact]
+    public async Task A_program_at_a_terminal_draws_anew_for_everybody_who_comes()
+    {
+        await using ServerProcess server = await BusyboxServer.StartAsync();
+        await BerthAsync(
+            server, "run", "-dt", "--name", "screen", "demo/busybox", "sh", "-c",
+            "trap 'echo drawn' WINCH; while :; do sleep 0.1; done");
+
+        for (int i = 0; i < 2; i++)
+        {
+            using Pty pty = new(
+                $"stty rows 24 cols 80; exec '{ServerProcess.Executable}' attach --no-stdin screen", server.Variables);
+            await pty.ShowsAsync("drawn");
+        }
+
+        await BerthAsync(server, "rm", "-f", "screen");
+        await EndAsync(server);
+    }
+
+    [Fact]
     public async Task What_is_piped_in_comes_out_and_the_exit_code_is_passed_on()
     {
         await using ServerProcess server = await BusyboxServer.StartAsync();

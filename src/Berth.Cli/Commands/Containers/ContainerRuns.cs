@@ -68,7 +68,32 @@ internal static class ContainerRuns
             session.Say($"berth: {message}");
         }
 
+        await TellRestartAsync(session, container);
         return exitCode.Value;
+    }
+
+    /// <summary>As docker does, the command ends with the program; that the container goes on is told.</summary>
+    private static async Task TellRestartAsync(Session session, ContainerView container)
+    {
+        if (container.Spec.Restart is null or "no")
+        {
+            return;
+        }
+
+        try
+        {
+            ContainerView now = await session.Client.Containers.GetAsync(container.Id, CancellationToken.None);
+            if (now.State is "restarting" or "running")
+            {
+                session.Say(
+                    $"{container.Name} is started again (--restart {container.Spec.Restart}): 'berth attach "
+                    + $"{container.Name}' comes back to it, 'berth stop {container.Name}' ends it.");
+            }
+        }
+        catch (BerthException)
+        {
+            // Removed, or the server has gone: its exit code is known and matters more.
+        }
     }
 
     public static void RequireTerminal(Session session, bool needed)

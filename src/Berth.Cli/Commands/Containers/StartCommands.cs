@@ -132,6 +132,12 @@ internal sealed class AttachCommand : Verb
         ContainerRuns.RequireTerminal(session, found.Spec.Terminal && input);
         await using ProgramConnection program = await session.Client.Containers.AttachAsync(
             found.Id, cancellationToken);
+        if (found.Spec.Terminal && RawMode.WindowSize() is { } size)
+        {
+            // The true size follows. Of one that does not change, the program is not told, and draws nothing anew.
+            await program.ResizeAsync((ushort)(size.Rows + 1), (ushort)(size.Columns + 1), cancellationToken);
+        }
+
         return await ContainerRuns.StayAsync(
             session, program, found, input, keys.Read(session), cancellationToken);
     }

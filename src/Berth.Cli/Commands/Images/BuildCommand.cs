@@ -44,7 +44,10 @@ internal sealed class BuildCommand : Verb
         : base(
             "build", "Build a Dockerfile with buildah and put the image into the registry",
             new("berth image build demo/app ./app", "The Dockerfile in ./app"),
-            new("berth image build demo/app:2 -f Dockerfile.slim --build-arg VERSION=2 .", "Another file"))
+            new("berth image build demo/app:2 -f Dockerfile.slim --build-arg VERSION=2 .", "Another file"),
+            new(
+                "berth image build --build-arg BASE=${BERTH_HOST#*://}/demo/base demo/app .",
+                "ARG BASE, FROM $BASE: on an image of this server, with this command's token"))
     {
         Add(image);
         Add(context);
@@ -61,12 +64,12 @@ internal sealed class BuildCommand : Verb
         try
         {
             string id = Path.Combine(folder, "id");
-            await RunAsync(session, BuildArguments(session, id), cancellationToken);
+            BuildahAccess access = BuildahAccess.Write(session, folder);
+            await RunAsync(session, BuildArguments(session, access, id), cancellationToken);
             string built = (await File.ReadAllTextAsync(id, cancellationToken)).Trim();
             string digest = Path.Combine(folder, "digest");
             await RunAsync(
-                session, await PushArgumentsAsync(session, folder, built, reference, digest, cancellationToken),
-                cancellationToken);
+                session, PushArguments(session, access, built, reference, digest), cancellationToken);
             string pushed = (await File.ReadAllTextAsync(digest, cancellationToken)).Trim();
             await session.Terminal.Out.WriteLineAsync(
                 session.Get(quiet) ? pushed : $"{reference.Repository}:{reference.TagToGive} {pushed}");
@@ -78,10 +81,14 @@ internal sealed class BuildCommand : Verb
         }
     }
 
-    private List<string> BuildArguments(Session session, string idFile)
+    private List<string> BuildArguments(Session session, BuildahAccess access, string idFile)
     {
         // chroot: needs no runtime of its own and works inside containers and on machines without user namespaces.
-        List<string> words = ["build", "--isolation", "chroot", "--format", "oci", "--layers", "--iidfile", idFile];
+        List<string> words =
+        [
+            .. access.General, "build", "--isolation", "chroot", "--format", "oci", "--layers", "--iidfile", idFile,
+            .. access.Login,
+        ];
         if (session.Get(file) is { } path)
         {
             words.AddRange(["--file", path]);
@@ -106,30 +113,17 @@ internal sealed class BuildCommand : Verb
         return words;
     }
 
-    /// <summary>The token goes by a file that only this user can read, not by an argument, which everybody sees.
-    /// </summary>
-    private static async Task<List<string>> PushArgumentsAsync(
-        Session session, string folder, string built, ImageReference reference, string digestFile,
-        CancellationToken cancellationToken)
+    private static List<string> PushArguments(
+        Session session, BuildahAccess access, string built, ImageReference reference, string digestFile)
     {
         Uri address = session.Target.Address;
-        List<string> words = ["push", "--digestfile", digestFile];
-        if (address.Scheme == "http")
-        {
-            words.Add("--tls-verify=false");
-        }
-
-        if (session.Target.Token is { } token)
-        {
-            string login = Convert.ToBase64String(System.Text.Encoding.UTF8.GetBytes("berth:" + token));
-            string path = Path.Combine(folder, "auth.json");
-            await File.WriteAllTextAsync(
-                path, $$$"""{"auths":{"{{{address.Authority}}}":{"auth":"{{{login}}}" } } }""", cancellationToken);
-            words.AddRange(["--authfile", path]);
-        }
-
-        words.AddRange([built, $"docker://{address.Authority}/{reference.Repository}:{reference.TagToGive}"]);
-        return words;
+        return
+        [
+            .. access.General, "push", "--digestfile", digestFile, .. access.Login,
+            // Whatever the user's own settings say of this server: it is the only one that is talked to here.
+            .. address.Scheme == Uri.UriSchemeHttp ? ["--tls-verify=false"] : Array.Empty<string>(),
+            built, $"docker://{address.Authority}/{reference.Repository}:{reference.TagToGive}",
+        ];
     }
 
     private async Task RunAsync(Session session, List<string> words, CancellationToken cancellationToken)
@@ -150,7 +144,8 @@ internal sealed class BuildCommand : Verb
         {
             throw new BerthException(
                 ErrorCode.InvalidRequest,
-                $"buildah {words[0]} ended with exit code {process.ExitCode}; its own words say why.");
+                $"buildah {words.First(w => w is "build" or "push")} ended with exit code {process.ExitCode}; its own "
+                + "words say why.");
         }
 
         async Task TellAsync(StreamReader lines)

@@ -59,15 +59,20 @@ internal sealed class LogsCommand : Verb
             session.Get(follow), RunSettings.Parse(session, tail, RunSettings.ParseNumber),
             back is null ? null : session.Terminal.Time.GetUtcNow() - back.Value, session.Get(timestamps));
         string name = session.Get(id);
-        if (RunId.TryParse(name, out _))
-        {
-            await using Stream log = await session.Client.Runs.OpenLogsAsync(name, options, cancellationToken);
-            await log.CopyToAsync(session.Terminal.Output, cancellationToken);
-            return 0;
-        }
+        await session.WhileReadAsync(
+            async token =>
+            {
+                if (RunId.TryParse(name, out _))
+                {
+                    await using Stream log = await session.Client.Runs.OpenLogsAsync(name, options, token);
+                    await log.CopyToAsync(session.Terminal.Output, token);
+                    return;
+                }
 
-        await using Stream framed = await session.Client.Containers.OpenLogsAsync(name, options, cancellationToken);
-        await FramedLog.CopyAsync(framed, session.Terminal, cancellationToken);
+                await using Stream framed = await session.Client.Containers.OpenLogsAsync(name, options, token);
+                await FramedLog.CopyAsync(framed, session.Terminal, token);
+            },
+            cancellationToken);
         return 0;
     }
 }
@@ -139,6 +144,12 @@ internal sealed class EventsCommand : Verb
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
+        await session.WhileReadAsync(token => PrintAsync(session, token), cancellationToken);
+        return 0;
+    }
+
+    private async Task PrintAsync(Session session, CancellationToken cancellationToken)
+    {
         Terminal terminal = session.Terminal;
         bool json = session.Get(output) == "json";
         await foreach (
@@ -154,7 +165,5 @@ internal sealed class EventsCommand : Verb
                 $"{Wording.Time(happening.At)}  {happening.Run}  {happening.Type,-10}  {happening.Detail}");
             await terminal.Out.FlushAsync(cancellationToken);
         }
-
-        return 0;
     }
 }
