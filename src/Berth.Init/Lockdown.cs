@@ -17,17 +17,7 @@ internal static unsafe class Lockdown
 
     public static void SealProcess()
     {
-        BlockSignalsInFinalizerThread();
-        Kernel.SetMask(ulong.MaxValue);
-
-        // The runtime's handlers would make process 1 killable by its own program: without a handler the kernel drops
-        // what comes from inside (pid_namespaces(7)). Ignored signals would also stay ignored in the program.
-        Kernel.SignalAction fallback = default;
-        for (int signal = 1; signal <= Kernel.HighestSignal; signal++)
-        {
-            Kernel.SetAction(signal, &fallback);
-        }
-
+        SealSignals();
         Kernel.SetNonInheritable(ControlSocket.Descriptor);
         Kernel.SetNonInheritable(Programs.ProgramLauncher.ProgressDescriptor);
         // Whatever a runc may have leaked (CVE-2024-21626).
@@ -39,6 +29,21 @@ internal static unsafe class Lockdown
         }
 
         Check(Kernel.ProcessControl(PR_SET_DUMPABLE, 0), "prctl PR_SET_DUMPABLE");
+    }
+
+    /// <summary>From now on signals wait until they are read from a descriptor.</summary>
+    public static void SealSignals()
+    {
+        BlockSignalsInFinalizerThread();
+        Kernel.SetMask(ulong.MaxValue);
+
+        // The runtime's handlers would make process 1 killable by its own program: without a handler the kernel drops
+        // what comes from inside (pid_namespaces(7)). Ignored signals would also stay ignored in the program.
+        Kernel.SignalAction fallback = default;
+        for (int signal = 1; signal <= Kernel.HighestSignal; signal++)
+        {
+            Kernel.SetAction(signal, &fallback);
+        }
     }
 
     /// <summary>For every thread, and inherited by every child.</summary>

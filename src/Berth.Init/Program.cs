@@ -14,6 +14,17 @@ if (args is ["files", ..])
     return FileTool.Run(args.AsSpan(1));
 }
 
+if (args is ["supervise", _, _, _, ..])
+{
+    // Past the runtime's own shutdown: nothing is left to flush.
+    Kernel.Exit(PlainInit.Run(args[1], args[2], args.AsSpan(3)));
+}
+
+if (args is ["enter-groups", ..])
+{
+    return GroupEntry.Run(args.AsSpan(1));
+}
+
 // It kills "every process" when the program ends, which only process 1 of a namespace may mean.
 if (args.Length > 0 || Kernel.GetPid() != 1)
 {

@@ -23,6 +23,12 @@ public sealed class LocalNode : INode
 {
     private static readonly TimeSpan StopPause = TimeSpan.FromMilliseconds(5);
 
+    private static readonly StartOutcome NothingToRun =
+        new StartOutcome.EntryPointMissing("The image has neither ENTRYPOINT nor CMD. Give a command.");
+
+    /// <summary>Of a call or task with a further runtime, whose sandbox is made for it alone.</summary>
+    private static readonly SandboxExtras NoExtras = new(null, ReadOnlyRoot: false, [], null);
+
     private readonly NodeOptions options;
     private readonly IEngine engine;
     private readonly TimeProvider time;
@@ -70,7 +76,7 @@ public sealed class LocalNode : INode
 
     public void Expect(SandboxSpec spec)
     {
-        if (accepting)
+        if (accepting && spec.Runtime is null)
         {
             pools.Expect(spec);
         }
@@ -89,8 +95,8 @@ public sealed class LocalNode : INode
         try
         {
             long begun = time.GetTimestamp();
-            TakenSandbox taken = spec.Extras is { } extras
-                ? await pools.MakeAsync(spec.Sandbox, extras, cancellationToken)
+            TakenSandbox taken = spec.Extras is not null || spec.Sandbox.Runtime is not null
+                ? await pools.MakeAsync(spec.Sandbox, spec.Extras ?? NoExtras, cancellationToken)
                 : await pools.TakeAsync(spec.Sandbox, cancellationToken);
             return await StartAsync(spec, taken, begun, cancellationToken);
         }
@@ -154,11 +160,9 @@ public sealed class LocalNode : INode
         {
             ProgramStart? program = ProgramMerge.Merge(
                 spec, taken.Image, taken.Sandbox.HostName, time.GetUtcNow() + (spec.Timeout - prepare));
-            terminal = spec.Terminal is { } size ? taken.Sandbox.OpenTerminal(size) : null;
-            StartOutcome outcome = program is null
-                ? new StartOutcome.EntryPointMissing("The image has neither ENTRYPOINT nor CMD. Give a command.")
-                : await taken.Sandbox.StartAsync(program, terminal?.Program, cancellationToken);
-            terminal?.Program.Dispose();
+            (StartOutcome outcome, terminal) = program is null
+                ? new ProgramBeginning(NothingToRun)
+                : await taken.Sandbox.StartAsync(program, spec.Terminal, cancellationToken);
             CrashPoints.Reach(CrashPoint.ProgramStarted);
             TimeSpan start = time.GetElapsedTime(begun) - prepare;
             Interlocked.Increment(ref taken.Prepared ? ref takenReady : ref takenCold);

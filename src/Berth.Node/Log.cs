@@ -38,4 +38,7 @@ internal static partial class Log
     [LoggerMessage(10, LogLevel.Warning,
         "Removing what server {Instance} left: it was killed, and its data folder {Folder} is gone.")]
     public static partial void Abandoned(ILogger logger, string instance, string folder);
+
+    [LoggerMessage(11, LogLevel.Information, "Runs may choose the runtime {Name}: {Path}, {Version}.")]
+    public static partial void RuntimeFound(ILogger logger, string name, string path, string version);
 }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Berth.Api.Nodes;
 using Berth.Core.Pools;
 
 namespace Berth.Node;
@@ -19,6 +20,9 @@ public sealed record NodeOptions(string Name, string Instance)
 
     /// <summary>Path of runc; null looks in the usual folders.</summary>
     public string? Runc { get; init; }
+
+    /// <summary>Runtimes that sandboxes can be made with beside runc.</summary>
+    public IReadOnlyList<RegisteredRuntime> Runtimes { get; init; } = [];
 
     /// <summary>First host user and group id given to sandboxes. Each takes a range of 65,536, one after the
     /// other, so ids from here up must not belong to people or services of the machine.</summary>

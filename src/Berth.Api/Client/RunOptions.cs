@@ -50,6 +50,9 @@ public sealed record RunOptions
     /// <summary><c>none</c> or <c>host</c>.</summary>
     public string? Network { get; init; }
 
+    /// <summary>Name of an OCI runtime that the operator has registered.</summary>
+    public string? Runtime { get; init; }
+
     public ByteSize? OutputLimit { get; init; }
 
     /// <summary>Media type of the input, told to the program.</summary>
@@ -108,6 +111,7 @@ public sealed record RunOptions
         .. One("Berth-User", User),
         .. One("Berth-Workdir", WorkingDirectory),
         .. One("Berth-Network", Network),
+        .. One("Berth-Runtime", Runtime),
         .. One("Berth-Output-Limit", OutputLimit is { } o ? Number(o.Bytes) : null),
         .. One("Content-Type", ContentType),
         .. One("Berth-Content-Type", ResultContentType),

@@ -14,6 +14,7 @@ namespace Berth.Api.Containers;
 /// <param name="Restart"><c>no</c>, <c>on-failure[:N]</c>, <c>always</c> or <c>unless-stopped</c>.</param>
 /// <param name="StopSignal">Name or number.</param>
 /// <param name="Grace">Between that signal and SIGKILL.</param>
+/// <param name="Runtime">Name of an OCI runtime that the operator has registered; null for the server's own.</param>
 public sealed record ContainerRequest(
     string? Image = null,
     string? Name = null,
@@ -37,7 +38,8 @@ public sealed record ContainerRequest(
     string? StopSignal = null,
     string? Grace = null,
     HealthCheckRequest? Health = null,
-    IReadOnlyDictionary<string, string>? Labels = null);
+    IReadOnlyDictionary<string, string>? Labels = null,
+    string? Runtime = null);
 
 /// <param name="Type"><c>volume</c>, <c>host</c> or <c>memory</c>.</param>
 /// <param name="Source">Name of the volume (null: one of the container's own) or absolute path on the machine.</param>

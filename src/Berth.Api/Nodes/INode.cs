@@ -183,7 +183,9 @@ public sealed record AttemptFigures(TimeSpan Processor, ByteSize Memory, ByteSiz
 
 /// <summary>The shape of a sandbox: all that must be known to prepare one ahead. Attempts of equal shape share a
 /// pool.</summary>
-public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode Network);
+/// <param name="Runtime">Name of the <see cref="RegisteredRuntime"/> to make it with, never ahead of need; null for the
+/// node's own.</param>
+public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode Network, string? Runtime = null);
 
 /// <summary>What a container has beyond the shape that calls share. Such a sandbox is made for one attempt.</summary>
 /// <param name="Layer">Id of the writable layer that outlasts the sandbox, 1 to 64 of a-z, 0-9 and -; null for one that

@@ -7,6 +7,7 @@ namespace Berth.Api.Runs;
 /// <param name="State"><c>queued starting running succeeded failed canceled</c>.</param>
 /// <param name="Image">The reference as asked for; <paramref name="ImageDigest"/> is what was run.</param>
 /// <param name="Reason">How it ended, in snake case of <c>EndReason</c>; null before.</param>
+/// <param name="Runtime">The OCI runtime it asked for; null for the server's own.</param>
 /// <param name="Percent">Last progress reported by the program, 0 to 100.</param>
 public sealed record RunView(
     string Id,
@@ -30,7 +31,8 @@ public sealed record RunView(
     long? InputBytes,
     long? ResultBytes,
     IReadOnlyDictionary<string, string> Labels,
-    DateTimeOffset? ResultExpiresAt);
+    DateTimeOffset? ResultExpiresAt,
+    string? Runtime = null);
 
 /// <summary>Times in milliseconds, memory and traffic in bytes.</summary>
 public sealed record UsageView(double CpuUserMs, double CpuSystemMs, long PeakMemoryBytes, long BytesIn, long BytesOut);

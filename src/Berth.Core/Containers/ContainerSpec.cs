@@ -17,6 +17,7 @@ namespace Berth.Core.Containers;
 /// SIGTERM.</param>
 /// <param name="Grace">Between that signal and SIGKILL.</param>
 /// <param name="Health">Null for the image's own check, if it has one.</param>
+/// <param name="Runtime">Name of a further OCI runtime to run it with; null for the node's own.</param>
 public sealed record ContainerSpec(
     string Image,
     Digest Digest,
@@ -37,7 +38,8 @@ public sealed record ContainerSpec(
     int? StopSignal,
     TimeSpan Grace,
     HealthCheck? Health,
-    IReadOnlyDictionary<string, string> Labels)
+    IReadOnlyDictionary<string, string> Labels,
+    string? Runtime = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Empty = new Dictionary<string, string>();
 

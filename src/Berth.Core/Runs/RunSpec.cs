@@ -30,6 +30,7 @@ public enum RunKind
 /// <param name="OutputLimit">Bytes of standard output after which the program is ended.</param>
 /// <param name="ResultContentType">Media type told to who fetches the result.</param>
 /// <param name="Callback">Told by POST when the run has ended; null for nobody.</param>
+/// <param name="Runtime">Name of a further OCI runtime to run it with; null for the node's own.</param>
 public sealed record RunSpec(
     string Image,
     Digest Digest,
@@ -47,7 +48,8 @@ public sealed record RunSpec(
     ByteSize OutputLimit,
     string ResultContentType,
     Uri? Callback,
-    IReadOnlyDictionary<string, string> Labels)
+    IReadOnlyDictionary<string, string> Labels,
+    string? Runtime = null)
 {
     /// <summary>Of a program that may run for ever.</summary>
     public static TimeSpan Unlimited => System.Threading.Timeout.InfiniteTimeSpan;

@@ -21,6 +21,7 @@ internal static unsafe class Kernel
     public const int EINVAL = 22;
     public const int ENOEXEC = 8;
 
+    public const int SIGHUP = 1;
     public const int SIGKILL = 9;
     public const int SIGCHLD = 17;
     public const int HighestSignal = 64;

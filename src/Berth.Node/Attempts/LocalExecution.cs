@@ -80,16 +80,16 @@ internal sealed class LocalExecution : IExecution
     private static async Task<LocalExecution> StartAtTerminalAsync(
         ISandbox sandbox, ProgramStart start, TerminalSize size, CancellationToken cancellationToken)
     {
-        Pseudoterminal terminal = sandbox.OpenTerminal(size);
+        FurtherBeginning beginning = await sandbox.ExecuteAtTerminalAsync(start, size, cancellationToken);
+        Pseudoterminal? terminal = beginning.Terminal;
         try
         {
-            IFurtherProgram program = await StartAsync(sandbox, start, [terminal.Program], cancellationToken);
-            terminal.Program.Dispose();
-            return new LocalExecution(program, terminal, terminal.Input, terminal.Output, Stream.Null);
+            IFurtherProgram program = Started(beginning);
+            return new LocalExecution(program, terminal, terminal!.Input, terminal.Output, Stream.Null);
         }
         catch
         {
-            terminal.Dispose();
+            terminal?.Dispose();
             throw;
         }
     }
@@ -100,25 +100,20 @@ internal sealed class LocalExecution : IExecution
         using Pipe input = Pipe.Create(openToAll: true);
         using Pipe output = Pipe.Create(openToAll: true);
         using Pipe error = Pipe.Create(openToAll: true);
-        IFurtherProgram program = await StartAsync(
-            sandbox, start, [input.ReadEnd, output.WriteEnd, error.WriteEnd], cancellationToken);
+        FurtherBeginning beginning = await sandbox.ExecuteAsync(
+            start, [input.ReadEnd, output.WriteEnd, error.WriteEnd], cancellationToken);
         return new LocalExecution(
-            program,
+            Started(beginning),
             terminal: null,
             new PipeWriteStream(input.WriteEnd.Duplicate(), poller),
             new PipeReadStream(output.ReadEnd.Duplicate(), poller),
             new PipeReadStream(error.ReadEnd.Duplicate(), poller));
     }
 
-    private static async Task<IFurtherProgram> StartAsync(
-        ISandbox sandbox, ProgramStart start, FileDescriptor[] descriptors, CancellationToken cancellationToken)
-    {
-        (IFurtherProgram program, StartOutcome outcome) =
-            await sandbox.ExecuteAsync(start, descriptors, cancellationToken);
-        return outcome is StartOutcome.EntryPointMissing missing
+    private static IFurtherProgram Started(FurtherBeginning beginning) =>
+        beginning.Outcome is StartOutcome.EntryPointMissing missing
             ? throw new BerthException(ErrorCode.RunEntryPointMissing, missing.Detail)
-            : program;
-    }
+            : beginning.Program;
 
     private static async Task<ExecutionEnd> CompleteAsync(IFurtherProgram program)
     {

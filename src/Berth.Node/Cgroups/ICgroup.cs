@@ -45,6 +45,12 @@ public interface ICgroup
     /// </summary>
     void ResetPeak();
 
+    /// <summary>
+    /// Makes the group with its limits, for a runtime that leaves that to others. Returns the files that a process
+    /// joins it by, writing 0 to each.
+    /// </summary>
+    IReadOnlyList<string> Make(CgroupLimits limits);
+
     /// <summary>Lowers limits below what runc itself needs to make a container.</summary>
     void Tighten(ByteSize? memory, int? pids);
 
@@ -65,6 +71,18 @@ public interface ICgroup
 
     /// <summary>False while processes are left in it.</summary>
     bool TryRemove();
+}
+
+/// <param name="Pids">Processes and threads.</param>
+public sealed record CgroupLimits(ByteSize Memory, CpuQuota Cpu, int Pids)
+{
+    /// <summary>Of the processor's quota.</summary>
+    public const int PeriodMicroseconds = 100_000;
+
+    public long QuotaMicroseconds => (long)Cpu.Millicores * PeriodMicroseconds / 1000;
+
+    /// <summary>cpu.shares of version 1: 1024 a core.</summary>
+    public long Shares => Math.Clamp(Cpu.Millicores * 1024L / 1000, 2, 262_144);
 }
 
 /// <param name="Cpu">Processor time of all processes since the group was made.</param>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Berth.Core.Resources;
 
 namespace Berth.Node.Cgroups;
@@ -69,6 +70,22 @@ public sealed class SplitCgroups : ICgroups
 
         /// <summary>Any write sets the peak to the current usage (memory.rst, 5.1).</summary>
         public void ResetPeak() => CgroupFile.Write(Memory + "/memory.max_usage_in_bytes", "0");
+
+        public IReadOnlyList<string> Make(CgroupLimits limits)
+        {
+            string[] folders =
+            [
+                .. new[] { "memory", "cpu", "cpuacct", "pids", "freezer" }.Select(c => root.mounts[c])
+                    .Concat(root.unified is { } unified ? [unified] : [])
+                    .Distinct().Select(mount => Directory.CreateDirectory(mount + path).FullName),
+            ];
+            string cpu = root.mounts["cpu"] + path;
+            CgroupFile.Write(cpu + "/cpu.cfs_period_us", Number(CgroupLimits.PeriodMicroseconds));
+            CgroupFile.Write(cpu + "/cpu.cfs_quota_us", Number(limits.QuotaMicroseconds));
+            CgroupFile.Write(cpu + "/cpu.shares", Number(limits.Shares));
+            Tighten(limits.Memory, limits.Pids);
+            return [.. folders.Select(folder => folder + "/cgroup.procs")];
+        }
 
         public void Tighten(ByteSize? memory, int? pids)
         {
@@ -142,6 +159,8 @@ public sealed class SplitCgroups : ICgroups
                 return false;
             }
         }
+
+        private static string Number(long number) => number.ToString(CultureInfo.InvariantCulture);
 
         private static TimeSpan Nanoseconds(string file) => TimeSpan.FromTicks(CgroupFile.ReadNumber(file) / 100);
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Berth.Core.Resources;
 
 namespace Berth.Node.Cgroups;
@@ -14,7 +15,7 @@ public sealed class UnifiedCgroups(string mountPoint) : ICgroups
     /// a kernel without swap accounting.</summary>
     public bool CanLimitSwap => true;
 
-    public ICgroup At(string path) => new UnifiedCgroup(path, mountPoint + path);
+    public ICgroup At(string path) => new UnifiedCgroup(path, mountPoint);
 
     public IReadOnlySet<string> ChildrenOf(string path)
     {
@@ -27,8 +28,10 @@ public sealed class UnifiedCgroups(string mountPoint) : ICgroups
     public string? FolderOf(IEnumerable<string> membership) =>
         CgroupMembership.FolderOf(mountPoint, membership, controller: "");
 
-    private sealed class UnifiedCgroup(string path, string folder) : ICgroup
+    private sealed class UnifiedCgroup(string path, string mountPoint) : ICgroup
     {
+        private readonly string folder = mountPoint + path;
+
         public string Path => path;
 
         public CgroupUsage ReadUsage()
@@ -71,6 +74,29 @@ public sealed class UnifiedCgroups(string mountPoint) : ICgroups
         /// peak stays; it includes the few MiB that making the sandbox took.</summary>
         public void ResetPeak()
         {
+        }
+
+        public IReadOnlyList<string> Make(CgroupLimits limits)
+        {
+            // A controller reaches a group through all above it ("Controlling Controllers", 2-4).
+            string parent = mountPoint;
+            foreach (string name in path.Split('/', StringSplitOptions.RemoveEmptyEntries))
+            {
+                CgroupFile.Write(parent + "/cgroup.subtree_control", "+cpu +memory +pids");
+                parent = Directory.CreateDirectory($"{parent}/{name}").FullName;
+            }
+
+            CgroupFile.Write(
+                folder + "/cpu.max",
+                string.Create(
+                    CultureInfo.InvariantCulture, $"{limits.QuotaMicroseconds} {CgroupLimits.PeriodMicroseconds}"));
+            if (File.Exists(folder + "/memory.swap.max"))
+            {
+                CgroupFile.Write(folder + "/memory.swap.max", "0");
+            }
+
+            Tighten(limits.Memory, limits.Pids);
+            return [folder + "/cgroup.procs"];
         }
 
         public void Tighten(ByteSize? memory, int? pids)

@@ -21,7 +21,7 @@ internal static class ContainerShape
     private const int PeriodMicroseconds = 100_000;
 
     /// <summary>Docker's set without NET_RAW, MKNOD, SYS_CHROOT, AUDIT_WRITE and SETFCAP.</summary>
-    private static readonly string[] Capabilities =
+    public static IReadOnlyList<string> Capabilities { get; } =
     [
         "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID",
         "CAP_SETUID", "CAP_SETPCAP",

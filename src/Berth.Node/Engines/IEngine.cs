@@ -60,16 +60,19 @@ public interface ISandbox : IAsyncDisposable
     /// <summary>The program and all it started are gone; null when they went without their init's report.</summary>
     Task<ProgramExit?> Exited { get; }
 
-    /// <summary>A new terminal for a program of this sandbox. Throws BerthException (NodeFault).</summary>
-    Pseudoterminal OpenTerminal(TerminalSize size);
-
-    /// <summary>Runs the program; once per sandbox. See <see cref="InitChannel.StartAsync"/>.</summary>
-    Task<StartOutcome> StartAsync(
-        ProgramStart program, FileDescriptor? terminal, CancellationToken cancellationToken);
+    /// <summary>Runs the program, at a new terminal where a size is given; once per sandbox. See
+    /// <see cref="InitChannel.StartAsync"/>.</summary>
+    Task<ProgramBeginning> StartAsync(
+        ProgramStart program, TerminalSize? terminal, CancellationToken cancellationToken);
 
     /// <summary>Runs a program beside the main one. See <see cref="InitChannel.ExecuteAsync"/>.</summary>
-    Task<(IFurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
+    /// <param name="descriptors">Its standard input, output and error; they stay the caller's.</param>
+    Task<FurtherBeginning> ExecuteAsync(
         ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken);
+
+    /// <summary>The same at a new terminal.</summary>
+    Task<FurtherBeginning> ExecuteAtTerminalAsync(
+        ProgramStart program, TerminalSize size, CancellationToken cancellationToken);
 
     /// <summary>Stops every process where it stands, the init too: nothing is obeyed until <see cref="Resume"/>, but
     /// removing is.</summary>
@@ -97,6 +100,13 @@ public interface ISandbox : IAsyncDisposable
     /// </summary>
     Task RemoveAsync();
 }
+
+/// <param name="Terminal">Where one was asked for and the program runs; it is the caller's.</param>
+public sealed record ProgramBeginning(StartOutcome Outcome, Pseudoterminal? Terminal = null);
+
+/// <param name="Terminal">As with <see cref="ProgramBeginning"/>.</param>
+public sealed record FurtherBeginning(
+    IFurtherProgram Program, StartOutcome Outcome, Pseudoterminal? Terminal = null);
 
 /// <param name="Resources">Since the sandbox stood ready.</param>
 /// <param name="OutOfMemoryKills">Processes the kernel ended at the memory limit.</param>

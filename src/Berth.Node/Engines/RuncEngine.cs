@@ -9,6 +9,7 @@ using Berth.Node.Cgroups;
 using Berth.Node.Init;
 using Berth.Node.Linux;
 using Berth.Node.RootFilesystems;
+using Berth.Node.Runtimes;
 using Berth.Node.Sweeps;
 using Berth.Oci.Layers;
 using Microsoft.Extensions.Logging;
@@ -29,6 +30,9 @@ public sealed class RuncEngine : IEngine
     private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(20);
 
+    private const UnixFileMode OwnerOnly =
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
     private readonly NodeOptions options;
     private readonly TimeProvider time;
     private readonly ILogger logger;
@@ -42,6 +46,7 @@ public sealed class RuncEngine : IEngine
     private MoveWarmup? warmup;
     private OwnerRanges? owners;
     private Runc? runc;
+    private readonly Dictionary<string, OciRuntime> runtimes = new(StringComparer.Ordinal);
     private Leftovers? leftovers;
     private Abandoned? abandoned;
     private Orphans? orphans;
@@ -79,6 +84,12 @@ public sealed class RuncEngine : IEngine
         folders.Make();
         initPath = await InitBinary.WriteToAsync(folders.Root, cancellationToken);
         owners = new OwnerRanges(initPath, poller, options);
+        foreach (RegisteredRuntime registered in options.Runtimes)
+        {
+            OciRuntime found = await OciRuntime.FindAsync(registered, initPath, poller, time, cancellationToken);
+            runtimes.Add(registered.Name, found);
+            Log.RuntimeFound(logger, registered.Name, registered.Path, found.Version);
+        }
     }
 
     public async Task<ISandbox> PrepareAsync(
@@ -99,7 +110,13 @@ public sealed class RuncEngine : IEngine
             CrashPoints.Reach(CrashPoint.OwnerTaken);
             await MountRootAsync(objects, spec, image, extras, cancellationToken);
             CrashPoints.Reach(CrashPoint.RootMounted);
-            await WriteBundleAsync(objects, spec, extras, hostName, cancellationToken);
+            RuntimeConfig config = CompleteRoot(objects, spec, extras, hostName);
+            if (spec.Runtime is { } name)
+            {
+                return Further(RuntimeOf(name), objects, spec, hostName, config);
+            }
+
+            await WriteBundleAsync(objects, config, cancellationToken);
             CrashPoints.Reach(CrashPoint.BundleWritten);
             streams = await CreateAsync(objects);
             CrashPoints.Reach(CrashPoint.ContainerCreated);
@@ -183,9 +200,25 @@ public sealed class RuncEngine : IEngine
         }
     }
 
-    private async Task WriteBundleAsync(
-        HostObjects objects, SandboxSpec spec, SandboxExtras? extras, string hostName,
-        CancellationToken cancellationToken)
+    private OciRuntime RuntimeOf(string name) => runtimes.GetValueOrDefault(name) ?? throw new BerthException(
+        ErrorCode.InvalidRequest,
+        $"There is no runtime '{name}' on this node: it has "
+        + $"{string.Join(", ", runtimes.Keys.Prepend(RegisteredRuntime.Own))}. Register it with the setting 'runtime'.");
+
+    private RuntimeSandbox Further(
+        OciRuntime runtime, HostObjects objects, SandboxSpec spec, string hostName, RuntimeConfig config)
+    {
+        string folder = folders.Of(objects.Id);
+        Directory.CreateDirectory(OciRuntime.StateOf(folder), OwnerOnly);
+        return new RuntimeSandbox(
+            runtime, objects, folder, spec, hostName, time.GetUtcNow(), new RuntimeBundle(config),
+            new RuntimeGroup(objects.Cgroup, cgroups!, spec.Limits, runtime.IgnoresCgroups), poller,
+            time, RemoveAsync);
+    }
+
+    /// <summary>Puts into a mounted root what every sandbox has, and says what is to be made of it.</summary>
+    private RuntimeConfig CompleteRoot(
+        HostObjects objects, SandboxSpec spec, SandboxExtras? extras, string hostName)
     {
         string folder = folders.Of(objects.Id);
         OwnerRange owner = objects.Owner!;
@@ -199,11 +232,16 @@ public sealed class RuncEngine : IEngine
         // Last, because a volume may have been mounted over them.
         AccountFiles.Check(root);
 
-        RuntimeConfig config = ContainerShape.Render(
+        return ContainerShape.Render(
             spec, extras, root, hostName, owner.First, objects.Cgroup.Path, initPath, hardOpenFiles,
             cgroups!.CanLimitSwap);
+    }
+
+    private async Task WriteBundleAsync(
+        HostObjects objects, RuntimeConfig config, CancellationToken cancellationToken)
+    {
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(config, RuntimeJson.Default.RuntimeConfig);
-        await File.WriteAllBytesAsync(folder + "/config.json", json, cancellationToken);
+        await File.WriteAllBytesAsync(folders.Of(objects.Id) + "/config.json", json, cancellationToken);
     }
 
     private async Task<SandboxStreams> CreateAsync(HostObjects objects)

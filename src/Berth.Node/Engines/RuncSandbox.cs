@@ -45,25 +45,34 @@ internal sealed class RuncSandbox : ISandbox
 
     public Task<ProgramExit?> Exited => objects.Channel!.Exited;
 
-    public Pseudoterminal OpenTerminal(TerminalSize size)
+    public async Task<ProgramBeginning> StartAsync(
+        ProgramStart program, TerminalSize? terminal, CancellationToken cancellationToken)
     {
-        try
+        if (terminal is not { } size)
         {
-            return Pseudoterminal.Open(objects.Init!.Pid, objects.Owner!.First, size, poller);
+            return new ProgramBeginning(await objects.Channel!.StartAsync(program, null, cancellationToken));
         }
-        catch (LinuxException error)
-        {
-            throw new BerthException(ErrorCode.NodeFault, $"A terminal could not be made: {error.Message}", error);
-        }
+
+        (StartOutcome outcome, Pseudoterminal opened) = await AtTerminalAsync(
+            size, end => objects.Channel!.StartAsync(program, end, cancellationToken));
+        return new ProgramBeginning(outcome, opened);
     }
 
-    public Task<StartOutcome> StartAsync(
-        ProgramStart program, FileDescriptor? terminal, CancellationToken cancellationToken) =>
-        objects.Channel!.StartAsync(program, terminal, cancellationToken);
+    public async Task<FurtherBeginning> ExecuteAsync(
+        ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken)
+    {
+        (IFurtherProgram further, StartOutcome outcome) =
+            await objects.Channel!.ExecuteAsync(program, descriptors, cancellationToken);
+        return new FurtherBeginning(further, outcome);
+    }
 
-    public Task<(IFurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
-        ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken) =>
-        objects.Channel!.ExecuteAsync(program, descriptors, cancellationToken);
+    public async Task<FurtherBeginning> ExecuteAtTerminalAsync(
+        ProgramStart program, TerminalSize size, CancellationToken cancellationToken)
+    {
+        ((IFurtherProgram further, StartOutcome outcome), Pseudoterminal opened) = await AtTerminalAsync(
+            size, end => objects.Channel!.ExecuteAsync(program, [end], cancellationToken));
+        return new FurtherBeginning(further, outcome, opened);
+    }
 
     public void Pause()
     {
@@ -103,5 +112,35 @@ internal sealed class RuncSandbox : ISandbox
     {
         await RemoveAsync();
         Streams.Dispose();
+    }
+
+    /// <param name="start">Is given the program's end.</param>
+    private async Task<(T Outcome, Pseudoterminal Terminal)> AtTerminalAsync<T>(
+        TerminalSize size, Func<FileDescriptor, Task<T>> start)
+    {
+        Pseudoterminal terminal = OpenTerminal(size);
+        try
+        {
+            T outcome = await start(terminal.Program!);
+            terminal.Program!.Dispose();
+            return (outcome, terminal);
+        }
+        catch
+        {
+            terminal.Dispose();
+            throw;
+        }
+    }
+
+    private Pseudoterminal OpenTerminal(TerminalSize size)
+    {
+        try
+        {
+            return Pseudoterminal.Open(objects.Init!.Pid, objects.Owner!.First, size, poller);
+        }
+        catch (LinuxException error)
+        {
+            throw new BerthException(ErrorCode.NodeFault, $"A terminal could not be made: {error.Message}", error);
+        }
     }
 }

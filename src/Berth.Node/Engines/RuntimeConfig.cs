@@ -11,9 +11,12 @@ internal sealed record RuntimeConfig(
 internal sealed record RuntimeProcess(
     RuntimeUser User, IReadOnlyList<string> Args, IReadOnlyList<string> Env, string Cwd,
     RuntimeCapabilities Capabilities,
-    IReadOnlyList<RuntimeRlimit> Rlimits, bool NoNewPrivileges, bool Terminal = false);
+    IReadOnlyList<RuntimeRlimit> Rlimits, bool NoNewPrivileges, bool Terminal = false,
+    RuntimeConsole? ConsoleSize = null);
 
-internal sealed record RuntimeUser(int Uid, int Gid);
+internal sealed record RuntimeConsole(int Height, int Width);
+
+internal sealed record RuntimeUser(int Uid, int Gid, IReadOnlyList<int>? AdditionalGids = null);
 
 internal sealed record RuntimeCapabilities(
     IReadOnlyList<string> Bounding, IReadOnlyList<string> Effective, IReadOnlyList<string> Permitted);
@@ -27,7 +30,7 @@ internal sealed record RuntimeMount(string Destination, string Type, string Sour
 internal sealed record RuntimeLinux(
     IReadOnlyList<RuntimeIdMapping> UidMappings, IReadOnlyList<RuntimeIdMapping> GidMappings, string CgroupsPath,
     RuntimeResources Resources, IReadOnlyList<RuntimeNamespace> Namespaces, IReadOnlyList<string> MaskedPaths,
-    IReadOnlyList<string> ReadonlyPaths);
+    IReadOnlyList<string> ReadonlyPaths, RuntimeSeccomp? Seccomp = null);
 
 internal sealed record RuntimeIdMapping(
     [property: JsonPropertyName("containerID")] uint ContainerId, [property: JsonPropertyName("hostID")] uint HostId,
@@ -43,6 +46,17 @@ internal sealed record RuntimeDeviceRule(bool Allow, string Access);
 /// <param name="Swap">Memory and swap together; equal to the limit it means no swap.</param>
 internal sealed record RuntimeMemory(long Limit, long? Swap);
 
+/// <param name="DefaultErrnoRet">What refused calls answer.</param>
+internal sealed record RuntimeSeccomp(
+    string DefaultAction, int DefaultErrnoRet, IReadOnlyList<string> Architectures,
+    IReadOnlyList<RuntimeSystemCalls> Syscalls);
+
+internal sealed record RuntimeSystemCalls(
+    IReadOnlyList<string> Names, string Action, IReadOnlyList<RuntimeArgument>? Args = null, int? ErrnoRet = null);
+
+/// <param name="Value">The mask, of a masked comparison.</param>
+internal sealed record RuntimeArgument(int Index, ulong Value, ulong ValueTwo, string Op);
+
 /// <summary>Microseconds.</summary>
 internal sealed record RuntimeCpu(long Quota, ulong Period, ulong Shares);
 
@@ -51,4 +65,5 @@ internal sealed record RuntimePids(long Limit);
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(RuntimeConfig))]
+[JsonSerializable(typeof(RuntimeProcess))]
 internal sealed partial class RuntimeJson : JsonSerializerContext;

@@ -30,6 +30,9 @@ public sealed record ProgramStart(
         return ExecFrame.Encode(id, texts.User, texts.Folder, texts.Arguments, texts.Environment, streams);
     }
 
+    /// <summary>Throws BerthException (InvalidRequest) for what no execve could take.</summary>
+    internal void Check() => _ = Checked();
+
     private Texts Checked()
     {
         if (Arguments.Count == 0 || Arguments[0].Length == 0)

@@ -38,7 +38,9 @@ internal static partial class Libc
     public const nuint TIOCGPTPEER = 0x5441;
     public const int O_RDWR_NOCTTY_CLOEXEC = O_RDWR | 0x100 | O_CLOEXEC;
     public const long SYS_openat2 = 437;
+    public const int MSG_DONTWAIT = 0x40;
     public const int MSG_NOSIGNAL = 0x4000;
+    public const int MSG_CMSG_CLOEXEC = 0x40000000;
     public const int SOL_SOCKET = 1;
     public const int SCM_RIGHTS = 1;
     public const short POLLIN = 1;
@@ -152,6 +154,9 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "sendmsg", SetLastError = true)]
     public static unsafe partial nint SendMessage(FileDescriptor socket, MessageHeader* message, int flags);
+
+    [LibraryImport("libc", EntryPoint = "recvmsg", SetLastError = true)]
+    public static unsafe partial nint ReceiveMessage(SafeHandle socket, MessageHeader* message, int flags);
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     public static partial int IoctlNumber(FileDescriptor fd, nuint request, nint argument);

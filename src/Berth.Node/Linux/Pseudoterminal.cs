@@ -10,7 +10,7 @@ public sealed class Pseudoterminal : IDisposable
 {
     private readonly FileDescriptor master;
 
-    private Pseudoterminal(FileDescriptor master, FileDescriptor program, ReadinessPoller poller)
+    private Pseudoterminal(FileDescriptor master, FileDescriptor? program, ReadinessPoller poller)
     {
         this.master = master;
         Program = program;
@@ -18,8 +18,8 @@ public sealed class Pseudoterminal : IDisposable
         Output = new PipeReadStream(master.Duplicate(), poller, isTerminal: true);
     }
 
-    /// <summary>The program's end, to be closed here once the program has it.</summary>
-    public FileDescriptor Program { get; }
+    /// <summary>The program's end, to be closed here once the program has it; null where it never was here.</summary>
+    public FileDescriptor? Program { get; }
 
     /// <summary>What is typed. Disposing it types nothing more; a terminal has no end of input.</summary>
     public PipeWriteStream Input { get; }
@@ -72,6 +72,22 @@ public sealed class Pseudoterminal : IDisposable
         }
     }
 
+    /// <summary>A terminal made by somebody else, of which this is the master from now on. Throws LinuxException.</summary>
+    public static Pseudoterminal Adopt(FileDescriptor master, TerminalSize size, ReadinessPoller poller)
+    {
+        Pseudoterminal terminal = new(master, program: null, poller);
+        try
+        {
+            terminal.Resize(size);
+            return terminal;
+        }
+        catch
+        {
+            terminal.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>The programs learn it by SIGWINCH.</summary>
     public unsafe void Resize(TerminalSize size)
     {
@@ -86,7 +102,7 @@ public sealed class Pseudoterminal : IDisposable
     {
         Input.Dispose();
         Output.Dispose();
-        Program.Dispose();
+        Program?.Dispose();
         master.Dispose();
     }
 }

@@ -18,6 +18,12 @@ internal sealed class Leftovers(
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(5);
 
     private readonly byte[] runcMark = Encoding.UTF8.GetBytes($"\0--root\0{folders.RuncState}\0");
+    private readonly byte[][] runtimeMarks =
+    [
+        Encoding.UTF8.GetBytes($"\0--root\0{folders.Sandboxes}/"),
+        Encoding.UTF8.GetBytes($"\0--root={folders.Sandboxes}/"),
+    ];
+
     private readonly byte[] initMark = Encoding.UTF8.GetBytes($"{folders.Root}/");
 
     /// <summary>
@@ -157,14 +163,15 @@ internal sealed class Leftovers(
     }
 
     /// <summary>
-    /// runc is known by its state folder in its arguments, berth-init outside of a sandbox by its own path.
+    /// Every runtime is known by its state folder in its arguments, berth-init outside of a sandbox by its own path.
     /// </summary>
     private bool IsOurs(string processFolder)
     {
         try
         {
             ReadOnlySpan<byte> line = File.ReadAllBytes(processFolder + "/cmdline");
-            return line.IndexOf(runcMark) >= 0 || line.StartsWith(initMark);
+            return line.IndexOf(runcMark) >= 0 || line.StartsWith(initMark)
+                || line.IndexOf(runtimeMarks[0]) >= 0 || line.IndexOf(runtimeMarks[1]) >= 0;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -22,6 +22,7 @@ internal sealed class OptionHeaders
     public const string User = "Berth-User";
     public const string WorkingDirectory = "Berth-Workdir";
     public const string Network = "Berth-Network";
+    public const string Runtime = "Berth-Runtime";
     public const string Label = "Berth-Label";
     public const string OutputLimit = "Berth-Output-Limit";
     public const string ContentType = "Berth-Content-Type";
@@ -43,8 +44,8 @@ internal sealed class OptionHeaders
 
     private static readonly string[] Options =
     [
-        Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Label,
-        OutputLimit, ContentType, Stream, Callback, MaxAge, Attempts, RetryFailures,
+        Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Runtime,
+        Label, OutputLimit, ContentType, Stream, Callback, MaxAge, Attempts, RetryFailures,
     ];
 
     private static readonly FrozenSet<string> Known = Options.ToFrozenSet(StringComparer.OrdinalIgnoreCase);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
@@ -55,6 +56,22 @@ internal static partial class ProgramRules
             $"{network.Place} = 'host' is not allowed on this server: the operator's allow-host-network decides."),
         _ => throw network.Refuse("expected none or host"),
     };
+
+    /// <summary>Null for the node's own runtime, which has a name too.</summary>
+    public static string? Runtime(Asked runtime, ServerOptions server)
+    {
+        if (runtime.Text is null or RegisteredRuntime.Own)
+        {
+            return null;
+        }
+
+        IEnumerable<string> names = server.Runtimes.Select(r => r.Name);
+        return names.Contains(runtime.Text)
+            ? runtime.Text
+            : throw runtime.Refuse(
+                $"this server has {string.Join(", ", names.Prepend(RegisteredRuntime.Own))}; the operator's setting "
+                + "'runtime' registers more");
+    }
 
     /// <summary>Throws where arguments are given beside a whole command line.</summary>
     /// <param name="command">Where that stands.</param>

@@ -53,7 +53,8 @@ internal static class RunRequest
             ContentType(options.Ask(OptionHeaders.ContentType)),
             Callback(options),
             ProgramRules.Labels(
-                options.Ask(OptionHeaders.Label), Pairs(options, OptionHeaders.Label), ProgramRules.MaxLabels));
+                options.Ask(OptionHeaders.Label), Pairs(options, OptionHeaders.Label), ProgramRules.MaxLabels),
+            ProgramRules.Runtime(options.Ask(OptionHeaders.Runtime), limits));
     }
 
     /// <summary>The header <c>Berth-Stream</c>.</summary>

@@ -1,3 +1,4 @@
+using Berth.Api.Nodes;
 using Berth.Core.Resources;
 
 namespace Berth.Server.Configuration;
@@ -63,6 +64,15 @@ public static class ConfigurationKeys
             (o, v) => o with { AllowHostNetwork = v }),
         KeyOf.Number("max-containers", "1000", 0, 100_000, "Containers that may run at once, beside calls and tasks.",
             (o, v) => o with { MaxContainers = v }),
+        new("runtime", ValueKind.Text, "",
+            "OCI runtimes that runs may choose with --runtime beside the server's own runc: a name, the executable's "
+            + "path and its global arguments, separated by spaces. Empty: none.",
+            IsList: true)
+        {
+            Expected = $"{RegisteredRuntime.Expected}; each name once, in small letters, other than "
+                + $"{RegisteredRuntime.Own}",
+            Apply = (o, texts) => ParseRuntimes(texts) is { } runtimes ? o with { Runtimes = runtimes } : null,
+        },
         new("mount-allow", ValueKind.Text, "",
             "Folders of this machine that containers may mount, with everything below them. Empty: none. Whoever may "
             + "create containers can read and write there as root.",
@@ -189,6 +199,14 @@ public static class ConfigurationKeys
             "One line of text, or one JSON object, per message; on standard error.",
             (o, v) => o with { LogFormat = v }),
     ];
+
+    private static RegisteredRuntime[]? ParseRuntimes(IReadOnlyList<string> texts)
+    {
+        RegisteredRuntime?[] runtimes = [.. texts.Select(RegisteredRuntime.Parse)];
+        return runtimes.Contains(null) || runtimes.DistinctBy(r => r!.Name).Count() < runtimes.Length
+            ? null
+            : [.. runtimes.OfType<RegisteredRuntime>()];
+    }
 
     private static Uri? ParseWebAddress(string text) =>
         Uri.TryCreate(text, UriKind.Absolute, out Uri? address)

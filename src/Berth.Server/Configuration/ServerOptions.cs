@@ -1,3 +1,4 @@
+using Berth.Api.Nodes;
 using Berth.Core.Resources;
 
 namespace Berth.Server.Configuration;
@@ -60,6 +61,9 @@ public sealed record ServerOptions
 
     /// <summary>Programs of containers that may run at once.</summary>
     public int MaxContainers { get; init; }
+
+    /// <summary>OCI runtimes that runs may choose beside the node's own; names are unique.</summary>
+    public IReadOnlyList<RegisteredRuntime> Runtimes { get; init; } = [];
 
     /// <summary>Folders of the machine that containers may have mounts from, with all below them.</summary>
     public IReadOnlyList<string> MountAllow { get; init; } = [];

@@ -50,7 +50,8 @@ internal sealed class ContainerOrder(ServerOptions server)
             Time("grace", request.Grace, TimeSpan.Zero) ?? server.Grace, Health(request, defaults),
             // The run of each start has one more: whose it is.
             ProgramRules.Labels(
-                new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - 1));
+                new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - 1),
+            ProgramRules.Runtime(new Asked("runtime", request.Runtime), server));
     }
 
     private static BerthException Refuse(string member, string value, string why) =>

@@ -51,7 +51,7 @@ internal static class ContainerPresentation
             spec.OpenInput, spec.ReadOnlyRoot,
             spec.Mounts.Count == 0 ? null : [.. spec.Mounts.Select(View)], spec.HostName, spec.Restart.ToString(),
             spec.AutoRemove, spec.StopSignal is { } signal ? SignalName.Of(signal) : null,
-            Duration.Format(spec.Grace), spec.Health is { } health ? View(health) : null, spec.Labels);
+            Duration.Format(spec.Grace), spec.Health is { } health ? View(health) : null, spec.Labels, spec.Runtime);
     }
 
     private static MountView View(ContainerMount mount) => mount.Kind switch

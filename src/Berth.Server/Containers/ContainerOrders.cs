@@ -19,12 +19,14 @@ internal static class ContainerOrders
             spec.Image, spec.Digest, spec.Limits, spec.Network, spec.Command, spec.Arguments, spec.Environment,
             spec.User, spec.WorkingDirectory, RunSpec.Unlimited, spec.Grace,
             new RetryPolicy(MaxAttempts: 1, OnProgramFailure: false), MaxAge: null,
-            ByteSize.FromBytes(long.MaxValue), "application/octet-stream", Callback: null, labels);
+            ByteSize.FromBytes(long.MaxValue), "application/octet-stream", Callback: null, labels,
+            spec.Runtime);
     }
 
     public static AttemptSpec OrderOf(Container container, Run run) => new(
         $"{run.Id}-{run.Generation}", run.Id, run.Generation,
-        new SandboxSpec(container.Spec.Digest, container.Spec.Limits, container.Spec.Network),
+        new SandboxSpec(
+            container.Spec.Digest, container.Spec.Limits, container.Spec.Network, container.Spec.Runtime),
         container.Spec.Command, container.Spec.Arguments,
         new Dictionary<string, string>(container.Spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text },
         container.Spec.User, container.Spec.WorkingDirectory, Timeout: null, container.Spec.Grace,

@@ -34,7 +34,8 @@ internal static class RunPresentation
             run.Input.Place == BodyPlace.None ? null : run.Input.Length,
             run.Kind != RunKind.Task || !run.State.IsTerminal() ? null : run.Result.Length,
             run.Spec.Labels,
-            run.Kind == RunKind.Task ? run.ResultExpiresAt : null);
+            run.Kind == RunKind.Task ? run.ResultExpiresAt : null,
+            run.Spec.Runtime);
     }
 
     public static UsageView View(RunUsage usage) => new(

@@ -33,7 +33,7 @@ internal sealed record RunRooms(
             spec.WorkingDirectory, left, spec.Grace);
     }
 
-    public static SandboxSpec Shape(RunSpec spec) => new(spec.Digest, spec.Limits, spec.Network);
+    public static SandboxSpec Shape(RunSpec spec) => new(spec.Digest, spec.Limits, spec.Network, spec.Runtime);
 
     /// <summary>
     /// Makes a step true and tells of it. While the store can't be written it is tried again, because the truth of an

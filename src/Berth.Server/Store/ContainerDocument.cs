@@ -67,7 +67,8 @@ internal sealed record ContainerSpecDocument(
     int? StopSignal,
     long GraceMs,
     HealthDocument? Health,
-    IReadOnlyDictionary<string, string>? Labels)
+    IReadOnlyDictionary<string, string>? Labels,
+    string? Runtime = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -78,7 +79,8 @@ internal sealed record ContainerSpecDocument(
             ByteSize.FromBytes(Memory), CpuQuota.FromMillicores(Millicores), Pids, ByteSize.FromBytes(WritableLayer)),
         Network, Command, Arguments, Environment ?? Nothing, User, WorkingDirectory, Terminal, OpenInput, ReadOnlyRoot,
         [.. (Mounts ?? []).Select(m => m.Mount)], HostName, RestartPolicy.Parse(Restart ?? ""), AutoRemove, StopSignal,
-        TimeSpan.FromMilliseconds(GraceMs), Health?.Check, Labels ?? Nothing);
+        TimeSpan.FromMilliseconds(GraceMs), Health?.Check, Labels ?? Nothing,
+        Runtime);
 
     public static ContainerSpecDocument Of(ContainerSpec spec) => new(
         spec.Image, spec.Digest.Text, spec.Limits.Memory.Bytes, spec.Limits.Cpu.Millicores, spec.Limits.Pids,
@@ -87,7 +89,8 @@ internal sealed record ContainerSpecDocument(
         spec.OpenInput, spec.ReadOnlyRoot,
         spec.Mounts.Count == 0 ? null : [.. spec.Mounts.Select(MountDocument.Of)], spec.HostName,
         spec.Restart.ToString(), spec.AutoRemove, spec.StopSignal, (long)spec.Grace.TotalMilliseconds,
-        spec.Health is null ? null : HealthDocument.Of(spec.Health), spec.Labels.Count == 0 ? null : spec.Labels);
+        spec.Health is null ? null : HealthDocument.Of(spec.Health), spec.Labels.Count == 0 ? null : spec.Labels,
+        spec.Runtime);
 }
 
 internal sealed record MountDocument(

@@ -31,7 +31,8 @@ internal sealed record RunSpecDocument(
     long OutputLimit,
     string? ResultContentType,
     string? Callback,
-    IReadOnlyDictionary<string, string>? Labels)
+    IReadOnlyDictionary<string, string>? Labels,
+    string? Runtime = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -77,7 +78,8 @@ internal sealed record RunSpecDocument(
         ByteSize.FromBytes(OutputLimit),
         ResultContentType ?? "application/octet-stream",
         Callback is { } callback ? new Uri(callback) : null,
-        Labels ?? Nothing);
+        Labels ?? Nothing,
+        Runtime);
 
     public static RunSpec Read(ReadOnlySpan<byte> json) =>
         (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
@@ -89,7 +91,8 @@ internal sealed record RunSpecDocument(
         spec.Environment.Count == 0 ? null : spec.Environment, spec.User, spec.WorkingDirectory,
         (long)spec.Timeout.TotalMilliseconds, (long)spec.Grace.TotalMilliseconds, spec.Retry.MaxAttempts,
         spec.Retry.OnProgramFailure, (long?)spec.MaxAge?.TotalMilliseconds, spec.OutputLimit.Bytes,
-        spec.ResultContentType, spec.Callback?.OriginalString, spec.Labels.Count == 0 ? null : spec.Labels);
+        spec.ResultContentType, spec.Callback?.OriginalString, spec.Labels.Count == 0 ? null : spec.Labels,
+        spec.Runtime);
 
     private static bool IsOfTheRequest(KeyValuePair<string, string> variable) =>
         !PerRequest.Contains(variable.Key) && !variable.Key.StartsWith("HTTP_X_FORWARDED_", StringComparison.Ordinal);

@@ -58,21 +58,20 @@ public sealed class FakeSandbox : ISandbox
 
     public Task<ProgramExit?> Exited => exited.Task;
 
-    public Pseudoterminal OpenTerminal(TerminalSize size) =>
-        Pseudoterminal.Open(Environment.ProcessId, owner: null, size, poller);
-
-    public Task<StartOutcome> StartAsync(
-        ProgramStart program, FileDescriptor? terminal, CancellationToken cancellationToken)
+    public Task<ProgramBeginning> StartAsync(
+        ProgramStart program, TerminalSize? terminal, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        FileDescriptor[] streams = terminal is null
-            ? [pipes[0].ReadEnd, pipes[1].WriteEnd, pipes[2].WriteEnd, pipes[3].WriteEnd]
-            : [terminal, terminal, terminal, pipes[3].WriteEnd];
+        Pseudoterminal? opened = OpenTerminal(terminal);
+        FileDescriptor[] streams = opened?.Program is { } end
+            ? [end, end, end, pipes[3].WriteEnd]
+            : [pipes[0].ReadEnd, pipes[1].WriteEnd, pipes[2].WriteEnd, pipes[3].WriteEnd];
         if (SpecOf(program, streams) is not { } spec)
         {
+            opened?.Dispose();
             exited.TrySetResult(null);
             ClosePipes();
-            return Task.FromResult<StartOutcome>(Missing(program));
+            return Task.FromResult(new ProgramBeginning(Missing(program)));
         }
 
         lock (gate)
@@ -80,31 +79,39 @@ public sealed class FakeSandbox : ISandbox
             this.program = Spawner.Start(spec, poller);
         }
 
+        opened?.Program!.Dispose();
         ClosePipes();
         _ = ReportAsync(this.program);
-        return Task.FromResult<StartOutcome>(new StartOutcome.Started(this.program.Pid));
+        return Task.FromResult(new ProgramBeginning(new StartOutcome.Started(this.program.Pid), opened));
     }
 
-    public Task<(IFurtherProgram Program, StartOutcome Outcome)> ExecuteAsync(
+    public Task<FurtherBeginning> ExecuteAsync(
         ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken)
     {
-        FileDescriptor[] streams = descriptors.Count == 1
-            ? [descriptors[0], descriptors[0], descriptors[0]]
-            : [.. descriptors];
         if (!IsAlive)
         {
             throw FakeEngine.MachineFault("The sandbox is gone.");
         }
 
         FakeFurtherProgram further = new(
-            SpecOf(program, streams) is { } spec ? Spawner.Start(spec, poller) : null);
+            SpecOf(program, [.. descriptors]) is { } spec ? Spawner.Start(spec, poller) : null);
         lock (gate)
         {
             furthers.Add(further);
         }
 
-        return Task.FromResult<(IFurtherProgram, StartOutcome)>(
-            (further, further.Process is { } process ? new StartOutcome.Started(process.Pid) : Missing(program)));
+        return Task.FromResult(new FurtherBeginning(
+            further, further.Process is { } process ? new StartOutcome.Started(process.Pid) : Missing(program)));
+    }
+
+    public async Task<FurtherBeginning> ExecuteAtTerminalAsync(
+        ProgramStart program, TerminalSize size, CancellationToken cancellationToken)
+    {
+        Pseudoterminal terminal = OpenTerminal(size)!;
+        FileDescriptor end = terminal.Program!;
+        FurtherBeginning beginning = await ExecuteAsync(program, [end, end, end], cancellationToken);
+        end.Dispose();
+        return beginning with { Terminal = terminal };
     }
 
     public void Pause() => Signal(Stop);
@@ -164,6 +171,10 @@ public sealed class FakeSandbox : ISandbox
         await RemoveAsync();
         Streams.Dispose();
     }
+
+    private Pseudoterminal? OpenTerminal(TerminalSize? terminal) => terminal is { } size
+        ? Pseudoterminal.Open(Environment.ProcessId, owner: null, size, poller)
+        : null;
 
     private static StartOutcome.EntryPointMissing Missing(ProgramStart program) =>
         new($"There is no program '{program.Arguments[0]}'.");

@@ -97,7 +97,7 @@ internal sealed class ContainerSettings
             Bytes(run.Disk), run.Network, session.Get(terminal), interactive, session.Get(readOnly),
             Mounts(session), session.Get(hostName), session.Get(restart), remove, session.Get(stopSignal),
             session.Get(stopTimeout) is { } time ? SecondsOf("--stop-timeout", time) : null, Health(session),
-            run.Labels);
+            run.Labels, run.Runtime);
     }
 
     internal static string? Bytes(ByteSize? size) => size?.Bytes.ToString(CultureInfo.InvariantCulture);

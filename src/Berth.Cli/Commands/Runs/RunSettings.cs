@@ -22,6 +22,8 @@ internal sealed class RunSettings
         "--workdir", "-w", "PATH", "Working directory instead of the image's");
     private readonly Option<string?> network = Named(
         "--network", null, "none|host", "What the program can reach; none is the default");
+    private readonly Option<string?> runtime = Named(
+        "--runtime", null, "NAME", "OCI runtime to use, of those that the server's operator has registered");
     private readonly Option<string?> entrypoint = Named(
         "--entrypoint", null, "PROGRAM", "Program to run instead of the image's entry point");
     private readonly Option<string[]> labels = Repeated(
@@ -49,7 +51,7 @@ internal sealed class RunSettings
         image.Validators.Add(ForeignOptions.RefusePath);
         foreach (
             Option option in (Option[])[
-                memory, cpus, pids, disk, user, workdir, network, entrypoint, labels,
+                memory, cpus, pids, disk, user, workdir, network, runtime, entrypoint, labels,
                 .. lasting ? [] : new[] { timeout, outputLimit, contentType }])
         {
             command.Add(option);
@@ -81,6 +83,7 @@ internal sealed class RunSettings
             User = session.Get(user),
             WorkingDirectory = session.Get(workdir),
             Network = session.Get(network),
+            Runtime = session.Get(runtime),
             ContentType = session.Get(contentType),
         };
     }

@@ -48,6 +48,7 @@ internal sealed class ServeCommand : Verb
         NodeOptions node = new(parts.Options.NodeName, NodeOptions.InstanceOf(parts.Options.DataFolder))
         {
             StorageFolder = Path.GetFullPath(parts.Options.DataFolder),
+            Runtimes = parts.Options.Runtimes,
             Pool = parts.Options.PoolMemory.Bytes == 0
                 ? PoolLimits.None
                 : PoolLimits.Default with { Memory = parts.Options.PoolMemory },
