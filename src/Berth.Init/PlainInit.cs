@@ -6,8 +6,8 @@ namespace Berth.Init;
 
 /// <summary>
 /// A role without a node: process 1 of a sandbox whose OCI runtime has already given it the program's own streams,
-/// user, folder and environment. It hands signals on, reaps orphans, and ends as the program did: with its exit code, or
-/// 128 and the number of the signal that ended it, because process 1 can't end itself by one (pid_namespaces(7)).
+/// user, folder and environment. It hands signals on, reaps orphans, and ends as the program did: with its exit code,
+/// or 128 and the number of the signal that ended it, because process 1 can't end itself by one (pid_namespaces(7)).
 /// </summary>
 internal static unsafe class PlainInit
 {

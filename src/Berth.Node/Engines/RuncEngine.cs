@@ -72,6 +72,7 @@ public sealed class RuncEngine : IEngine
         await LockInstanceAsync(cancellationToken);
         Spawner.BecomeSubreaper();
         runc = await Runc.FindAsync(options.Runc, poller, time, cancellationToken);
+        await FindRuntimesAsync(cancellationToken);
         filter = SeccompFilter.Compile();
         cgroups = CgroupDetection.Detect();
         warmup = new MoveWarmup(cgroups);
@@ -84,12 +85,6 @@ public sealed class RuncEngine : IEngine
         folders.Make();
         initPath = await InitBinary.WriteToAsync(folders.Root, cancellationToken);
         owners = new OwnerRanges(initPath, poller, options);
-        foreach (RegisteredRuntime registered in options.Runtimes)
-        {
-            OciRuntime found = await OciRuntime.FindAsync(registered, initPath, poller, time, cancellationToken);
-            runtimes.Add(registered.Name, found);
-            Log.RuntimeFound(logger, registered.Name, registered.Path, found.Version);
-        }
     }
 
     public async Task<ISandbox> PrepareAsync(
@@ -200,10 +195,21 @@ public sealed class RuncEngine : IEngine
         }
     }
 
+    private async Task FindRuntimesAsync(CancellationToken cancellationToken)
+    {
+        foreach (RegisteredRuntime registered in options.Runtimes)
+        {
+            OciRuntime found = await OciRuntime.FindAsync(registered, poller, time, cancellationToken);
+            runtimes.Add(registered.Name, found);
+            Log.RuntimeFound(logger, registered.Name, registered.Path, found.Version);
+        }
+    }
+
     private OciRuntime RuntimeOf(string name) => runtimes.GetValueOrDefault(name) ?? throw new BerthException(
         ErrorCode.InvalidRequest,
         $"There is no runtime '{name}' on this node: it has "
-        + $"{string.Join(", ", runtimes.Keys.Prepend(RegisteredRuntime.Own))}. Register it with the setting 'runtime'.");
+        + $"{string.Join(", ", runtimes.Keys.Prepend(RegisteredRuntime.Own))}. The setting 'runtime' "
+        + "registers more.");
 
     private RuntimeSandbox Further(
         OciRuntime runtime, HostObjects objects, SandboxSpec spec, string hostName, RuntimeConfig config)
@@ -212,8 +218,12 @@ public sealed class RuncEngine : IEngine
         Directory.CreateDirectory(OciRuntime.StateOf(folder), OwnerOnly);
         return new RuntimeSandbox(
             runtime, objects, folder, spec, hostName, time.GetUtcNow(), new RuntimeBundle(config),
-            new RuntimeGroup(objects.Cgroup, cgroups!, spec.Limits, runtime.IgnoresCgroups), poller,
-            time, RemoveAsync);
+            new RuntimeGroup(objects.Cgroup, cgroups!, spec.Limits, runtime.IgnoresCgroups, initPath), poller, time,
+            async removed =>
+            {
+                await RemoveAsync(removed);
+                await orphans!.ReapOfAsync(removed.Cgroup.Path);
+            });
     }
 
     /// <summary>Puts into a mounted root what every sandbox has, and says what is to be made of it.</summary>

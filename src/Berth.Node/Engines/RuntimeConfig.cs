@@ -66,4 +66,5 @@ internal sealed record RuntimePids(long Limit);
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(RuntimeConfig))]
 [JsonSerializable(typeof(RuntimeProcess))]
+[JsonSerializable(typeof(RuntimeSeccomp))]
 internal sealed partial class RuntimeJson : JsonSerializerContext;

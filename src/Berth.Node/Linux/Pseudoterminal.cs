@@ -72,7 +72,8 @@ public sealed class Pseudoterminal : IDisposable
         }
     }
 
-    /// <summary>A terminal made by somebody else, of which this is the master from now on. Throws LinuxException.</summary>
+    /// <summary>A terminal made by somebody else, of which this is the master from now on. Throws
+    /// LinuxException.</summary>
     public static Pseudoterminal Adopt(FileDescriptor master, TerminalSize size, ReadinessPoller poller)
     {
         Pseudoterminal terminal = new(master, program: null, poller);

@@ -5,8 +5,8 @@ namespace Berth.Node.Linux;
 /// <summary>What .NET's sockets lack.</summary>
 internal static class Sockets
 {
-    /// <summary>One descriptor out of the next message of a unix socket (SCM_RIGHTS), close-on-exec. Waits for none: the
-    /// message must be there. Throws LinuxException.</summary>
+    /// <summary>One descriptor out of the next message of a unix socket (SCM_RIGHTS), close-on-exec. Waits for none:
+    /// the message must be there. Throws LinuxException.</summary>
     public static unsafe FileDescriptor ReceiveDescriptor(SafeHandle socket)
     {
         const int ControlBytes = 64;

@@ -4,7 +4,8 @@ using Berth.Node.Linux;
 
 namespace Berth.Node.Runtimes;
 
-/// <summary>Where a runtime sends the master of the terminal it made for a program (runc's docs/terminals.md).</summary>
+/// <summary>Where a runtime sends the master of the terminal it made for a program (runc's
+/// docs/terminals.md).</summary>
 internal sealed class ConsoleSocket : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
@@ -21,7 +22,8 @@ internal sealed class ConsoleSocket : IDisposable
 
     public string Path { get; }
 
-    /// <summary>Called when the runtime has done its command, so that what it sent is there. Throws IOException.</summary>
+    /// <summary>Called when the runtime has done its command, so that what it sent is there. Throws
+    /// IOException.</summary>
     public async Task<Pseudoterminal> ReceiveAsync(TerminalSize size, ReadinessPoller poller)
     {
         try

@@ -68,7 +68,8 @@ internal sealed class ImageAccounts(FileDescriptor root)
     {
         string[]? line = Lines("etc/group").FirstOrDefault(f => f[0] == name && IsId(Field(f, 2), out _));
         return line is null
-            ? throw Refuse(whole, "names a group that is not in the image's /etc/group; use a name from there or a number")
+            ? throw Refuse(
+                whole, "names a group that is not in the image's /etc/group; use a name from there or a number")
             : Id(line, 2);
     }
 

@@ -18,16 +18,13 @@ internal sealed class OciRuntime
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private readonly RegisteredRuntime registered;
-    private readonly string initPath;
     private readonly ReadinessPoller poller;
     private readonly TimeProvider time;
     private int commands;
 
-    private OciRuntime(
-        RegisteredRuntime registered, string version, string initPath, ReadinessPoller poller, TimeProvider time)
+    private OciRuntime(RegisteredRuntime registered, string version, ReadinessPoller poller, TimeProvider time)
     {
         this.registered = registered;
-        this.initPath = initPath;
         this.poller = poller;
         this.time = time;
         Version = version;
@@ -47,7 +44,7 @@ internal sealed class OciRuntime
 
     /// <summary>Throws BerthException (MissingTool) when there is none or it doesn't run.</summary>
     public static async Task<OciRuntime> FindAsync(
-        RegisteredRuntime registered, string initPath, ReadinessPoller poller, TimeProvider time,
+        RegisteredRuntime registered, ReadinessPoller poller, TimeProvider time,
         CancellationToken cancellationToken)
     {
         using Pipe output = Pipe.Create();
@@ -61,7 +58,7 @@ internal sealed class OciRuntime
                 .WaitAsync(Patience, time, cancellationToken) ?? "";
             ProgramEnd? end = await program.Exited.WaitAsync(Patience, time, cancellationToken);
             return end is { Succeeded: true } && first.Length > 0
-                ? new OciRuntime(registered, first.Trim(), initPath, poller, time)
+                ? new OciRuntime(registered, first.Trim(), poller, time)
                 : throw Refuse(registered, $"is no working OCI runtime: asked for its --version it {end}", null);
         }
         catch (LinuxException error)
@@ -81,10 +78,11 @@ internal sealed class OciRuntime
     /// RuntimeException with the runtime's own words.
     /// </summary>
     /// <param name="folder">Of the sandbox: the runtime's state and messages lie below it.</param>
-    /// <param name="groups">Files to join control groups by first; empty for none.</param>
+    /// <param name="entry">Program and arguments to start it through, see <see cref="RuntimeGroup.Entry"/>; empty to
+    /// start it plainly.</param>
     /// <param name="descriptors">Standard streams, which "create" and "exec" hand on.</param>
     public async Task RunAsync(
-        string folder, IReadOnlyList<string> command, IReadOnlyList<string> groups,
+        string folder, IReadOnlyList<string> command, IReadOnlyList<string> entry,
         IReadOnlyList<FileDescriptor> descriptors)
     {
         string log = string.Create(
@@ -93,10 +91,8 @@ internal sealed class OciRuntime
         [
             "--root", StateOf(folder), "--log", log, "--log-format", "json", .. registered.Arguments, .. command,
         ];
-        SpawnSpec spec = groups.Count == 0
-            ? new SpawnSpec(registered.Path, arguments, Descriptors: descriptors)
-            : new SpawnSpec(
-                initPath, ["enter-groups", .. groups, "--", registered.Path, .. arguments], Descriptors: descriptors);
+        string[] words = [.. entry, registered.Path, .. arguments];
+        SpawnSpec spec = new(words[0], words[1..], Descriptors: descriptors);
         try
         {
             using PidHandle program = Spawner.Start(spec, poller);
@@ -131,7 +127,10 @@ internal sealed class OciRuntime
                 poller);
             output.WriteEnd.Dispose();
             using PipeReadStream stream = new(output.ReadEnd, poller);
-            return RuntimeProcesses.Parse(stream);
+            IReadOnlyList<ProcessView> processes = RuntimeProcesses.Parse(stream);
+            // Its end follows that of its output; nobody else would reap it.
+            program.Exited.Wait(Patience);
+            return processes;
         }
         catch (LinuxException)
         {

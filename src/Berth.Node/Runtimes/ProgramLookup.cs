@@ -54,8 +54,10 @@ internal static class ProgramLookup
         }
 
         bool refused = false;
-        foreach (string candidate in path.Split(':').Select(f => $"{(f.Length == 0 ? folder : f).TrimEnd('/')}/{command}"))
+        // An empty entry is the working directory (environ(7)).
+        foreach (string entry in path.Split(':').Select(f => f.Length == 0 ? folder : f))
         {
+            string candidate = $"{entry.TrimEnd('/')}/{command}";
             Seen seen = Look(root, candidate);
             if (seen == Seen.Program)
             {

@@ -15,11 +15,15 @@ internal sealed class RuntimeBundle(RuntimeConfig shape)
         RuntimeConfig config = shape with
         {
             Process = Process(
-                program, [ContainerShape.InitPath, "supervise", StartReport.PathInside, program.Path, .. program.Words], terminal),
+                program,
+                [ContainerShape.InitPath, "supervise", StartReport.PathInside, program.Path, .. program.Words],
+                terminal),
             Mounts =
             [
                 .. shape.Mounts,
-                new(StartReport.PathInside, "bind", StartReport.PathIn(folder), ["bind", "rw", "nosuid", "nodev", "noexec"]),
+                new(
+                    StartReport.PathInside, "bind", StartReport.PathIn(folder),
+                    ["bind", "rw", "nosuid", "nodev", "noexec"]),
             ],
             Linux = shape.Linux with { Seccomp = RuntimeSeccompRules.All },
         };

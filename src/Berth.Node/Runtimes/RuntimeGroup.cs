@@ -7,7 +7,9 @@ namespace Berth.Node.Runtimes;
 /// The control group of one sandbox. A runtime makes it and puts the sandbox into it by what config.json says; for one
 /// that leaves groups alone it is made here, and the runtime started within it.
 /// </summary>
-internal sealed class RuntimeGroup(ICgroup cgroup, ICgroups cgroups, SandboxLimits limits, bool ignored)
+/// <param name="ignored">Whether the runtime leaves groups alone.</param>
+internal sealed class RuntimeGroup(
+    ICgroup cgroup, ICgroups cgroups, SandboxLimits limits, bool ignored, string initPath)
 {
     /// <summary>
     /// What runs on a kernel of its own takes two of this machine's threads for each of its own, and that kernel
@@ -19,20 +21,19 @@ internal sealed class RuntimeGroup(ICgroup cgroup, ICgroups cgroups, SandboxLimi
     /// <summary>A runtime that runs in the group needs this much to start.</summary>
     private static readonly ByteSize LeastMemory = ByteSize.MiB(96);
 
-    /// <summary>Files by which a helper of the runtime's joins the group; empty where it does by itself.</summary>
-    public IReadOnlyList<string> Helpers { get; private set; } = [];
+    /// <summary>What starts a command of the runtime's within the group; empty where it gets there by itself.</summary>
+    public IReadOnlyList<string> Entry { get; private set; } = [];
 
-    /// <summary>Called once, before the container is made. Returns <see cref="Helpers"/>.</summary>
-    public IReadOnlyList<string> Enter()
+    /// <summary>Called once, before the container is made.</summary>
+    public void Make()
     {
         if (ignored)
         {
             long memory = Math.Max(limits.Memory.Bytes, LeastMemory.Bytes);
-            Helpers = cgroup.Make(new CgroupLimits(
+            IReadOnlyList<string> files = cgroup.Make(new CgroupLimits(
                 ByteSize.FromBytes(memory), limits.Cpu, (limits.Pids * ThreadsEach) + OwnThreads));
+            Entry = [initPath, "enter-groups", .. files, "--"];
         }
-
-        return Helpers;
     }
 
     /// <summary>Whether a process of the sandbox's is where its limits hold.</summary>

@@ -2,8 +2,8 @@ using Berth.Node.Linux;
 
 namespace Berth.Node.Runtimes;
 
-/// <summary>Processes that a runtime leaves beside a container's first one, as gVisor its file server: held so that they
-/// are reaped when they end.</summary>
+/// <summary>Processes that a runtime leaves beside a container's first one, as gVisor its file server: held so that
+/// they are reaped when they end.</summary>
 internal sealed class RuntimeHelpers : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);

@@ -2,7 +2,8 @@ using System.Text.Json;
 
 namespace Berth.Node.Runtimes;
 
-/// <summary>The messages a runtime wrote to its --log in JSON: one after the other, with or without line ends.</summary>
+/// <summary>The messages a runtime wrote to its --log in JSON: one after the other, with or without line
+/// ends.</summary>
 internal static class RuntimeLog
 {
     private const int MaxBytes = 64 * 1024;

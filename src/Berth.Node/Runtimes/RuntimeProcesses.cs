@@ -17,7 +17,8 @@ internal static class RuntimeProcesses
     private const int Command = 7;
     private const int InitInside = 1;
 
-    /// <summary>Lines that are not of this shape, as the heading, are left out, and so is process 1, the init.</summary>
+    /// <summary>Lines that are not of this shape, as the heading, are left out, and so is process 1, the
+    /// init.</summary>
     public static IReadOnlyList<ProcessView> Parse(Stream table)
     {
         using StreamReader reader = new(table, leaveOpen: true);

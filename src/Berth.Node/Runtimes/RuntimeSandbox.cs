@@ -11,9 +11,9 @@ using Berth.Node.Linux;
 namespace Berth.Node.Runtimes;
 
 /// <summary>
-/// A sandbox of a further runtime. Until its program is known it is a mounted root and pipes; then the runtime makes the
-/// container with that program and those pipes. What ends, measures and removes it is the kernel's, as with the node's
-/// own: the container's first process and the control group.
+/// A sandbox of a further runtime. Until its program is known it is a mounted root and pipes; then the runtime makes
+/// the container with that program and those pipes. What ends, measures and removes it is the kernel's, as with the
+/// node's own: the container's first process and the control group.
 /// </summary>
 internal sealed class RuntimeSandbox : ISandbox
 {
@@ -82,13 +82,13 @@ internal sealed class RuntimeSandbox : ISandbox
             StartReport.Make(folder, objects.Owner!.First);
             await bundle.WriteAsync(folder, found, terminal);
             using ConsoleSocket? console = terminal is null ? null : new ConsoleSocket(folder + "/console");
-            IReadOnlyList<string> groups = group.Enter();
+            group.Make();
             await runtime.RunAsync(
                 folder,
                 [
                     "create", "--bundle", folder, "--pid-file", folder + "/pid", .. ConsoleOf(console), Id,
                 ],
-                groups, console is null ? streams.Theirs : []);
+                group.Entry, console is null ? streams.Theirs : []);
             int pid = await TakeOverAsync();
             Pseudoterminal? opened = console is null ? null : await console.ReceiveAsync(terminal!.Value, poller);
             return await RunAsync(found, pid, opened);
@@ -204,7 +204,7 @@ internal sealed class RuntimeSandbox : ISandbox
         {
             objects.Cgroup.ResetPeak();
             baseline = objects.Cgroup.ReadUsage();
-            await runtime.RunAsync(folder, ["start", Id], group.Helpers, []);
+            await runtime.RunAsync(folder, ["start", Id], group.Entry, []);
             int? errno = await StartReport.WaitAsync(folder, objects.Init!.Exited, time);
             _ = WatchAsync(objects.Init);
             if (errno is null or 0)
@@ -258,7 +258,7 @@ internal sealed class RuntimeSandbox : ISandbox
             await runtime.RunAsync(
                 folder,
                 ["exec", "--detach", "--process", process, "--pid-file", pidFile, .. ConsoleOf(console), Id],
-                group.Helpers, descriptors);
+                group.Entry, descriptors);
             string text = await File.ReadAllTextAsync(pidFile, CancellationToken.None);
             RuntimeFurtherProgram further = new(
                 PidHandle.Open(int.Parse(text.Trim(), CultureInfo.InvariantCulture), poller));

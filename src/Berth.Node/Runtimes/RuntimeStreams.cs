@@ -11,7 +11,8 @@ internal sealed class RuntimeStreams
     private readonly Pipe output = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
     private readonly Pipe error = Pipe.Create(openToAll: true);
 
-    /// <summary>Nobody writes to it: descriptors beyond the standard ones don't reach every runtime's program.</summary>
+    /// <summary>Nobody writes to it: descriptors beyond the standard ones don't reach every runtime's
+    /// program.</summary>
     private readonly Pipe progress = Pipe.Create();
 
     public RuntimeStreams(ReadinessPoller poller) => Ours = new SandboxStreams(
@@ -25,7 +26,8 @@ internal sealed class RuntimeStreams
     /// <summary>Standard input, output and error.</summary>
     public IReadOnlyList<FileDescriptor> Theirs => [input.ReadEnd, output.WriteEnd, error.WriteEnd];
 
-    /// <summary>So that end of file travels: from now on only the sandbox holds the program's ends. Idempotent.</summary>
+    /// <summary>So that end of file travels: from now on only the sandbox holds the program's ends.
+    /// Idempotent.</summary>
     public void LetGo()
     {
         input.Dispose();

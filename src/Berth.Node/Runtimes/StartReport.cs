@@ -4,8 +4,8 @@ using Berth.Node.Linux;
 namespace Berth.Node.Runtimes;
 
 /// <summary>
-/// The one file by which the init of a further runtime's sandbox tells that the program runs, or why not. It lies on the
-/// sandbox's own file system in memory, within its own limit; what the sandbox's programs write to it later nobody reads.
+/// The one file by which the init of a further runtime's sandbox tells that the program runs, or why not. It lies on
+/// the sandbox's own file system in memory, within its own limit; what its programs write to it later nobody reads.
 /// </summary>
 internal static class StartReport
 {

@@ -16,20 +16,47 @@ internal sealed class Orphans(ReadinessPoller poller)
         HashSet<int> ended = EndedChildren();
         foreach (int pid in ended.Where(seen.Contains).ToArray())
         {
-            try
-            {
-                using PidHandle orphan = PidHandle.Open(pid, poller);
-                await orphan.Exited;
-            }
-            catch (LinuxException error) when (error.Errno == Errno.NoSuchProcess)
-            {
-                // Somebody did wait for it.
-            }
-
+            await ReapAsync(pid);
             ended.Remove(pid);
         }
 
         seen = ended;
+    }
+
+    /// <summary>Those of one control group at once, as far as the kernel still tells (cgroups(7), the line of version
+    /// 2): what a runtime with a kernel of its own leaves is many.</summary>
+    public async Task ReapOfAsync(string cgroup)
+    {
+        foreach (int pid in EndedChildren().Where(pid => IsIn(pid, cgroup)))
+        {
+            await ReapAsync(pid);
+        }
+    }
+
+    private async Task ReapAsync(int pid)
+    {
+        try
+        {
+            using PidHandle orphan = PidHandle.Open(pid, poller);
+            await orphan.Exited;
+        }
+        catch (LinuxException error) when (error.Errno == Errno.NoSuchProcess)
+        {
+            // Somebody did wait for it.
+        }
+    }
+
+    private static bool IsIn(int pid, string cgroup)
+    {
+        try
+        {
+            return File.ReadLines($"/proc/{pid}/cgroup").Any(line =>
+                line.StartsWith("0::" + cgroup, StringComparison.Ordinal));
+        }
+        catch (IOException)
+        {
+            return false;
+        }
     }
 
     private static HashSet<int> EndedChildren()

@@ -32,7 +32,11 @@ public abstract class RuntimeEngineContractTests : EngineContract, IAsyncLifetim
     protected override SandboxSpec Sandbox =>
         new(images.Plain, NodeFixture.Limits, NetworkMode.None, runtime.Name);
 
-    public async ValueTask InitializeAsync() => await engine.StartAsync(CancellationToken.None);
+    public async ValueTask InitializeAsync()
+    {
+        Assert.SkipUnless(File.Exists(runtime.Path), $"{runtime.Path} is missing: apt-get install {runtime.Name}.");
+        await engine.StartAsync(CancellationToken.None);
+    }
 
     public async ValueTask DisposeAsync()
     {

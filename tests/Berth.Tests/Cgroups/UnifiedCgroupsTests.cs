@@ -107,5 +107,24 @@ public sealed class UnifiedCgroupsTests : IDisposable
         Assert.Empty(new UnifiedCgroups(folder.Root).ChildrenOf("/berth-2"));
     }
 
+    [Fact]
+    public void A_group_made_here_has_its_limits_and_controllers_all_the_way()
+    {
+        folder.Add("", ("cgroup.subtree_control", ""));
+        folder.Add("/berth-1", ("cgroup.subtree_control", ""));
+        folder.Add(
+            "/berth-1/a", ("cpu.max", ""), ("memory.max", ""), ("memory.swap.max", ""), ("pids.max", ""));
+
+        IReadOnlyList<string> join = Group().Make(new CgroupLimits(ByteSize.MiB(96), CpuQuota.FromMillicores(500), 40));
+
+        Assert.Equal([folder.Root + "/berth-1/a/cgroup.procs"], join);
+        Assert.Equal("+cpu +memory +pids", folder.Read("/cgroup.subtree_control"));
+        Assert.Equal("+cpu +memory +pids", folder.Read("/berth-1/cgroup.subtree_control"));
+        Assert.Equal("50000 100000", folder.Read("/berth-1/a/cpu.max"));
+        Assert.Equal("100663296", folder.Read("/berth-1/a/memory.max"));
+        Assert.Equal("0", folder.Read("/berth-1/a/memory.swap.max"));
+        Assert.Equal("40", folder.Read("/berth-1/a/pids.max"));
+    }
+
     private ICgroup Group() => new UnifiedCgroups(folder.Root).At("/berth-1/a");
 }

@@ -1,10 +1,12 @@
 using System.CommandLine;
 using System.Text.Json.Serialization;
 using Berth.Api.Errors;
+using Berth.Api.Nodes;
 using Berth.Cli.Contexts;
 using Berth.Cli.Machines;
 using Berth.Cli.Output;
 using Berth.Core.Errors;
+using Berth.Server.Configuration;
 
 namespace Berth.Cli.Commands.Servers;
 
@@ -44,7 +46,7 @@ internal sealed class DoctorCommand : Verb
         bool isAboutSecurity = session.Get(security);
         IReadOnlyList<Finding> findings = isAboutSecurity
             ? SecurityReview.Judge(facts, SecurityFacts.Gather())
-            : Checkup.Judge(facts);
+            : [.. Checkup.Judge(facts), .. await RuntimeCheck.JudgeAsync(Runtimes(), cancellationToken)];
         if (session.Get(output) == "json")
         {
             JsonOutput.Write(
@@ -65,6 +67,11 @@ internal sealed class DoctorCommand : Verb
             ? ErrorCatalog.Find(ErrorCode.MissingTool).ExitCode
             : 0;
     }
+
+    /// <summary>Of the server that would start here without flags. Throws BerthException where its settings can't be
+    /// used.</summary>
+    private static IReadOnlyList<RegisteredRuntime> Runtimes() => ConfigurationReader.Read(
+        ConfigurationSources.FromMachine(new Dictionary<string, IReadOnlyList<string>>(), file: null)).Runtimes;
 
     private static void Write(Session session, IReadOnlyList<Finding> findings, string praise)
     {
