@@ -31,7 +31,7 @@ internal static class RuntimeProcesses
                 && uint.TryParse(fields[User], NumberStyles.None, CultureInfo.InvariantCulture, out uint user)
                 && id != InitInside)
             {
-                Duration.TryParse(fields[Time], out TimeSpan used);
+                TimeSpan used = Duration.TryParse(fields[Time], out TimeSpan told) ? told : TimeSpan.Zero;
                 processes.Add(new ProcessView(id, user, used, ByteSize.Zero, fields[Command].Trim()));
             }
         }
