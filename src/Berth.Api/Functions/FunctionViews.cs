@@ -18,6 +18,8 @@ namespace Berth.Api.Functions;
 /// <param name="MaxWaiting">Calls that may wait for one of those; null for 1,000.</param>
 /// <param name="Traffic">Percent of the calls that the new revision gets; null for all of them.</param>
 /// <param name="Tag">A name that reaches the new revision alone, as <c>NAME@TAG</c>.</param>
+/// <param name="Runtime">Name of an OCI runtime that the operator has registered; null for the server's
+/// own.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -39,7 +41,8 @@ public sealed record FunctionRequest(
     int? MaxRunning = null,
     int? MaxWaiting = null,
     int? Traffic = null,
-    string? Tag = null);
+    string? Tag = null,
+    string? Runtime = null);
 
 /// <summary>What is told about a function.</summary>
 /// <param name="Revision">Number of the newest.</param>

@@ -47,7 +47,8 @@ internal sealed class FunctionOrder(ServerOptions server)
             RunRequest.ContentType(new Asked("contentType", request.ContentType)),
             Callback: null,
             ProgramRules.Labels(
-                new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - OwnLabels));
+                new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - OwnLabels),
+            ProgramRules.Runtime(new Asked("runtime", request.Runtime), server));
         return new FunctionSpec(
             run,
             ProgramRules.Number(Number("maxRunning", request.MaxRunning), 0, MaxPlaces, null) ?? 0,
@@ -64,7 +65,8 @@ internal sealed class FunctionOrder(ServerOptions server)
             run.WorkingDirectory, run.Limits.Memory.ToString(), run.Limits.Cpu.ToString(), run.Limits.Pids,
             run.Limits.WritableLayer.ToString(), run.Network == NetworkMode.Host ? "host" : "none",
             Duration.Format(run.Timeout), run.OutputLimit.ToString(), run.ResultContentType, run.Retry.MaxAttempts,
-            run.Retry.OnProgramFailure, run.Labels.Count == 0 ? null : run.Labels, spec.MaxRunning, spec.MaxWaiting);
+            run.Retry.OnProgramFailure, run.Labels.Count == 0 ? null : run.Labels, spec.MaxRunning, spec.MaxWaiting,
+            Runtime: run.Runtime);
     }
 
     private static Asked Number(string member, int? number) =>

@@ -73,7 +73,7 @@ internal sealed class DeployCommand : Verb
             ContainerSettings.Bytes(run.Memory), run.Cpus?.ToString(), run.Pids, ContainerSettings.Bytes(run.Disk),
             run.Network, session.Get(timeout), session.Get(outputLimit), session.Get(contentType),
             Count(session, attempts), session.Get(retryFailures), run.Labels, Count(session, maxRunning),
-            Count(session, maxWaiting), Count(session, traffic), session.Get(tag));
+            Count(session, maxWaiting), Count(session, traffic), session.Get(tag), run.Runtime);
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);
         session.Say(
