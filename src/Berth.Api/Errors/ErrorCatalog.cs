@@ -37,6 +37,7 @@ public static class ErrorCatalog
         new(ErrorCode.ShuttingDown, "shutting_down", 503, "The server is stopping", 75),
         new(ErrorCode.StorageFull, "storage_full", 507, "The disk is full", 75),
         new(ErrorCode.StorageFault, "storage_fault", 503, "The store can't be written", 75),
+        new(ErrorCode.StorageDamaged, "storage_damaged", 500, "The store is damaged", 65),
         new(ErrorCode.CallbackForbidden, "callback_forbidden", 400, "The callback address is not allowed", 64),
         new(ErrorCode.TagImmutable, "tag_immutable", 409, "The tag may not be changed", 77),
         new(ErrorCode.QuotaExceeded, "quota_exceeded", 403, "The repository's quota is used up", 77),

@@ -116,6 +116,11 @@ public static class ErrorExplanations
             "The server tries again by itself; its log has the cause.",
             "The store /var/lib/berth/berth.db can't be written: look at the server's log and the disk, "
             + "then send it again."),
+        new(ErrorCode.StorageDamaged,
+            "What the disk gave back of the store is not what was written there. Nothing of it is taken for true.",
+            "Look at the disk, stop the server and restore a backup; [troubleshooting](../guide/troubleshooting.md) "
+            + "says what else can be done.",
+            "/var/lib/berth/berth.db: page 17 of 4211 is not as it was written: restore a backup ('berth restore')."),
         new(ErrorCode.ResultExpired,
             "Input and result of the run were deleted, `result-retention` after its end.",
             "Submit it again, or have the operator keep results longer.",

@@ -32,7 +32,7 @@ internal static class Checkup
     public static IReadOnlyList<Finding> Judge(MachineFacts facts) =>
     [
         System(facts), Root(facts), Runc(facts), .. Libraries(facts), Cgroups(facts), UserNamespaces(facts),
-        Overlay(facts), Seccomp(facts), Disk(facts), Port(facts),
+        Overlay(facts), Seccomp(facts), Disk(facts), .. Store(facts), Port(facts),
     ];
 
     private static Finding System(MachineFacts facts) => facts switch
@@ -116,6 +116,27 @@ internal static class Checkup
             state == FindingState.Ok
                 ? null
                 : "free some space, or put the data folder elsewhere: berth serve --data PATH");
+    }
+
+    private static IEnumerable<Finding> Store(MachineFacts facts)
+    {
+        if (facts.StoreIsInUse)
+        {
+            yield return new("store", FindingState.Ok, "a server has it open; 'berth backup' looks at all of it");
+        }
+        else if (facts.Store is { Damage: { } damage })
+        {
+            yield return new(
+                "store", FindingState.Missing, damage, "look at the disk, then restore a backup: berth restore FILE");
+        }
+        else if (facts.Store is { HasChecksums: true } store)
+        {
+            yield return new("store", FindingState.Ok, $"{store.Pages} pages, each as it was written");
+        }
+        else if (facts.Store is not null)
+        {
+            yield return new("store", FindingState.Ok, "without checksums; the next start adds them");
+        }
     }
 
     private static Finding Port(MachineFacts facts) => facts switch

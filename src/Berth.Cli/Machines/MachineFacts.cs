@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Berth.Server.Store.Sqlite;
 
 namespace Berth.Cli.Machines;
 
@@ -37,6 +38,11 @@ internal sealed record MachineFacts(
         ["libzstd.so.1"] = "libzstd1",
     };
 
+    /// <summary>What was found in the data folder's store; null where there is none that can be looked at.</summary>
+    public StoreInspection? Store { get; init; }
+
+    public bool StoreIsInUse { get; init; }
+
     private const string CgroupRoot = "/sys/fs/cgroup";
 
     public static async Task<MachineFacts> GatherAsync(string dataFolder, int port, CancellationToken cancellationToken)
@@ -51,7 +57,11 @@ internal sealed record MachineFacts(
             long.TryParse(Read("/proc/sys/user/max_user_namespaces"), out long namespaces) ? namespaces : 0,
             Read("/proc/filesystems").Contains("\toverlay", StringComparison.Ordinal),
             Read("/proc/self/status").Contains("\nSeccomp:", StringComparison.Ordinal),
-            dataFolder, FreeBytesOf(dataFolder), port, CanBind(port), await AnswersAsync(port, cancellationToken));
+            dataFolder, FreeBytesOf(dataFolder), port, CanBind(port), await AnswersAsync(port, cancellationToken))
+        {
+            Store = StoreInspection.OfFolder(dataFolder, out bool inUse, cancellationToken),
+            StoreIsInUse = inUse,
+        };
     }
 
     private static string[] MountedControllers() => Directory.Exists(CgroupRoot)

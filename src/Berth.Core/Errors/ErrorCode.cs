@@ -30,6 +30,9 @@ public enum ErrorCode
 
     /// <summary>Writing to the store failed for another reason than a full disk.</summary>
     StorageFault,
+
+    /// <summary>The store gave back something else than was written.</summary>
+    StorageDamaged,
     CallbackForbidden,
 
     /// <summary>A repository policy forbids to move or remove the tag.</summary>

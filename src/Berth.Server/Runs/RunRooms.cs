@@ -62,7 +62,8 @@ internal sealed record RunRooms(
             {
                 return await write();
             }
-            catch (BerthException fault) when (fault.Code is ErrorCode.StorageFull or ErrorCode.StorageFault)
+            catch (BerthException fault) when (
+                fault.Code is ErrorCode.StorageFull or ErrorCode.StorageFault or ErrorCode.StorageDamaged)
             {
                 tell(fault);
                 await Task.Delay(RetryPause, Time, giveUp);

@@ -124,6 +124,9 @@ public enum StoreCondition
 
     /// <summary>Writing fails: the store is being reopened.</summary>
     Failing,
+
+    /// <summary>The disk gave back something else than was written: nothing new is taken until a restart.</summary>
+    Damaged,
 }
 
 /// <param name="InlineInput">The input where it is <see cref="BodyPlace.Inline"/>.</param>

@@ -1,4 +1,5 @@
 using Berth.Cli.Machines;
+using Berth.Server.Store.Sqlite;
 using Xunit;
 
 namespace Berth.Tests.Machines;
@@ -46,6 +47,19 @@ public sealed class CheckupTests
 
         Assert.All(findings, f => Assert.NotEqual(FindingState.Ok, f.State));
         Assert.All(findings, f => Assert.False(string.IsNullOrEmpty(f.Remedy), f.Name));
+    }
+
+    [Fact]
+    public void A_damaged_store_is_named()
+    {
+        Finding finding = Checkup.Judge(Good with
+        {
+            Store = new StoreInspection(7, false, true, TimeSpan.Zero, "/data/berth.db: page 7 is not right"),
+        }).Single(f => f.Name == "store");
+
+        Assert.Equal(FindingState.Missing, finding.State);
+        Assert.Contains("page 7", finding.Detail, StringComparison.Ordinal);
+        Assert.Contains("berth restore", finding.Remedy, StringComparison.Ordinal);
     }
 
     [Fact]

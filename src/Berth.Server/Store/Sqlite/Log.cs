@@ -16,4 +16,17 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 302, Level = LogLevel.Information, Message = "{Path} accepts new runs again.")]
     public static partial void StoreAccepting(ILogger logger, string path);
+
+    [LoggerMessage(EventId = 303, Level = LogLevel.Critical,
+        Message =
+            "{What}: the store is damaged and takes nothing new. Look at the disk, stop the server and restore a backup.")]
+    public static partial void StoreDamaged(ILogger logger, string what);
+
+    [LoggerMessage(EventId = 304, Level = LogLevel.Information,
+        Message = "{Path}: {Pages} pages looked at in {Took}, all: {IsWhole}. Nothing is damaged.")]
+    public static partial void StoreInspected(ILogger logger, string path, long pages, TimeSpan took, bool isWhole);
+
+    [LoggerMessage(EventId = 305, Level = LogLevel.Information,
+        Message = "{Path} was written without checksums and is being copied, once.")]
+    public static partial void StoreCopied(ILogger logger, string path);
 }

@@ -1,3 +1,4 @@
+using Berth.Oci.Content;
 using SQLitePCL;
 
 namespace Berth.Server.Store.Sqlite;
@@ -19,6 +20,7 @@ internal sealed class SqliteDatabase : IDisposable
     public static SqliteDatabase OpenWriter(string path)
     {
         SqliteDatabase database = Open(path);
+        ChecksumVfs.ReserveRoom(SqliteLibrary.Handle, database.handle);
         database.Execute("PRAGMA journal_mode = WAL");
         // FULL syncs the log at every commit; NORMAL would lose acknowledged runs in a power cut.
         database.Execute("PRAGMA synchronous = FULL");
@@ -46,6 +48,28 @@ internal sealed class SqliteDatabase : IDisposable
         return database;
     }
 
+    /// <summary>Copies a database that was written without checksums and puts the copy in its place.</summary>
+    public static void AddChecksums(string path)
+    {
+        string copy = path + ".tmp";
+        File.Delete(copy);
+        using (SqliteDatabase old = Open(path, raw.SQLITE_OPEN_URI, null))
+        {
+            ChecksumVfs.ReserveRoom(SqliteLibrary.Handle, old.handle);
+            old.Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+            using SqliteStatement vacuum = old.PrepareOnce("VACUUM INTO ?");
+            vacuum.Bind($"file:{Uri.EscapeDataString(copy)}?vfs={ChecksumVfs.Name}").Run();
+        }
+
+        using (FileStream file = new(copy, FileMode.Open, FileAccess.Write))
+        {
+            DurableFile.SyncData(file.SafeFileHandle, copy);
+        }
+
+        File.Move(copy, path, overwrite: true);
+        DurableFile.SyncFolder(Path.GetDirectoryName(path)!);
+    }
+
     /// <summary>The prepared statement of a constant text, reset and ready to be bound.</summary>
     public SqliteStatement Prepare(string constant)
     {
@@ -69,11 +93,16 @@ internal sealed class SqliteDatabase : IDisposable
 
     public void Check(int result)
     {
-        if (result is not (raw.SQLITE_OK or raw.SQLITE_ROW or raw.SQLITE_DONE))
+        if (result is raw.SQLITE_OK or raw.SQLITE_ROW or raw.SQLITE_DONE)
         {
-            throw new SqliteFailure(
-                raw.sqlite3_extended_errcode(handle), $"{path}: {raw.sqlite3_errmsg(handle).utf8_to_string()}");
+            return;
         }
+
+        int code = raw.sqlite3_extended_errcode(handle);
+        long page = ChecksumVfs.TakeDamagedPage();
+        throw (code & 0xFF) == raw.SQLITE_IOERR && page > 0
+            ? new SqliteFailure(ChecksumVfs.DataError, $"{path}: page {page} is not as it was written")
+            : new SqliteFailure(code, $"{path}: {raw.sqlite3_errmsg(handle).utf8_to_string()}");
     }
 
     /// <summary>Whether a transaction is open: some failures end it by themselves.</summary>
@@ -90,12 +119,14 @@ internal sealed class SqliteDatabase : IDisposable
         handle.Dispose();
     }
 
-    private static SqliteDatabase Open(string path)
+    private static SqliteDatabase Open(string path) => Open(path, 0, ChecksumVfs.Name);
+
+    private static SqliteDatabase Open(string path, int flags, string? vfs)
     {
         SqliteLibrary.Use();
         int result = raw.sqlite3_open_v2(
-            path, out sqlite3 handle, raw.SQLITE_OPEN_READWRITE | raw.SQLITE_OPEN_CREATE | raw.SQLITE_OPEN_NOMUTEX,
-            null);
+            path, out sqlite3 handle,
+            flags | raw.SQLITE_OPEN_READWRITE | raw.SQLITE_OPEN_CREATE | raw.SQLITE_OPEN_NOMUTEX, vfs);
         SqliteDatabase database = new(handle, path);
         if (result != raw.SQLITE_OK)
         {

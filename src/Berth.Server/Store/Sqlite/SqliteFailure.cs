@@ -12,6 +12,9 @@ internal sealed class SqliteFailure(int code, string message) : Exception(messag
 
     public bool IsDiskFull => PrimaryCode == raw.SQLITE_FULL;
 
+    /// <summary>What is on the disk is not what was written there.</summary>
+    public bool IsDamage => Code == ChecksumVfs.DataError || PrimaryCode is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB;
+
     /// <summary>A fault of one statement that says nothing about the file: a constraint, a wrong type.</summary>
     public bool IsStatementFault => PrimaryCode is raw.SQLITE_CONSTRAINT or raw.SQLITE_MISMATCH or raw.SQLITE_RANGE
         or raw.SQLITE_TOOBIG or raw.SQLITE_ERROR or raw.SQLITE_MISUSE;

@@ -14,6 +14,9 @@ internal static class SqliteLibrary
 
     private static readonly Lazy<bool> Loaded = new(Load);
 
+    /// <summary>The loaded library; after <see cref="Use"/>.</summary>
+    public static IntPtr Handle { get; private set; }
+
     public static void Use() => _ = Loaded.Value;
 
     private static bool Load()
@@ -27,17 +30,20 @@ internal static class SqliteLibrary
         // only say that somebody in this process configured or started the library before.
         _ = raw.sqlite3_config(raw.SQLITE_CONFIG_MULTITHREAD);
         _ = raw.sqlite3_config(raw.SQLITE_CONFIG_MEMSTATUS, 0);
-        int version = raw.sqlite3_libversion_number();
-        return version >= OldestVersion
-            ? true
-            : throw new BerthException(
+        if (raw.sqlite3_libversion_number() < OldestVersion)
+        {
+            throw new BerthException(
                 ErrorCode.MissingTool,
                 $"SQLite {raw.sqlite3_libversion().utf8_to_string()} is too old: 3.37 or newer is needed (apt-get "
                 + "install libsqlite3-0).");
+        }
+
+        ChecksumVfs.Register(Handle);
+        return true;
     }
 
     private static IntPtr LoadSystemLibrary() => NativeLibrary.TryLoad("libsqlite3.so.0", out IntPtr handle)
-        ? handle
+        ? Handle = handle
         : throw new BerthException(
             ErrorCode.MissingTool, "libsqlite3.so.0 is missing: install it with 'apt-get install libsqlite3-0'.");
 }

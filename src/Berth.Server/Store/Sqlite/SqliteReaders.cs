@@ -35,6 +35,10 @@ internal sealed class SqliteReaders(string path) : IDisposable
             idle.Add((database, current));
             return result;
         }
+        catch (SqliteFailure failure)
+        {
+            throw StoreFaults.NotRead(failure);
+        }
         finally
         {
             places.Release();

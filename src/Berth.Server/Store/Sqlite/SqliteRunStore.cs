@@ -13,6 +13,10 @@ namespace Berth.Server.Store.Sqlite;
 /// </summary>
 public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
 {
+    /// <summary>So long may the look at all pages hold up a start; what it leaves is looked at when it is used.
+    /// </summary>
+    private static readonly TimeSpan InspectionLimit = TimeSpan.FromSeconds(5);
+
     private readonly string file;
     private readonly SqliteReaders readers;
     private readonly SqliteWriter writer;
@@ -20,6 +24,7 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
     private SqliteRunStore(string path, ByteSize ballast, ILogger logger)
     {
         file = path;
+        Inspect(path, logger);
         readers = new SqliteReaders(path);
         writer = new SqliteWriter(
             path, new Ballast(Path.ChangeExtension(path, ".ballast"), ballast), readers.Reopen, logger);
@@ -31,7 +36,8 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
     public StoreCondition Condition => writer.Condition;
 
     /// <summary>
-    /// Opens or creates the file and brings it to this version. Throws <c>StorageFault</c> when it can't be used.
+    /// Opens or creates the file and brings it to this version. Throws <c>StorageFault</c> when it can't be used, and
+    /// <c>StorageDamaged</c> when it is not as it was written.
     /// </summary>
     public static Task<SqliteRunStore> OpenAsync(
         string path, ByteSize ballast, ILogger<SqliteRunStore> logger, CancellationToken cancellationToken) => Task.Run(
@@ -40,6 +46,10 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
             try
             {
                 return new SqliteRunStore(Path.GetFullPath(path), ballast, logger);
+            }
+            catch (SqliteFailure failure) when (failure.IsDamage)
+            {
+                throw StoreFaults.Damaged(failure.Message, failure);
             }
             catch (SqliteFailure failure)
             {
@@ -160,6 +170,10 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
                 using SqliteDatabase database = SqliteDatabase.OpenForCopying(file);
                 database.Execute($"VACUUM INTO '{path.Replace("'", "''", StringComparison.Ordinal)}'");
             }
+            catch (SqliteFailure failure) when (failure.IsDamage)
+            {
+                throw StoreFaults.Damaged(failure.Message, failure);
+            }
             catch (SqliteFailure failure)
             {
                 throw new BerthException(
@@ -176,6 +190,25 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
         writer.Dispose();
         readers.Dispose();
     }));
+
+    private static void Inspect(string path, ILogger logger)
+    {
+        StoreInspection found = StoreInspection.Of(path, InspectionLimit, CancellationToken.None);
+        if (found.Damage is { } damage)
+        {
+            throw StoreFaults.Damaged(damage, null);
+        }
+
+        if (!found.HasChecksums)
+        {
+            Log.StoreCopied(logger, path);
+            SqliteDatabase.AddChecksums(path);
+        }
+        else if (found.Pages > 0)
+        {
+            Log.StoreInspected(logger, path, found.Pages, found.Took, found.IsWhole);
+        }
+    }
 
     private Task<T> Write<T>(WritePurpose purpose, Func<SqliteDatabase, T> body, CancellationToken cancellationToken) =>
         cancellationToken.IsCancellationRequested

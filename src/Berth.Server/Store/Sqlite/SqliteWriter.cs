@@ -32,6 +32,7 @@ internal sealed class SqliteWriter : IDisposable
     private long writes;
     private long refused;
     private long reopenings;
+    private BerthException? damage;
     private volatile StoreCondition condition;
 
     /// <param name="reopened">Called after the file was opened again, so that readers do the same.</param>
@@ -42,6 +43,8 @@ internal sealed class SqliteWriter : IDisposable
         this.reopened = reopened;
         this.logger = logger;
         database = SqliteDatabase.OpenWriter(path);
+        // Frames that were not committed would stand behind those of this process otherwise.
+        database.Execute("PRAGMA wal_checkpoint(TRUNCATE)");
         SqliteMigrations.Apply(database);
         CrashPoints.Reach(CrashPoint.MigrationsCommitted);
         condition = ballast.TryFill() ? StoreCondition.Accepting : StoreCondition.Full;
@@ -70,7 +73,7 @@ internal sealed class SqliteWriter : IDisposable
         if (condition != StoreCondition.Accepting && purpose == WritePurpose.Accept)
         {
             Interlocked.Increment(ref refused);
-            return Task.FromException<T>(condition == StoreCondition.Full ? DiskFull(null) : Fault(null));
+            return Task.FromException<T>(Refusal());
         }
 
         StoreWrite<T> write = new(purpose, body);
@@ -80,7 +83,7 @@ internal sealed class SqliteWriter : IDisposable
             if (waiting.Count >= WaitingLimit && purpose == WritePurpose.Accept)
             {
                 Interlocked.Increment(ref refused);
-                return Task.FromException<T>(Fault(null));
+                return Task.FromException<T>(StoreFaults.NotWritten(path, null));
             }
 
             waiting.Enqueue(write);
@@ -115,7 +118,7 @@ internal sealed class SqliteWriter : IDisposable
     {
         while (true)
         {
-            if (condition != StoreCondition.Accepting)
+            if (condition is StoreCondition.Full or StoreCondition.Failing)
             {
                 TryRecover();
             }
@@ -138,7 +141,8 @@ internal sealed class SqliteWriter : IDisposable
         {
             if (waiting.Count == 0 && !stopping)
             {
-                Monitor.Wait(gate, condition == StoreCondition.Accepting ? Timeout.InfiniteTimeSpan : RecoveryInterval);
+                bool recovers = condition is StoreCondition.Full or StoreCondition.Failing;
+                Monitor.Wait(gate, recovers ? RecoveryInterval : Timeout.InfiniteTimeSpan);
             }
 
             while (batch.Count < BatchLimit && waiting.TryDequeue(out StoreWrite? write))
@@ -161,7 +165,8 @@ internal sealed class SqliteWriter : IDisposable
         {
             CommitOnce(writesToCommit);
         }
-        catch (SqliteFailure failure) when (failure.IsStatementFault && writesToCommit.Count > 1)
+        catch (SqliteFailure failure) when (
+            (failure.IsStatementFault || failure.IsDamage) && writesToCommit.Count > 1)
         {
             // One of them is to blame; the others must not suffer. Found by trying each alone.
             foreach (StoreWrite write in writesToCommit)
@@ -173,6 +178,11 @@ internal sealed class SqliteWriter : IDisposable
         {
             writesToCommit[0].Fail(new InvalidOperationException("A write to the store was not possible.", failure));
         }
+        catch (SqliteFailure failure) when (failure.IsDamage)
+        {
+            RefuseDamage(failure);
+            FailAll(writesToCommit, damage!);
+        }
         catch (SqliteFailure failure) when (failure.IsDiskFull || ballast.IsDiskFull())
         {
             CommitOnFullDisk(writesToCommit, failure);
@@ -180,7 +190,7 @@ internal sealed class SqliteWriter : IDisposable
         catch (SqliteFailure failure)
         {
             BeginFailing(failure);
-            FailAll(writesToCommit, Fault(failure));
+            FailAll(writesToCommit, StoreFaults.NotWritten(path, failure));
         }
     }
 
@@ -261,7 +271,7 @@ internal sealed class SqliteWriter : IDisposable
         }
 
         List<StoreWrite> finishing = [.. writesToCommit.Where(write => write.Purpose == WritePurpose.Finish)];
-        FailAll(writesToCommit.Where(write => write.Purpose == WritePurpose.Accept), DiskFull(failure));
+        FailAll(writesToCommit.Where(write => write.Purpose == WritePurpose.Accept), StoreFaults.DiskFull(path, failure));
         if (finishing.Count == 0)
         {
             return;
@@ -273,9 +283,27 @@ internal sealed class SqliteWriter : IDisposable
         }
         else
         {
-            FailAll(finishing, DiskFull(failure));
+            FailAll(finishing, StoreFaults.DiskFull(path, failure));
         }
     }
+
+    // A restart would find it, too. Until then, what does not touch the damage goes on to be finished and read.
+    private void RefuseDamage(SqliteFailure failure)
+    {
+        if (condition != StoreCondition.Damaged)
+        {
+            damage = StoreFaults.Damaged(failure.Message, failure);
+            condition = StoreCondition.Damaged;
+            Log.StoreDamaged(logger, failure.Message);
+        }
+    }
+
+    private BerthException Refusal() => condition switch
+    {
+        StoreCondition.Full => StoreFaults.DiskFull(path, null),
+        StoreCondition.Damaged => damage!,
+        _ => StoreFaults.NotWritten(path, null),
+    };
 
     private void BeginFailing(SqliteFailure failure)
     {
@@ -323,18 +351,4 @@ internal sealed class SqliteWriter : IDisposable
             write.Fail(error);
         }
     }
-
-    private BerthException DiskFull(Exception? cause) => new(
-        ErrorCode.StorageFull,
-        $"The disk of {Path.GetDirectoryName(path)} is full: free space there, then send it again.", cause)
-    {
-        RetryAfter = TimeSpan.FromSeconds(5),
-    };
-
-    private BerthException Fault(Exception? cause) => new(
-        ErrorCode.StorageFault,
-        $"The store {path} can't be written: look at the server's log and the disk, then send it again.", cause)
-    {
-        RetryAfter = TimeSpan.FromSeconds(5),
-    };
 }

@@ -1,0 +1,2 @@
+-- From here on every page ends with a checksum (ChecksumVfs): a file of this version or a later one without them is
+-- damaged, and an older one is copied page by page when it is opened.
