@@ -12,7 +12,8 @@ packages() {
       echo libc6-dev zlib1g-dev
       ;;
     run) echo runc libsqlite3-0 libseccomp2 libzstd1 iproute2 e2fsprogs ;;
-    test) echo gcc skopeo buildah umoci podman docker.io busybox-static zstd curl jq python3 attr mount util-linux xfsprogs faketime runsc ;;
+    test) echo gcc skopeo buildah umoci podman docker.io busybox-static zstd curl jq python3 attr mount util-linux xfsprogs faketime runsc \
+      nbdkit libnbd-bin fuse3 fiu-utils ;;
     # What Berth is measured beside: the Docker engine and registry, an HTTP load generator.
     bench) echo docker.io docker-registry wrk openssl ;;
     sample) echo mmdebstrap curl util-linux ;;

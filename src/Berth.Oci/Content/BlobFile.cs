@@ -183,9 +183,9 @@ public sealed class BlobFile : IBlobWriter
         {
             RandomAccess.Write(file, bytes, written);
         }
-        catch (IOException e) when (DurableFile.IsFull(e))
+        catch (IOException e) when (DurableFile.IsOfTheDisk(e))
         {
-            throw DurableFile.Full(FilePath, e);
+            throw DurableFile.Refusal(FilePath, e);
         }
 
         written += count;
@@ -214,9 +214,9 @@ public sealed class BlobFile : IBlobWriter
             CrashPoints.Reach(CrashPoint.BlobSynced);
             store.Publish(FilePath, digest);
         }
-        catch (IOException e) when (DurableFile.IsFull(e))
+        catch (IOException e) when (DurableFile.IsOfTheDisk(e))
         {
-            throw DurableFile.Full(FilePath, e);
+            throw DurableFile.Refusal(FilePath, e);
         }
     }
 }

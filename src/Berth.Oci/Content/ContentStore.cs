@@ -83,9 +83,9 @@ public sealed class ContentStore : IContentStore
         {
             return BlobFile.Create(this, TemporaryPath(), keep: false);
         }
-        catch (IOException e) when (DurableFile.IsFull(e))
+        catch (IOException e) when (DurableFile.IsOfTheDisk(e))
         {
-            throw DurableFile.Full(folder, e);
+            throw DurableFile.Refusal(folder, e);
         }
     }
 

@@ -12,13 +12,17 @@ namespace Berth.Oci.Content;
 /// </summary>
 public static partial class DurableFile
 {
+    // asm-generic/errno-base.h and errno.h
+    private const int InputOutput = 5;
     private const int NoSpace = 28;
+    private const int ReadOnlyFileSystem = 30;
     private const int QuotaExceeded = 122;
     // O_CLOEXEC (asm-generic/fcntl.h); O_DIRECTORY differs between machines and is not needed.
     private const int ReadOnlyCloseOnExec = 0x80000;
     private const uint StartWriteBack = 2; // SYNC_FILE_RANGE_WRITE (linux/fs.h)
 
-    /// <summary>Waits until the file's content is on the disk.</summary>
+    /// <summary>Waits until the file's content is on the disk. .NET's own way takes it for done where the file system
+    /// has become read-only after an error.</summary>
     public static void SyncData(SafeFileHandle file, string path)
     {
         if (FileDataSync(file) != 0)
@@ -122,15 +126,25 @@ public static partial class DurableFile
     /// <summary>Replaces a small text file (see the other overload).</summary>
     public static void Replace(string path, string content) => Replace(path, Encoding.UTF8.GetBytes(content));
 
-    /// <summary>Whether an exception says that the disk or a quota is full.</summary>
-    public static bool IsFull(IOException exception) => exception.HResult is NoSpace or QuotaExceeded;
+    /// <summary>Whether an exception says that the disk or a quota is full, or that the disk fails.</summary>
+    public static bool IsOfTheDisk(IOException exception) => IsFull(exception) || IsFault(exception);
 
-    /// <summary>The refusal to report for a full disk.</summary>
-    public static BerthException Full(string path, Exception inner) => new(
-        ErrorCode.StorageFull,
-        $"The disk that holds {path} is full: free some space or remove images, then try again.",
-        inner)
-    { RetryAfter = TimeSpan.FromSeconds(30) };
+    /// <summary>The refusal to report for a disk that is full, or fails.</summary>
+    public static BerthException Refusal(string path, IOException inner) => IsFull(inner)
+        ? new(
+            ErrorCode.StorageFull,
+            $"The disk that holds {path} is full: free some space or remove images, then try again.", inner)
+        { RetryAfter = TimeSpan.FromSeconds(30) }
+        : new(
+            ErrorCode.StorageFault,
+            $"The disk that holds {path} fails ({inner.Message}): look at it, and start the server again when it is in "
+            + "order.", inner)
+        { RetryAfter = TimeSpan.FromSeconds(30) };
+
+    private static bool IsFull(IOException exception) => exception.HResult is NoSpace or QuotaExceeded;
+
+    // A file system that met an error goes on as read-only.
+    private static bool IsFault(IOException exception) => exception.HResult is InputOutput or ReadOnlyFileSystem;
 
     private static IOException Failure(string call, string path)
     {

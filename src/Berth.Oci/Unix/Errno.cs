@@ -43,7 +43,7 @@ internal static class UnixError
             Errno.NotSupported => new BerthException(
                 ErrorCode.InvalidConfiguration,
                 $"{text}. The data folder needs a file system with extended attributes, such as ext4 or xfs."),
-            _ => new IOException(text),
+            _ => new IOException(text, (int)error),
         };
     }
 

@@ -38,6 +38,7 @@ internal static class OciErrors
         ErrorCode.QueueFull => (429, "TOOMANYREQUESTS"),
         ErrorCode.Upstream => (502, "UNKNOWN"),
         ErrorCode.StorageFull => (507, "UNKNOWN"),
+        ErrorCode.StorageFault => (503, "UNKNOWN"),
         ErrorCode.ShuttingDown => (503, "UNKNOWN"),
         _ => (500, "UNKNOWN"),
     };

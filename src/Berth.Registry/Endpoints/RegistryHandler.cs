@@ -41,9 +41,9 @@ internal sealed class RegistryHandler(
         {
             await OciErrors.WriteAsync(context, refusal);
         }
-        catch (IOException e) when (DurableFile.IsFull(e) && !context.Response.HasStarted)
+        catch (IOException e) when (DurableFile.IsOfTheDisk(e) && !context.Response.HasStarted)
         {
-            await OciErrors.WriteAsync(context, DurableFile.Full("the registry", e));
+            await OciErrors.WriteAsync(context, DurableFile.Refusal("the registry", e));
         }
         catch (Exception e) when (e is BadHttpRequestException or OperationCanceledException
             && (context.RequestAborted.IsCancellationRequested || e is BadHttpRequestException))

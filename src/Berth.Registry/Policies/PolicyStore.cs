@@ -204,9 +204,9 @@ public sealed class PolicyStore : IRepositoryRules
         {
             DurableFile.ReplacePrivate(path, content);
         }
-        catch (IOException e) when (DurableFile.IsFull(e))
+        catch (IOException e) when (DurableFile.IsOfTheDisk(e))
         {
-            throw DurableFile.Full(path, e);
+            throw DurableFile.Refusal(path, e);
         }
     }
 

@@ -62,10 +62,10 @@ internal sealed class UploadStore
             CrashPoints.Reach(CrashPoint.UploadNamed);
             session.Writer = content.CreateAt(session.FilePath);
         }
-        catch (IOException e) when (DurableFile.IsFull(e))
+        catch (IOException e) when (DurableFile.IsOfTheDisk(e))
         {
             RemoveFiles(id);
-            throw DurableFile.Full(folder, e);
+            throw DurableFile.Refusal(folder, e);
         }
 
         CrashPoints.Reach(CrashPoint.UploadOpened);

@@ -187,12 +187,12 @@ public sealed class TokenStore
         {
             DurableFile.ReplacePrivate(path, content);
         }
-        catch (IOException e) when (DurableFile.IsFull(e))
+        catch (IOException e) when (DurableFile.IsOfTheDisk(e))
         {
+            BerthException refusal = DurableFile.Refusal(path, e);
             throw new BerthException(
-                ErrorCode.StorageFull,
-                $"The disk of {path} is full, so the change of tokens is not written and a restart would undo it: make "
-                + "room, then do it again.", e);
+                refusal.Code,
+                $"{refusal.Message} The change of tokens is not written, and a restart would undo it: do it again.", e);
         }
 
         tokens = Indexed(next);

@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using Berth.Core.Errors;
+using Berth.Oci.Content;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -58,6 +59,11 @@ internal sealed partial class ProblemMiddleware(
             await RefuseAsync(
                 context,
                 new BerthException(ErrorCode.InvalidRequest, "A chunk of the body has no valid size.", malformed));
+        }
+        catch (IOException fault) when (DurableFile.IsOfTheDisk(fault))
+        {
+            LogDisk(context.Request.Method, context.Request.Path, fault);
+            await RefuseAsync(context, DurableFile.Refusal("the data folder", fault));
         }
         catch (Exception defect)
         {
@@ -137,6 +143,9 @@ internal sealed partial class ProblemMiddleware(
 
     [LoggerMessage(EventId = 100, Level = LogLevel.Error, Message = "{Method} {Path} failed by a defect")]
     private partial void LogDefect(string method, string path, Exception exception);
+
+    [LoggerMessage(EventId = 102, Level = LogLevel.Error, Message = "{Method} {Path} failed by a fault of the disk")]
+    private partial void LogDisk(string method, string path, Exception exception);
 
     [LoggerMessage(EventId = 101, Level = LogLevel.Warning,
         Message = "{Method} {Path}: the response was cut off after it had begun: {Reason}")]

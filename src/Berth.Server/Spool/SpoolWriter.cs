@@ -83,9 +83,9 @@ public sealed class SpoolWriter : IAsyncDisposable
             // Off the caller's thread: a sync of many megabytes takes its time. Not to be interrupted half way.
             await Task.Run(() => Publish(open), cancellationToken);
         }
-        catch (IOException error) when (DurableFile.IsFull(error))
+        catch (IOException error) when (DurableFile.IsOfTheDisk(error))
         {
-            throw DurableFile.Full(root, error);
+            throw DurableFile.Refusal(root, error);
         }
 
         left = null;
@@ -113,7 +113,7 @@ public sealed class SpoolWriter : IAsyncDisposable
 
     private void Publish(FileStream open)
     {
-        open.Flush(flushToDisk: true);
+        DurableFile.SyncData(open.SafeFileHandle, open.Name);
         open.Dispose();
         CrashPoints.Reach(CrashPoint.SpoolFileSynced);
         string path = Path.Combine(folder, name);
@@ -158,9 +158,9 @@ public sealed class SpoolWriter : IAsyncDisposable
 
             await file.WriteAsync(bytes, cancellationToken);
         }
-        catch (IOException error) when (DurableFile.IsFull(error))
+        catch (IOException error) when (DurableFile.IsOfTheDisk(error))
         {
-            throw DurableFile.Full(root, error);
+            throw DurableFile.Refusal(root, error);
         }
     }
 

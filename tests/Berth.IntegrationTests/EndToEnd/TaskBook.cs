@@ -122,6 +122,7 @@ internal sealed class TaskBook(ServerProcess server, string name)
     public async Task<HttpResponseMessage> AnswerAsync(string key, byte[] body)
     {
         Entry entry = Note(key, body);
+        entry.Again = () => SubmitAsync(entry, body, null, null);
         using HttpRequestMessage request = Request(key, new ByteArrayContent(body), null);
         HttpResponseMessage answer = await server.Http.SendAsync(request);
         if (answer.StatusCode == HttpStatusCode.Accepted)

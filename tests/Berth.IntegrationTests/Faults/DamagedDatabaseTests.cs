@@ -46,7 +46,8 @@ public sealed class DamagedDatabaseTests
         }
 
         TestContext.Current.TestOutputHelper?.WriteLine(
-            $"{flips} flips in {stopped["berth.db"].Length / PageBytes} pages: {refused} starts refused, the others true");
+            $"{flips} flips in {stopped["berth.db"].Length / PageBytes} pages: {refused} starts refused, the others "
+            + "true");
         Write(server, stopped);
         await server.StartAsync();
         await book.IsTrueAsync();

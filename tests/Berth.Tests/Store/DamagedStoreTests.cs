@@ -11,7 +11,7 @@ using static Berth.Testing.Runs.RunBuilder;
 
 namespace Berth.Tests.Store;
 
-/// <summary>A store whose bytes change on the disk: it says so, and never tells anything but what was written.</summary>
+/// <summary>A store whose bytes change on the disk: it says so, and tells nothing but what was written.</summary>
 public sealed class DamagedStoreTests : IDisposable
 {
     private const int PageBytes = 4096;

@@ -3,6 +3,7 @@ using Berth.Cli.Contexts;
 using Berth.Cli.Terminals;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
+using Berth.Oci.Content;
 using Berth.Server.Backups;
 
 namespace Berth.Cli.Commands.Servers;
@@ -52,7 +53,8 @@ internal sealed class BackupCommand : Verb
             }))
             {
                 await WriteAsync(session, output, cancellationToken);
-                output.Flush(flushToDisk: true);
+                output.Flush();
+                DurableFile.SyncData(output.SafeFileHandle, output.Name);
             }
 
             File.Move(temporary, path, overwrite: true);

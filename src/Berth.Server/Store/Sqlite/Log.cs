@@ -19,7 +19,8 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 303, Level = LogLevel.Critical,
         Message =
-            "{What}: the store is damaged and takes nothing new. Look at the disk, stop the server and restore a backup.")]
+            "{What}: the store is damaged and takes nothing new. Look at the disk, stop the server and restore a "
+            + "backup.")]
     public static partial void StoreDamaged(ILogger logger, string what);
 
     [LoggerMessage(EventId = 304, Level = LogLevel.Information,

@@ -271,7 +271,8 @@ internal sealed class SqliteWriter : IDisposable
         }
 
         List<StoreWrite> finishing = [.. writesToCommit.Where(write => write.Purpose == WritePurpose.Finish)];
-        FailAll(writesToCommit.Where(write => write.Purpose == WritePurpose.Accept), StoreFaults.DiskFull(path, failure));
+        FailAll(
+            writesToCommit.Where(write => write.Purpose == WritePurpose.Accept), StoreFaults.DiskFull(path, failure));
         if (finishing.Count == 0)
         {
             return;

@@ -69,7 +69,7 @@ internal sealed class WriteAheadLog
         List<uint> uncommitted = [];
         long firstWrong = 0;
         int commitsLost = 0;
-        for (long number = 1; file.ReadAtLeast(frame, frame.Length, throwOnEndOfStream: false) == frame.Length; number++)
+        for (long number = 1; file.ReadAtLeast(frame, frame.Length, false) == frame.Length; number++)
         {
             (uint page, uint commit) = (Word(frame, 0), Word(frame, 4));
             bool isOfThisLog = salts.SequenceEqual(frame.AsSpan(8, 8));
