@@ -74,6 +74,18 @@ public enum CrashPoint
     SandboxRemoved,
     LogSegmentBegun,
 
+    // Containers that last, and their volumes.
+    ContainerStored,
+    ContainerStartStored,
+    ContainerStartReported,
+    ContainerStopStored,
+    ContainerRunStored,
+    ContainerEndStored,
+    ContainerLayerRemoved,
+    ContainerDeleted,
+    VolumeMade,
+    VolumeRemoved,
+
     // Callbacks.
     CallbackSent,
     CallbackClosed,

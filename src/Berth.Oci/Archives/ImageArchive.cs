@@ -14,6 +14,9 @@ namespace Berth.Oci.Archives;
 /// </summary>
 public sealed class ImageArchive : IImageOrigin, IDisposable
 {
+    /// <summary>Bytes up to which any ratio is taken: small images of zeros are honest.</summary>
+    private const long RatioAfter = 64L * 1024 * 1024;
+
     private readonly IArchiveFiles files;
     private readonly IArchiveForm form;
 
@@ -156,7 +159,8 @@ public sealed class ImageArchive : IImageOrigin, IDisposable
 
     private static void Spool(Stream stream, SafeFileHandle file)
     {
-        using Stream plain = LayerDecoder.Open(stream);
+        using CountedStream packed = new(stream);
+        using Stream plain = LayerDecoder.Open(packed);
         byte[] buffer = new byte[256 * 1024];
         long length = 0;
         int count;
@@ -167,6 +171,12 @@ public sealed class ImageArchive : IImageOrigin, IDisposable
             if (length > TarLimits.Default.Bytes)
             {
                 throw Refuse("the input", $"it holds more than {TarLimits.Default.Bytes} bytes");
+            }
+
+            if (length > RatioAfter && length / LayerLimits.Default.MaxRatio > packed.Count)
+            {
+                throw Refuse(
+                    "the input", $"it unpacks to more than {LayerLimits.Default.MaxRatio} times as many bytes");
             }
         }
     }

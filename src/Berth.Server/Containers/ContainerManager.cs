@@ -1,6 +1,7 @@
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Server.Logs;
 using Microsoft.Extensions.Logging;
@@ -105,6 +106,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         try
         {
             await rooms.Store.AddAsync(container, cancellationToken);
+            CrashPoints.Reach(CrashPoint.ContainerStored);
         }
         catch
         {
@@ -345,6 +347,7 @@ internal sealed class ContainerManager : IAsyncDisposable
             if (next != entry.Record)
             {
                 await rooms.SaveAsync(entry, next, cancellationToken);
+                CrashPoints.Reach(CrashPoint.ContainerStopStored);
             }
 
             if (live is null)
@@ -408,6 +411,7 @@ internal sealed class ContainerManager : IAsyncDisposable
     {
         Container record = entry.Record;
         await rooms.Node.Storage.RemoveLayerAsync(record.Id.Text, CancellationToken.None);
+        CrashPoints.Reach(CrashPoint.ContainerLayerRemoved);
         if (volumes)
         {
             await Volumes.RemoveOwnAsync(record);
@@ -416,6 +420,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         rooms.Logs.Complete(record.Id.Text);
         rooms.Logs.Delete(record.Id.Text);
         await rooms.Store.DeleteAsync(record.Id, CancellationToken.None);
+        CrashPoints.Reach(CrashPoint.ContainerDeleted);
         index.Remove(entry);
         entry.Remove();
     }

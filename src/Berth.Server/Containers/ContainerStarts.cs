@@ -1,6 +1,7 @@
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Server.Runs;
@@ -33,6 +34,7 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
         {
             Run run = await AcceptAsync(started, now);
             await rooms.SaveAsync(entry, started, CancellationToken.None);
+            CrashPoints.Reach(CrashPoint.ContainerStartStored);
             await LaunchAsync(entry, before, started, run);
         }
         catch
@@ -111,6 +113,7 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
         SaveOutcome saved = await rooms.Runs.SaveAsync(
             RunSteps.Start(run, rooms.Node.Info.Name, timings, now, [RunPresentation.StartedEvent(timed, now)]),
             giveUp.Token);
+        CrashPoints.Reach(CrashPoint.ContainerStartReported);
         LiveContainer live = new(
             attempt, saved.Current ?? timed, started.Spec.OpenInput, rooms.Logs, started.Id.Text, entry.Broadcast);
         entry.Live = live;
@@ -153,6 +156,7 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
             await rooms.Runs.SaveAsync(
                 RunSteps.End(
                     ran, end, rooms.Runs.Clock.Moment, 0, rooms.Runs.Options.ResultRetention, []), giveUp.Token);
+            CrashPoints.Reach(CrashPoint.ContainerRunStored);
             using (await entry.EnterAsync(CancellationToken.None))
             {
                 await EndAsync(entry, live, end, report.RunTime);
@@ -186,6 +190,7 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
         entry.Live = null;
         entry.Health = null;
         await rooms.SettleAsync(entry, next.Next, giveUp.Token);
+        CrashPoints.Reach(CrashPoint.ContainerEndStored);
         // After the record, which tells those attached how it ended; within the gate, or the next start's would be
         // told of this end.
         entry.Broadcast.Complete();

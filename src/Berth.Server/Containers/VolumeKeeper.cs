@@ -1,6 +1,7 @@
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 
 namespace Berth.Server.Containers;
 
@@ -24,6 +25,7 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
     {
         string chosen = name is null ? AnonymousPrefix + ContainerId.New() : ContainerName.Check(name, "volume");
         bool isNew = await rooms.Node.Storage.MakeVolumeAsync(chosen, cancellationToken);
+        CrashPoints.Reach(CrashPoint.VolumeMade);
         return (await GetAsync(chosen, cancellationToken), isNew);
     }
 
@@ -49,6 +51,7 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
             }
 
             await rooms.Node.Storage.RemoveVolumeAsync(name, cancellationToken);
+            CrashPoints.Reach(CrashPoint.VolumeRemoved);
         }
         finally
         {

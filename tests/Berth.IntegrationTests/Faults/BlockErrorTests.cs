@@ -146,7 +146,7 @@ public sealed class BlockErrorTests
             byte[] content = TaskBook.Bytes((round * 100_000) + i + 7, 40_000);
             Digest digest = Digest.Sha256(content);
             using HttpResponseMessage answer = await server.Http.PostAsync(
-                $"/v2/demo/raw/blobs/uploads/?digest={digest}", Bytes(content));
+                $"/v2/demo/raw/blobs/uploads/?digest={digest}", Bytes(content), CancellationToken.None);
             if (answer.StatusCode == HttpStatusCode.Created)
             {
                 blobs[digest] = content;
