@@ -54,7 +54,6 @@ public static class HostileArchives
     private static IEnumerable<KeyValuePair<string, Func<byte[]>>> Saves()
     {
         yield return new("no manifest", () => new TarBuilder().File("config.json", "{}").Build());
-        yield return Json("null");
         yield return Json("{}");
         yield return Json("[{");
         yield return Json("[null]");
@@ -101,11 +100,8 @@ public static class HostileArchives
 
         byte[] config = Config(Digest.Sha256(Layer));
         byte[] manifest = OciManifest(config, Digest.Sha256(Layer).Text, Layer.Length);
-        foreach (long size in (long[])[-1, 0, manifest.Length - 1, manifest.Length + 1, long.MaxValue])
-        {
-            yield return new($"manifest of {size} bytes", () =>
-                Layout(Index(Digest.Sha256(manifest).Text, size), manifest, config, Layer));
-        }
+        yield return new("manifest of less than no bytes", () =>
+            Layout(Index(Digest.Sha256(manifest).Text, -1), manifest, config, Layer));
 
         yield return new("blob that is another", () => Layout(
             Index(Digest.Sha256(manifest).Text, manifest.Length),

@@ -151,7 +151,7 @@ public sealed class DamagedStoreTests : IDisposable
                 db = sqlite3.connect(sys.argv[1])
                 old = sqlite3.connect(sys.argv[2])
                 old.executescript("\n".join(db.iterdump()))
-                old.execute("PRAGMA user_version = 3")
+                old.execute("PRAGMA user_version = 4")
                 old.commit()
                 """, Database, folder["plain"]]);
         await python.WaitForExitAsync(None);

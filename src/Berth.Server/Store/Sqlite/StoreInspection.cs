@@ -13,8 +13,8 @@ namespace Berth.Server.Store.Sqlite;
 /// <param name="Damage">What is wrong, with the file's name; null where nothing is.</param>
 public sealed record StoreInspection(long Pages, bool IsWhole, bool HasChecksums, TimeSpan Took, string? Damage)
 {
-    /// <summary>The first version with checksums: migration 4.</summary>
-    private const uint FirstVersion = 4;
+    /// <summary>The first version with checksums: migration 5.</summary>
+    private const uint FirstVersion = 5;
 
     private const int HeaderBytes = 100;
     private const int PieceBytes = 1024 * 1024;
