@@ -1,5 +1,6 @@
 using Berth.Api.Functions;
 using Berth.Api.Runs;
+using Berth.Core.Functions;
 
 namespace Berth.Api.Client;
 
@@ -33,32 +34,40 @@ public sealed class FunctionsClient
     /// <summary>Newest first.</summary>
     public async Task<IReadOnlyList<RevisionView>> RevisionsAsync(string name, CancellationToken cancellationToken) =>
         (await exchange.GetAsync(
-            "v1/revisions/" + Uri.EscapeDataString(name), FunctionJson.Default.RevisionList, cancellationToken))
+            "v1/revisions/" + Checked(name), FunctionJson.Default.RevisionList, cancellationToken))
         .Revisions;
 
     /// <summary>Splits its calls another way.</summary>
     public Task<FunctionView> RouteAsync(string name, TrafficView traffic, CancellationToken cancellationToken) =>
         exchange.PutAsync(
-            "v1/traffic/" + Uri.EscapeDataString(name), traffic, FunctionJson.Default.TrafficView,
+            "v1/traffic/" + Checked(name), traffic, FunctionJson.Default.TrafficView,
             FunctionJson.Default.FunctionView, cancellationToken);
 
     /// <param name="revision">The one that gets all calls; null for the split before the last change.</param>
     public Task<FunctionView> RollBackAsync(string name, int? revision, CancellationToken cancellationToken) =>
         exchange.PostAsync(
-            $"v1/traffic/{Uri.EscapeDataString(name)}/rollback", new RollbackRequest(revision),
+            $"v1/traffic/{Checked(name)}/rollback", new RollbackRequest(revision),
             FunctionJson.Default.RollbackRequest, FunctionJson.Default.FunctionView, cancellationToken);
 
     /// <summary>As <see cref="RunsClient.CallAsync"/>.</summary>
     /// <param name="name"><c>NAME</c>, <c>NAME@REVISION</c> or <c>NAME@TAG</c>.</param>
     public Task<Call> CallAsync(
         string name, RunOptions options, Stream? input, CancellationToken cancellationToken) =>
-        runs.CallAtAsync(PathOf(name) + "/", options, input, cancellationToken);
+        runs.CallAtAsync(PathOf(name), options, input, cancellationToken);
 
     /// <summary>As <see cref="RunsClient.SubmitAsync"/>.</summary>
     /// <param name="name">As in <see cref="CallAsync"/>.</param>
     public Task<RunView> SubmitAsync(
         string name, RunOptions options, Stream? input, CancellationToken cancellationToken) =>
-        runs.SubmitAtAsync("async-function/" + Uri.EscapeDataString(name), options, input, cancellationToken);
+        runs.SubmitAtAsync("async-function/" + Checked(name), options, input, cancellationToken);
 
-    private static string PathOf(string name) => "v1/functions/" + Uri.EscapeDataString(name);
+    private static string PathOf(string name) => "v1/functions/" + Checked(name);
+
+    /// <summary>No name can lead to another address.</summary>
+    private static string Checked(string name)
+    {
+        int at = name.IndexOf('@', StringComparison.Ordinal);
+        FunctionName.Check(at < 0 ? name : name[..at], "function");
+        return Uri.EscapeDataString(name);
+    }
 }

@@ -8,13 +8,15 @@ namespace Berth.Api.Functions;
 /// <param name="Image">A reference; what its tag means now is what every call of the revision runs.</param>
 /// <param name="Command">Replaces the image's ENTRYPOINT and CMD.</param>
 /// <param name="Arguments">Replaces the image's CMD.</param>
+/// <param name="PassArguments">Calls may bring arguments, which come after these.</param>
 /// <param name="Network"><c>none</c> or <c>host</c>.</param>
 /// <param name="Timeout">Of a whole call, waiting included; of an attempt of one that nobody waits for.</param>
 /// <param name="OutputLimit">Bytes of output after which a call is ended.</param>
 /// <param name="ContentType">Media type of the answer.</param>
 /// <param name="Attempts">Of a call that nobody waits for.</param>
 /// <param name="RetryFailures">Such a call is tried again also after the program itself failed.</param>
-/// <param name="MaxRunning">Calls at once; 0 or null for as many as the server has places.</param>
+/// <param name="MaxRunning">Synchronous calls of the revision at once; 0 or null for as many as the server has places.
+/// </param>
 /// <param name="MaxWaiting">Calls that may wait for one of those; null for 1,000.</param>
 /// <param name="Traffic">Percent of the calls that the new revision gets; null for all of them.</param>
 /// <param name="Tag">A name that reaches the new revision alone, as <c>NAME@TAG</c>.</param>
@@ -24,6 +26,7 @@ public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
     IReadOnlyList<string>? Arguments = null,
+    bool PassArguments = false,
     IReadOnlyDictionary<string, string>? Environment = null,
     string? User = null,
     string? WorkingDirectory = null,
@@ -47,7 +50,8 @@ public sealed record FunctionRequest(
 /// <summary>What is told about a function.</summary>
 /// <param name="Revision">Number of the newest.</param>
 /// <param name="Image">Of the newest revision.</param>
-/// <param name="Running">Calls under way; null where <c>maxRunning</c> is not set.</param>
+/// <param name="Running">Synchronous calls under way in revisions with <c>maxRunning</c>; null where there are none.
+/// </param>
 /// <param name="Waiting">Calls that wait for one of those to end; null likewise.</param>
 public sealed record FunctionView(
     string Name, int Revision, string Image, string ImageDigest, DateTimeOffset CreatedAt, DateTimeOffset DeployedAt,
@@ -60,7 +64,7 @@ public sealed record FunctionList(IReadOnlyList<FunctionView> Functions);
 public sealed record FunctionDeployment(FunctionView Function, int Revision, bool Changed);
 
 /// <summary>Settings of one revision, as they were given or filled in.</summary>
-/// <param name="Spec">All of it, so that it can be deployed again.</param>
+/// <param name="Spec">All of it, exactly; a tag in the image's name may mean another image by now.</param>
 /// <param name="Caller">Name of the token that deployed it.</param>
 /// <param name="Percent">Of the calls that name no revision.</param>
 /// <param name="Tags">Names that reach it alone.</param>

@@ -4,15 +4,16 @@ namespace Berth.Core.Functions;
 
 /// <summary>What a function does with a call, fixed for as long as a revision lives.</summary>
 /// <param name="Run">Each call, before its request adds arguments, labels and what it tells of itself.</param>
-/// <param name="MaxRunning">Calls that may run at once; 0 for as many as the server has places.</param>
+/// <param name="PassArguments">Calls may bring arguments, which come after the revision's own.</param>
+/// <param name="MaxRunning">Calls of this revision that may run at once; 0 for the server's places.</param>
 /// <param name="MaxWaiting">Calls that may wait for one of them; more are refused.</param>
-public sealed record FunctionSpec(RunSpec Run, int MaxRunning, int MaxWaiting)
+public sealed record FunctionSpec(RunSpec Run, bool PassArguments, int MaxRunning, int MaxWaiting)
 {
     public const int DefaultMaxWaiting = 1000;
 }
 
 /// <summary>One state of a function's settings. Never changes.</summary>
-/// <param name="Number">1 for the first; never used again, also when the revision is gone.</param>
+/// <param name="Number">1 for the first; never used again while the function lives.</param>
 /// <param name="Caller">Name of the token that deployed it.</param>
 public sealed record Revision(int Number, FunctionSpec Spec, DateTimeOffset CreatedAt, string Caller);
 

@@ -49,7 +49,9 @@ public static class FunctionSteps
             }
         }
 
+        // A tag that changes is nothing to go back from: the calls go where they went.
         return traffic.Equals(function.Traffic) ? function
+            : traffic.Shares.SequenceEqual(function.Traffic.Shares) ? function with { Traffic = traffic }
             : function with { Traffic = traffic, Before = function.Traffic };
     }
 
@@ -58,7 +60,8 @@ public static class FunctionSteps
     public static Function RollBack(Function function) => function.Before is { } before
         ? Route(function, TrafficSplit.Of(before.Shares, function.Traffic.Tags))
         : throw new BerthException(
-            ErrorCode.Conflict, $"Function '{function.Name}' was never changed: there is nothing to go back to.");
+            ErrorCode.Conflict,
+            $"The calls of function '{function.Name}' always went where they go: there is nothing to go back to.");
 
     /// <summary>All calls go to one revision.</summary>
     /// <exception cref="BerthException">NotFound.</exception>

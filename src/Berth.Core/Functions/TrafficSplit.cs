@@ -9,6 +9,9 @@ public sealed record TrafficShare(int Revision, int Percent);
 /// <summary>How calls are split over revisions, and the names that reach one of them alone.</summary>
 public sealed class TrafficSplit : IEquatable<TrafficSplit>
 {
+    /// <summary>Each keeps a revision.</summary>
+    public const int MaxTags = 32;
+
     private TrafficSplit(IReadOnlyList<TrafficShare> shares, IReadOnlyDictionary<string, int> tags)
     {
         Shares = shares;
@@ -24,7 +27,7 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
     public static TrafficSplit All(int revision) => Of([new TrafficShare(revision, 100)], NoTags);
 
     /// <exception cref="BerthException">InvalidRequest, where the shares are not 100 % together, a revision stands
-    /// twice, or a tag is no name.</exception>
+    /// twice, a tag is no name, or there are too many.</exception>
     public static TrafficSplit Of(IEnumerable<TrafficShare> shares, IReadOnlyDictionary<string, int> tags)
     {
         TrafficShare[] sorted = [.. shares.OrderBy(s => s.Revision)];
@@ -45,6 +48,11 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
         if (sum != 100)
         {
             throw Refuse($"The shares are {sum} % together; they must be 100.");
+        }
+
+        if (tags.Count > MaxTags)
+        {
+            throw Refuse($"{tags.Count} tags are too many: a function has at most {MaxTags}.");
         }
 
         foreach (string tag in tags.Keys)

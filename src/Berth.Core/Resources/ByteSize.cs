@@ -75,6 +75,21 @@ public readonly record struct ByteSize : IComparable<ByteSize>
 
     public static bool operator >=(ByteSize left, ByteSize right) => left.Bytes >= right.Bytes;
 
+    /// <summary>For instance <c>256Mi</c>, with the largest unit that leaves no fraction.</summary>
+    public string ToExactString()
+    {
+        ReadOnlySpan<string> units = ["", "Ki", "Mi", "Gi", "Ti"];
+        long amount = Bytes;
+        int unit = 0;
+        while (amount >= 1024 && amount % 1024 == 0 && unit < units.Length - 1)
+        {
+            amount /= 1024;
+            unit++;
+        }
+
+        return string.Create(CultureInfo.InvariantCulture, $"{amount}{units[unit]}");
+    }
+
     /// <summary>The shortest exact or one-decimal form with a binary unit, for instance <c>3.2 MiB</c>.</summary>
     public override string ToString()
     {

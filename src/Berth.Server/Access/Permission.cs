@@ -19,10 +19,11 @@ public enum Permission
 
     RunCancel,
 
-    /// <summary>See functions, their revisions and who gets their calls.</summary>
+    /// <summary>See functions and who gets their calls.</summary>
     FunctionRead,
 
-    /// <summary>Deploy, change, route and remove functions: decide what a name does.</summary>
+    /// <summary>Deploy, change, route and remove functions, and see all their settings: decide what a name does.
+    /// </summary>
     FunctionManage,
 
     ImageRead,

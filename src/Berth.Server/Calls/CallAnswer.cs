@@ -19,8 +19,20 @@ namespace Berth.Server.Calls;
 /// <param name="Given">Its options, for what concerns the answer.</param>
 /// <param name="Asked">As in <see cref="RunSubmission"/>.</param>
 /// <param name="Places">Of its kind, of which it needs one beside the server's; null for none.</param>
+/// <param name="Revision">The label that says which revision of a function it is; null where it is of none.</param>
 internal sealed record RunOrder(
-    RunKind Kind, RunSpec Spec, OptionHeaders Given, RunSpec? Asked = null, RunPlaces? Places = null);
+    RunKind Kind, RunSpec Spec, OptionHeaders Given, RunSpec? Asked = null, RunPlaces? Places = null,
+    string? Revision = null)
+{
+    /// <summary>Says whose revision made the answer.</summary>
+    public void Describe(RunSpec answered, IHeaderDictionary headers)
+    {
+        if (Revision is not null)
+        {
+            headers[RunAnswer.Revision] = answered.Labels[Revision];
+        }
+    }
+}
 
 /// <summary>Runs what a request asks for and answers it: with the output once the program has ended, or with the run's
 /// record once it is durable.</summary>
@@ -36,6 +48,7 @@ internal sealed class CallAnswer(
         AnswerStart start = RunRequest.AnswerStartOf(order.Given);
         LimitBody(context, options.BodyLimit, "body-limit");
         PatientBody.LiftRate(context);
+        order.Describe(order.Spec, context.Response.Headers);
         await using LiveCall call = await runs.CallAsync(
             order.Spec, Caller.Of(context).Name, order.Places, context.RequestAborted);
         await new CallExchange(context, call, start, runs, overflow, lifetime, time).RunAsync();
@@ -52,6 +65,8 @@ internal sealed class CallAnswer(
             submission, context.Request.BodyReader.AsStream(), context.RequestAborted);
         meters.Accept.Record(time.GetElapsedTime(start));
         Run run = acceptance.Run;
+        // One that was sent before may have been another revision's.
+        order.Describe(run.Spec, context.Response.Headers);
         if (preference.RespondAsync)
         {
             context.Response.Headers["Preference-Applied"] = preference.ToString();

@@ -117,8 +117,7 @@ internal sealed class OptionHeaders
         {
             throw Refuse(
                 name, values[0],
-                "it belongs to tasks; add 'Prefer: respond-async' or send the request to /v1/tasks/ "
-                + "instead of /v1/call/");
+                "it belongs to tasks; add 'Prefer: respond-async' to make this one");
         }
     }
 }

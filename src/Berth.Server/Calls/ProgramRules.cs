@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.RegularExpressions;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
@@ -17,6 +18,9 @@ internal static partial class ProgramRules
 {
     /// <summary>More of them would come near the kernel's limit for arguments and environment together.</summary>
     public const int MaxArguments = 1024;
+
+    /// <summary>The kernel's limit for one argument (MAX_ARG_STRLEN), without its end.</summary>
+    private const int MaxWordBytes = (128 * 1024) - 1;
 
     public const int MaxVariables = 512;
     public const int MaxLabels = 64;
@@ -91,6 +95,11 @@ internal static partial class ProgramRules
         if (given.Count > MaxArguments)
         {
             throw words.Refuse("…", $"at most {MaxArguments} can be given");
+        }
+
+        if (given.FirstOrDefault(word => Encoding.UTF8.GetByteCount(word ?? "") > MaxWordBytes) is { } longest)
+        {
+            throw words.Refuse(longest, $"one may have {MaxWordBytes} bytes");
         }
 
         return given.All(word => word is not null && !word.Contains('\0', StringComparison.Ordinal))

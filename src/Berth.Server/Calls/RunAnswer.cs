@@ -16,6 +16,7 @@ internal static class RunAnswer
     public const string ExitCode = "Berth-Exit-Code";
     public const string Reason = "Berth-Reason";
     public const string CpuMs = "Berth-Cpu-Ms";
+    public const string Revision = "Berth-Revision";
     public const string MemoryBytes = "Berth-Memory-Bytes";
     public const string DurationMs = "Berth-Duration-Ms";
 

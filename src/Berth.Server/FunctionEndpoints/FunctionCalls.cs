@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Images;
+using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
@@ -25,7 +26,6 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
     public const string FunctionLabel = "function";
     public const string RevisionLabel = "revision";
 
-    private const string RevisionHeader = "Berth-Revision";
     private const string OpenFaasCallHeader = "X-Call-Id";
     private const string OpenFaasCallbackHeader = "X-Callback-Url";
 
@@ -51,6 +51,12 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
         IHeaderDictionary headers = context.Request.Headers;
         if (headers.TryGetValue(OpenFaasCallbackHeader, out Microsoft.Extensions.Primitives.StringValues callback))
         {
+            if (headers.ContainsKey(OptionHeaders.Callback))
+            {
+                throw OptionHeaders.Refuse(
+                    OpenFaasCallbackHeader, callback, $"{OptionHeaders.Callback} is given too, and says the same");
+            }
+
             headers.Remove(OpenFaasCallbackHeader);
             headers[OptionHeaders.Callback] = callback;
         }
@@ -62,15 +68,22 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
     {
         (FunctionEntry entry, Revision revision) = Choose((string)context.Request.RouteValues["name"]!);
         OptionHeaders given = OptionHeaders.Read(context.Request.Headers, kind);
-        RequireCallers(entry.Record.Name, given);
+        RequireCallers(entry.Record.Name, revision, given);
         // Two requests are the same when they ask the same of the function, whatever revision gets them.
         RunSpec asked = RunRequest.Parse(
             context.Request, given, kind, ImageReference.Parse("function/" + entry.Record.Name),
             revision.Spec.Run.Digest, options);
+        asked = asked with
+        {
+            Image = $"function {context.Request.RouteValues["name"]}",
+            Environment = new Dictionary<string, string>(asked.Environment)
+            {
+                ["PATH_INFO"] = "/" + (context.Request.RouteValues["path"] as string ?? ""),
+            },
+        };
         RunOrder order = new(
-            kind, Merge(context, entry.Record.Name, revision, asked, given), given, asked,
-            kind == RunKind.Call ? entry.Places : null);
-        context.Response.Headers[RevisionHeader] = revision.Number.ToString(CultureInfo.InvariantCulture);
+            kind, Merge(entry.Record.Name, revision, asked, given), given, asked,
+            kind == RunKind.Call ? entry.Places.GetValueOrDefault(revision.Number) : null, RevisionLabel);
         if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
         {
             context.Response.OnStarting(
@@ -113,8 +126,15 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
 
     private static double Point() => RandomNumberGenerator.GetInt32(int.MaxValue) / (double)int.MaxValue;
 
-    private static void RequireCallers(string name, OptionHeaders given)
+    private static void RequireCallers(string name, Revision revision, OptionHeaders given)
     {
+        if (!revision.Spec.PassArguments && given.Find(OptionHeaders.Argument) is { } argument)
+        {
+            throw OptionHeaders.Refuse(
+                OptionHeaders.Argument, argument,
+                $"function '{name}' takes none; 'berth function deploy --pass-arguments' lets calls bring arguments");
+        }
+
         if (given.Names.FirstOrDefault(n => !Callers.Contains(n, StringComparer.OrdinalIgnoreCase)) is { } foreign)
         {
             throw OptionHeaders.Refuse(
@@ -123,13 +143,18 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
         }
     }
 
-    private static RunSpec Merge(
-        HttpContext context, string name, Revision revision, RunSpec asked, OptionHeaders given)
+    private static RunSpec Merge(string name, Revision revision, RunSpec asked, OptionHeaders given)
     {
         RunSpec own = revision.Spec.Run;
+        if (given.Find(OptionHeaders.Timeout) is { } timeout && asked.Timeout > own.Timeout)
+        {
+            throw OptionHeaders.Refuse(
+                OptionHeaders.Timeout, timeout,
+                $"function '{name}' gives its calls {Duration.Format(own.Timeout)}, and a call can only ask for less");
+        }
+
         Dictionary<string, string> environment = new(asked.Environment)
         {
-            ["PATH_INFO"] = "/" + (context.Request.RouteValues["path"] as string ?? ""),
             ["BERTH_FUNCTION"] = name,
             ["BERTH_REVISION"] = revision.Number.ToString(CultureInfo.InvariantCulture),
         };
@@ -147,18 +172,19 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
 
         labels[FunctionLabel] = name;
         labels[RevisionLabel] = revision.Number.ToString(CultureInfo.InvariantCulture);
-        bool shorter = given.Find(OptionHeaders.Timeout) is not null && asked.Timeout < own.Timeout;
         return own with
         {
-            Arguments = own.Command is null ? asked.Arguments ?? own.Arguments : own.Arguments,
-            Command = own.Command is null || asked.Arguments is null
-                ? own.Command
-                : [.. own.Command, .. asked.Arguments],
+            Command = own.Command is null ? null : With(own.Command, asked),
+            Arguments = own.Command is null ? With(own.Arguments, asked) : null,
             Environment = environment,
-            Timeout = shorter ? asked.Timeout : own.Timeout,
+            Timeout = given.Find(OptionHeaders.Timeout) is null ? own.Timeout : asked.Timeout,
             MaxAge = asked.MaxAge,
             Callback = asked.Callback,
             Labels = labels,
         };
     }
+
+    private static IReadOnlyList<string>? With(IReadOnlyList<string>? own, RunSpec asked) => asked.Arguments is null
+        ? own
+        : ProgramRules.Words(new Asked(OptionHeaders.Argument, null), [.. own ?? [], .. asked.Arguments]);
 }

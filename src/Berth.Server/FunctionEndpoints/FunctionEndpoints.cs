@@ -46,12 +46,13 @@ internal sealed class FunctionEndpoints(FunctionManager functions, ImageCatalog 
         string name = FunctionName.Check(NameOf(context), "function");
         ImageReference image = RequestedImage.Own(ImageReference.Parse(request.Image), context.Request);
         FunctionSpec spec = order.Read(request, image, images.Resolve(image).Digest);
-        (FunctionEntry entry, bool changed) = await functions.DeployAsync(
+        (FunctionEntry entry, Function? before) = await functions.DeployAsync(
             name, spec, request.Traffic ?? 100, request.Tag, Caller.Of(context).Name, context.RequestAborted);
-        bool isNew = changed && entry.Record.Revisions is [{ Number: 1 }];
+        bool changed = !ReferenceEquals(entry.Record, before);
         await JsonBody.WriteAsync(
             context, new FunctionDeployment(View(entry), entry.Record.Newest.Number, changed),
-            FunctionJson.Default.FunctionDeployment, isNew ? StatusCodes.Status201Created : StatusCodes.Status200OK);
+            FunctionJson.Default.FunctionDeployment,
+            before is null ? StatusCodes.Status201Created : StatusCodes.Status200OK);
     }
 
     public async Task RemoveAsync(HttpContext context)
@@ -87,8 +88,15 @@ internal sealed class FunctionEndpoints(FunctionManager functions, ImageCatalog 
 
     public async Task RouteAsync(HttpContext context)
     {
+        _ = new QueryText(context.Request);
         TrafficView request = await JsonBody.ReadAsync(context, FunctionRequestJson.Default.TrafficView);
-        IEnumerable<TrafficShare> shares = (request.Shares ?? []).Select(s => new TrafficShare(s.Revision, s.Percent));
+        if (request.Shares?.Contains(null!) is not false)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest, "shares is missing or holds a null: it says what each revision gets.");
+        }
+
+        IEnumerable<TrafficShare> shares = request.Shares.Select(s => new TrafficShare(s.Revision, s.Percent));
         FunctionEntry entry = await functions.ChangeAsync(
             NameOf(context),
             function => FunctionSteps.Route(
@@ -99,6 +107,7 @@ internal sealed class FunctionEndpoints(FunctionManager functions, ImageCatalog 
 
     public async Task RollBackAsync(HttpContext context)
     {
+        _ = new QueryText(context.Request);
         RollbackRequest request = await JsonBody.ReadAsync(context, FunctionRequestJson.Default.RollbackRequest);
         FunctionEntry entry = await functions.ChangeAsync(
             NameOf(context),
@@ -113,11 +122,13 @@ internal sealed class FunctionEndpoints(FunctionManager functions, ImageCatalog 
 
     private static FunctionView View(FunctionEntry entry)
     {
-        (Function function, Runs.RunPlaces? places) = entry;
+        Function function = entry.Record;
+        bool limited = entry.Places.Count > 0;
         Revision newest = function.Newest;
         return new FunctionView(
             function.Name, newest.Number, newest.Spec.Run.Image, newest.Spec.Run.Digest.Text, function.CreatedAt,
-            newest.CreatedAt, View(function.Traffic), places?.Taken, places?.WaitingCalls);
+            newest.CreatedAt, View(function.Traffic), limited ? entry.Places.Values.Sum(p => p.Taken) : null,
+            limited ? entry.Places.Values.Sum(p => p.WaitingCalls) : null);
     }
 
     private static TrafficView View(TrafficSplit traffic) => new(

@@ -50,7 +50,7 @@ internal sealed class FunctionOrder(ServerOptions server)
                 new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - OwnLabels),
             ProgramRules.Runtime(new Asked("runtime", request.Runtime), server));
         return new FunctionSpec(
-            run,
+            run, request.PassArguments,
             ProgramRules.Number(Number("maxRunning", request.MaxRunning), 0, MaxPlaces, null) ?? 0,
             ProgramRules.Number(Number("maxWaiting", request.MaxWaiting), 0, MaxPlaces, null)
                 ?? FunctionSpec.DefaultMaxWaiting);
@@ -61,10 +61,11 @@ internal sealed class FunctionOrder(ServerOptions server)
     {
         RunSpec run = spec.Run;
         return new FunctionRequest(
-            run.Image, run.Command, run.Arguments, run.Environment.Count == 0 ? null : run.Environment, run.User,
-            run.WorkingDirectory, run.Limits.Memory.ToString(), run.Limits.Cpu.ToString(), run.Limits.Pids,
-            run.Limits.WritableLayer.ToString(), run.Network == NetworkMode.Host ? "host" : "none",
-            Duration.Format(run.Timeout), run.OutputLimit.ToString(), run.ResultContentType, run.Retry.MaxAttempts,
+            run.Image, run.Command, run.Arguments, spec.PassArguments,
+            run.Environment.Count == 0 ? null : run.Environment, run.User,
+            run.WorkingDirectory, run.Limits.Memory.ToExactString(), run.Limits.Cpu.ToString(), run.Limits.Pids,
+            run.Limits.WritableLayer.ToExactString(), run.Network == NetworkMode.Host ? "host" : "none",
+            Duration.Format(run.Timeout), run.OutputLimit.ToExactString(), run.ResultContentType, run.Retry.MaxAttempts,
             run.Retry.OnProgramFailure, run.Labels.Count == 0 ? null : run.Labels, spec.MaxRunning, spec.MaxWaiting,
             Runtime: run.Runtime);
     }

@@ -9,13 +9,17 @@ using Berth.Server.Store;
 namespace Berth.Server.Functions;
 
 /// <summary>A function as this server knows it now.</summary>
-/// <param name="Places">Those of its newest revision; null where it has no limit of its own.</param>
-internal sealed record FunctionEntry(Function Record, RunPlaces? Places);
+/// <param name="Places">By revision, of those that have a limit of their own. They stay with their revision, so that
+/// no change forgets who is in them.</param>
+internal sealed record FunctionEntry(Function Record, IReadOnlyDictionary<int, RunPlaces> Places);
 
 /// <summary>All functions, in memory for calls and durable for the next start. Changes are made one after the other;
 /// a call sees the state from before one or from after it.</summary>
 internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProvider time)
 {
+    /// <summary>All are held in memory.</summary>
+    private const int MaxFunctions = 100_000;
+
     private readonly ConcurrentDictionary<string, FunctionEntry> entries = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim changing = new(1);
 
@@ -30,7 +34,7 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
     {
         foreach (Function function in await store.AllFunctionsAsync(cancellationToken))
         {
-            entries[function.Name] = new FunctionEntry(function, PlacesOf(function.Newest.Spec));
+            entries[function.Name] = new FunctionEntry(function, PlacesOf(function, null));
         }
     }
 
@@ -43,8 +47,8 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
     /// <summary>Makes the function, or its next revision where its settings differ from the newest one's.</summary>
     /// <param name="percent">Of its calls for the new revision.</param>
     /// <param name="tag">A name for it; null for none.</param>
-    /// <returns>The function afterwards, and whether it is another than before.</returns>
-    public Task<(FunctionEntry Entry, bool Changed)> DeployAsync(
+    /// <returns>The function afterwards and before; null for a new one.</returns>
+    public Task<(FunctionEntry Entry, Function? Before)> DeployAsync(
         string name, FunctionSpec spec, int percent, string? tag, string caller, CancellationToken cancellationToken) =>
         ApplyAsync(
             name,
@@ -53,6 +57,7 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
                 DateTimeOffset now = time.GetUtcNow();
                 if (old is null)
                 {
+                    ThrowIfTooMany();
                     return FunctionSteps.Share(FunctionSteps.Create(name, spec, caller, now), 1, percent, tag);
                 }
 
@@ -84,7 +89,7 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
         }
     }
 
-    private async Task<(FunctionEntry Entry, bool Changed)> ApplyAsync(
+    private async Task<(FunctionEntry Entry, Function? Before)> ApplyAsync(
         string name, Func<Function?, Function> step, CancellationToken cancellationToken)
     {
         await changing.WaitAsync(cancellationToken);
@@ -94,19 +99,15 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
             Function next = step(old?.Record);
             if (old is not null && ReferenceEquals(next, old.Record))
             {
-                return (old, false);
+                return (old, old.Record);
             }
 
             await store.PutAsync(next, cancellationToken);
-            // Its places stay, with who is in them, while their number does.
-            FunctionSpec spec = next.Newest.Spec;
-            bool placed = old is not null && old.Record.Newest.Spec is { } was
-                && (was.MaxRunning, was.MaxWaiting) == (spec.MaxRunning, spec.MaxWaiting);
-            FunctionEntry entry = new(next, placed ? old!.Places : PlacesOf(spec));
+            FunctionEntry entry = new(next, PlacesOf(next, old));
             entries[name] = entry;
             // The first call finds a sandbox ready.
-            node.Expect(RunRooms.Shape(spec.Run));
-            return (entry, true);
+            node.Expect(RunRooms.Shape(next.Newest.Spec.Run));
+            return (entry, old?.Record);
         }
         finally
         {
@@ -114,8 +115,20 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
         }
     }
 
-    private static RunPlaces? PlacesOf(FunctionSpec spec) => spec.MaxRunning == 0 ? null
-        : new RunPlaces(spec.MaxRunning, spec.MaxWaiting, "the function's max-running or max-waiting");
+    private static Dictionary<int, RunPlaces> PlacesOf(Function function, FunctionEntry? before) =>
+        function.Revisions.Where(r => r.Spec.MaxRunning > 0).ToDictionary(
+            r => r.Number,
+            r => before?.Places.GetValueOrDefault(r.Number)
+                ?? new RunPlaces(r.Spec.MaxRunning, r.Spec.MaxWaiting, "the function's max-running or max-waiting"));
+
+    private void ThrowIfTooMany()
+    {
+        if (entries.Count >= MaxFunctions)
+        {
+            throw new BerthException(
+                ErrorCode.QuotaExceeded, $"There are {entries.Count:N0} functions, and no more can be: remove some.");
+        }
+    }
 
     private static string Shown(string name) => name.Length > FunctionName.MaxLength
         ? name[..FunctionName.MaxLength] + "…"

@@ -114,12 +114,9 @@ internal static class ServerRoutes
         FunctionCalls calls = new(rooms.Functions, rooms.Options, answer);
         FunctionEndpoints.FunctionEndpoints functions = new(rooms.Functions, rooms.Catalog, rooms.Options);
         MapRead(routes, "/v1/functions", functions.ListAsync);
-        // With a slash behind the name, the function itself is asked, at its root.
-        RequestDelegate Settings(RequestDelegate handler) => context =>
-            context.Request.Path.Value!.EndsWith('/') ? calls.CallAsync(context) : handler(context);
-        MapRead(routes, "/v1/functions/{name}", Settings(functions.GetAsync));
-        Map(routes, "PUT", "/v1/functions/{name}", Settings(functions.DeployAsync));
-        Map(routes, "DELETE", "/v1/functions/{name}", Settings(functions.RemoveAsync));
+        MapRead(routes, "/v1/functions/{name}", functions.GetAsync);
+        Map(routes, "PUT", "/v1/functions/{name}", functions.DeployAsync);
+        Map(routes, "DELETE", "/v1/functions/{name}", functions.RemoveAsync);
         MapRead(routes, "/v1/revisions/{name}", functions.RevisionsAsync);
         MapRead(routes, "/v1/revisions/{name}/{number}", functions.RevisionAsync);
         Map(routes, "PUT", "/v1/traffic/{name}", functions.RouteAsync);

@@ -31,14 +31,16 @@ internal sealed record FunctionDocument(
 }
 
 internal sealed record RevisionDocument(
-    int Number, DateTimeOffset CreatedAt, string Caller, RunSpecDocument Run, int MaxRunning, int MaxWaiting)
+    int Number, DateTimeOffset CreatedAt, string Caller, RunSpecDocument Run, bool PassArguments,
+    int MaxRunning, int MaxWaiting)
 {
     [JsonIgnore]
-    public Revision Revision => new(Number, new FunctionSpec(Run.Spec, MaxRunning, MaxWaiting), CreatedAt, Caller);
+    public Revision Revision => new(
+        Number, new FunctionSpec(Run.Spec, PassArguments, MaxRunning, MaxWaiting), CreatedAt, Caller);
 
     public static RevisionDocument Of(Revision revision) => new(
         revision.Number, revision.CreatedAt, revision.Caller, RunSpecDocument.Of(revision.Spec.Run),
-        revision.Spec.MaxRunning, revision.Spec.MaxWaiting);
+        revision.Spec.PassArguments, revision.Spec.MaxRunning, revision.Spec.MaxWaiting);
 }
 
 internal sealed record TrafficDocument(

@@ -28,7 +28,10 @@ public sealed class FunctionTests
 
         Assert.Equal(("HELLO", "HELLO"), (first, back));
         Assert.Equal(("hello from up 2", "hello from up 2"), (tagged, second));
-        await BerthAsync(server, "function", "rm", "up");
+        await BerthAsync(server, "function", "deploy", "--pass-arguments", "say", "demo/busybox", "echo", "own");
+        Assert.Equal("own more", await InvokeAsync(server, "say", "more"));
+        Assert.Equal(64, (await server.BerthAsync("function", "invoke", "up", "sh")).ExitCode);
+        await BerthAsync(server, "function", "rm", "up", "say");
         Assert.Equal(0, await server.StopAsync());
         await ServerTraces.AreGoneAsync(server);
     }
@@ -36,6 +39,7 @@ public sealed class FunctionTests
     private static async Task<string> BerthAsync(ServerProcess server, params string[] arguments) =>
         (await server.BerthAsync(arguments)).Succeed();
 
-    private static async Task<string> InvokeAsync(ServerProcess server, string function) =>
-        (await server.BerthAsync("hello"u8.ToArray(), "function", "invoke", function)).Succeed();
+    private static async Task<string> InvokeAsync(
+        ServerProcess server, string function, params string[] arguments) =>
+        (await server.BerthAsync("hello"u8.ToArray(), ["function", "invoke", function, .. arguments])).Succeed();
 }

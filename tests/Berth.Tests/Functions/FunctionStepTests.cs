@@ -9,7 +9,8 @@ namespace Berth.Tests.Functions;
 public sealed class FunctionStepTests
 {
     private static readonly FunctionSpec Spec = new(
-        RunSpec.For("demo/echo:1", Digest.Sha256("x"u8), RunKind.Call), 0, FunctionSpec.DefaultMaxWaiting);
+        RunSpec.For("demo/echo:1", Digest.Sha256("x"u8), RunKind.Call), PassArguments: false, 0,
+        FunctionSpec.DefaultMaxWaiting);
 
     [Fact]
     public void A_deployment_takes_its_share_and_is_taken_back_and_forth()
@@ -41,6 +42,19 @@ public sealed class FunctionStepTests
         Assert.Equal(Enumerable.Range(13, FunctionSteps.KeptRevisions), numbers[^FunctionSteps.KeptRevisions..]);
         Assert.All(
             function.Traffic.Shares.Concat(function.Before!.Shares), s => Assert.Contains(s.Revision, numbers));
+    }
+
+    [Fact]
+    public void A_tag_is_nothing_to_go_back_from_and_there_are_not_endless_ones()
+    {
+        Function function = Deploy(Deploy(Create(), percent: 100), percent: 0, tag: "next");
+
+        Function back = FunctionSteps.RollBack(function);
+        BerthException refused = Assert.Throws<BerthException>(() => Enumerable.Range(0, TrafficSplit.MaxTags)
+            .Aggregate(function, (f, i) => FunctionSteps.Route(f, f.Traffic.Tagged($"t{i}", 1))));
+
+        Assert.Equal("100 % to revision 1", back.Traffic.ToString());
+        Assert.Equal("33 tags are too many: a function has at most 32.", refused.Message);
     }
 
     [Fact]

@@ -239,15 +239,119 @@ public sealed class FunctionTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task With_a_slash_the_function_is_asked_and_without_one_its_settings()
+    public async Task Without_a_path_POST_is_a_call_and_GET_the_settings()
     {
         await DeployAsync(new FunctionRequest(ServerRig.Image, ["echo", "root"]));
 
-        string asked = await rig.Client.GetStringAsync("/v1/functions/echo/");
+        string asked = await CallAsync("echo");
+        string read = await rig.Client.GetStringAsync("/function/echo");
         string settings = await rig.Client.GetStringAsync("/v1/functions/echo");
 
-        Assert.Equal("root\n", asked);
+        Assert.Equal(("root\n", "root\n"), (asked, read));
         Assert.Contains("\"name\":\"echo\"", settings, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Calls_bring_arguments_only_where_the_function_takes_them_and_then_behind_its_own()
+    {
+        await DeployAsync(new FunctionRequest(ServerRig.Image, ["echo", "all"]));
+        RunOptions options = new() { Arguments = ["more"] };
+
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => OutputAsync(options));
+        await DeployAsync(new FunctionRequest(ServerRig.Image, ["echo", "all"], PassArguments: true));
+        string behind = await OutputAsync(options);
+
+        Assert.Contains("takes none", refused.Message, StringComparison.Ordinal);
+        Assert.Equal("all more\n", behind);
+    }
+
+    [Fact]
+    public async Task A_limit_belongs_to_its_revision_and_keeps_who_is_in()
+    {
+        await DeployAsync(new FunctionRequest(ServerRig.Image, ["sleep", "600"], MaxRunning: 1, MaxWaiting: 0));
+        using CancellationTokenSource leave = new();
+        Task<HttpResponseMessage> first = rig.SendAsync(
+            new HttpRequestMessage(HttpMethod.Post, "/v1/functions/echo"), leave.Token);
+        await UntilAsync(running: 1);
+        FunctionDeployment second = await DeployAsync(
+            new FunctionRequest(ServerRig.Image, ["echo", "two"], MaxRunning: 1, MaxWaiting: 5));
+
+        string other = await CallAsync("echo");
+        using HttpResponseMessage full = await PostAsync("/v1/functions/echo@1", "");
+
+        Assert.Equal((1, "two\n"), (second.Function.Running, other));
+        await full.ProblemAsync(429, "queue_full");
+        await leave.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
+    }
+
+    [Fact]
+    public async Task Requests_for_two_paths_are_two_requests_and_a_repeated_one_tells_its_own_revision()
+    {
+        await DeployAsync(new FunctionRequest(ServerRig.Image));
+
+        using HttpResponseMessage one = await SubmitAsync("/async-function/echo/orders/x");
+        await DeployAsync(new FunctionRequest(ServerRig.Image, Memory: "64Mi"));
+        using HttpResponseMessage same = await SubmitAsync("/async-function/echo/orders/x");
+        using HttpResponseMessage other = await SubmitAsync("/async-function/echo/orders/y");
+
+        Assert.Equal(HttpStatusCode.Accepted, one.StatusCode);
+        Assert.Equal(
+            ("true", "1"),
+            (same.Headers.GetValues("Idempotency-Replayed").Single(),
+                same.Headers.GetValues("Berth-Revision").Single()));
+        await other.ProblemAsync(409, "idempotency_conflict");
+    }
+
+    [Fact]
+    public async Task A_call_can_ask_for_less_time_and_not_for_more()
+    {
+        await DeployAsync(new FunctionRequest(ServerRig.Image, ["sleep", "600"], Timeout: "20s"));
+
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(
+            () => OutputAsync(new RunOptions { Timeout = TimeSpan.FromSeconds(21) }));
+        BerthException late = await Assert.ThrowsAsync<BerthException>(
+            () => OutputAsync(new RunOptions { Timeout = TimeSpan.FromMilliseconds(50) }));
+
+        Assert.Contains("gives its calls 20s", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(ErrorCode.RunTimedOut, late.Code);
+    }
+
+    [Theory]
+    [InlineData("""{"shares":[null]}""")]
+    [InlineData("{}")]
+    [InlineData("""{"shares":[]}""")]
+    [InlineData("""{"shares":[{"revision":1,"percent":2147483647},{"revision":2,"percent":2147483647}]}""")]
+    [InlineData("""{"shares":[{"revision":1,"percent":100}],"tags":{"A b":1}}""")]
+    public async Task Traffic_that_can_not_be_is_refused_and_changes_nothing(string body)
+    {
+        await DeployAsync(new FunctionRequest(ServerRig.Image));
+        using StringContent content = new(body, Encoding.UTF8, "application/json");
+
+        using HttpResponseMessage answer = await rig.Client.PutAsync("/v1/traffic/echo", content);
+
+        await answer.ProblemAsync(400, "invalid_request");
+        FunctionView view = await client.Functions.GetAsync("echo", CancellationToken.None);
+        Assert.Equal([new ShareView(1, 100)], view.Traffic.Shares);
+    }
+
+    private async Task<string> OutputAsync(RunOptions options)
+    {
+        await using Call call = await client.Functions.CallAsync("echo", options, null, CancellationToken.None);
+        using StreamReader reader = new(call.Output);
+        string text = await reader.ReadToEndAsync();
+        CallOutcome outcome = await call.CompleteAsync(CancellationToken.None);
+        return outcome.Problem is { } problem ? throw ErrorOf(problem) : text;
+    }
+
+    private static BerthException ErrorOf(Problem problem) =>
+        new(Api.Errors.ErrorCatalog.Find(problem.Code).Error, problem.Detail ?? "");
+
+    private Task<HttpResponseMessage> SubmitAsync(string path)
+    {
+        HttpRequestMessage request = new(HttpMethod.Post, path) { Content = new StringContent("order") };
+        request.Headers.Add("Idempotency-Key", "k1");
+        return rig.SendAsync(request);
     }
 
     private Task<FunctionDeployment> DeployAsync(FunctionRequest request) =>

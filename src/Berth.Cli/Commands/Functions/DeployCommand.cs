@@ -24,13 +24,19 @@ internal sealed class DeployCommand : Verb
 
     private readonly Option<string?> contentType = Named("--content-type", "TYPE", "Media type of the answers");
     private readonly Option<string?> maxRunning = Named(
-        "--max-running", "N", "Calls at once; as many as the server has places if not given");
+        "--max-running", "N",
+        "Calls of the revision at once, tasks not counted; as many as the server has places if not given");
 
     private readonly Option<string?> maxWaiting = Named(
         "--max-waiting", "N", "Calls that may wait for one of those (default 1000); more are refused");
 
     private readonly Option<string?> attempts = Named(
         "--attempts", "N", "How many times a call that nobody waits for is tried at most");
+
+    private readonly Option<bool> passArguments = new("--pass-arguments")
+    {
+        Description = "Let calls bring arguments, which come after the function's own",
+    };
 
     private readonly Option<bool> retryFailures = new("--retry-failures")
     {
@@ -55,7 +61,8 @@ internal sealed class DeployCommand : Verb
                 "5 of 100 calls go to the new revision, and all to thumbnail@next"))
     {
         foreach (Option option in (Option[])[
-            timeout, outputLimit, contentType, maxRunning, maxWaiting, attempts, retryFailures, traffic, tag])
+            timeout, outputLimit, contentType, maxRunning, maxWaiting, attempts, retryFailures, passArguments, traffic,
+            tag])
         {
             Add(option);
         }
@@ -69,7 +76,8 @@ internal sealed class DeployCommand : Verb
         RunOptions run = settings.Read(session);
         FunctionRequest request = new(
             settings.Image(session), run.Command.Count == 0 ? null : run.Command,
-            run.Arguments.Count == 0 ? null : run.Arguments, run.Environment, run.User, run.WorkingDirectory,
+            run.Arguments.Count == 0 ? null : run.Arguments, session.Get(passArguments), run.Environment,
+            run.User, run.WorkingDirectory,
             ContainerSettings.Bytes(run.Memory), run.Cpus?.ToString(), run.Pids, ContainerSettings.Bytes(run.Disk),
             run.Network, session.Get(timeout), session.Get(outputLimit), session.Get(contentType),
             Count(session, attempts), session.Get(retryFailures), run.Labels, Count(session, maxRunning),

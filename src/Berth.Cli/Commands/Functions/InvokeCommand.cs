@@ -17,7 +17,7 @@ internal sealed class InvokeCommand : Verb
 
     private readonly Argument<string[]> arguments = new("args")
     {
-        Description = "Arguments for the program, in place of its own; everything after FUNCTION is passed on as it is",
+        Description = "Arguments behind the function's own, where it takes some; everything after FUNCTION is passed on",
         Arity = ArgumentArity.ZeroOrMore,
     };
 
@@ -34,7 +34,7 @@ internal sealed class InvokeCommand : Verb
     private readonly Option<string?> timeout = new("--timeout")
     {
         HelpName = "TIME",
-        Description = "End the call after this time, if that is sooner than the function's own",
+        Description = "End the call after this time, which is sooner than the function's own",
     };
 
     private readonly QuietOption quiet = new("Do not print the program's standard error and why it failed");
@@ -43,7 +43,7 @@ internal sealed class InvokeCommand : Verb
         : base(
             "invoke", "Call a function: standard input goes in, standard output comes out",
             new("berth function invoke thumbnail < photo.jpg > thumbnail.jpg", "And wait"),
-            new("berth function invoke thumbnail@3 200 < photo.jpg > thumbnail.jpg", "One revision, other arguments"),
+            new("berth function invoke thumbnail@3 200 < photo.jpg > thumbnail.jpg", "One revision, with an argument"),
             new("id=$(berth function invoke --async thumbnail < photo.jpg) && berth task wait $id", "Later"))
     {
         Add(later);

@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Berth.Api.Functions;
 using Berth.Cli.Commands.Images;
+using Berth.Cli.Commands.Runs;
 using Berth.Cli.Output;
 using Berth.Core.Errors;
 
@@ -142,24 +143,56 @@ internal sealed class TrafficCommand : Verb
     private readonly FunctionArgument function = new();
     private readonly Argument<string[]> shares = new("share")
     {
-        Description = "REVISION=PERCENT, 100 together",
-        Arity = ArgumentArity.OneOrMore,
+        Description = "REVISION=PERCENT, 100 together; as they are if not given",
+        Arity = ArgumentArity.ZeroOrMore,
+    };
+
+    private readonly Option<string[]> tags = new("--tag")
+    {
+        HelpName = "TAG=REVISION",
+        Description = "Let a tag reach a revision (repeatable)",
+    };
+
+    private readonly Option<string[]> untag = new("--untag")
+    {
+        HelpName = "TAG",
+        Description = "Remove a tag (repeatable)",
     };
 
     public TrafficCommand()
         : base(
-            "traffic", "Split the calls of a function over its revisions",
+            "traffic", "Split the calls of a function over its revisions, and tag revisions",
             new("berth function traffic thumbnail 3=95 4=5", "5 of 100 to revision 4"),
-            new("berth function traffic thumbnail 4=100", "All of them"))
+            new("berth function traffic --untag next thumbnail 4=100", "All of them, and the tag is gone"))
     {
+        Add(tags);
+        Add(untag);
         Add(function);
         Add(shares);
     }
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
+        string name = session.Get(function);
+        TrafficView traffic = (await session.Client.Functions.GetAsync(name, cancellationToken)).Traffic;
+        Dictionary<string, int> names = new(traffic.Tags ?? new Dictionary<string, int>());
+        foreach (string tag in session.Get(untag) ?? [])
+        {
+            if (!names.Remove(tag))
+            {
+                throw new BerthException(ErrorCode.NotFound, $"Function '{name}' has no tag '{tag}'.");
+            }
+        }
+
+        foreach ((string tag, string revision) in (session.Get(tags) ?? []).Select(t => RunSettings.Pair(t, "--tag")))
+        {
+            names[tag] = RunSettings.ParseNumber(revision);
+        }
+
+        string[] given = session.Get(shares);
         FunctionView view = await session.Client.Functions.RouteAsync(
-            session.Get(function), new TrafficView([.. session.Get(shares).Select(Parse)]), cancellationToken);
+            name, new TrafficView(given.Length == 0 ? traffic.Shares : [.. given.Select(Parse)], names),
+            cancellationToken);
         session.Say($"Function {view.Name}: {FunctionCommands.Shares(view.Traffic)}.");
         return 0;
     }
