@@ -154,7 +154,11 @@ internal sealed class BuildCommand : Verb
             {
                 if (!session.Get(quiet))
                 {
-                    await session.Terminal.Error.WriteLineAsync(line);
+                    // Both streams end up in one writer, which takes one line at a time.
+                    lock (process)
+                    {
+                        session.Say(line);
+                    }
                 }
             }
         }
