@@ -17,7 +17,8 @@ internal sealed class InvokeCommand : Verb
 
     private readonly Argument<string[]> arguments = new("args")
     {
-        Description = "Arguments behind the function's own, where it takes some; everything after FUNCTION is passed on",
+        Description = "Arguments behind the function's own, where it takes some; "
+            + "everything after FUNCTION is passed on",
         Arity = ArgumentArity.ZeroOrMore,
     };
 
