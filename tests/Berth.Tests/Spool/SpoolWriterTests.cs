@@ -27,11 +27,16 @@ public sealed class SpoolWriterTests : IDisposable
         Assert.Empty(Directory.GetFileSystemEntries(folder.Path));
     }
 
-    [Fact]
-    public async Task A_folder_that_can_not_be_synced_keeps_no_file()
+    [Theory]
+    [InlineData(5)] // EIO
+    [InlineData(30)] // EROFS
+    public async Task A_folder_that_can_not_be_synced_is_told_as_a_fault_and_keeps_no_file(int errno)
     {
-        await Assert.ThrowsAsync<IOException>(() => WriteAsync(_ => throw new IOException("broken", 5)));
+        BerthException error = await Assert.ThrowsAsync<BerthException>(
+            () => WriteAsync(_ => throw new IOException("broken", errno)));
 
+        Assert.Equal(ErrorCode.StorageFault, error.Code);
+        Assert.NotNull(error.RetryAfter);
         Assert.Empty(Directory.GetFileSystemEntries(folder.Path));
     }
 
