@@ -26,9 +26,18 @@ internal static class BackupFormat
         "containers", "lost+found", "blobs/temp", "blobs/corrupt", UnfinishedMark,
     };
 
+    /// <summary>Begins the names of extended attributes in an entry's pax records, as libarchive writes them: the value
+    /// is base64.</summary>
+    public const string Attribute = "LIBARCHIVE.xattr.";
+
     /// <summary>Whether a file or folder of the data folder belongs into a backup.</summary>
     /// <param name="name">Relative to the data folder.</param>
-    public static bool Holds(string name) =>
+    public static bool Holds(string name) => IsOfAVolume(name) || IsOurs(name);
+
+    /// <summary>What is in volumes is not ours: whatever it is called, it is kept, with its owner and all.</summary>
+    public static bool IsOfAVolume(string name) => name.StartsWith("volumes/", StringComparison.Ordinal);
+
+    private static bool IsOurs(string name) =>
         !LeftOut.Contains(name) && !name.EndsWith(".tmp", StringComparison.Ordinal)
         && !(name.StartsWith("repositories/", StringComparison.Ordinal) && Path.GetFileName(name).StartsWith('.'));
 }

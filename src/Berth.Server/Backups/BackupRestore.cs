@@ -4,6 +4,7 @@ using System.Text.Json;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Content;
+using Berth.Oci.Unix;
 
 namespace Berth.Server.Backups;
 
@@ -18,6 +19,8 @@ public sealed class BackupRestore
     private readonly string folder;
     private readonly byte[] buffer = new byte[256 * 1024];
     private readonly List<(string Path, string Target)> links = [];
+    private readonly List<(string Path, NodeAttributes Attributes, bool Link)> kept = [];
+    private readonly HashSet<string> files = new(StringComparer.Ordinal);
     private BackupHeader? header;
     private BackupEnd? end;
     private long entries;
@@ -82,6 +85,12 @@ public sealed class BackupRestore
             File.CreateSymbolicLink(path, target);
         }
 
+        // The innermost first: a folder may be one that its owner can't write to.
+        foreach ((string path, NodeAttributes attributes, bool link) in Enumerable.Reverse(kept))
+        {
+            attributes.Apply(path, link);
+        }
+
         string[] inside = Directory.GetDirectories(folder, "*", SearchOption.AllDirectories);
         foreach (string inner in inside.Append(folder))
         {
@@ -127,6 +136,11 @@ public sealed class BackupRestore
     {
         string path = Path.Combine(folder, name);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!, OwnerOnly);
+        if (BackupFormat.IsOfAVolume(name) && entry.EntryType != TarEntryType.HardLink)
+        {
+            kept.Add((path, AttributesOf((PaxTarEntry)entry), entry.EntryType == TarEntryType.SymbolicLink));
+        }
+
         switch (entry.EntryType)
         {
             case TarEntryType.Directory:
@@ -136,13 +150,24 @@ public sealed class BackupRestore
             case TarEntryType.SymbolicLink:
                 links.Add((path, entry.LinkName));
                 break;
+            case TarEntryType.HardLink when files.Contains(entry.LinkName):
+                NodeAttributes.Link(Path.Combine(folder, entry.LinkName), path);
+                break;
             case TarEntryType.RegularFile:
+                files.Add(name);
                 await WriteAsync(entry, name, path, cancellationToken);
                 break;
             default:
                 throw Refused($"the entry '{name}' is a {entry.EntryType}", null);
         }
     }
+
+    private static NodeAttributes AttributesOf(PaxTarEntry entry) => new(
+        (uint)entry.Uid, (uint)entry.Gid, entry.Mode, default, Links: 1,
+        entry.ExtendedAttributes.Where(a => a.Key.StartsWith(BackupFormat.Attribute, StringComparison.Ordinal))
+            .ToDictionary(
+                a => a.Key[BackupFormat.Attribute.Length..], a => Convert.FromBase64String(a.Value),
+                StringComparer.Ordinal));
 
     private async Task WriteAsync(TarEntry entry, string name, string path, CancellationToken cancellationToken)
     {

@@ -2,6 +2,7 @@ using System.Formats.Tar;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Berth.Core.Errors;
+using Berth.Oci.Unix;
 using Berth.Registry.Collection;
 using Berth.Server.Hosting;
 using Berth.Server.Store;
@@ -59,6 +60,7 @@ internal sealed class BackupWriter(string data, IRunStore store, GarbageCollecto
     /// <summary>One backup under way.</summary>
     internal sealed class Backup(BackupWriter writer, IDisposable hold, string copy) : IDisposable
     {
+        private readonly Dictionary<(ulong FileSystem, ulong Inode), string> named = [];
         private long entries;
         private long bytes;
 
@@ -67,7 +69,7 @@ internal sealed class BackupWriter(string data, IRunStore store, GarbageCollecto
             await using TarWriter tar = new(output, TarEntryFormat.Pax, leaveOpen: true);
             BackupHeader header = new(BackupFormat.Version, ServerVersion.Text, writer.Time.GetUtcNow());
             await WriteAsync(tar, BackupFormat.FirstEntry, header, BackupJson.Default.BackupHeader, cancellationToken);
-            await WriteFileAsync(tar, BackupFormat.Store, copy, cancellationToken);
+            await WriteFileAsync(tar, BackupFormat.Store, copy, attributes: null, cancellationToken);
             foreach (string name in Order(Directory.GetFileSystemEntries(writer.Data).Select(e => Path.GetFileName(e))))
             {
                 await WriteAsync(tar, name, cancellationToken);
@@ -102,28 +104,70 @@ internal sealed class BackupWriter(string data, IRunStore store, GarbageCollecto
                 return;
             }
 
+            NodeAttributes? attributes = null;
+            if (BackupFormat.IsOfAVolume(name) && !TryRead(path, out attributes))
+            {
+                return;
+            }
+
             if (kind.HasFlag(FileAttributes.ReparsePoint))
             {
-                await WriteEntryAsync(
-                    tar, new PaxTarEntry(TarEntryType.SymbolicLink, name) { LinkName = new FileInfo(path).LinkTarget! },
-                    path, cancellationToken);
+                PaxTarEntry link = Entry(TarEntryType.SymbolicLink, name, attributes);
+                link.LinkName = new FileInfo(path).LinkTarget!;
+                await WriteEntryAsync(tar, link, path, attributes, cancellationToken);
             }
             else if (kind.HasFlag(FileAttributes.Directory))
             {
-                await WriteEntryAsync(tar, new PaxTarEntry(TarEntryType.Directory, name), path, cancellationToken);
+                await WriteEntryAsync(
+                    tar, Entry(TarEntryType.Directory, name, attributes), path, attributes, cancellationToken);
                 foreach (string inner in Directory.GetFileSystemEntries(path).Order(StringComparer.Ordinal))
                 {
                     await WriteAsync(tar, $"{name}/{Path.GetFileName(inner)}", cancellationToken);
                 }
             }
+            else if (attributes is { Links: > 1 } && !named.TryAdd(attributes.Identity, name))
+            {
+                PaxTarEntry other = Entry(TarEntryType.HardLink, name, attributes);
+                other.LinkName = named[attributes.Identity];
+                await WriteEntryAsync(tar, other, path, attributes, cancellationToken);
+            }
             else if (!kind.HasFlag(FileAttributes.Device))
             {
-                await WriteFileAsync(tar, name, path, cancellationToken);
+                await WriteFileAsync(tar, name, path, attributes, cancellationToken);
             }
         }
 
+        /// <summary>False for what has gone meanwhile.</summary>
+        private static bool TryRead(string path, out NodeAttributes? attributes)
+        {
+            try
+            {
+                attributes = NodeAttributes.Read(path);
+                return true;
+            }
+            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+            {
+                attributes = null;
+                return false;
+            }
+        }
+
+        /// <param name="attributes">What the entry carries beside; null for what is Berth's own.</param>
+        private static PaxTarEntry Entry(TarEntryType type, string name, NodeAttributes? attributes) =>
+            attributes is null
+                ? new PaxTarEntry(type, name)
+                : new PaxTarEntry(
+                    type, name,
+                    attributes.Extended.Select(a => KeyValuePair.Create(
+                        BackupFormat.Attribute + a.Key, Convert.ToBase64String(a.Value))))
+                {
+                    Uid = (int)attributes.User,
+                    Gid = (int)attributes.Group,
+                    Mode = attributes.Mode,
+                };
+
         private async Task WriteFileAsync(
-            TarWriter tar, string name, string path, CancellationToken cancellationToken)
+            TarWriter tar, string name, string path, NodeAttributes? attributes, CancellationToken cancellationToken)
         {
             FileStream file;
             try
@@ -143,19 +187,21 @@ internal sealed class BackupWriter(string data, IRunStore store, GarbageCollecto
 
             await using SteadyFile content = new(file);
             bytes += content.Length;
-            PaxTarEntry entry = new(TarEntryType.RegularFile, name) { DataStream = content };
-            entry.Mode = File.GetUnixFileMode(file.SafeFileHandle);
+            PaxTarEntry entry = Entry(TarEntryType.RegularFile, name, attributes);
+            entry.DataStream = content;
+            entry.Mode = attributes?.Mode ?? File.GetUnixFileMode(file.SafeFileHandle);
             entry.ModificationTime = new DateTimeOffset(File.GetLastWriteTimeUtc(file.SafeFileHandle));
             entries++;
             await tar.WriteEntryAsync(entry, cancellationToken);
         }
 
         private async Task WriteEntryAsync(
-            TarWriter tar, PaxTarEntry entry, string path, CancellationToken cancellationToken)
+            TarWriter tar, PaxTarEntry entry, string path, NodeAttributes? attributes,
+            CancellationToken cancellationToken)
         {
             if (entry.EntryType == TarEntryType.Directory)
             {
-                entry.Mode = File.GetUnixFileMode(path);
+                entry.Mode = attributes?.Mode ?? File.GetUnixFileMode(path);
                 entry.ModificationTime = new DateTimeOffset(Directory.GetLastWriteTimeUtc(path));
             }
 

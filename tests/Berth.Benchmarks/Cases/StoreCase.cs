@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Berth.Oci.Content;
 using Berth.Benchmarks.Rigs;
 using Berth.Core.Images;
 using Berth.Core.Runs;
@@ -50,7 +51,7 @@ internal static class StoreCase
         while (Stopwatch.GetElapsedTime(started) < TimeSpan.FromSeconds(1))
         {
             file.Write(record);
-            file.Flush(flushToDisk: true);
+            DurableFile.SyncData(file.SafeFileHandle, path);
             count++;
         }
 

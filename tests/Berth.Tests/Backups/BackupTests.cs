@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Text;
 using Berth.Core.Errors;
@@ -13,6 +14,16 @@ namespace Berth.Tests.Backups;
 /// <summary>What a server keeps goes into a backup and comes out of it; what is no whole one makes no server.</summary>
 public sealed class BackupTests
 {
+    private static async Task<string> ShellAsync(string script)
+    {
+        ProcessStartInfo start = new("bash", ["-euc", script]) { RedirectStandardOutput = true };
+        using Process shell = Process.Start(start)!;
+        string printed = await shell.StandardOutput.ReadToEndAsync(None);
+        await shell.WaitForExitAsync(None);
+        Assert.Equal(0, shell.ExitCode);
+        return printed;
+    }
+
     private static readonly CancellationToken None = CancellationToken.None;
 
     [Fact]
@@ -43,6 +54,34 @@ public sealed class BackupTests
         Assert.Equal("short", await restored.Client.GetStringAsync($"/v1/runs/{small}/result", None));
         Assert.Equal(body, await restored.Client.GetByteArrayAsync($"/v1/runs/{large}/result", None));
         Assert.Equal(manifest, await restored.Client.GetByteArrayAsync("/v2/demo/pushed/manifests/1", None));
+    }
+
+    [Fact]
+    public async Task What_is_in_a_volume_comes_back_with_owners_attributes_and_names()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root can give files to others.");
+        using TemporaryFolder folder = new();
+        byte[] backup;
+        await using (ServerRig rig = await ServerRig.StartAsync())
+        {
+            string volume = Directory.CreateDirectory(Path.Combine(rig.Folder, "volumes/pages/db")).FullName;
+            await ShellAsync(
+                $"cd {volume} && echo one > a && ln a b && ln -s a link && echo t > keep.tmp && mkdir shut "
+                + "&& echo in > shut/x && setfattr -n user.note -v hello a && chown 1000:1001 a && chown -h 7:7 link "
+                + "&& chown 999:999 shut && chmod 4755 a && chmod 500 shut");
+            backup = await rig.Client.GetByteArrayAsync("/v1/backup", None);
+        }
+
+        await RestoreAsync(backup, folder["data"]);
+
+        string listing = await ShellAsync(
+            $"cd {folder["data"]}/volumes/pages/db && stat -c '%n %a %u:%g %h' a b link keep.tmp shut shut/x "
+            + "&& getfattr --only-values -n user.note b && echo && cat b shut/x keep.tmp && readlink link "
+            + "&& [ a -ef b ] && echo same");
+        Assert.Equal(
+            "a 4755 1000:1001 2\nb 4755 1000:1001 2\nlink 777 7:7 1\nkeep.tmp 644 0:0 1\nshut 500 999:999 2\n"
+            + "shut/x 644 0:0 1\nhello\none\nin\nt\na\nsame\n",
+            listing);
     }
 
     [Fact]
