@@ -1,8 +1,8 @@
 using System.Diagnostics;
-using Berth.Oci.Content;
 using Berth.Benchmarks.Rigs;
 using Berth.Core.Images;
 using Berth.Core.Runs;
+using Berth.Oci.Content;
 using Berth.Server.Store;
 using Berth.Server.Store.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;

@@ -16,7 +16,11 @@ public sealed class BackupTests
 {
     private static async Task<string> ShellAsync(string script)
     {
-        ProcessStartInfo start = new("bash", ["-euc", script]) { RedirectStandardOutput = true };
+        ProcessStartInfo start = new("bash", ["-euc", script])
+        {
+            RedirectStandardOutput = true,
+            UseShellExecute = false,
+        };
         using Process shell = Process.Start(start)!;
         string printed = await shell.StandardOutput.ReadToEndAsync(None);
         await shell.WaitForExitAsync(None);
