@@ -52,6 +52,27 @@ public sealed class DamagedStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Pages_of_zeros_that_SQLite_wrote_are_no_damage()
+    {
+        await FillAsync(10);
+        using (SqliteDatabase writer = SqliteDatabase.OpenWriter(Database))
+        {
+            writer.Execute("CREATE TABLE silence (content BLOB NOT NULL) STRICT");
+            writer.Execute("INSERT INTO silence VALUES (zeroblob(40000))");
+        }
+
+        byte[] file = await File.ReadAllBytesAsync(Database, None);
+        StoreInspection inspection = StoreInspection.Of(Database, TimeSpan.MaxValue, None);
+        using SqliteDatabase reader = SqliteDatabase.OpenReader(Database);
+        using SqliteStatement read = reader.PrepareOnce("SELECT content FROM silence");
+
+        Assert.Contains(file.Chunk(PageBytes), page => page.All(b => b == 0));
+        Assert.Null(inspection.Damage);
+        Assert.True(read.Step());
+        Assert.Equal(new byte[40000], read.Blob(0).ToArray());
+    }
+
+    [Fact]
     public async Task A_page_that_changes_while_the_store_is_open_is_an_error_and_nothing_new_is_taken()
     {
         IReadOnlyList<RunId> ids = await FillAsync(2000);

@@ -31,11 +31,11 @@ internal static class PageChecksum
         (place[0], place[1]) = Of(page[..^Bytes]);
     }
 
-    /// <summary>Whether a page is as it was sealed. One of zeros alone was never written: its checksum is right, and
-    /// yet SQLite has no page like that.</summary>
+    /// <summary>Whether a page is as it was sealed. One of zeros alone is: SQLite writes such, for pages that it gives
+    /// back before they are used, and for the ends of long values of zeros.</summary>
     public static bool IsWhole(ReadOnlySpan<byte> page)
     {
         ReadOnlySpan<uint> place = MemoryMarshal.Cast<byte, uint>(page[^Bytes..]);
-        return Of(page[..^Bytes]) == (place[0], place[1]) && page.ContainsAnyExcept((byte)0);
+        return Of(page[..^Bytes]) == (place[0], place[1]);
     }
 }
