@@ -13,7 +13,7 @@ using Microsoft.AspNetCore.Http;
 namespace Berth.Server.FunctionEndpoints;
 
 /// <summary>
-/// Calls of functions: <c>/v1/functions/NAME[@REVISION]/PATH</c>, by any method, and the addresses of OpenFaaS. The
+/// Calls of functions: <c>/v1/functions/NAME[@REVISION]/PATH</c>, by the methods below, and those of OpenFaaS. The
 /// revision says how its image is run; the request brings the body, arguments, and what it tells of itself.
 /// </summary>
 internal sealed class FunctionCalls(FunctionManager functions, ServerOptions options, CallAnswer answer)
