@@ -74,6 +74,7 @@ public sealed class BerthServer : IAsyncDisposable
         {
             if (rooms is not null)
             {
+                await rooms.Instances.StopAsync(TimeSpan.Zero, CancellationToken.None);
                 await rooms.Containers.StopAsync(TimeSpan.Zero, CancellationToken.None);
                 await rooms.Runs.StopAsync(TimeSpan.Zero, CancellationToken.None);
                 await rooms.DisposeAsync();
@@ -106,7 +107,8 @@ public sealed class BerthServer : IAsyncDisposable
 
         // 2. What runs finishes or is handed back; then its answers are sent.
         await Task.WhenAll(
-            rooms.Containers.StopAsync(grace, cancellationToken), rooms.Runs.StopAsync(grace, cancellationToken));
+            rooms.Instances.StopAsync(grace, cancellationToken), rooms.Containers.StopAsync(grace, cancellationToken),
+            rooms.Runs.StopAsync(grace, cancellationToken));
         CrashPoints.Reach(CrashPoint.RunsStopped);
         using CancellationTokenSource cut = new(TimeSpan.FromSeconds(5), rooms.Time);
         await host.StopAsync(cut.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -140,6 +142,7 @@ public sealed class BerthServer : IAsyncDisposable
         await rooms.Runs.StartAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.RunsStarted);
         await rooms.Functions.StartAsync(cancellationToken);
+        rooms.Instances.Start();
         await rooms.Containers.StartAsync(cancellationToken);
         WebApplication host = HttpHost.Build(rooms);
         try

@@ -22,6 +22,19 @@ namespace Berth.Api.Functions;
 /// <param name="Tag">A name that reaches the new revision alone, as <c>NAME@TAG</c>.</param>
 /// <param name="Runtime">Name of an OCI runtime that the operator has registered; null for the server's
 /// own.</param>
+/// <param name="Contract">How a call reaches the program: <c>stdio</c>, a program for each call that reads the body and
+/// writes the answer; <c>http</c>, instances that listen on a port and get many calls. Null for http where the image
+/// exposes a TCP port, and for stdio where it exposes none. What follows is of http alone.</param>
+/// <param name="Port">The program listens on; null for the one that the image exposes, else 8080.</param>
+/// <param name="Probe">Path that answers 200 to 399 once an instance can take calls; null where it is enough that the
+/// port takes connections.</param>
+/// <param name="Concurrency">Calls that an instance gets at once; null for 80.</param>
+/// <param name="MinInstances">Kept without calls; null for none.</param>
+/// <param name="MaxInstances">At most; null for 20.</param>
+/// <param name="Target">Percent of the concurrency at which another instance is wanted; null for 70.</param>
+/// <param name="Idle">Without calls, after which the last instance ends; null for 5 minutes.</param>
+/// <param name="ScaleDownDelay">How long fewer must do before there are fewer; null for 30 s.</param>
+/// <param name="StartTimeout">Until an instance must be ready; null for 1 minute.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -45,7 +58,17 @@ public sealed record FunctionRequest(
     int? MaxWaiting = null,
     int? Traffic = null,
     string? Tag = null,
-    string? Runtime = null);
+    string? Runtime = null,
+    string? Contract = null,
+    int? Port = null,
+    string? Probe = null,
+    int? Concurrency = null,
+    int? MinInstances = null,
+    int? MaxInstances = null,
+    int? Target = null,
+    string? Idle = null,
+    string? ScaleDownDelay = null,
+    string? StartTimeout = null);
 
 /// <summary>What is told about a function.</summary>
 /// <param name="Revision">Number of the newest.</param>

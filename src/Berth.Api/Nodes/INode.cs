@@ -124,6 +124,12 @@ public interface IAttempt : IAsyncDisposable
     /// <summary>How much the program's terminal shows; nothing happens where it has none.</summary>
     void Resize(TerminalSize size);
 
+    /// <summary>
+    /// A connection to what listens on a TCP port of the sandbox's own loopback. Throws IOException when nothing does
+    /// or the attempt has ended, BerthException (<c>InvalidRequest</c>) where its runtime can't.
+    /// </summary>
+    Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken);
+
     /// <summary>What it uses now; null once it has ended.</summary>
     AttemptFigures? Measure();
 

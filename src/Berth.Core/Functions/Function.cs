@@ -7,7 +7,9 @@ namespace Berth.Core.Functions;
 /// <param name="PassArguments">Calls may bring arguments, which come after the revision's own.</param>
 /// <param name="MaxRunning">Calls of this revision that may run at once; 0 for the server's places.</param>
 /// <param name="MaxWaiting">Calls that may wait for one of them; more are refused.</param>
-public sealed record FunctionSpec(RunSpec Run, bool PassArguments, int MaxRunning, int MaxWaiting)
+/// <param name="Service">How its program answers over HTTP; null where each call is a program of its own.</param>
+public sealed record FunctionSpec(
+    RunSpec Run, bool PassArguments, int MaxRunning, int MaxWaiting, ServiceSpec? Service = null)
 {
     public const int DefaultMaxWaiting = 1000;
 }

@@ -15,6 +15,9 @@ public enum RunKind
     /// <summary>One start of a container: durable before its program runs, tried again by the container's own policy,
     /// never by this run's.</summary>
     Container,
+
+    /// <summary>A program that serves many calls of a function; recorded after its end, as calls are.</summary>
+    Instance,
 }
 
 /// <summary>What was asked for. Never changes once a run is accepted.</summary>

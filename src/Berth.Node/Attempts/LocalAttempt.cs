@@ -173,6 +173,10 @@ internal sealed class LocalAttempt : IAttempt
         }
     }
 
+    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) => HasEnded
+        ? throw new IOException("The program has ended.")
+        : sandbox.ConnectAsync(port, cancellationToken);
+
     public AttemptFigures? Measure()
     {
         if (HasEnded || ReadUsage() is not { } usage)

@@ -74,6 +74,10 @@ public interface ISandbox : IAsyncDisposable
     Task<FurtherBeginning> ExecuteAtTerminalAsync(
         ProgramStart program, TerminalSize size, CancellationToken cancellationToken);
 
+    /// <summary>A connection to what listens on a port of the sandbox's own loopback (127.0.0.1). Throws IOException
+    /// when nothing does, BerthException (InvalidRequest) where the runtime keeps its network to itself.</summary>
+    Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken);
+
     /// <summary>Stops every process where it stands, the init too: nothing is obeyed until <see cref="Resume"/>, but
     /// removing is.</summary>
     void Pause();

@@ -74,6 +74,9 @@ internal sealed class RuncSandbox : ISandbox
         return new FurtherBeginning(further, outcome, opened);
     }
 
+    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
+        LoopbackConnection.OpenAsync(objects.Init!, Spec.Network, port, cancellationToken);
+
     public void Pause()
     {
         objects.IsPaused = true;

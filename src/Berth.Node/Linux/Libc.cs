@@ -19,6 +19,8 @@ internal static partial class Libc
     public const int F_DUPFD_CLOEXEC = 1030;
     public const int F_SETPIPE_SZ = 1031;
     public const int AF_UNIX = 1;
+    public const int AF_INET = 2;
+    public const int CLONE_NEWNET = 0x40000000;
     public const int SOCK_STREAM = 1;
     public const int SOCK_CLOEXEC = 0x80000;
     public const int EPOLL_CLOEXEC = 0x80000;
@@ -187,6 +189,12 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "pipe2", SetLastError = true)]
     public static unsafe partial int Pipe2(int* ends, int flags);
+
+    [LibraryImport("libc", EntryPoint = "socket", SetLastError = true)]
+    public static partial int MakeSocket(int domain, int type, int protocol);
+
+    [LibraryImport("libc", EntryPoint = "setns", SetLastError = true)]
+    public static partial int SetNamespace(FileDescriptor descriptor, int kind);
 
     [LibraryImport("libc", EntryPoint = "socketpair", SetLastError = true)]
     public static unsafe partial int SocketPair(int domain, int type, int protocol, int* ends);

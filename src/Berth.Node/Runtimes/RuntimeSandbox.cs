@@ -121,6 +121,10 @@ internal sealed class RuntimeSandbox : ISandbox
         ProgramStart program, TerminalSize size, CancellationToken cancellationToken) =>
         ExecuteAsync(program, [], size, cancellationToken);
 
+    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) => throw new BerthException(
+        ErrorCode.InvalidRequest,
+        $"Runtime '{runtime.Name}' does not let a sandbox's ports be reached: use the server's own.");
+
     public void Pause()
     {
         objects.IsPaused = true;

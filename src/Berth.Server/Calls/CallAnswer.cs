@@ -107,7 +107,8 @@ internal sealed class CallAnswer(
         await ContentAnswer.WriteAsync(context, content, ranges: false);
     }
 
-    private static void LimitBody(HttpContext context, ByteSize limit, string setting)
+    /// <summary>Throws <c>BodyTooLarge</c> now or when the body turns out to be longer.</summary>
+    public static void LimitBody(HttpContext context, ByteSize limit, string setting)
     {
         if (context.Request.ContentLength > limit.Bytes)
         {

@@ -5,10 +5,14 @@ using Berth.Core.Functions;
 using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Server.Access;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
+using Berth.Server.Forwarding;
 using Berth.Server.Functions;
+using Berth.Server.Instances;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace Berth.Server.FunctionEndpoints;
 
@@ -16,15 +20,13 @@ namespace Berth.Server.FunctionEndpoints;
 /// Calls of functions: <c>/v1/functions/NAME[@REVISION]/PATH</c>, by the methods below, and those of OpenFaaS. The
 /// revision says how its image is run; the request brings the body, arguments, and what it tells of itself.
 /// </summary>
-internal sealed class FunctionCalls(FunctionManager functions, ServerOptions options, CallAnswer answer)
+internal sealed class FunctionCalls(
+    FunctionManager functions, ServerOptions options, CallAnswer answer, InstanceManager instances,
+    Forwarder forwarder)
 {
     public const string Pattern = "/v1/functions/{name}/{**path}";
     public const string OpenFaasPattern = "/function/{name}/{**path}";
     public const string OpenFaasTaskPattern = "/async-function/{name}/{**path}";
-
-    /// <summary>Labels of a call's run.</summary>
-    public const string FunctionLabel = "function";
-    public const string RevisionLabel = "revision";
 
     private const string OpenFaasCallHeader = "X-Call-Id";
     private const string OpenFaasCallbackHeader = "X-Callback-Url";
@@ -36,7 +38,10 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
         OptionHeaders.Callback, OptionHeaders.MaxAge,
     ];
 
-    public static IReadOnlyList<string> Methods { get; } = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    /// <summary>Of functions whose calls are programs.</summary>
+    private static readonly string[] ProgramMethods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+    public static IReadOnlyList<string> Methods { get; } = [.. ProgramMethods, "HEAD", "OPTIONS"];
 
     /// <summary>A synchronous call, or a task where <c>Prefer: respond-async</c> asks for one.</summary>
     public Task CallAsync(HttpContext context)
@@ -67,6 +72,19 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
     private Task AnswerAsync(HttpContext context, RunKind kind, Preference preference)
     {
         (FunctionEntry entry, Revision revision) = Choose((string)context.Request.RouteValues["name"]!);
+        if (revision.Spec.Service is not null)
+        {
+            return ForwardAsync(context, entry.Record, revision, kind);
+        }
+
+        if (!ProgramMethods.Contains(context.Request.Method))
+        {
+            throw new BerthException(
+                ErrorCode.MethodNotAllowed,
+                $"{context.Request.Method} does not call function '{entry.Record.Name}': "
+                + $"{string.Join(", ", ProgramMethods)} do.");
+        }
+
         OptionHeaders given = OptionHeaders.Read(context.Request.Headers, kind);
         RequireCallers(entry.Record.Name, revision, given);
         // Two requests are the same when they ask the same of the function, whatever revision gets them.
@@ -83,7 +101,7 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
         };
         RunOrder order = new(
             kind, Merge(entry.Record.Name, revision, asked, given), given, asked,
-            kind == RunKind.Call ? entry.Places.GetValueOrDefault(revision.Number) : null, RevisionLabel);
+            kind == RunKind.Call ? entry.Places.GetValueOrDefault(revision.Number) : null, FunctionLabels.Revision);
         if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
         {
             context.Response.OnStarting(
@@ -97,6 +115,46 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
         }
 
         return answer.AnswerAsync(context, order, preference);
+    }
+
+    private Task ForwardAsync(HttpContext context, Function function, Revision revision, RunKind kind)
+    {
+        if (kind == RunKind.Task)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"Function '{function.Name}' has the http contract, and its calls are answered at once: leave "
+                + "respond-async away.");
+        }
+
+        (string prefix, string target) = TargetOf(context);
+        ForwardRoute route = new(
+            instances.Of(function, revision), revision.Number, target, prefix, revision.Spec.Run.Timeout,
+            Caller.Of(context).Name, IsOpen: false);
+        return forwarder.ForwardAsync(context, route);
+    }
+
+    /// <summary>The part of the path that names the function, and what is left of it with the query, as the caller
+    /// wrote both.</summary>
+    private static (string Prefix, string Target) TargetOf(HttpContext context)
+    {
+        string raw = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        if (!raw.StartsWith('/'))
+        {
+            // The absolute form, which is for proxies (RFC 9112, section 3.2.2).
+            int path = raw.IndexOf('/', raw.IndexOf("://", StringComparison.Ordinal) + 3);
+            raw = path < 0 ? "/" : raw[path..];
+        }
+
+        int words = context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase) ? 3 : 2;
+        int end = 0;
+        for (int word = 0; word < words; word++)
+        {
+            end = raw.AsSpan(end + 1).IndexOfAny('/', '?') is var next and >= 0 ? end + 1 + next : raw.Length;
+        }
+
+        string rest = raw[end..];
+        return (raw[..end], rest.StartsWith('/') ? rest : "/" + rest);
     }
 
     /// <summary><c>NAME</c>, <c>NAME@NUMBER</c> or <c>NAME@TAG</c>. Throws <c>NotFound</c>.</summary>
@@ -170,8 +228,8 @@ internal sealed class FunctionCalls(FunctionManager functions, ServerOptions opt
             labels[label] = value;
         }
 
-        labels[FunctionLabel] = name;
-        labels[RevisionLabel] = revision.Number.ToString(CultureInfo.InvariantCulture);
+        labels[FunctionLabels.Function] = name;
+        labels[FunctionLabels.Revision] = revision.Number.ToString(CultureInfo.InvariantCulture);
         return own with
         {
             Command = own.Command is null ? null : With(own.Command, asked),

@@ -11,12 +11,14 @@ using Berth.Server.Configuration;
 using Berth.Server.Functions;
 using Berth.Server.Hosting;
 using Berth.Server.ImageEndpoints;
+using Berth.Server.Instances;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.FunctionEndpoints;
 
 /// <summary>Functions, their revisions and who gets their calls.</summary>
-internal sealed class FunctionEndpoints(FunctionManager functions, ImageCatalog images, ServerOptions options)
+internal sealed class FunctionEndpoints(
+    FunctionManager functions, InstanceManager instances, ImageCatalog images, ServerOptions options)
 {
     private readonly FunctionOrder order = new(options);
 
@@ -45,10 +47,17 @@ internal sealed class FunctionEndpoints(FunctionManager functions, ImageCatalog 
 
         string name = FunctionName.Check(NameOf(context), "function");
         ImageReference image = RequestedImage.Own(ImageReference.Parse(request.Image), context.Request);
-        FunctionSpec spec = order.Read(request, image, images.Resolve(image).Digest);
+        CatalogDetail detail = await images.DescribeAsync(image, context.RequestAborted);
+        FunctionSpec spec = order.Read(request, image, detail.Image.Digest, detail.Config?.Config);
+        string caller = Caller.Of(context).Name;
+        // What does not come up gets no calls: the revision is made once an instance of it stands ready.
+        await using InstanceTrial? trial = spec.Service is not null && functions.Next(name, spec, caller) is { } next
+            ? await instances.TryAsync(name, next, context.RequestAborted)
+            : null;
         (FunctionEntry entry, Function? before) = await functions.DeployAsync(
-            name, spec, request.Traffic ?? 100, request.Tag, Caller.Of(context).Name, context.RequestAborted);
+            name, spec, request.Traffic ?? 100, request.Tag, caller, context.RequestAborted);
         bool changed = !ReferenceEquals(entry.Record, before);
+        trial?.Adopt(entry.Record);
         await JsonBody.WriteAsync(
             context, new FunctionDeployment(View(entry), entry.Record.Newest.Number, changed),
             FunctionJson.Default.FunctionDeployment,

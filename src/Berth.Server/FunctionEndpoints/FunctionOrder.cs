@@ -5,6 +5,7 @@ using Berth.Core.Functions;
 using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Oci.Images;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
 
@@ -19,8 +20,12 @@ internal sealed class FunctionOrder(ServerOptions server)
     /// <summary>The run of each call has two more labels: whose it is.</summary>
     private const int OwnLabels = 2;
 
-    public FunctionSpec Read(FunctionRequest request, ImageReference image, Digest digest)
+    /// <param name="image">As configured; its exposed ports say what contract it has, where the request does
+    /// not.</param>
+    public FunctionSpec Read(
+        FunctionRequest request, ImageReference image, Digest digest, ContainerDefaults? defaults)
     {
+        ServiceSpec? service = ServiceOrder.Read(request, defaults);
         ProgramRules.RequireOneOf("command", request.Command, new Asked("arguments", null), request.Arguments);
         RunSpec run = new(
             image.ToString(), digest,
@@ -53,14 +58,15 @@ internal sealed class FunctionOrder(ServerOptions server)
             run, request.PassArguments,
             ProgramRules.Number(Number("maxRunning", request.MaxRunning), 0, MaxPlaces, null) ?? 0,
             ProgramRules.Number(Number("maxWaiting", request.MaxWaiting), 0, MaxPlaces, null)
-                ?? FunctionSpec.DefaultMaxWaiting);
+                ?? FunctionSpec.DefaultMaxWaiting,
+            service);
     }
 
     /// <summary>A request that would lead to the same.</summary>
     public static FunctionRequest Write(FunctionSpec spec)
     {
         RunSpec run = spec.Run;
-        return new FunctionRequest(
+        FunctionRequest request = new(
             run.Image, run.Command, run.Arguments, spec.PassArguments,
             run.Environment.Count == 0 ? null : run.Environment, run.User,
             run.WorkingDirectory, run.Limits.Memory.ToExactString(), run.Limits.Cpu.ToString(), run.Limits.Pids,
@@ -68,6 +74,7 @@ internal sealed class FunctionOrder(ServerOptions server)
             Duration.Format(run.Timeout), run.OutputLimit.ToExactString(), run.ResultContentType, run.Retry.MaxAttempts,
             run.Retry.OnProgramFailure, run.Labels.Count == 0 ? null : run.Labels, spec.MaxRunning, spec.MaxWaiting,
             Runtime: run.Runtime);
+        return ServiceOrder.Write(spec.Service, request);
     }
 
     private static Asked Number(string member, int? number) =>

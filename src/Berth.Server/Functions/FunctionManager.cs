@@ -23,6 +23,9 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
     private readonly ConcurrentDictionary<string, FunctionEntry> entries = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim changing = new(1);
 
+    /// <summary>Told of each function that was changed, and of each that is gone, with null.</summary>
+    public Action<string, Function?>? Changed { get; set; }
+
     /// <summary>By name.</summary>
     public IReadOnlyList<FunctionEntry> All => [.. entries.Values.OrderBy(e => e.Record.Name, StringComparer.Ordinal)];
 
@@ -61,12 +64,19 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
                     return FunctionSteps.Share(FunctionSteps.Create(name, spec, caller, now), 1, percent, tag);
                 }
 
-                bool same = FunctionDocument.Write(spec).AsSpan().SequenceEqual(
-                    FunctionDocument.Write(old.Newest.Spec));
-                return !same ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
+                return !IsSame(spec, old) ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
                     : FunctionSteps.Share(old, old.Newest.Number, percent, tag);
             },
             cancellationToken);
+
+    /// <summary>The revision that these settings would make now; null where the newest one has them already.</summary>
+    public Revision? Next(string name, FunctionSpec spec, string caller)
+    {
+        Function? function = entries.GetValueOrDefault(name)?.Record;
+        return function is not null && IsSame(spec, function)
+            ? null
+            : new Revision((function?.Newest.Number ?? 0) + 1, spec, time.GetUtcNow(), caller);
+    }
 
     /// <summary>Throws <c>NotFound</c>, and what <paramref name="step"/> throws.</summary>
     public async Task<FunctionEntry> ChangeAsync(
@@ -82,6 +92,7 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
             Get(name);
             await store.DeleteFunctionAsync(name, cancellationToken);
             entries.TryRemove(name, out _);
+            Changed?.Invoke(name, null);
         }
         finally
         {
@@ -105,6 +116,7 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
             await store.PutAsync(next, cancellationToken);
             FunctionEntry entry = new(next, PlacesOf(next, old));
             entries[name] = entry;
+            Changed?.Invoke(name, next);
             // The first call finds a sandbox ready.
             node.Expect(RunRooms.Shape(next.Newest.Spec.Run));
             return (entry, old?.Record);
@@ -129,6 +141,9 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
                 ErrorCode.QuotaExceeded, $"There are {entries.Count:N0} functions, and no more can be: remove some.");
         }
     }
+
+    private static bool IsSame(FunctionSpec spec, Function function) => FunctionDocument.Write(spec).AsSpan()
+        .SequenceEqual(FunctionDocument.Write(function.Newest.Spec));
 
     private static string Shown(string name) => name.Length > FunctionName.MaxLength
         ? name[..FunctionName.MaxLength] + "…"

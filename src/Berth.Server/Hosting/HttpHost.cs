@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
+using System.Text;
 using Berth.Core.Errors;
 using Berth.Server.Access;
 using Berth.Server.Configuration;
@@ -85,6 +86,8 @@ internal static class HttpHost
     private static void Configure(KestrelServerOptions kestrel, ServerOptions options, PrefaceSwitch preface)
     {
         kestrel.AddServerHeader = false;
+        // Programs' headers pass as they are, byte by byte (RFC 9110, section 5.5); Berth's own are ASCII.
+        kestrel.ResponseHeaderEncodingSelector = static _ => Encoding.Latin1;
         kestrel.AllowSynchronousIO = false;
         // A proxy that ends TLS in front sends its own scheme (RFC 9113, section 8.3.1); HAProxy always "https".
         kestrel.AllowAlternateSchemes = true;

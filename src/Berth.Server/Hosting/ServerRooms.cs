@@ -20,6 +20,7 @@ using Berth.Server.Configuration;
 using Berth.Server.Containers;
 using Berth.Server.Functions;
 using Berth.Server.ImageEndpoints;
+using Berth.Server.Instances;
 using Berth.Server.Logs;
 using Berth.Server.Metrics;
 using Berth.Server.Runs;
@@ -109,6 +110,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required FunctionManager Functions { get; init; }
 
+    public required InstanceManager Instances { get; init; }
+
     /// <summary>Opens everything; nothing runs yet.</summary>
     public static async Task<ServerRooms> OpenAsync(
         ServerOptions options, DataFolder data, Func<NodeParts, INode> makeNode, TimeProvider time,
@@ -175,6 +178,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Runs = runs,
             Containers = containers,
             Functions = functions,
+            Instances = new InstanceManager(functions, runs, time, loggers.CreateLogger<InstanceManager>()),
         };
     }
 

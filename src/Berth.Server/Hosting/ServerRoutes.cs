@@ -3,6 +3,7 @@ using Berth.Server.Access;
 using Berth.Server.Backups;
 using Berth.Server.Calls;
 using Berth.Server.ContainerEndpoints;
+using Berth.Server.Forwarding;
 using Berth.Server.FunctionEndpoints;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Metrics;
@@ -111,8 +112,10 @@ internal static class ServerRoutes
 
     private static void MapFunctions(IEndpointRouteBuilder routes, ServerRooms rooms, CallAnswer answer)
     {
-        FunctionCalls calls = new(rooms.Functions, rooms.Options, answer);
-        FunctionEndpoints.FunctionEndpoints functions = new(rooms.Functions, rooms.Catalog, rooms.Options);
+        FunctionCalls calls = new(
+            rooms.Functions, rooms.Options, answer, rooms.Instances, new Forwarder(rooms.Options, rooms.Time));
+        FunctionEndpoints.FunctionEndpoints functions = new(
+            rooms.Functions, rooms.Instances, rooms.Catalog, rooms.Options);
         MapRead(routes, "/v1/functions", functions.ListAsync);
         MapRead(routes, "/v1/functions/{name}", functions.GetAsync);
         Map(routes, "PUT", "/v1/functions/{name}", functions.DeployAsync);

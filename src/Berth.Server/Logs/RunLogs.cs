@@ -16,6 +16,10 @@ public sealed class RunLogs
     /// <summary>Continues a run's log. One writer at a time; the caller disposes it.</summary>
     public RunLogWriter Append(RunId id) => store.Append(id.Text);
 
+    /// <summary>The same with what it writes to standard output; the caller disposes all three.</summary>
+    public (RunLogWriter Output, RunLogWriter Error, IDisposable File) AppendBoth(RunId id) =>
+        store.AppendBoth(id.Text);
+
     /// <summary>Lets followers of an ended run finish. Call once its last writer is disposed.</summary>
     public void Complete(RunId id) => store.Complete(id.Text);
 

@@ -9,6 +9,7 @@ internal sealed class RunMeters : IRunObserver
     private readonly PhaseTimes calls = new();
     private readonly PhaseTimes tasks = new();
     private readonly PhaseTimes containers = new();
+    private readonly PhaseTimes instances = new();
     private readonly StripedCounter cpuUser = new();
     private readonly StripedCounter cpuSystem = new();
     private readonly StripedCounter bytesIn = new();
@@ -23,7 +24,8 @@ internal sealed class RunMeters : IRunObserver
         {
             RunKind.Call => calls,
             RunKind.Task => tasks,
-            _ => containers,
+            RunKind.Container => containers,
+            _ => instances,
         };
         of.Record(run.Timings);
         if (run.End is { } end)
@@ -41,6 +43,7 @@ internal sealed class RunMeters : IRunObserver
         calls.Write(text, "call");
         tasks.Write(text, "task");
         containers.Write(text, "container");
+        instances.Write(text, "instance");
         text.Begin(MetricCatalog.RunCpu)
             .Sample(TimeSpan.FromTicks(cpuUser.Value).TotalSeconds, "user")
             .Sample(TimeSpan.FromTicks(cpuSystem.Value).TotalSeconds, "system");

@@ -125,7 +125,7 @@ internal sealed class CallEntry(Run run)
 {
     private readonly Lock gate = new();
     private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private LiveCall? live;
+    private Action<EndReason>? end;
     private EndReason? stop;
 
     public Run Run { get; set; } = run;
@@ -145,37 +145,38 @@ internal sealed class CallEntry(Run run)
     public void End() => ended.TrySetResult();
 
     /// <summary>The program runs. Stops it at once where that was asked for before.</summary>
-    public void Begin(LiveCall call)
+    /// <param name="end">Ends it.</param>
+    public void Begin(Action<EndReason> end)
     {
         EndReason? reason;
         lock (gate)
         {
-            live = call;
+            this.end = end;
             reason = stop;
         }
 
         if (reason is { } early)
         {
-            call.Stop(early);
+            end(early);
         }
     }
 
     public void Stop(EndReason reason)
     {
-        LiveCall? call;
+        Action<EndReason>? running;
         lock (gate)
         {
             stop ??= reason;
-            call = live;
+            running = end;
         }
 
-        if (call is null)
+        if (running is null)
         {
             Waiting.Cancel();
         }
         else
         {
-            call.Stop(reason);
+            running(reason);
         }
     }
 }

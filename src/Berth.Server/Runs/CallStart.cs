@@ -61,7 +61,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         ErrorStreamCopy errors = new(attempt.Error, rooms.Logs.Append(entry.Run.Id));
         LiveCall call = new(
             entry.Run.Spec, attempt, errors, from, rooms.Time, place.Release, (end, ran) => Finish(entry, end, ran));
-        entry.Begin(call);
+        entry.Begin(call.Stop);
         // Ends with the program, which completes its progress.
         _ = WatchProgressAsync(entry, attempt);
         return call;

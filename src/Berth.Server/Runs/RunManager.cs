@@ -26,6 +26,7 @@ public sealed class RunManager : IRunManager
     private readonly TaskIntake intake;
     private readonly CallRegister calls;
     private readonly CallStart starts;
+    private readonly InstanceStart instances;
     private readonly RunReading reading;
     private readonly RunUpkeep upkeep;
     private readonly CallbackDelivery callbacks;
@@ -45,6 +46,7 @@ public sealed class RunManager : IRunManager
         intake = new TaskIntake(rooms, callbackPolicy);
         calls = new CallRegister(rooms);
         starts = new CallStart(rooms, places, calls);
+        instances = new InstanceStart(rooms, calls);
         reading = new RunReading(rooms, dispatcher, calls);
         upkeep = new RunUpkeep(rooms, calls);
         callbacks = new CallbackDelivery(rooms, callbackPolicy, signer);
@@ -136,6 +138,14 @@ public sealed class RunManager : IRunManager
     {
         ThrowUnlessAccepting();
         return starts.BeginAsync(spec, caller, own, cancellationToken);
+    }
+
+    /// <summary>Starts a program that serves many calls. Throws what keeps it from running.</summary>
+    /// <param name="spec">Its timeout and output limit hold for nothing.</param>
+    internal Task<LiveInstance> StartInstanceAsync(RunSpec spec, string caller, CancellationToken cancellationToken)
+    {
+        ThrowUnlessAccepting();
+        return instances.BeginAsync(spec, caller, cancellationToken);
     }
 
     public Task<Run> GetAsync(RunId id, CancellationToken cancellationToken) => reading.GetAsync(id, cancellationToken);

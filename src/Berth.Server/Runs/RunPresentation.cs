@@ -47,6 +47,7 @@ internal static class RunPresentation
         RunKind.Call => "call",
         RunKind.Task => "task",
         RunKind.Container => "container",
+        RunKind.Instance => "instance",
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "A kind without a word."),
     };
 

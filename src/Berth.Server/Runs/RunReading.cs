@@ -129,9 +129,12 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         {
             throw new BerthException(
                 ErrorCode.NotFound,
-                run.Kind == RunKind.Call
-                    ? $"Run {id} was a synchronous call: its result went to its caller and is not kept."
-                    : $"Run {id} is a container's: what it writes is in the container's log.");
+                run.Kind switch
+                {
+                    RunKind.Call => $"Run {id} was a synchronous call: its result went to its caller and is not kept.",
+                    RunKind.Instance => $"Run {id} is an instance of a function: its answers went to its callers.",
+                    _ => $"Run {id} is a container's: what it writes is in the container's log.",
+                });
         }
 
         if (!run.State.IsTerminal())
@@ -197,7 +200,7 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
     private async IAsyncEnumerable<NumberedEvent> PastAsync(
         Run run, long after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        if (run.Kind == RunKind.Call)
+        if (run.Kind is RunKind.Call or RunKind.Instance)
         {
             foreach (NumberedEvent entry in RunPresentation.CallEvents(run).Where(entry => entry.Sequence > after))
             {

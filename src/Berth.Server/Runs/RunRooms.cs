@@ -22,8 +22,8 @@ internal sealed record RunRooms(
     /// <summary>Decides what is due.</summary>
     public SteadyClock Clock { get; } = new(Time);
 
-    /// <param name="left">What is left of its time when it is given to a node.</param>
-    public AttemptSpec Order(Run run, TimeSpan left)
+    /// <param name="left">What is left of its time when it is given to a node; null where it may run for ever.</param>
+    public AttemptSpec Order(Run run, TimeSpan? left)
     {
         RunSpec spec = run.Spec;
         Dictionary<string, string> environment = new(spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text };

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Berth.Core.Functions;
+using Berth.Core.Scaling;
 
 namespace Berth.Server.Store;
 
@@ -32,15 +33,32 @@ internal sealed record FunctionDocument(
 
 internal sealed record RevisionDocument(
     int Number, DateTimeOffset CreatedAt, string Caller, RunSpecDocument Run, bool PassArguments,
-    int MaxRunning, int MaxWaiting)
+    int MaxRunning, int MaxWaiting, ServiceDocument? Service = null)
 {
     [JsonIgnore]
     public Revision Revision => new(
-        Number, new FunctionSpec(Run.Spec, PassArguments, MaxRunning, MaxWaiting), CreatedAt, Caller);
+        Number, new FunctionSpec(Run.Spec, PassArguments, MaxRunning, MaxWaiting, Service?.Spec), CreatedAt, Caller);
 
     public static RevisionDocument Of(Revision revision) => new(
         revision.Number, revision.CreatedAt, revision.Caller, RunSpecDocument.Of(revision.Spec.Run),
-        revision.Spec.PassArguments, revision.Spec.MaxRunning, revision.Spec.MaxWaiting);
+        revision.Spec.PassArguments, revision.Spec.MaxRunning, revision.Spec.MaxWaiting,
+        revision.Spec.Service is { } service ? ServiceDocument.Of(service) : null);
+}
+
+internal sealed record ServiceDocument(
+    int Port, string? ProbePath, int Concurrency, int Min, int Max, int Target, long IdleMs, long DownDelayMs,
+    long StartLimitMs)
+{
+    [JsonIgnore]
+    public ServiceSpec Spec => new(
+        Port, ProbePath, Concurrency,
+        new ScaleSpec(Min, Max, Target, TimeSpan.FromMilliseconds(IdleMs), TimeSpan.FromMilliseconds(DownDelayMs)),
+        TimeSpan.FromMilliseconds(StartLimitMs));
+
+    public static ServiceDocument Of(ServiceSpec service) => new(
+        service.Port, service.ProbePath, service.Concurrency, service.Scale.Min, service.Scale.Max,
+        service.Scale.Target, (long)service.Scale.IdleExpiry.TotalMilliseconds,
+        (long)service.Scale.DownDelay.TotalMilliseconds, (long)service.StartLimit.TotalMilliseconds);
 }
 
 internal sealed record TrafficDocument(

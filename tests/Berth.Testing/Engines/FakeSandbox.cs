@@ -114,6 +114,9 @@ public sealed class FakeSandbox : ISandbox
         return beginning with { Terminal = terminal };
     }
 
+    public async Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
+        await Nodes.FakeAttempt.ConnectHereAsync(port, cancellationToken);
+
     public void Pause() => Signal(Stop);
 
     public void Resume() => Signal(Continue);

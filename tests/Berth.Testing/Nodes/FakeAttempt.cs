@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Threading.Channels;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
@@ -112,6 +114,26 @@ internal sealed class FakeAttempt : IAttempt
     public void Resume() => IsPaused = false;
 
     public void Resize(TerminalSize size) => Size = size;
+
+    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) => completion.Task.IsCompleted
+        ? throw new IOException("The program has ended.")
+        : ConnectHereAsync(port, cancellationToken);
+
+    /// <summary>Programs here have this machine's network.</summary>
+    public static async Task<Stream> ConnectHereAsync(int port, CancellationToken cancellationToken)
+    {
+        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(IPAddress.Loopback, port, cancellationToken);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch (SocketException error)
+        {
+            socket.Dispose();
+            throw new IOException($"Nothing listens on port {port}: {error.Message}", error);
+        }
+    }
 
     public AttemptFigures? Measure() => completion.Task.IsCompleted
         ? null

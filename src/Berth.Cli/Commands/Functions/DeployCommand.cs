@@ -49,6 +49,8 @@ internal sealed class DeployCommand : Verb
     private readonly Option<string?> tag = Named(
         "--tag", "TAG", "A name that reaches the new revision alone, as NAME@TAG");
 
+    private readonly ServiceSettings service = new();
+
     public DeployCommand()
         : base(
             "deploy", "Make a function, or its next revision where something changes, and print the revision's number",
@@ -58,7 +60,10 @@ internal sealed class DeployCommand : Verb
                 "With limits"),
             new(
                 "berth function deploy --traffic 5 --tag next thumbnail demo/thumbnail:2",
-                "5 of 100 calls go to the new revision, and all to thumbnail@next"))
+                "5 of 100 calls go to the new revision, and all to thumbnail@next"),
+            new(
+                "berth function deploy --port 3000 --concurrency 20 --min-instances 1 shop demo/shop",
+                "An image that serves HTTP"))
     {
         foreach (Option option in (Option[])[
             timeout, outputLimit, contentType, maxRunning, maxWaiting, attempts, retryFailures, passArguments, traffic,
@@ -67,6 +72,7 @@ internal sealed class DeployCommand : Verb
             Add(option);
         }
 
+        service.AddTo(this);
         Add(name);
         settings.AddTo(this, lasting: true);
     }
@@ -82,6 +88,7 @@ internal sealed class DeployCommand : Verb
             run.Network, session.Get(timeout), session.Get(outputLimit), session.Get(contentType),
             Count(session, attempts), session.Get(retryFailures), run.Labels, Count(session, maxRunning),
             Count(session, maxWaiting), Count(session, traffic), session.Get(tag), run.Runtime);
+        request = service.Add(session, request);
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);
         session.Say(

@@ -1,0 +1,20 @@
+using Berth.Core.Scaling;
+
+namespace Berth.Core.Functions;
+
+/// <summary>The http contract: instances of the image's program listen on a port and take many calls each.</summary>
+/// <param name="Port">Of the instance's own loopback; told to the program as PORT.</param>
+/// <param name="ProbePath">Answers 200 to 399 to GET when the instance can take calls; null where it is enough that
+/// the port takes connections.</param>
+/// <param name="Concurrency">Calls that one instance gets at once.</param>
+/// <param name="StartLimit">From its order until an instance must be ready.</param>
+public sealed record ServiceSpec(
+    int Port, string? ProbePath, int Concurrency, ScaleSpec Scale, TimeSpan StartLimit)
+{
+    public const int DefaultPort = 8080;
+
+    /// <summary>As with services that run containers by request elsewhere.</summary>
+    public const int DefaultConcurrency = 80;
+
+    public static TimeSpan DefaultStartLimit { get; } = TimeSpan.FromMinutes(1);
+}

@@ -1,0 +1,13 @@
+namespace Berth.Core.Scaling;
+
+/// <summary>Between how many instances a revision is kept, and when it grows and shrinks.</summary>
+/// <param name="Min">Kept even when nobody calls, while calls are routed to the revision.</param>
+/// <param name="Max">Never more than these.</param>
+/// <param name="Target">Percent of an instance's concurrency at which another is wanted, 1 to 100.</param>
+/// <param name="IdleExpiry">The last instance goes when nothing was called for this long.</param>
+/// <param name="DownDelay">Fewer are kept only when fewer were wanted for this long.</param>
+public sealed record ScaleSpec(int Min, int Max, int Target, TimeSpan IdleExpiry, TimeSpan DownDelay)
+{
+    public static ScaleSpec Default { get; } =
+        new(0, 20, 70, TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(30));
+}

@@ -1,0 +1,112 @@
+using System.Buffers;
+using System.Globalization;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+using Berth.Server.Calls;
+using Berth.Server.Configuration;
+using Berth.Server.Hosting;
+using Berth.Server.Instances;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Berth.Server.Forwarding;
+
+/// <summary>Where a request goes.</summary>
+/// <param name="Target">Path and query for the program, as the caller wrote them.</param>
+/// <param name="Prefix">Of the caller's path, which the program does not see.</param>
+/// <param name="Timeout">Of the whole call, waiting included.</param>
+/// <param name="Caller">Whose turn it is when calls wait.</param>
+/// <param name="IsOpen">Berth asked for no token, so that one that was sent is the program's to look at.</param>
+internal sealed record ForwardRoute(
+    InstancePool Pool, int Revision, string Target, string Prefix, TimeSpan Timeout, string Caller, bool IsOpen);
+
+/// <summary>
+/// Passes requests on to instances and their answers back, both as they come: bodies, events, upgrades such as
+/// WebSocket. One deadline for waiting and exchange; who goes away ends the exchange.
+/// </summary>
+internal sealed class Forwarder(ServerOptions options, TimeProvider time)
+{
+    public const string InstanceHeader = "Berth-Instance";
+
+    public async Task ForwardAsync(HttpContext context, ForwardRoute route)
+    {
+        CallAnswer.LimitBody(context, options.BodyLimit, "body-limit");
+        PatientBody.Install(context, options.BodyIdleTimeout, time);
+        using CancellationTokenSource deadline = new(route.Timeout, time);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
+            deadline.Token, context.RequestAborted);
+        Instance? instance = null;
+        try
+        {
+            instance = await route.Pool.EnterAsync(route.Caller, either.Token);
+            IHeaderDictionary headers = context.Response.Headers;
+            headers[RunAnswer.Revision] = route.Revision.ToString(CultureInfo.InvariantCulture);
+            headers[InstanceHeader] = instance.Id.Text;
+            await ExchangeAsync(context, route, instance, either.Token);
+        }
+        catch (OperationCanceledException error)
+            when (deadline.IsCancellationRequested && !context.RequestAborted.IsCancellationRequested)
+        {
+            if (context.Response.HasStarted)
+            {
+                Exchange.CutOff(context);
+                return;
+            }
+
+            throw Late(route, instance, error);
+        }
+        finally
+        {
+            if (instance is not null)
+            {
+                route.Pool.Leave(instance);
+            }
+        }
+    }
+
+    private static async Task ExchangeAsync(
+        HttpContext context, ForwardRoute route, Instance instance, CancellationToken cancellationToken)
+    {
+        bool upgrades = context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true };
+        bool hasBody = context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: false };
+        for (bool again = false; ; again = true)
+        {
+            ArrayBufferWriter<byte> head = new(1024);
+            RequestHead.Write(head, context, route, upgrades);
+            ServiceConnection connection;
+            try
+            {
+                connection = await instance.Connections.TakeAsync(again, cancellationToken);
+            }
+            catch (IOException error)
+            {
+                throw await instance.ExplainAsync(route.Pool.Name, error);
+            }
+
+            Exchange exchange = new(context, route, instance, connection);
+            if (await exchange.RunAsync(head, hasBody, upgrades, cancellationToken))
+            {
+                return;
+            }
+        }
+    }
+
+    private static BerthException Late(ForwardRoute route, Instance? instance, Exception error)
+    {
+        string limit = RunSentences.Span(route.Timeout);
+        return instance is null
+            ? new BerthException(
+                ErrorCode.RunTimedOut,
+                $"A call of {route.Pool.Name} waited all of its {limit} for an instance: raise the timeout, "
+                + "concurrency or max-instances.",
+                error)
+            {
+                RetryAfter = TimeSpan.FromSeconds(1),
+            }
+            : new BerthException(
+                ErrorCode.RunTimedOut,
+                $"The instance {instance.Id} of {route.Pool.Name} gave no whole answer within the call's {limit}: "
+                + "raise the timeout, or see 'berth logs' for what it does.",
+                error);
+    }
+}

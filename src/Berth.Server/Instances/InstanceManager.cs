@@ -1,0 +1,234 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Berth.Core.Functions;
+using Berth.Core.Runs;
+using Berth.Server.Functions;
+using Berth.Server.Runs;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Instances;
+
+/// <summary>The instances of all revisions that answer over HTTP: a pool for each that was called or keeps some ready,
+/// brought to size every other second and whenever a call has to wait.</summary>
+internal sealed class InstanceManager(
+    FunctionManager functions, RunManager runs, TimeProvider time, ILogger<InstanceManager> logger)
+{
+    private static readonly TimeSpan Period = TimeSpan.FromSeconds(2);
+
+    private readonly ConcurrentDictionary<(string Function, int Revision), InstancePool> pools = new();
+    private readonly ConcurrentDictionary<Task, bool> retiring = new();
+    private readonly CancellationTokenSource stopping = new();
+    private Task passes = Task.CompletedTask;
+
+    internal ILogger Logger => logger;
+
+    /// <summary>Those there are, by function and revision.</summary>
+    public IEnumerable<(string Function, int Revision, InstancePool Pool)> All =>
+        pools.Select(p => (p.Key.Function, p.Key.Revision, p.Value));
+
+    /// <summary>Begins to keep the instances that are kept without calls.</summary>
+    public void Start()
+    {
+        functions.Changed = Follow;
+        foreach (FunctionEntry entry in functions.All)
+        {
+            Follow(entry.Record.Name, entry.Record);
+        }
+
+        passes = Task.Run(PassesAsync);
+    }
+
+    /// <summary>Null where there is none: nothing was called yet.</summary>
+    public InstancePool? Find(string function, int revision) => pools.GetValueOrDefault((function, revision));
+
+    public InstancePool Of(Function function, Revision revision)
+    {
+        if (pools.TryGetValue((function.Name, revision.Number), out InstancePool? pool))
+        {
+            return pool;
+        }
+
+        InstancePool made = Make(function.Name, revision);
+        made.IsRouted = IsRouted(function, revision);
+        return pools.GetOrAdd((function.Name, revision.Number), made);
+    }
+
+    /// <summary>Starts one instance of what shall be a revision, and gives it to the revision afterwards. Throws what
+    /// keeps it from taking calls.</summary>
+    public async Task<InstanceTrial> TryAsync(
+        string function, Revision revision, CancellationToken cancellationToken)
+    {
+        InstancePool pool = Make(function, revision);
+        InstanceTrial trial = new(this, pool, function, revision);
+        try
+        {
+            await pool.WarmAsync(cancellationToken);
+            return trial;
+        }
+        catch
+        {
+            await trial.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Ends all: calls under way get <paramref name="drain"/>. Idempotent.</summary>
+    public async Task StopAsync(TimeSpan drain, CancellationToken cancellationToken)
+    {
+        functions.Changed = null;
+        await stopping.CancelAsync();
+        await passes;
+        await Task.WhenAll(
+            [.. pools.Values.Select(p => p.RetireAsync(drain, EndReason.PlatformFault, cancellationToken)),
+             .. retiring.Keys]);
+    }
+
+    /// <summary>Whether the trial's pool is the revision's from now on.</summary>
+    internal bool Adopt(Function function, Revision revision, InstancePool pool)
+    {
+        pool.IsRouted = IsRouted(function, revision);
+        return !stopping.IsCancellationRequested && pools.TryAdd((function.Name, revision.Number), pool);
+    }
+
+    internal void Retire(InstancePool pool, TimeSpan drain)
+    {
+        Task retired = pool.RetireAsync(drain, EndReason.Canceled, CancellationToken.None);
+        retiring[retired] = true;
+        _ = retired.ContinueWith(
+            (task, _) => retiring.TryRemove(task, out bool _), null, CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    /// <summary>What a revision's program is told, and how its run is found.</summary>
+    private static RunSpec SpecOf(string function, Revision revision)
+    {
+        RunSpec own = revision.Spec.Run;
+        string number = revision.Number.ToString(CultureInfo.InvariantCulture);
+        ServiceSpec service = revision.Spec.Service!;
+        Dictionary<string, string> environment = new()
+        {
+            ["K_SERVICE"] = function,
+            ["K_CONFIGURATION"] = function,
+            ["K_REVISION"] = $"{function}-{revision.Number:00000}",
+            ["BERTH_FUNCTION"] = function,
+            ["BERTH_REVISION"] = number,
+        };
+        foreach ((string variable, string value) in own.Environment)
+        {
+            environment[variable] = value;
+        }
+
+        environment["PORT"] = service.Port.ToString(CultureInfo.InvariantCulture);
+        return own with
+        {
+            Environment = environment,
+            Labels = new Dictionary<string, string>(own.Labels)
+            {
+                [FunctionLabels.Function] = function,
+                [FunctionLabels.Revision] = number,
+            },
+            Timeout = RunSpec.Unlimited,
+        };
+    }
+
+    private InstancePool Make(string function, Revision revision)
+    {
+        RunSpec spec = SpecOf(function, revision);
+        return new InstancePool(
+            $"function '{function}' (revision {revision.Number})", revision.Spec.Service!, revision.Spec.MaxWaiting,
+            token => runs.StartInstanceAsync(spec, revision.Caller, token), time, logger);
+    }
+
+    private static bool IsRouted(Function function, Revision revision) =>
+        function.Traffic.Shares.Any(s => s.Revision == revision.Number);
+
+    /// <summary>A function has changed, or is gone.</summary>
+    private void Follow(string name, Function? function)
+    {
+        foreach ((string of, int number) in pools.Keys)
+        {
+            if (of == name && function?.Find(number) is null
+                && pools.TryRemove((of, number), out InstancePool? pool))
+            {
+                Retire(pool, TimeSpan.FromMinutes(1));
+            }
+        }
+
+        foreach (Revision revision in function?.Revisions ?? [])
+        {
+            if (revision.Spec.Service is not { } service)
+            {
+                continue;
+            }
+
+            bool routed = IsRouted(function!, revision);
+            if (routed && service.Scale.Min > 0)
+            {
+                Of(function!, revision).IsRouted = true;
+            }
+            else if (Find(name, revision.Number) is { } pool)
+            {
+                pool.IsRouted = routed;
+            }
+        }
+    }
+
+    private async Task PassesAsync()
+    {
+        using PeriodicTimer timer = new(Period, time);
+        try
+        {
+            do
+            {
+                foreach (InstancePool pool in pools.Values)
+                {
+                    Pass(pool);
+                }
+            }
+            while (await timer.WaitForNextTickAsync(stopping.Token));
+        }
+        catch (OperationCanceledException)
+        {
+            // The end.
+        }
+    }
+
+    private void Pass(InstancePool pool)
+    {
+        try
+        {
+            pool.Scale();
+        }
+        catch (Exception error)
+        {
+            Log.PassFailed(logger, error);
+        }
+    }
+}
+
+/// <summary>An instance that was started to see whether a revision works. Disposing ends it, unless it was adopted.
+/// </summary>
+internal sealed class InstanceTrial(
+    InstanceManager manager, InstancePool pool, string name, Revision tried) : IAsyncDisposable
+{
+    private bool adopted;
+
+    /// <summary>The instance is the first of the newest revision, where that is what was tried.</summary>
+    public void Adopt(Function function)
+    {
+        adopted = function.Newest.Number == tried.Number && ReferenceEquals(function.Newest.Spec, tried.Spec)
+            && manager.Adopt(function, function.Newest, pool);
+        if (!adopted)
+        {
+            Log.TrialDropped(manager.Logger, name, tried.Number);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!adopted)
+        {
+            await pool.RetireAsync(TimeSpan.Zero, EndReason.Canceled, CancellationToken.None);
+        }
+    }
+}

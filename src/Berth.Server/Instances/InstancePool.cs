@@ -1,0 +1,498 @@
+using System.Globalization;
+using Berth.Core.Errors;
+using Berth.Core.Functions;
+using Berth.Core.Runs;
+using Berth.Core.Scaling;
+using Berth.Server.Runs;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Instances;
+
+/// <summary>What a pool is doing, for people and metrics.</summary>
+/// <param name="Why">The last decision on how many there should be, a sentence.</param>
+/// <param name="Trouble">Why the last start failed; null when it did not.</param>
+internal sealed record PoolFigures(
+    int Ready, int Starting, int Draining, int Running, int Waiting, string Why, string? Trouble);
+
+/// <summary>
+/// The instances of one revision: gives each call the least busy one, lets calls wait in turn when all are full, and
+/// has as many as the autoscaler wants. An instance that has a call is never ended but by its own fault.
+/// </summary>
+/// <param name="name">Of function and revision, for messages.</param>
+/// <param name="start">Starts one program.</param>
+internal sealed class InstancePool(
+    string name, ServiceSpec service, int maxWaiting, Func<CancellationToken, Task<LiveInstance>> start,
+    TimeProvider time, ILogger logger)
+{
+    private static readonly TimeSpan FirstRest = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestRest = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan EndPause = TimeSpan.FromMilliseconds(5);
+
+    private readonly Lock gate = new();
+    private readonly List<Instance> ready = [];
+    private readonly FairLine<Waiter> line = new(maxWaiting);
+    private readonly LoadMeter load = new();
+    private readonly Autoscaler autoscaler = new(service.Scale, service.Concurrency);
+    private readonly CancellationTokenSource stopping = new();
+    private readonly HashSet<Task> lives = [];
+    private readonly long epoch = time.GetTimestamp();
+    private int running;
+    private int starting;
+    private bool retired;
+    private BerthException? trouble;
+    private int failures;
+    private TimeSpan restUntil;
+    private string why = "Nothing was called yet.";
+
+    public string Name => name;
+
+    public ServiceSpec Service => service;
+
+    /// <summary>Whether calls are routed to the revision, so that its least number of instances is kept.</summary>
+    public bool IsRouted { get; set; }
+
+    private TimeSpan Now => time.GetElapsedTime(epoch);
+
+    /// <summary>An instance for one call; <see cref="Leave"/> gives it back.</summary>
+    /// <param name="caller">Whose turn it is when calls have to wait.</param>
+    /// <exception cref="BerthException">QueueFull, ShuttingDown, or why no instance can be started.</exception>
+    public ValueTask<Instance> EnterAsync(string caller, CancellationToken cancellationToken)
+    {
+        Waiter? yielded;
+        Waiter waiter;
+        lock (gate)
+        {
+            if (retired)
+            {
+                throw CallStart.ShuttingDown(null);
+            }
+
+            if (Free() is { } free)
+            {
+                free.Running++;
+                running++;
+                Note();
+                return new ValueTask<Instance>(free);
+            }
+
+            if (ready.Count == 0 && starting == 0 && trouble is { } fault && Now < restUntil)
+            {
+                throw Again(fault, restUntil - Now);
+            }
+
+            waiter = new Waiter();
+            FairLine<Waiter>.Place? place = line.Add(caller, waiter, out yielded);
+            if (place is null)
+            {
+                throw Full();
+            }
+
+            waiter.Place = place;
+            Note();
+        }
+
+        yielded?.Turn.TrySetException(Full());
+        Scale();
+        return new ValueTask<Instance>(WaitAsync(waiter, cancellationToken));
+    }
+
+    /// <summary>The call is over.</summary>
+    public void Leave(Instance instance)
+    {
+        bool ended;
+        lock (gate)
+        {
+            instance.Running--;
+            running--;
+            ended = instance is { IsDraining: true, Running: 0 };
+            if (!ended)
+            {
+                Serve();
+            }
+
+            Note();
+        }
+
+        if (ended)
+        {
+            End(instance);
+        }
+    }
+
+    /// <summary>Brings the number of instances to what is wanted now.</summary>
+    public void Scale()
+    {
+        List<Instance> surplus = [];
+        lock (gate)
+        {
+            if (retired)
+            {
+                return;
+            }
+
+            TimeSpan now = Now;
+            LoadFigures figures = new(
+                load.Average(Autoscaler.StableWindow, now), load.Average(Autoscaler.BurstWindow, now), load.Now,
+                load.IdleAt(now));
+            int open = ready.Count(i => !i.IsDraining);
+            ScaleDecision decision = autoscaler.Decide(figures, open, starting, IsRouted, now);
+            why = decision.Why;
+            int missing = decision.Wanted - open - starting;
+            if (missing > 0)
+            {
+                Grow(missing, now);
+            }
+            else if (missing < 0)
+            {
+                Shrink(Math.Min(-missing, open), surplus);
+            }
+        }
+
+        foreach (Instance instance in surplus)
+        {
+            End(instance);
+        }
+    }
+
+    /// <summary>Starts one instance now and returns when it is ready.</summary>
+    /// <exception cref="BerthException">What keeps it from that.</exception>
+    public async Task WarmAsync(CancellationToken cancellationToken)
+    {
+        lock (gate)
+        {
+            starting++;
+        }
+
+        if (await StartOneAsync().WaitAsync(cancellationToken) is { } fault)
+        {
+            throw fault;
+        }
+    }
+
+    public PoolFigures Figures()
+    {
+        lock (gate)
+        {
+            return new PoolFigures(
+                ready.Count(i => !i.IsDraining), starting, ready.Count(i => i.IsDraining), running, line.Count, why,
+                trouble?.Message);
+        }
+    }
+
+    /// <summary>What the instances use now.</summary>
+    public IReadOnlyList<(RunId Id, int Running, bool Draining, Api.Nodes.AttemptFigures? Usage)> Instances()
+    {
+        lock (gate)
+        {
+            return [.. ready.Select(i => (i.Id, i.Running, i.IsDraining, i.Live.Measure()))];
+        }
+    }
+
+    /// <summary>Takes no more calls; lets those under way end, up to <paramref name="drain"/>, then ends all instances.
+    /// Completes when they are gone.</summary>
+    public async Task RetireAsync(TimeSpan drain, EndReason reason, CancellationToken cancellationToken)
+    {
+        Instance[] idle;
+        List<Waiter> waiting = [];
+        lock (gate)
+        {
+            retired = true;
+            while (line.TryTake(out Waiter? waiter))
+            {
+                waiting.Add(waiter!);
+            }
+
+            ready.ForEach(i => i.IsDraining = true);
+            idle = [.. ready.Where(i => i.Running == 0)];
+        }
+
+        waiting.ForEach(w => w.Turn.TrySetException(CallStart.ShuttingDown(null)));
+        await stopping.CancelAsync();
+        foreach (Instance instance in idle)
+        {
+            End(instance);
+        }
+
+        Task all = AllEndedAsync();
+        using (CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
+        {
+            await Task.WhenAny(all, Task.Delay(drain, time, limit.Token));
+            await limit.CancelAsync();
+        }
+
+        Instance[] left;
+        lock (gate)
+        {
+            left = [.. ready];
+        }
+
+        foreach (Instance instance in left)
+        {
+            instance.Live.Stop(reason);
+        }
+
+        await all;
+    }
+
+    private async Task AllEndedAsync()
+    {
+        while (true)
+        {
+            Task[] living;
+            lock (gate)
+            {
+                if (starting == 0 && lives.Count == 0)
+                {
+                    return;
+                }
+
+                living = [.. lives];
+            }
+
+            await Task.WhenAll(living);
+            await Task.Delay(EndPause, time);
+        }
+    }
+
+    private Instance? Free()
+    {
+        Instance? least = null;
+        foreach (Instance instance in ready)
+        {
+            if (!instance.IsDraining && instance.Running < service.Concurrency
+                && (least is null || instance.Running < least.Running))
+            {
+                least = instance;
+            }
+        }
+
+        return least;
+    }
+
+    private void Note() => load.Set(running + line.Count, Now);
+
+    /// <summary>Gives free places to who waits. The caller holds the gate.</summary>
+    private void Serve()
+    {
+        while (line.Count > 0 && Free() is { } free && line.TryTake(out Waiter? waiter))
+        {
+            if (waiter!.Turn.TrySetResult(free))
+            {
+                free.Running++;
+                running++;
+            }
+        }
+    }
+
+    private async Task<Instance> WaitAsync(Waiter waiter, CancellationToken cancellationToken)
+    {
+        await using CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(
+            static (state, token) => ((Waiter)state!).Turn.TrySetCanceled(token), waiter);
+        try
+        {
+            return await waiter.Turn.Task;
+        }
+        catch (OperationCanceledException)
+        {
+            lock (gate)
+            {
+                line.Remove(waiter.Place!);
+                Note();
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>The caller holds the gate.</summary>
+    private void Grow(int missing, TimeSpan now)
+    {
+        foreach (Instance draining in ready.Where(i => i.IsDraining && i.Running > 0).Take(missing).ToArray())
+        {
+            draining.IsDraining = false;
+            missing--;
+        }
+
+        Serve();
+        if (now < restUntil)
+        {
+            return;
+        }
+
+        // While starts fail, one at a time is tried.
+        missing = failures > 0 ? Math.Min(missing, starting > 0 ? 0 : 1) : missing;
+        for (int i = 0; i < missing; i++)
+        {
+            starting++;
+            // Not as a part of the call that happens to be waiting.
+            using AsyncFlowControl alone = ExecutionContext.SuppressFlow();
+            _ = Task.Run(StartOneAsync);
+        }
+    }
+
+    /// <summary>The caller holds the gate.</summary>
+    private void Shrink(int count, List<Instance> surplus)
+    {
+        foreach (Instance instance in ready.Where(i => !i.IsDraining).OrderBy(i => i.Running).Take(count).ToArray())
+        {
+            instance.IsDraining = true;
+            if (instance.Running == 0)
+            {
+                surplus.Add(instance);
+            }
+        }
+    }
+
+    /// <summary>Null when it is ready, else what kept it from that. Counted as starting before.</summary>
+    private async Task<BerthException?> StartOneAsync()
+    {
+        long since = time.GetTimestamp();
+        Instance? instance = null;
+        try
+        {
+            using CancellationTokenSource limit = new(service.StartLimit, time);
+            using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
+                limit.Token, stopping.Token);
+            LiveInstance live = await start(either.Token);
+            instance = new Instance(live, service, time);
+            lock (gate)
+            {
+                lives.Add(live.Completion);
+            }
+
+            await instance.BecomeReadyAsync(name, since, stopping.Token);
+            Admit(instance, time.GetElapsedTime(since));
+            return null;
+        }
+        catch (Exception error)
+        {
+            return await FailAsync(instance, error);
+        }
+    }
+
+    private void Admit(Instance instance, TimeSpan took)
+    {
+        bool late;
+        lock (gate)
+        {
+            starting--;
+            failures = 0;
+            restUntil = TimeSpan.Zero;
+            trouble = null;
+            late = retired;
+            ready.Add(instance);
+            instance.IsDraining = late;
+            if (!late)
+            {
+                Serve();
+                Note();
+            }
+        }
+
+        Log.InstanceReady(logger, instance.Id, name, took.TotalMilliseconds);
+        _ = WatchAsync(instance);
+        if (late)
+        {
+            End(instance);
+        }
+        else
+        {
+            // More may wait than one instance takes.
+            Scale();
+        }
+    }
+
+    private async Task<BerthException> FailAsync(Instance? instance, Exception error)
+    {
+        if (instance is not null)
+        {
+            instance.Live.Stop(EndReason.PlatformFault);
+            await instance.Live.Completion;
+            Forget(instance);
+        }
+
+        BerthException fault = error as BerthException ?? new BerthException(
+            error is OperationCanceledException ? ErrorCode.ShuttingDown : ErrorCode.NodeFault,
+            error is OperationCanceledException
+                ? $"No instance of {name} was started: the time for it is over, or the server stops."
+                : $"No instance of {name} could be started: {error.Message}",
+            error);
+        List<Waiter> waiting = [];
+        lock (gate)
+        {
+            starting--;
+            failures++;
+            trouble = fault;
+            TimeSpan rest = FirstRest * Math.Pow(2, Math.Min(failures - 1, 10));
+            restUntil = Now + (rest < LongestRest ? rest : LongestRest);
+            // Who waits where nothing works and nothing is under way would wait for the deadline.
+            while (ready.Count == 0 && starting == 0 && line.TryTake(out Waiter? waiter))
+            {
+                waiting.Add(waiter!);
+            }
+
+            Note();
+        }
+
+        if (!stopping.IsCancellationRequested)
+        {
+            Log.InstanceFailed(logger, name, fault.Message);
+        }
+
+        waiting.ForEach(w => w.Turn.TrySetException(Again(fault, FirstRest)));
+        return fault;
+    }
+
+    private async Task WatchAsync(Instance instance)
+    {
+        RunEnd end = await instance.Live.Completion;
+        bool expected;
+        lock (gate)
+        {
+            expected = instance.IsDraining;
+        }
+
+        Forget(instance);
+        if (!expected)
+        {
+            Log.InstanceEnded(logger, instance.Id, name, RunSentences.Word(end.Reason), end.Detail ?? "");
+            Scale();
+        }
+    }
+
+    private void Forget(Instance instance)
+    {
+        lock (gate)
+        {
+            ready.Remove(instance);
+            lives.Remove(instance.Live.Completion);
+        }
+
+        instance.Dispose();
+    }
+
+    private void End(Instance instance) => instance.Live.Retire(retired ? "Its revision is not served here any more."
+        : why);
+
+    private BerthException Full() => new(
+        ErrorCode.QueueFull,
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{maxWaiting:N0} calls wait for an instance of {name} already: send it again later, or raise max-waiting, "
+            + $"concurrency or max-instances."))
+    {
+        RetryAfter = TimeSpan.FromSeconds(1),
+    };
+
+    private static BerthException Again(BerthException fault, TimeSpan after) => new(fault.Code, fault.Message, fault)
+    {
+        RetryAfter = after > TimeSpan.FromSeconds(1) ? after : TimeSpan.FromSeconds(1),
+    };
+
+    private sealed class Waiter
+    {
+        public TaskCompletionSource<Instance> Turn { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public FairLine<Waiter>.Place? Place { get; set; }
+    }
+}

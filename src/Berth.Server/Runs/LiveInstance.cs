@@ -1,0 +1,85 @@
+using Berth.Api.Nodes;
+using Berth.Core.Runs;
+using Berth.Server.Logs;
+
+namespace Berth.Server.Runs;
+
+/// <summary>A running program that serves many calls. All it writes goes to its log.</summary>
+internal sealed class LiveInstance
+{
+    private readonly IAttempt attempt;
+    private readonly ErrorStreamCopy output;
+    private readonly ErrorStreamCopy errors;
+    private string? retired;
+    private long calls;
+    private long bytesIn;
+    private long bytesOut;
+
+    /// <param name="log">Where to; becomes this object's own.</param>
+    /// <param name="finish">Closes the books: called once with the end and the time the program ran.</param>
+    public LiveInstance(
+        IAttempt attempt, (RunLogWriter Output, RunLogWriter Error, IDisposable File) log,
+        Action<RunEnd, TimeSpan> finish)
+    {
+        this.attempt = attempt;
+        attempt.Input.Dispose();
+        output = new ErrorStreamCopy(attempt.Output, log.Output);
+        errors = new ErrorStreamCopy(attempt.Error, log.Error);
+        Completion = FinishAsync(log.File, finish);
+    }
+
+    public RunId Id => attempt.Spec.Run;
+
+    public AttemptPreparation Preparation => attempt.Preparation;
+
+    /// <summary>How it ended, told once its record is closed. Never faults.</summary>
+    public Task<RunEnd> Completion { get; }
+
+    /// <summary>The last of what it wrote, to standard error or else to standard output.</summary>
+    public string Tail => errors.Tail is { Length: > 0 } said ? said : output.Tail;
+
+    /// <summary>What it uses now; null once it has ended.</summary>
+    public AttemptFigures? Measure() => attempt.Measure();
+
+    /// <summary>As <see cref="IAttempt.ConnectAsync"/>.</summary>
+    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
+        attempt.ConnectAsync(port, cancellationToken);
+
+    /// <summary>For its record: one call, and the bytes of its bodies.</summary>
+    public void Count(long received, long sent)
+    {
+        Interlocked.Increment(ref calls);
+        Interlocked.Add(ref bytesIn, received);
+        Interlocked.Add(ref bytesOut, sent);
+    }
+
+    /// <summary>With its grace, unless the server can't wait.</summary>
+    public void Stop(EndReason reason) =>
+        attempt.Stop(reason, reason == EndReason.PlatformFault ? TimeSpan.Zero : attempt.Spec.Grace);
+
+    /// <summary>It is not needed any more.</summary>
+    /// <param name="why">A sentence for its record.</param>
+    public void Retire(string why)
+    {
+        retired = why;
+        Stop(EndReason.Canceled);
+    }
+
+    private async Task<RunEnd> FinishAsync(IDisposable file, Action<RunEnd, TimeSpan> finish)
+    {
+        AttemptReport report = await attempt.Completion;
+        await Task.WhenAll(output.Completion, errors.Completion);
+        file.Dispose();
+        await attempt.DisposeAsync();
+        RunUsage usage = report.Usage with
+        {
+            BytesIn = Interlocked.Read(ref bytesIn),
+            BytesOut = Interlocked.Read(ref bytesOut),
+        };
+        string served = $"It answered {Interlocked.Read(ref calls):N0} calls.";
+        string detail = string.Join(' ', ((string?[])[report.Detail, retired, served]).OfType<string>());
+        RunEnd end = new(report.Reason, report.ExitCode, report.Signal, detail, usage);
+        finish(end, report.RunTime);
+        return end with { Detail = report.Detail };
+    }
+}
