@@ -54,7 +54,7 @@ public sealed class LocalNode : INode
         this.engine = engine;
         this.time = time;
         this.logger = logger;
-        storage = new NodeStorage(options.StorageFolder);
+        storage = new NodeStorage(options.StorageFolder, poller);
         pools = new SandboxPools(engine, images, options.Pool, remover, Environment.ProcessorCount, time, logger);
     }
 

@@ -60,6 +60,13 @@ public interface INodeStorage
     /// <summary>Nothing happens where there is none.</summary>
     Task RemoveLayerAsync(string layer, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Copies a layer as it is at one moment to a file of this machine; a program that writes to it waits meanwhile.
+    /// False where there is none. Throws <c>StorageFull</c>, and <c>Conflict</c> where the program would have to wait
+    /// for too long.
+    /// </summary>
+    Task<bool> CopyLayerAsync(string layer, string target, CancellationToken cancellationToken);
+
     /// <summary>By name.</summary>
     Task<IReadOnlyList<VolumeInfo>> VolumesAsync(CancellationToken cancellationToken);
 

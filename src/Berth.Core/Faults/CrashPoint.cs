@@ -84,6 +84,7 @@ public enum CrashPoint
     ContainerLayerRemoved,
     ContainerDeleted,
     VolumeMade,
+    LayerFrozen,
     VolumeRemoved,
 
     // Callbacks.

@@ -60,7 +60,7 @@ public sealed class RuncEngine : IEngine
         this.time = time;
         this.logger = logger;
         folders = new EngineFolders(options);
-        storage = new NodeStorage(options.StorageFolder);
+        storage = new NodeStorage(options.StorageFolder, poller);
     }
 
     public string Name => runc?.Version ?? "runc";

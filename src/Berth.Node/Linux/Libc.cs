@@ -52,6 +52,8 @@ internal static partial class Libc
     public const nuint LOOP_CTL_GET_FREE = 0x4C82;
     public const nuint LOOP_CONFIGURE = 0x4C0A;
     public const uint LO_FLAGS_AUTOCLEAR = 4;
+    public const nuint FIFREEZE = 0xC0045877;
+    public const nuint FITHAW = 0xC0045878;
 
     /// <summary>struct epoll_event, packed on x86_64 (sys/epoll.h).</summary>
     [StructLayout(LayoutKind.Sequential, Pack = 1)]
@@ -220,4 +222,7 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "lchown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int LChOwn(string path, uint user, uint group);
+
+    [LibraryImport("libc", EntryPoint = "syncfs", SetLastError = true)]
+    public static partial int SyncFs(FileDescriptor fd);
 }

@@ -45,7 +45,29 @@ internal static class LoopDevice
 
     /// <summary>Whether a file is a device somewhere still: after its last mount goes, the kernel takes a moment to let
     /// go of it.</summary>
-    public static bool HasAny(string file)
+    public static bool HasAny(string file) => Find(file) is not null;
+
+    /// <summary>The device that a file is, which it stays until this is disposed; null where it is none.</summary>
+    public static FileDescriptor? TryOpen(string file, out string path)
+    {
+        while (Find(file) is { } found)
+        {
+            FileDescriptor device = Open(found);
+            // Between the look and the opening it may have become another file's.
+            if (Find(file) == found)
+            {
+                path = found;
+                return device;
+            }
+
+            device.Dispose();
+        }
+
+        path = "";
+        return null;
+    }
+
+    private static string? Find(string file)
     {
         foreach (string device in Directory.EnumerateDirectories("/sys/block", "loop*"))
         {
@@ -53,7 +75,7 @@ internal static class LoopDevice
             {
                 if (File.ReadAllText(device + "/loop/backing_file").TrimEnd('\n') == file)
                 {
-                    return true;
+                    return "/dev/" + Path.GetFileName(device);
                 }
             }
             catch (IOException)
@@ -62,7 +84,7 @@ internal static class LoopDevice
             }
         }
 
-        return false;
+        return null;
     }
 
     private static FileDescriptor Open(string path)

@@ -3,13 +3,14 @@ using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
 using Berth.Node.Linux;
+using Berth.Oci.Content;
 
 namespace Berth.Node.RootFilesystems;
 
 /// <summary>Where a node keeps what outlasts sandboxes: a file for each writable layer, a folder for each volume.
 /// </summary>
 /// <param name="folder">Null where it keeps nothing.</param>
-internal sealed class NodeStorage(string? folder) : INodeStorage
+internal sealed class NodeStorage(string? folder, ReadinessPoller poller) : INodeStorage
 {
     private const string LayerEnding = ".ext4";
 
@@ -44,6 +45,20 @@ internal sealed class NodeStorage(string? folder) : INodeStorage
             return true;
         },
         cancellationToken);
+
+    public async Task<bool> CopyLayerAsync(string layer, string target, CancellationToken cancellationToken)
+    {
+        LayerCopy copy = new(poller);
+        string file = LayerOf(Checked(layer));
+        try
+        {
+            return await Task.Run(() => copy.MakeAsync(file, target, cancellationToken), cancellationToken);
+        }
+        catch (IOException error)
+        {
+            throw DurableFile.IsOfTheDisk(error) ? DurableFile.Refusal(target, error) : NodeFault(error);
+        }
+    }
 
     public Task<IReadOnlyList<VolumeInfo>> VolumesAsync(CancellationToken cancellationToken) => Do(
         IReadOnlyList<VolumeInfo> () => Directory.Exists(Volumes)
@@ -89,12 +104,24 @@ internal sealed class NodeStorage(string? folder) : INodeStorage
         },
         cancellationToken);
 
-    /// <summary>Ends what a killed process had begun to remove.</summary>
+    /// <summary>Ends what a killed process had begun: to remove, or to copy.</summary>
     public void Sweep()
     {
         if (folder is null || !Directory.Exists(folder))
         {
             return;
+        }
+
+        foreach (string layer in Directory.Exists(Layers) ? Directory.EnumerateFiles(Layers, "*" + LayerEnding) : [])
+        {
+            try
+            {
+                LayerCopy.Thaw(layer);
+            }
+            catch (LinuxException)
+            {
+                // Its own container will meet the same.
+            }
         }
 
         foreach (string doomed in Directory.EnumerateDirectories(folder, ".removed-*"))
@@ -137,9 +164,11 @@ internal sealed class NodeStorage(string? folder) : INodeStorage
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException or LinuxException)
             {
-                throw new BerthException(
-                    ErrorCode.NodeFault, $"The node's storage can't be used: {error.Message}", error);
+                throw NodeFault(error);
             }
         },
         cancellationToken);
+
+    private static BerthException NodeFault(Exception error) => new(
+        ErrorCode.NodeFault, $"The node's storage can't be used: {error.Message}", error);
 }

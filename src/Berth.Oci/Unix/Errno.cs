@@ -43,6 +43,7 @@ internal static class UnixError
             Errno.NotSupported => new BerthException(
                 ErrorCode.InvalidConfiguration,
                 $"{text}. The data folder needs a file system with extended attributes, such as ext4 or xfs."),
+            Errno.NoEntry => new FileNotFoundException(text),
             _ => new IOException(text, (int)error),
         };
     }

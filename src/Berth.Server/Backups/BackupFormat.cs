@@ -8,22 +8,30 @@ namespace Berth.Server.Backups;
 /// </summary>
 internal static class BackupFormat
 {
-    public const int Version = 1;
+    /// <summary>1 knew no writable layers of containers.</summary>
+    public const int Version = 2;
 
     public const string FirstEntry = "berth-backup.json";
     public const string LastEntry = "berth-backup.end";
 
     public const string Store = "berth.db";
 
+    /// <summary>The writable layers of containers, one file each.</summary>
+    public const string Layers = "containers";
+    public const string LayerEnding = ".ext4";
+
+    /// <summary>Copies that are made for a backup.</summary>
+    public const string Copies = "backup";
+
     /// <summary>Stands in a folder that is being restored, until it is whole: no server starts on it.</summary>
     public const string UnfinishedMark = "restoring";
 
-    /// <summary>What is only of this server, of this moment, or can be made again. The store is copied by itself.
-    /// </summary>
+    /// <summary>What is only of this server, of this moment, or can be made again. The store and the layers are copied
+    /// by themselves.</summary>
     private static readonly HashSet<string> LeftOut = new(StringComparer.Ordinal)
     {
-        "lock", "berth.db", "berth.db-wal", "berth.db-shm", "berth.ballast", "uploads", "layers", "overflow", "backup",
-        "containers", "lost+found", "blobs/temp", "blobs/corrupt", UnfinishedMark,
+        "lock", "berth.db", "berth.db-wal", "berth.db-shm", "berth.ballast", "uploads", "layers", "overflow", Copies,
+        Layers, "lost+found", "blobs/temp", "blobs/corrupt", UnfinishedMark,
     };
 
     /// <summary>Begins the names of extended attributes in an entry's pax records, as libarchive writes them: the value

@@ -100,13 +100,14 @@ public sealed class BackupRestore
 
     private async Task TakeAsync(TarEntry entry, CancellationToken cancellationToken)
     {
-        string name = entry.Name.TrimEnd('/');
+        bool isSparse = SparseList.IsIn(entry, out string sparseName, out long size);
+        string name = isSparse ? sparseName : entry.Name.TrimEnd('/');
         if (header is null)
         {
             header = name == BackupFormat.FirstEntry && entry.DataStream is { } first
                 ? await JsonSerializer.DeserializeAsync(first, BackupJson.Default.BackupHeader, cancellationToken)
                 : null;
-            if (header is not { Format: BackupFormat.Version })
+            if (header is not { Format: 1 or BackupFormat.Version })
             {
                 throw Refused(
                     header is null ? "it does not begin as one" : $"its format {header.Format} is of a newer Berth",
@@ -129,7 +130,14 @@ public sealed class BackupRestore
         }
 
         entries++;
-        await MakeAsync(entry, name, cancellationToken);
+        if (isSparse)
+        {
+            await WriteSparseAsync(entry, name, size, cancellationToken);
+        }
+        else
+        {
+            await MakeAsync(entry, name, cancellationToken);
+        }
     }
 
     private async Task MakeAsync(TarEntry entry, string name, CancellationToken cancellationToken)
@@ -197,6 +205,33 @@ public sealed class BackupRestore
             throw new BerthException(
                 ErrorCode.DigestMismatch, $"The blob {digest} was changed in the backup: use another backup.");
         }
+    }
+
+    private async Task WriteSparseAsync(TarEntry entry, string name, long size, CancellationToken cancellationToken)
+    {
+        string path = Path.Combine(folder, name);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!, OwnerOnly);
+        await using FileStream file = new(path, new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.Write,
+            BufferSize = 0,
+            UnixCreateMode = entry.Mode & (UnixFileMode)0b111_111_111,
+        });
+        file.SetLength(size);
+        Stream content = entry.DataStream ?? Stream.Null;
+        foreach (FileExtent extent in await SparseList.ReadAsync(content, size, cancellationToken))
+        {
+            for (long at = extent.Offset; at < extent.End;)
+            {
+                Memory<byte> some = buffer.AsMemory(0, (int)Math.Min(buffer.Length, extent.End - at));
+                await content.ReadExactlyAsync(some, cancellationToken);
+                await RandomAccess.WriteAsync(file.SafeFileHandle, some, at, cancellationToken);
+                at += some.Length;
+            }
+        }
+
+        DurableFile.SyncData(file.SafeFileHandle, path);
     }
 
     private static Digest? BlobOf(string name) =>

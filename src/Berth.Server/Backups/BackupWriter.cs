@@ -1,6 +1,7 @@
 using System.Formats.Tar;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Oci.Unix;
 using Berth.Registry.Collection;
@@ -10,20 +11,28 @@ using Berth.Server.Store;
 namespace Berth.Server.Backups;
 
 /// <summary>
-/// Writes a backup of a server that goes on working. The store comes first, as of one moment; then tags and manifests,
-/// then everything else, blobs last: what an earlier part names is in a later one, because nothing is collected
-/// meanwhile. What was acknowledged before the backup began is in it. One at a time.
+/// Writes a backup of a server that goes on working. The store comes first, as of one moment; then the writable layers
+/// of containers, each as of one moment; then tags and manifests, then everything else, blobs last: what an earlier
+/// part names is in a later one, because nothing is collected meanwhile. What was acknowledged before the backup began
+/// is in it. One at a time.
 /// </summary>
-internal sealed class BackupWriter(string data, IRunStore store, GarbageCollector collector, TimeProvider time)
+internal sealed class BackupWriter(
+    string data, IRunStore store, INodeStorage storage, GarbageCollector collector, TimeProvider time)
 {
     private readonly SemaphoreSlim one = new(1, 1);
 
+    private readonly string copies = Path.Combine(data, BackupFormat.Copies);
+
     private string Data => data;
+
+    private string StoreCopy => Path.Combine(copies, BackupFormat.Store);
+
+    private string LayerCopies => Path.Combine(copies, BackupFormat.Layers);
 
     private TimeProvider Time => time;
 
-    /// <summary>Copies the store and holds off collection. Throws <c>Conflict</c> while another backup is made, and
-    /// <c>StorageFull</c> where the copy does not fit beside the store.</summary>
+    /// <summary>Copies the store and the writable layers and holds off collection. Throws <c>Conflict</c> while another
+    /// backup is made, and <c>StorageFull</c> where the copies do not fit beside what they are of.</summary>
     public async Task<Backup> BeginAsync(CancellationToken cancellationToken)
     {
         if (!await one.WaitAsync(TimeSpan.Zero, cancellationToken))
@@ -33,32 +42,45 @@ internal sealed class BackupWriter(string data, IRunStore store, GarbageCollecto
         }
 
         IDisposable? hold = null;
-        string copy = Path.Combine(data, "backup", BackupFormat.Store);
         try
         {
             hold = await collector.HoldOffAsync(cancellationToken);
-            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
-            // A server that was killed in the middle of one left it.
-            File.Delete(copy);
-            await store.CopyAsync(copy, cancellationToken);
-            return new Backup(this, hold, copy);
+            Sweep();
+            Directory.CreateDirectory(LayerCopies);
+            await store.CopyAsync(StoreCopy, cancellationToken);
+            foreach (string layer in (await storage.LayersAsync(cancellationToken)).Keys.Order(StringComparer.Ordinal))
+            {
+                string copy = Path.Combine(LayerCopies, layer + BackupFormat.LayerEnding);
+                await storage.CopyLayerAsync(layer, copy, cancellationToken);
+            }
+
+            return new Backup(this, hold);
         }
         catch
         {
-            End(hold, copy);
+            End(hold);
             throw;
         }
     }
 
-    private void End(IDisposable? hold, string copy)
+    /// <summary>Removes what a server left that was killed in the middle of one.</summary>
+    public void Sweep()
     {
-        File.Delete(copy);
+        if (Directory.Exists(copies))
+        {
+            Directory.Delete(copies, recursive: true);
+        }
+    }
+
+    private void End(IDisposable? hold)
+    {
+        Sweep();
         hold?.Dispose();
         one.Release();
     }
 
     /// <summary>One backup under way.</summary>
-    internal sealed class Backup(BackupWriter writer, IDisposable hold, string copy) : IDisposable
+    internal sealed class Backup(BackupWriter writer, IDisposable hold) : IDisposable
     {
         private readonly Dictionary<(ulong FileSystem, ulong Inode), string> named = [];
         private long entries;
@@ -69,7 +91,12 @@ internal sealed class BackupWriter(string data, IRunStore store, GarbageCollecto
             await using TarWriter tar = new(output, TarEntryFormat.Pax, leaveOpen: true);
             BackupHeader header = new(BackupFormat.Version, ServerVersion.Text, writer.Time.GetUtcNow());
             await WriteAsync(tar, BackupFormat.FirstEntry, header, BackupJson.Default.BackupHeader, cancellationToken);
-            await WriteFileAsync(tar, BackupFormat.Store, copy, attributes: null, cancellationToken);
+            await WriteFileAsync(tar, BackupFormat.Store, writer.StoreCopy, attributes: null, cancellationToken);
+            foreach (string copy in Directory.GetFiles(writer.LayerCopies).Order(StringComparer.Ordinal))
+            {
+                await WriteLayerAsync(tar, copy, cancellationToken);
+            }
+
             foreach (string name in Order(Directory.GetFileSystemEntries(writer.Data).Select(e => Path.GetFileName(e))))
             {
                 await WriteAsync(tar, name, cancellationToken);
@@ -79,7 +106,7 @@ internal sealed class BackupWriter(string data, IRunStore store, GarbageCollecto
             await WriteAsync(tar, BackupFormat.LastEntry, end, BackupJson.Default.BackupEnd, cancellationToken);
         }
 
-        public void Dispose() => writer.End(hold, copy);
+        public void Dispose() => writer.End(hold);
 
         /// <summary>What names something comes before what is named.</summary>
         private static IEnumerable<string> Order(IEnumerable<string> names) => names
@@ -192,6 +219,18 @@ internal sealed class BackupWriter(string data, IRunStore store, GarbageCollecto
             entry.Mode = attributes?.Mode ?? File.GetUnixFileMode(file.SafeFileHandle);
             entry.ModificationTime = new DateTimeOffset(File.GetLastWriteTimeUtc(file.SafeFileHandle));
             entries++;
+            await tar.WriteEntryAsync(entry, cancellationToken);
+        }
+
+        private async Task WriteLayerAsync(TarWriter tar, string copy, CancellationToken cancellationToken)
+        {
+            FileStream file = new(copy, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+            await using SparseContent content = SparseContent.Of(file);
+            bytes += content.Length;
+            entries++;
+            PaxTarEntry entry = SparseList.EntryOf(BackupFormat.Layers, Path.GetFileName(copy), file.Length);
+            entry.DataStream = content;
+            entry.Mode = File.GetUnixFileMode(file.SafeFileHandle);
             await tar.WriteEntryAsync(entry, cancellationToken);
         }
 

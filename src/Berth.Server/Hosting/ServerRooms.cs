@@ -146,6 +146,8 @@ internal sealed class ServerRooms : IAsyncDisposable
         {
             Kept = () => [.. containers.Images(), .. functions.Images()],
         };
+        BackupWriter backups = new(data.Path, store, node.Storage, collector, time);
+        backups.Sweep();
         return new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
@@ -173,7 +175,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Figures = new ContentFigures(content),
             Meters = meters,
             Telemetry = telemetry,
-            Backups = new BackupWriter(data.Path, store, collector, time),
+            Backups = backups,
             Overflow = new OverflowRoom(data["overflow"], options.OverflowLimit),
             Runs = runs,
             Containers = containers,

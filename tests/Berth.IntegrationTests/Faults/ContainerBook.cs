@@ -29,7 +29,7 @@ internal sealed class ContainerBook(ServerProcess server)
         await PostAsync($"/v1/containers/{Keeper}/start");
     }
 
-    /// <summary>A volume and a container come, run, end or are stopped, and go.</summary>
+    /// <summary>A volume and a container come, run, end or are stopped, and go; a backup is made meanwhile.</summary>
     public async Task StepAsync()
     {
         int number = count++;
@@ -49,6 +49,7 @@ internal sealed class ContainerBook(ServerProcess server)
             await PostAsync($"/v1/containers/{container}/stop?grace=0s");
         }
 
+        await BackUpAsync();
         ContainerView view = await FindAsync($"/v1/containers/{container}?wait=20s");
         Assert.Equal("exited", view.State);
         // Until its end is acknowledged, it may be there or not.
@@ -98,6 +99,12 @@ internal sealed class ContainerBook(ServerProcess server)
             "/v1/containers", request, ContainerJson.Default.ContainerRequest);
         await IsDoneAsync(made);
         containers.Add(name);
+    }
+
+    private async Task BackUpAsync()
+    {
+        using HttpResponseMessage backup = await server.Http.GetAsync("/v1/backup");
+        await IsDoneAsync(backup);
     }
 
     private async Task<ContainerView> FindAsync(string address)

@@ -18,7 +18,7 @@ public sealed class ContainerCrashTests
     /// <summary>Points that <see cref="CrashPointTests"/> leaves to this test.</summary>
     internal static CrashPoint[] Points { get; } =
     [
-        CrashPoint.VolumeMade, CrashPoint.ContainerStored, CrashPoint.ContainerStartStored,
+        CrashPoint.LayerFrozen, CrashPoint.VolumeMade, CrashPoint.ContainerStored, CrashPoint.ContainerStartStored,
         CrashPoint.ContainerStartReported, CrashPoint.ContainerStopStored, CrashPoint.ContainerRunStored,
         CrashPoint.ContainerEndStored, CrashPoint.ContainerLayerRemoved, CrashPoint.ContainerDeleted,
         CrashPoint.VolumeRemoved,

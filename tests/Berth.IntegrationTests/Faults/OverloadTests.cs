@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using Berth.IntegrationTests.EndToEnd;
 using Xunit;
@@ -68,47 +69,20 @@ public sealed class OverloadTests
         Assert.True(grown < 64 * MiB, $"The server's memory grew by {grown / MiB} MiB.");
     }
 
+    /// <summary>By a client that reads while it sends. Bytes that came back.</summary>
     private static async Task<long> SendAsync(ServerProcess server, long bytes)
     {
-        using HttpRequestMessage request = new(HttpMethod.Post, "/v1/call/demo/busybox");
-        request.Headers.Add("Berth-Timeout", "30m");
-        request.Content = new ZeroContent(bytes);
-        using HttpResponseMessage answer = await server.Http.SendAsync(
-            request, HttpCompletionOption.ResponseHeadersRead);
-        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
-        await using Stream output = await answer.Content.ReadAsStreamAsync();
-        byte[] buffer = new byte[256 * 1024];
-        long got = 0;
-        int read;
-        while ((read = await output.ReadAsync(buffer)) > 0)
-        {
-            got += read;
-        }
-
-        return got;
+        string call = $"'{ServerProcess.Executable}' run --timeout 30m demo/busybox";
+        string script = $"head -c {bytes} /dev/zero | {call} | wc -c";
+        using Process shell = Tool.Start("bash", ["-o", "pipefail", "-c", script], server.Variables);
+        string got = await shell.StandardOutput.ReadToEndAsync();
+        await shell.WaitForExitAsync();
+        Assert.True(shell.ExitCode == 0, await shell.StandardError.ReadToEndAsync());
+        return long.Parse(got);
     }
 
     /// <summary>VmHWM (proc_pid_status(5)).</summary>
     private static long PeakMemory(ServerProcess server) => 1024 * long.Parse(
         File.ReadLines($"/proc/{server.Pid}/status").Single(l => l.StartsWith("VmHWM:", StringComparison.Ordinal))
             .Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]);
-
-    /// <summary>A body of many zeros, made as it is sent.</summary>
-    private sealed class ZeroContent(long bytes) : HttpContent
-    {
-        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
-        {
-            byte[] block = new byte[256 * 1024];
-            for (long left = bytes; left > 0; left -= block.Length)
-            {
-                await stream.WriteAsync(block.AsMemory(0, (int)Math.Min(left, block.Length)));
-            }
-        }
-
-        protected override bool TryComputeLength(out long length)
-        {
-            length = bytes;
-            return true;
-        }
-    }
 }

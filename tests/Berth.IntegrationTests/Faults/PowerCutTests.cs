@@ -19,7 +19,7 @@ public sealed class PowerCutTests
         int cuts = Amount.Of("BERTH_TEST_POWER_CUTS", 10);
         int seed = Seed.Choose();
         Random random = new(seed);
-        await using CopyableDisk disk = await CopyableDisk.MakeAsync(512);
+        await using CopyableDisk disk = await CopyableDisk.MakeAsync(512 + (cuts * 16));
         await using ServerProcess server = await BusyboxServer.StartAsync(
             new ServerProcess(Path.Combine(disk.Folder, "data")), Flags);
         await using FaultLoad load = new(server, seed);

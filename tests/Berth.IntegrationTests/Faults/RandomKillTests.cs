@@ -48,6 +48,7 @@ public sealed class RandomKillTests
 
         long begun = TimeProvider.System.GetTimestamp();
         await Task.WhenAll(callers);
+        await EndAsync(server);
         await book.IsTrueAsync();
         TestContext.Current.TestOutputHelper?.WriteLine(
             $"{book.Accepted} tasks, killed: {string.Join(", ", killed.Select(k => $"{k.Value} {k.Key}"))}; all true "
@@ -56,6 +57,26 @@ public sealed class RandomKillTests
         await ServerTraces.AreOnlySandboxesAsync(server);
         Assert.Equal(0, await server.StopAsync());
         await ServerTraces.AreGoneAsync(server);
+    }
+
+    /// <summary>Waits until nothing is queued, for as long as that becomes less.</summary>
+    private static async Task EndAsync(ServerProcess server)
+    {
+        for (int left = await QueuedAsync(server); left > 0;)
+        {
+            int before = left;
+            await Condition.HoldsAsync(
+                $"some of {before} queued tasks have ended",
+                async () => (left = await QueuedAsync(server)) < before ? null : $"{left} are queued");
+        }
+    }
+
+    private static async Task<int> QueuedAsync(ServerProcess server)
+    {
+        const string Metric = "berth_tasks{state=\"queued\"} ";
+        string metrics = await server.Http.GetStringAsync(new Uri("/metrics", UriKind.Relative));
+        string line = metrics.Split('\n').Single(l => l.StartsWith(Metric, StringComparison.Ordinal));
+        return int.Parse(line[Metric.Length..]);
     }
 
     /// <summary>Kills one of what there is, the server where there is nothing else. Says what it was.</summary>

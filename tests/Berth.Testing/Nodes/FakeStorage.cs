@@ -34,6 +34,17 @@ public sealed class FakeStorage(TimeProvider time) : INodeStorage
         return Task.CompletedTask;
     }
 
+    public async Task<bool> CopyLayerAsync(string layer, string target, CancellationToken cancellationToken)
+    {
+        if (!layers.ContainsKey(layer))
+        {
+            return false;
+        }
+
+        await File.WriteAllTextAsync(target, "layer " + layer, cancellationToken);
+        return true;
+    }
+
     public Task<IReadOnlyList<VolumeInfo>> VolumesAsync(CancellationToken cancellationToken) =>
         Task.FromResult<IReadOnlyList<VolumeInfo>>(
             [.. volumes.Select(v => new VolumeInfo(v.Key, v.Value)).OrderBy(v => v.Name, StringComparer.Ordinal)]);

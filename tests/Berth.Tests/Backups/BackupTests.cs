@@ -1,9 +1,11 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text;
+using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Server.Backups;
 using Berth.Testing.Content;
+using Berth.Testing.Nodes;
 using Berth.Testing.Registry;
 using Berth.Testing.Server;
 using Xunit;
@@ -86,6 +88,25 @@ public sealed class BackupTests
             "a 4755 1000:1001 2\nb 4755 1000:1001 2\nlink 777 7:7 1\nkeep.tmp 644 0:0 1\nshut 500 999:999 2\n"
             + "shut/x 644 0:0 1\nhello\none\nin\nt\na\nsame\n",
             listing);
+    }
+
+    [Fact]
+    public async Task Writable_layers_of_containers_are_in_a_backup()
+    {
+        using TemporaryFolder folder = new();
+        byte[] backup;
+        string leftover;
+        await using (ServerRig rig = await ServerRig.StartAsync())
+        {
+            ((FakeStorage)rig.Node.Storage).Use(new SandboxExtras("c0ffee", ReadOnlyRoot: false, [], null));
+            leftover = Path.Combine(rig.Folder, "backup");
+            backup = await rig.Client.GetByteArrayAsync("/v1/backup", None);
+            Assert.False(Directory.Exists(leftover));
+        }
+
+        await RestoreAsync(backup, folder["data"]);
+
+        Assert.Equal("layer c0ffee", await File.ReadAllTextAsync(folder["data/containers/c0ffee.ext4"], None));
     }
 
     [Fact]
