@@ -76,9 +76,28 @@ public sealed record FunctionRequest(
 /// <param name="Running">Synchronous calls under way in revisions with <c>maxRunning</c>; null where there are none.
 /// </param>
 /// <param name="Waiting">Calls that wait for one of those to end; null likewise.</param>
+/// <param name="Instances">That take or finish calls; null in lists, and where each call is a program.</param>
+/// <param name="Scaling">By revision that was called or keeps instances; null likewise.</param>
 public sealed record FunctionView(
     string Name, int Revision, string Image, string ImageDigest, DateTimeOffset CreatedAt, DateTimeOffset DeployedAt,
-    TrafficView Traffic, int? Running, int? Waiting);
+    TrafficView Traffic, int? Running, int? Waiting, IReadOnlyList<InstanceView>? Instances = null,
+    IReadOnlyList<ScalingView>? Scaling = null);
+
+/// <summary>A running program that takes many calls.</summary>
+/// <param name="Id">Of its run, whose log it has.</param>
+/// <param name="Running">Calls that it has now.</param>
+/// <param name="Draining">It gets no more calls, and ends with its last.</param>
+/// <param name="MemoryBytes">Charged now; null once it has ended.</param>
+/// <param name="CpuMs">Processor time so far.</param>
+public sealed record InstanceView(
+    string Id, int Revision, int Running, bool Draining, long? MemoryBytes, double? CpuMs);
+
+/// <summary>How many instances of a revision there are, and why.</summary>
+/// <param name="Waiting">Calls that wait for one.</param>
+/// <param name="Why">The last decision on how many there should be, with its numbers.</param>
+/// <param name="Trouble">Why the last start of one failed; null when it did not.</param>
+public sealed record ScalingView(
+    int Revision, int Ready, int Starting, int Running, int Waiting, string Why, string? Trouble);
 
 public sealed record FunctionList(IReadOnlyList<FunctionView> Functions);
 

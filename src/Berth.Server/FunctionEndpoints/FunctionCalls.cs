@@ -41,7 +41,7 @@ internal sealed class FunctionCalls(
     /// <summary>Of functions whose calls are programs.</summary>
     private static readonly string[] ProgramMethods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-    public static IReadOnlyList<string> Methods { get; } = [.. ProgramMethods, "HEAD", "OPTIONS"];
+    public static IReadOnlyList<string> Methods { get; } = [.. ProgramMethods, "OPTIONS"];
 
     /// <summary>A synchronous call, or a task where <c>Prefer: respond-async</c> asks for one.</summary>
     public Task CallAsync(HttpContext context)

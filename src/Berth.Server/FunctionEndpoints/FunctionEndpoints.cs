@@ -32,7 +32,8 @@ internal sealed class FunctionEndpoints(
     public Task GetAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
-        return JsonBody.WriteAsync(context, View(functions.Get(NameOf(context))), FunctionJson.Default.FunctionView);
+        FunctionEntry entry = functions.Get(NameOf(context));
+        return JsonBody.WriteAsync(context, Instances(entry.Record, View(entry)), FunctionJson.Default.FunctionView);
     }
 
     public async Task DeployAsync(HttpContext context)
@@ -138,6 +139,31 @@ internal sealed class FunctionEndpoints(
             function.Name, newest.Number, newest.Spec.Run.Image, newest.Spec.Run.Digest.Text, function.CreatedAt,
             newest.CreatedAt, View(function.Traffic), limited ? entry.Places.Values.Sum(p => p.Taken) : null,
             limited ? entry.Places.Values.Sum(p => p.WaitingCalls) : null);
+    }
+
+    /// <summary>With what runs for it now.</summary>
+    private FunctionView Instances(Function function, FunctionView view)
+    {
+        (int Revision, InstancePool Pool)[] pools =
+        [
+            .. function.Revisions.Select(r => (r.Number, Pool: instances.Find(function.Name, r.Number)))
+                .Where(r => r.Pool is not null).Select(r => (r.Number, r.Pool!)),
+        ];
+        return pools.Length == 0 && function.Revisions.All(r => r.Spec.Service is null) ? view : view with
+        {
+            Instances =
+            [
+                .. pools.SelectMany(p => p.Pool.Instances().Select(i => new InstanceView(
+                    i.Id.Text, p.Revision, i.Running, i.Draining, i.Usage?.Memory.Bytes,
+                    i.Usage?.Processor.TotalMilliseconds))),
+            ],
+            Scaling =
+            [
+                .. pools.Select(p => (p.Revision, Figures: p.Pool.Figures())).Select(p => new ScalingView(
+                    p.Revision, p.Figures.Ready, p.Figures.Starting, p.Figures.Running, p.Figures.Waiting,
+                    p.Figures.Why, p.Figures.Trouble)),
+            ],
+        };
     }
 
     private static TrafficView View(TrafficSplit traffic) => new(

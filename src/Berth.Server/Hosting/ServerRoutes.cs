@@ -124,7 +124,10 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/revisions/{name}/{number}", functions.RevisionAsync);
         Map(routes, "PUT", "/v1/traffic/{name}", functions.RouteAsync);
         Map(routes, "POST", "/v1/traffic/{name}/rollback", functions.RollBackAsync);
-        foreach (string method in FunctionCalls.Methods)
+        // HEAD goes where GET goes.
+        MapRead(routes, FunctionCalls.Pattern, calls.CallAsync);
+        MapRead(routes, FunctionCalls.OpenFaasPattern, calls.CallAsync);
+        foreach (string method in FunctionCalls.Methods.Where(m => m != "GET"))
         {
             Map(routes, method, FunctionCalls.Pattern, calls.CallAsync);
             Map(routes, method, FunctionCalls.OpenFaasPattern, calls.CallAsync);

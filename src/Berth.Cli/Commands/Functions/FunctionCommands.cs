@@ -15,7 +15,8 @@ internal static class FunctionCommands
             new("berth function invoke thumbnail < photo.jpg > thumbnail.jpg", "Call it"),
             new("berth function rollback thumbnail", "Take the last change back"),
         ],
-        new DeployCommand(), new FunctionListCommand(), new FunctionGetCommand(), new InvokeCommand(),
+        new DeployCommand(), new FunctionListCommand(), new FunctionGetCommand(), new FunctionWhyCommand(),
+        new InvokeCommand(),
         new RevisionsCommand(), new FunctionDiffCommand(), new TrafficCommand(), new RollbackCommand(),
         new FunctionRemoveCommand());
 
@@ -89,6 +90,49 @@ internal sealed class FunctionGetCommand : Verb
     {
         FunctionView view = await session.Client.Functions.GetAsync(session.Get(function), cancellationToken);
         JsonOutput.Write(session.Terminal, view, FunctionJson.Default.FunctionView);
+        return 0;
+    }
+}
+
+internal sealed class FunctionWhyCommand : Verb
+{
+    private readonly FunctionArgument function = new();
+
+    public FunctionWhyCommand()
+        : base(
+            "why", "Tell how many instances a function has, and why so many",
+            new Example("berth function why shop", "With the numbers of the last decision"))
+        => Add(function);
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        string name = session.Get(function);
+        FunctionView view = await session.Client.Functions.GetAsync(name, cancellationToken);
+        TextWriter output = session.Terminal.Out;
+        if (view.Scaling is null)
+        {
+            await output.WriteLineAsync(
+                $"Each call of function {name} is a program of its own: 'berth why RUN' tells about one.");
+            return 0;
+        }
+
+        if (view.Scaling.Count == 0)
+        {
+            await output.WriteLineAsync($"Function {name} has no instances: nothing was called since the server started.");
+        }
+
+        foreach (ScalingView scaling in view.Scaling)
+        {
+            await output.WriteLineAsync(
+                $"Revision {scaling.Revision}: {scaling.Ready} ready, {scaling.Starting} starting, "
+                + $"{scaling.Running} calls running, {scaling.Waiting} waiting.");
+            await output.WriteLineAsync("  " + scaling.Why);
+            if (scaling.Trouble is { } trouble)
+            {
+                await output.WriteLineAsync("  " + trouble);
+            }
+        }
+
         return 0;
     }
 }

@@ -1,0 +1,253 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using Berth.IntegrationTests.Documents;
+using Berth.Testing.Services;
+using Xunit;
+
+namespace Berth.IntegrationTests.EndToEnd;
+
+/// <summary>Functions with the http contract on real runc: an image's own server, its answers passed on as they come,
+/// and what its callers see when it fails.</summary>
+[Collection("server")]
+public sealed class ServiceFunctionTests
+{
+    private static CancellationToken Soon => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Requests_pass_to_an_images_server_and_its_answers_back()
+    {
+        await using ServerProcess server = await StartAsync();
+        await DeployAsync(server, "svc", "--contract", "http");
+
+        Assert.Equal("hello", await TextAsync(server, HttpMethod.Post, "svc/echo", "hello"));
+        Assert.Equal(("svc", "svc-00001", "8080"), (
+            await TextAsync(server, HttpMethod.Get, "svc/env/K_SERVICE"),
+            await TextAsync(server, HttpMethod.Get, "svc/env/K_REVISION"),
+            await TextAsync(server, HttpMethod.Get, "svc/env/PORT")));
+        string head = await TextAsync(server, HttpMethod.Delete, "svc/head/a%2Fb//c?x=%20&y");
+        Assert.StartsWith("DELETE /head/a%2Fb//c?x=%20&y HTTP/1.1\r\n", head, StringComparison.Ordinal);
+        Assert.DoesNotContain(server.Token, head, StringComparison.Ordinal);
+        Assert.Contains("X-Forwarded-Prefix: /v1/functions/svc\r\n", head, StringComparison.Ordinal);
+        using HttpResponseMessage raw = await SendAsync(server, HttpMethod.Get, "svc/raw");
+        Assert.Equal("1", raw.Headers.GetValues("Berth-Revision").Single());
+        Assert.False(raw.Headers.Contains("Berth-Forged"), "A program can't speak for the server.");
+        using HttpResponseMessage missing = await SendAsync(server, HttpMethod.Get, "svc/status/418");
+        Assert.Equal(418, (int)missing.StatusCode);
+
+        // As OpenFaaS addresses it, and by HEAD.
+        using HttpRequestMessage other = RequestTo(server, HttpMethod.Head, server.Address + "/function/svc/head");
+        using HttpResponseMessage brief = await server.Http.SendAsync(other, Soon);
+        Assert.Equal(HttpStatusCode.OK, brief.StatusCode);
+        await EndAsync(server);
+    }
+
+    [Fact]
+    public async Task Bodies_stream_both_ways_at_once_and_events_come_as_they_happen()
+    {
+        await using ServerProcess server = await StartAsync();
+        await DeployAsync(server, "svc", "--contract", "http");
+
+        // More than all buffers together, answered while it is sent: known length and chunked.
+        string script = "head -c 100000000 /dev/zero > big; "
+            + "for how in '--data-binary @big' '-T big -H Transfer-Encoding:chunked -X POST'; do "
+            + "curl -sS -m 60 $how -H \"Authorization: Bearer $BERTH_TOKEN\" $BERTH_HOST/v1/functions/svc/echo | wc -c; "
+            + "done";
+        string counts = (await server.ShellAsync($"cd {server.Folder}; {script}")).Succeed();
+        Assert.Equal(["100000000", "100000000"], counts.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+
+        using HttpRequestMessage request = RequestTo(
+            server, HttpMethod.Get, server.Address + "/v1/functions/svc/events/100");
+        using HttpResponseMessage response = await server.Http.SendAsync(
+            request, HttpCompletionOption.ResponseHeadersRead, Soon);
+        using StreamReader events = new(await response.Content.ReadAsStreamAsync(Soon));
+        Assert.Equal("data: event 1", await events.ReadLineAsync(Soon));
+        // A hundred take five seconds; who reads no more ends the program's work.
+        response.Dispose();
+        await Condition.HoldsAsync(
+            "the event stream that nobody reads has ended",
+            async () => await TextAsync(server, HttpMethod.Get, "svc/count") is var count && count == "1\n"
+                ? null : $"{count} calls under way");
+        await EndAsync(server);
+    }
+
+    [Fact]
+    public async Task An_upgraded_connection_belongs_to_caller_and_program()
+    {
+        await using ServerProcess server = await StartAsync();
+        await DeployAsync(server, "svc", "--contract", "http");
+        using TcpClient socket = new();
+        await socket.ConnectAsync(IPAddress.Loopback, server.Port, Soon);
+        NetworkStream stream = socket.GetStream();
+        await stream.WriteAsync(
+            Encoding.ASCII.GetBytes(
+                $"GET /v1/functions/svc/chat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.Token}\r\n"
+                + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+            Soon);
+        using StreamReader reader = new(stream, Encoding.ASCII);
+        Assert.Equal("HTTP/1.1 101 Switching Protocols", await reader.ReadLineAsync(Soon));
+        while (await reader.ReadLineAsync(Soon) is { Length: > 0 })
+        {
+        }
+
+        await stream.WriteAsync("ping\n"u8.ToArray(), Soon);
+        Assert.Equal("ping", await reader.ReadLineAsync(Soon));
+        await stream.WriteAsync("pong\n"u8.ToArray(), Soon);
+        Assert.Equal("pong", await reader.ReadLineAsync(Soon));
+        socket.Close();
+        await EndAsync(server);
+    }
+
+    [Fact]
+    public async Task What_fails_is_told_and_the_next_call_finds_a_new_instance()
+    {
+        await using ServerProcess server = await StartAsync();
+        await DeployAsync(server, "svc", "--contract", "http", "--timeout", "2s");
+
+        (HttpStatusCode status, string detail) = await RefusalAsync(server, "svc/exit/3");
+        Assert.Equal(HttpStatusCode.BadGateway, status);
+        Assert.Contains("it exited with 3", detail, StringComparison.Ordinal);
+        Assert.Contains("asked to exit", detail, StringComparison.Ordinal);
+        Assert.Equal("again", await TextAsync(server, HttpMethod.Post, "svc/echo", "again"));
+
+        (status, detail) = await RefusalAsync(server, "svc/slow/20000");
+        Assert.Equal(HttpStatusCode.GatewayTimeout, status);
+        Assert.Contains("within the call's 2 s", detail, StringComparison.Ordinal);
+        await Assert.ThrowsAnyAsync<Exception>(() => TextAsync(server, HttpMethod.Get, "svc/torn"));
+        Assert.Equal("whole", await TextAsync(server, HttpMethod.Post, "svc/echo", "whole"));
+        await EndAsync(server);
+    }
+
+    [Fact]
+    public async Task A_revision_that_does_not_come_up_gets_no_calls()
+    {
+        await using ServerProcess server = await StartAsync();
+        await DeployAsync(server, "svc", "--contract", "http");
+
+        ToolResult failing = await server.BerthAsync(
+            "function", "deploy", "--contract", "http", "svc", "demo/service", "fail");
+        ToolResult deaf = await server.BerthAsync(
+            "function", "deploy", "--contract", "http", "--start-timeout", "1s", "svc", "demo/service", "deaf");
+        ToolResult unwell = await server.BerthAsync(
+            "function", "deploy", "--contract", "http", "--start-timeout", "1s", "--probe", "/status/503", "svc",
+            "demo/service");
+
+        Assert.Contains("it exited with 3", failing.Error, StringComparison.Ordinal);
+        Assert.Contains("no configuration found", failing.Error, StringComparison.Ordinal);
+        Assert.Contains("Nothing listens on port 8080", deaf.Error, StringComparison.Ordinal);
+        Assert.Contains("GET /status/503 answered 503", unwell.Error, StringComparison.Ordinal);
+        Assert.All([failing, deaf, unwell], result => Assert.NotEqual(0, result.ExitCode));
+        Assert.Equal("svc-00001", await TextAsync(server, HttpMethod.Get, "svc/env/K_REVISION"));
+        await EndAsync(server);
+    }
+
+    [Fact]
+    public async Task Many_at_once_from_nothing_are_all_answered_and_instances_go_when_nobody_calls()
+    {
+        await using ServerProcess server = await StartAsync();
+        await DeployAsync(
+            server, "svc", "--contract", "http", "--concurrency", "10", "--max-instances", "5", "--idle", "1s",
+            "--scale-down-delay", "100ms", "-m", "32m");
+        await Condition.HoldsAsync("0 instances stand ready", () => ReadyAsync(server, 0));
+
+        string[] answers = await Task.WhenAll(
+            Enumerable.Range(0, 200).Select(i => TextAsync(server, HttpMethod.Post, "svc/echo", $"call {i}")));
+
+        Assert.Equal(Enumerable.Range(0, 200).Select(i => $"call {i}"), answers);
+        Assert.InRange(await CountAsync(server), 0, 5);
+        await Condition.HoldsAsync("0 instances stand ready", () => ReadyAsync(server, 0));
+        (await server.BerthAsync("function", "rm", "svc")).Succeed();
+        await EndAsync(server);
+    }
+
+    [Fact]
+    public async Task After_a_killed_server_the_least_instances_stand_ready_again_and_the_old_ones_are_gone()
+    {
+        await using ServerProcess server = await StartAsync();
+        await DeployAsync(server, "svc", "--contract", "http", "--min-instances", "2");
+        await Condition.HoldsAsync("2 instances stand ready", () => ReadyAsync(server, 2));
+
+        await server.KillAsync();
+        await server.StartAsync();
+
+        await Condition.HoldsAsync("2 instances stand ready", () => ReadyAsync(server, 2));
+        Assert.Equal("hello", await TextAsync(server, HttpMethod.Post, "svc/echo", "hello"));
+        await EndAsync(server);
+    }
+
+    private static async Task<ServerProcess> StartAsync()
+    {
+        ServerProcess server = new();
+        try
+        {
+            await server.StartAsync();
+            string root = Path.Combine(server.Folder, "service");
+            Directory.CreateDirectory(root + "/bin");
+            ServiceProgram.Compile(
+                Path.Combine(RepositoryFolder.Path, "tests/Berth.Testing/Services/service.c"), root + "/bin/service");
+            (await server.BerthAsync(
+                "image", "pack", "-q", "--entrypoint", "/bin/service", "demo/service", root)).Succeed();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    private static async Task DeployAsync(ServerProcess server, string name, params string[] options) =>
+        (await server.BerthAsync(["function", "deploy", .. options, name, "demo/service"])).Succeed();
+
+    /// <summary>Stopped in good order it leaves nothing.</summary>
+    private static async Task EndAsync(ServerProcess server)
+    {
+        Assert.Equal(0, await server.StopAsync());
+        await ServerTraces.AreGoneAsync(server);
+    }
+
+    private static async Task<string?> ReadyAsync(ServerProcess server, int wanted)
+    {
+        int ready = await CountAsync(server);
+        return ready == wanted ? null : $"{ready} instances";
+    }
+
+    private static async Task<int> CountAsync(ServerProcess server)
+    {
+        using JsonDocument view = JsonDocument.Parse(
+            (await server.BerthAsync("function", "get", "svc")).Succeed());
+        return view.RootElement.GetProperty("instances").GetArrayLength();
+    }
+
+    private static HttpRequestMessage RequestTo(ServerProcess server, HttpMethod method, string address) =>
+        new(method, new Uri(address))
+        {
+            Headers = { Authorization = new AuthenticationHeaderValue("Bearer", server.Token) },
+        };
+
+    private static async Task<HttpResponseMessage> SendAsync(
+        ServerProcess server, HttpMethod method, string path, string? body = null)
+    {
+        using HttpRequestMessage request = RequestTo(server, method, $"{server.Address}/v1/functions/{path}");
+        request.Content = body is null ? null : new StringContent(body);
+        return await server.Http.SendAsync(request, Soon);
+    }
+
+    private static async Task<string> TextAsync(
+        ServerProcess server, HttpMethod method, string path, string? body = null)
+    {
+        using HttpResponseMessage response = await SendAsync(server, method, path, body);
+        string text = await response.Content.ReadAsStringAsync(Soon);
+        Assert.True(response.IsSuccessStatusCode, $"{response.StatusCode}: {text}");
+        return text;
+    }
+
+    private static async Task<(HttpStatusCode Status, string Detail)> RefusalAsync(ServerProcess server, string path)
+    {
+        using HttpResponseMessage response = await SendAsync(server, HttpMethod.Get, path);
+        using JsonDocument problem = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Soon));
+        return (response.StatusCode, problem.RootElement.GetProperty("detail").GetString()!);
+    }
+}
