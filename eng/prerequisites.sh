@@ -15,7 +15,7 @@ packages() {
     test) echo gcc skopeo buildah umoci podman docker.io busybox-static zstd curl jq python3 attr mount util-linux xfsprogs faketime runsc \
       nbdkit libnbd-bin fuse3 fiu-utils ;;
     # What Berth is measured beside: the Docker engine and registry, an HTTP load generator.
-    bench) echo docker.io docker-registry wrk openssl ;;
+    bench) echo docker.io docker-registry wrk openssl nginx-light ;;
     sample) echo mmdebstrap curl util-linux ;;
     *)
       echo "eng/prerequisites.sh: there is no group '$1': use build, run, test, bench or sample" >&2

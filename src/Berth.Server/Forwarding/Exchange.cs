@@ -168,7 +168,7 @@ internal sealed class Exchange(
     }
 
     /// <summary>Something of the caller's own.</summary>
-    private static Exception Blame(Exception fault) => fault switch
+    private static BerthException Blame(Exception fault) => fault switch
     {
         BerthException refusal => refusal,
         BadHttpRequestException malformed => ProblemWriter.Translate(malformed),

@@ -1,0 +1,213 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Berth.Benchmarks.Rigs;
+
+namespace Berth.Benchmarks.Cases;
+
+/// <summary>
+/// Functions over HTTP: an echo of 1 KiB through a reused instance, with token, limits, metering and logs on, beside
+/// Kestrel's own echo and beside nginx in front of the same program; what one call gains in latency; the first answer
+/// from nothing beside <c>runc run</c>; and what an idle instance holds.
+/// </summary>
+internal static partial class ServiceCase
+{
+    private const int Rounds = 3;
+    private const int Seconds = 5;
+    private const int Idle = 40;
+
+    public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options)
+    {
+        Directory.CreateDirectory(options.Work);
+        string program = Path.Combine(options.Work, "service");
+        await Command.RunAsync(
+            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing/Services/service.c", "-o", program);
+        await using BerthRig rig = await BerthRig.StartAsync(options);
+        await PushAsync(rig, options, program);
+        return
+        [
+            .. await ThroughputAsync(rig, options, program),
+            await FromZeroAsync(rig),
+            await MemoryAsync(rig),
+        ];
+    }
+
+    private static async Task PushAsync(BerthRig rig, BenchOptions options, string program)
+    {
+        string root = Path.Combine(options.Work, "service-root");
+        Directory.CreateDirectory(root + "/bin");
+        File.Copy(program, root + "/bin/service", overwrite: true);
+        await rig.CliAsync("image", "pack", "-q", "--entrypoint", "/bin/service", "bench/service:1", root);
+        Directory.Delete(root, recursive: true);
+    }
+
+    private static async Task<IReadOnlyList<Figure>> ThroughputAsync(
+        BerthRig rig, BenchOptions options, string program)
+    {
+        await rig.CliAsync("function", "deploy", "--contract", "http", "--concurrency", "100", "echo", "bench/service:1");
+        string script = Path.Combine(options.Work, "echo.lua");
+        await File.WriteAllTextAsync(script, $"""
+            wrk.method = "POST"
+            wrk.body = string.rep("x", 1024)
+            wrk.headers["Authorization"] = "Bearer {rig.Token}"
+            """);
+        int kestrelPort = BerthRig.FreePort();
+        int directPort = BerthRig.FreePort();
+        using Process kestrel = Command.Start(
+            Environment.ProcessPath!, [typeof(ServiceCase).Assembly.Location, "echo-server", $"{kestrelPort}"]);
+        using Process direct = Command.Start("env", [$"PORT={directPort}", program]);
+        await using Nginx nginx = await Nginx.StartAsync(options, directPort);
+        string ours = $"http://127.0.0.1:{rig.Port}/v1/functions/echo/echo";
+        string plain = $"http://127.0.0.1:{directPort}/echo";
+        List<double> overKestrel = [];
+        List<double> overNginx = [];
+        List<double> added = [];
+        List<string> details = [];
+        try
+        {
+            await ListeningAsync(kestrelPort);
+            await ListeningAsync(directPort);
+            await WrkAsync(script, ours, 64);
+            for (int round = 0; round < Rounds; round++)
+            {
+                double reference = (await WrkAsync(script, $"http://127.0.0.1:{kestrelPort}/", 64)).Rate;
+                double proxy = (await WrkAsync(script, $"http://127.0.0.1:{nginx.Port}/echo", 64)).Rate;
+                double berth = (await WrkAsync(script, ours, 64)).Rate;
+                double alone = (await WrkAsync(script, plain, 1)).P50;
+                double through = (await WrkAsync(script, ours, 1)).P50;
+                overKestrel.Add(berth / reference);
+                overNginx.Add(berth / proxy);
+                added.Add(through - alone);
+                details.Add($"{berth:0} / kestrel {reference:0} / nginx {proxy:0} a second, {through:0} / {alone:0} µs");
+            }
+        }
+        finally
+        {
+            kestrel.Kill();
+            direct.Kill();
+        }
+
+        return
+        [
+            new("echo a second, 64 callers / Kestrel alone", Middle(overKestrel), 0.50, AtMost: false,
+                string.Join("; ", details)),
+            new("the same / nginx as reverse proxy", Middle(overNginx), 0.60, AtMost: false, ""),
+            new("p50 added at one caller, µs", Middle(added), 30, AtMost: true, ""),
+        ];
+    }
+
+    /// <summary>The first call when nothing runs, until its answer is whole.</summary>
+    private static async Task<Figure> FromZeroAsync(BerthRig rig)
+    {
+        await rig.PushBusyboxAsync();
+        await using ReferenceBundle bundle = await ReferenceBundle.CreateAsync(rig, "true");
+        await rig.CliAsync(
+            "function", "deploy", "--contract", "http", "--idle", "100ms", "--scale-down-delay", "100ms", "brief",
+            "bench/service:1");
+        Samples ours = new();
+        Samples reference = new();
+        for (int i = 0; i < 15; i++)
+        {
+            while (await CountAsync(rig, "brief") > 0)
+            {
+                await Task.Delay(50);
+            }
+
+            reference.Add(await bundle.RunAsync([]));
+            long start = TimeProvider.System.GetTimestamp();
+            using HttpResponseMessage answer = await rig.Http.GetAsync(
+                new Uri("/v1/functions/brief/head", UriKind.Relative));
+            await answer.Content.ReadAsByteArrayAsync();
+            answer.EnsureSuccessStatusCode();
+            ours.Add(TimeProvider.System.GetElapsedTime(start));
+        }
+
+        return new(
+            "from nothing to the first answer / runc run of /bin/true, p50", ours.P50 / reference.P50, 1.5, AtMost: true,
+            $"ours {ours}; runc {reference}");
+    }
+
+    /// <summary>What the server and the sandboxes hold for idle instances, their programs included.</summary>
+    private static async Task<Figure> MemoryAsync(BerthRig rig)
+    {
+        long before = rig.Status("VmRSS");
+        await rig.CliAsync(
+            "function", "deploy", "--contract", "http", "--min-instances", $"{Idle}", "--max-instances", $"{Idle}",
+            "many", "bench/service:1");
+        while (await CountAsync(rig, "many") < Idle)
+        {
+            await Task.Delay(200);
+        }
+
+        await Task.Delay(TimeSpan.FromSeconds(10));
+        using JsonDocument view = JsonDocument.Parse(await rig.CliAsync("function", "get", "many"));
+        long charged = view.RootElement.GetProperty("instances").EnumerateArray()
+            .Sum(i => i.GetProperty("memoryBytes").GetInt64());
+        double server = (rig.Status("VmRSS") - before) / 1048576.0 / Idle;
+        double sandbox = charged / 1048576.0 / Idle;
+        return new(
+            "memory of an idle instance, its small program included, MiB", server + sandbox, 2, AtMost: true,
+            string.Create(CultureInfo.InvariantCulture, $"server {server:0.00}, sandbox {sandbox:0.00}"));
+    }
+
+    private static async Task<int> CountAsync(BerthRig rig, string function)
+    {
+        using JsonDocument view = JsonDocument.Parse(await rig.Http.GetStringAsync(
+            new Uri($"/v1/functions/{function}", UriKind.Relative)));
+        return view.RootElement.GetProperty("instances").GetArrayLength();
+    }
+
+    private static async Task ListeningAsync(int port)
+    {
+        while (true)
+        {
+            try
+            {
+                using TcpClient client = new();
+                await client.ConnectAsync(IPAddress.Loopback, port);
+                return;
+            }
+            catch (SocketException)
+            {
+                await Task.Delay(20);
+            }
+        }
+    }
+
+    private static double Middle(List<double> values)
+    {
+        values.Sort();
+        return values[values.Count / 2];
+    }
+
+    /// <returns>Answers a second, and the middle latency in microseconds.</returns>
+    private static async Task<(double Rate, double P50)> WrkAsync(string script, string url, int callers)
+    {
+        string output = await Command.RunAsync(
+            "wrk", "-t1", $"-c{callers}", $"-d{Seconds}s", "--latency", "-s", script, url);
+        if (output.Contains("Non-2xx", StringComparison.Ordinal) || output.Contains("Socket errors", StringComparison.Ordinal))
+        {
+            throw new InvalidOperationException("Refused requests are not counted as success:\n" + output);
+        }
+
+        Match latency = LatencyPattern().Match(output);
+        double unit = latency.Groups[2].Value switch
+        {
+            "us" => 1,
+            "ms" => 1000,
+            _ => 1_000_000,
+        };
+        return (
+            double.Parse(RatePattern().Match(output).Groups[1].Value, CultureInfo.InvariantCulture),
+            double.Parse(latency.Groups[1].Value, CultureInfo.InvariantCulture) * unit);
+    }
+
+    [GeneratedRegex(@"Requests/sec:\s+([0-9.]+)")]
+    private static partial Regex RatePattern();
+
+    [GeneratedRegex(@"50%\s+([0-9.]+)(us|ms|s)")]
+    private static partial Regex LatencyPattern();
+}
