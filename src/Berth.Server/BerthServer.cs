@@ -34,6 +34,7 @@ public sealed class BerthServer : IAsyncDisposable
         passes = Task.WhenAll(
             Task.Run(() => new CollectPass(rooms, logger).RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(() => rooms.Webhooks.RunAsync(passesStop.Token), CancellationToken.None),
+            Task.Run(() => rooms.Rollouts.RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(
                 () => rooms.Telemetry.RunAsync(rooms.Metrics.GatherAsync, telemetryStop.Token),
                 CancellationToken.None));

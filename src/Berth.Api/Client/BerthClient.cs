@@ -27,6 +27,7 @@ public sealed class BerthClient : IDisposable
         Containers = new ContainersClient(exchange);
         Volumes = new VolumesClient(exchange);
         Functions = new FunctionsClient(exchange, Runs);
+        Rollouts = new RolloutsClient(exchange);
     }
 
     /// <summary>Uses <paramref name="handler"/> instead of the network for everything but synchronous calls and
@@ -41,6 +42,7 @@ public sealed class BerthClient : IDisposable
         Containers = new ContainersClient(exchange);
         Volumes = new VolumesClient(exchange);
         Functions = new FunctionsClient(exchange, Runs);
+        Rollouts = new RolloutsClient(exchange);
     }
 
     public Uri Address => exchange.Address;
@@ -58,6 +60,8 @@ public sealed class BerthClient : IDisposable
     public VolumesClient Volumes { get; }
 
     public FunctionsClient Functions { get; }
+
+    public RolloutsClient Rollouts { get; }
 
     public Task<VersionView> VersionAsync(CancellationToken cancellationToken) =>
         exchange.GetAsync("v1/version", NodeJson.Default.VersionView, cancellationToken);

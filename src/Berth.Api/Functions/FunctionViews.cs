@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Berth.Api.Rollouts;
 
 namespace Berth.Api.Functions;
 
@@ -35,6 +36,8 @@ namespace Berth.Api.Functions;
 /// <param name="Idle">Without calls, after which the last instance ends; null for 5 minutes.</param>
 /// <param name="ScaleDownDelay">How long fewer must do before there are fewer; null for 30 s.</param>
 /// <param name="StartTimeout">Until an instance must be ready; null for 1 minute.</param>
+/// <param name="Rollout">A plan by which the new revision gets the calls, instead of <paramref name="Traffic"/>; the
+/// first one gets all of them at once.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -68,7 +71,8 @@ public sealed record FunctionRequest(
     int? Target = null,
     string? Idle = null,
     string? ScaleDownDelay = null,
-    string? StartTimeout = null);
+    string? StartTimeout = null,
+    RolloutRequest? Rollout = null);
 
 /// <summary>What is told about a function.</summary>
 /// <param name="Revision">Number of the newest.</param>
@@ -78,10 +82,13 @@ public sealed record FunctionRequest(
 /// <param name="Waiting">Calls that wait for one of those to end; null likewise.</param>
 /// <param name="Instances">That take or finish calls; null in lists, and where each call is a program.</param>
 /// <param name="Scaling">By revision that was called or keeps instances; null likewise.</param>
+/// <param name="Rollout"><c>running</c> or <c>paused</c>; null where no rollout is under way.</param>
+/// <param name="Calls">What its calls of the last five minutes came to; null where it had none since the server
+/// started.</param>
 public sealed record FunctionView(
     string Name, int Revision, string Image, string ImageDigest, DateTimeOffset CreatedAt, DateTimeOffset DeployedAt,
     TrafficView Traffic, int? Running, int? Waiting, IReadOnlyList<InstanceView>? Instances = null,
-    IReadOnlyList<ScalingView>? Scaling = null);
+    IReadOnlyList<ScalingView>? Scaling = null, string? Rollout = null, CallFigures? Calls = null);
 
 /// <summary>A running program that takes many calls.</summary>
 /// <param name="Id">Of its run, whose log it has.</param>
@@ -110,9 +117,11 @@ public sealed record FunctionDeployment(FunctionView Function, int Revision, boo
 /// <param name="Caller">Name of the token that deployed it.</param>
 /// <param name="Percent">Of the calls that name no revision.</param>
 /// <param name="Tags">Names that reach it alone.</param>
+/// <param name="Calls">What its calls of the last five minutes came to; null where it had none since the server
+/// started.</param>
 public sealed record RevisionView(
     string Function, int Number, DateTimeOffset CreatedAt, string Caller, string ImageDigest, int Percent,
-    IReadOnlyList<string> Tags, FunctionRequest Spec);
+    IReadOnlyList<string> Tags, FunctionRequest Spec, CallFigures? Calls = null);
 
 /// <summary>Newest first.</summary>
 public sealed record RevisionList(IReadOnlyList<RevisionView> Revisions);

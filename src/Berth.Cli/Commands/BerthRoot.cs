@@ -5,6 +5,7 @@ using Berth.Cli.Commands.Functions;
 using Berth.Cli.Commands.Help;
 using Berth.Cli.Commands.Images;
 using Berth.Cli.Commands.Repositories;
+using Berth.Cli.Commands.Rollouts;
 using Berth.Cli.Commands.Runs;
 using Berth.Cli.Commands.Servers;
 using Berth.Cli.Commands.Tasks;
@@ -35,7 +36,8 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         });
         Command[] commands =
         [
-            new RunCommand(), FunctionCommands.All(), TaskCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
+            new RunCommand(), FunctionCommands.All(), RolloutCommands.All(), TaskCommands.All(), ImageCommands.All(),
+            RepositoryCommands.All(),
             new CreateCommand(), new StartCommand(), new StopCommand(), new RestartCommand(), new KillCommand(),
             new PauseCommand(), new UnpauseCommand(), new RemoveContainerCommand(), new RenameCommand(),
             new WaitContainerCommand(), new ExecCommand(), new AttachCommand(), new CopyCommand(),

@@ -1,3 +1,4 @@
+using Berth.Core.Rollouts;
 using Berth.Core.Runs;
 
 namespace Berth.Core.Functions;
@@ -25,9 +26,10 @@ public sealed record Revision(int Number, FunctionSpec Spec, DateTimeOffset Crea
 /// <param name="Revisions">Those that are kept, oldest first; never empty.</param>
 /// <param name="Traffic">Who gets the calls.</param>
 /// <param name="Before">Who got them before the last change; null where nothing was changed yet.</param>
+/// <param name="Rollout">The newest one, under way or ended; null where there was none.</param>
 public sealed record Function(
     string Name, DateTimeOffset CreatedAt, IReadOnlyList<Revision> Revisions, TrafficSplit Traffic,
-    TrafficSplit? Before)
+    TrafficSplit? Before, Rollout? Rollout = null)
 {
     public Revision Newest => Revisions[^1];
 

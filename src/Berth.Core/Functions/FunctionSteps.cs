@@ -1,4 +1,5 @@
 using Berth.Core.Errors;
+using Berth.Core.Rollouts;
 
 namespace Berth.Core.Functions;
 
@@ -38,7 +39,8 @@ public static class FunctionSteps
     }
 
     /// <summary>Splits the calls another way.</summary>
-    /// <exception cref="BerthException">NotFound, for a revision that is not kept.</exception>
+    /// <exception cref="BerthException">NotFound, for a revision that is not kept; Conflict, where a rollout decides
+    /// it.</exception>
     public static Function Route(Function function, TrafficSplit traffic)
     {
         foreach (int number in traffic.Shares.Select(s => s.Revision).Concat(traffic.Tags.Values))
@@ -49,9 +51,19 @@ public static class FunctionSteps
             }
         }
 
+        if (traffic.Equals(function.Traffic))
+        {
+            return function;
+        }
+
         // A tag that changes is nothing to go back from: the calls go where they went.
-        return traffic.Equals(function.Traffic) ? function
-            : traffic.Shares.SequenceEqual(function.Traffic.Shares) ? function with { Traffic = traffic }
+        if (traffic.Shares.SequenceEqual(function.Traffic.Shares))
+        {
+            return function with { Traffic = traffic };
+        }
+
+        return function.Rollout is { IsUnderWay: true }
+            ? throw RolloutSteps.Busy(function)
             : function with { Traffic = traffic, Before = function.Traffic };
     }
 
@@ -74,5 +86,6 @@ public static class FunctionSteps
         + $"it has {string.Join(", ", function.Revisions.Select(r => r.Number))}.");
 
     private static bool IsReachable(Function function, int number) =>
-        function.Traffic.Holds(number) || function.Before?.Holds(number) == true;
+        function.Traffic.Holds(number) || function.Before?.Holds(number) == true
+        || function.Rollout?.Holds(number) == true;
 }

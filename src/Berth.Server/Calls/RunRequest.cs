@@ -4,6 +4,7 @@ using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Server.Configuration;
+using Berth.Server.Functions;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Calls;
@@ -52,8 +53,7 @@ internal static class RunRequest
                 task ? "result-limit" : "output-limit") ?? mostOutput,
             ContentType(options.Ask(OptionHeaders.ContentType)),
             Callback(options),
-            ProgramRules.Labels(
-                options.Ask(OptionHeaders.Label), Pairs(options, OptionHeaders.Label), ProgramRules.MaxLabels),
+            Labels(options),
             ProgramRules.Runtime(options.Ask(OptionHeaders.Runtime), limits));
     }
 
@@ -87,6 +87,23 @@ internal static class RunRequest
         }
 
         return environment;
+    }
+
+    private static Dictionary<string, string> Labels(OptionHeaders options)
+    {
+        Asked asked = options.Ask(OptionHeaders.Label);
+        Dictionary<string, string> labels = ProgramRules.Labels(
+            asked, Pairs(options, OptionHeaders.Label), ProgramRules.MaxLabels);
+        // By them a revision's calls are known and judged: nobody else can put a failure down to it.
+        foreach (string own in (string[])[FunctionLabels.Function, FunctionLabels.Revision])
+        {
+            if (labels.TryGetValue(own, out string? value))
+            {
+                throw asked.Refuse($"{own}={value}", "Berth itself labels the calls of functions so");
+            }
+        }
+
+        return labels;
     }
 
     private static IEnumerable<Named> Pairs(OptionHeaders options, string header)

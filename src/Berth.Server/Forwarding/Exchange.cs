@@ -15,6 +15,9 @@ internal sealed class Exchange(
     private readonly CancellationTokenSource sendingEnds = new();
     private long sent;
 
+    /// <summary>Whether the program broke off an answer that had begun.</summary>
+    public bool IsTorn { get; private set; }
+
     /// <returns>False when nothing came of it, and it can be tried again over another connection: the program had closed
     /// this one, and nothing of the body was taken from the caller.</returns>
     /// <exception cref="BerthException">Why there is no answer.</exception>
@@ -159,6 +162,7 @@ internal sealed class Exchange(
     {
         if (context.Response.HasStarted)
         {
+            IsTorn = sending?.Fault is null;
             CutOff(context);
             return;
         }

@@ -1,11 +1,13 @@
 using System.Buffers;
 using System.Globalization;
 using Berth.Core.Errors;
+using Berth.Core.Rollouts;
 using Berth.Core.Runs;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
 using Berth.Server.Hosting;
 using Berth.Server.Instances;
+using Berth.Server.Rollouts;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -18,13 +20,13 @@ namespace Berth.Server.Forwarding;
 /// <param name="Caller">Whose turn it is when calls wait.</param>
 /// <param name="IsOpen">Berth asked for no token, so that one that was sent is the program's to look at.</param>
 internal sealed record ForwardRoute(
-    InstancePool Pool, int Revision, string Target, string Prefix, TimeSpan Timeout, string Caller, bool IsOpen);
+    InstancePool Pool, RevisionKey Revision, string Target, string Prefix, TimeSpan Timeout, string Caller, bool IsOpen);
 
 /// <summary>
 /// Passes requests on to instances and their answers back, both as they come: bodies, events, upgrades such as
 /// WebSocket. One deadline for waiting and exchange; who goes away ends the exchange.
 /// </summary>
-internal sealed class Forwarder(ServerOptions options, TimeProvider time)
+internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, TimeProvider time)
 {
     public const string InstanceHeader = "Berth-Instance";
 
@@ -36,17 +38,27 @@ internal sealed class Forwarder(ServerOptions options, TimeProvider time)
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
             deadline.Token, context.RequestAborted);
         Instance? instance = null;
+        CallVerdict verdict = CallVerdict.Nothing;
+        long entered = 0;
         try
         {
             instance = await route.Pool.EnterAsync(route.Caller, either.Token);
+            entered = time.GetTimestamp();
             IHeaderDictionary headers = context.Response.Headers;
-            headers[RunAnswer.Revision] = route.Revision.ToString(CultureInfo.InvariantCulture);
+            headers[RunAnswer.Revision] = route.Revision.Number.ToString(CultureInfo.InvariantCulture);
             headers[InstanceHeader] = instance.Id.Text;
-            await ExchangeAsync(context, route, instance, either.Token);
+            bool whole = await ExchangeAsync(context, route, instance, either.Token);
+            verdict = VerdictOf(whole, context.Response.StatusCode);
+        }
+        catch (BerthException error)
+        {
+            verdict = CallVerdicts.Of(error.Code);
+            throw;
         }
         catch (OperationCanceledException error)
             when (deadline.IsCancellationRequested && !context.RequestAborted.IsCancellationRequested)
         {
+            verdict = instance is null ? CallVerdict.Nothing : CallVerdict.Failed;
             if (context.Response.HasStarted)
             {
                 Exchange.CutOff(context);
@@ -61,10 +73,21 @@ internal sealed class Forwarder(ServerOptions options, TimeProvider time)
             {
                 route.Pool.Leave(instance);
             }
+
+            meters.Count(route.Revision, verdict, entered == 0 ? TimeSpan.Zero : time.GetElapsedTime(entered));
         }
     }
 
-    private static async Task ExchangeAsync(
+    /// <summary>A connection that has become another protocol's says nothing by its length.</summary>
+    private static CallVerdict VerdictOf(bool whole, int status) => !whole ? CallVerdict.Failed : status switch
+    {
+        StatusCodes.Status101SwitchingProtocols => CallVerdict.Nothing,
+        >= StatusCodes.Status500InternalServerError => CallVerdict.Failed,
+        _ => CallVerdict.Succeeded,
+    };
+
+    /// <returns>Whether the program gave a whole answer.</returns>
+    private static async Task<bool> ExchangeAsync(
         HttpContext context, ForwardRoute route, Instance instance, CancellationToken cancellationToken)
     {
         bool upgrades = context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true };
@@ -86,7 +109,7 @@ internal sealed class Forwarder(ServerOptions options, TimeProvider time)
             Exchange exchange = new(context, route, instance, connection);
             if (await exchange.RunAsync(head, hasBody, upgrades, cancellationToken))
             {
-                return;
+                return !exchange.IsTorn;
             }
         }
     }

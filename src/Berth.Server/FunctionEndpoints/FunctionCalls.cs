@@ -11,6 +11,7 @@ using Berth.Server.Configuration;
 using Berth.Server.Forwarding;
 using Berth.Server.Functions;
 using Berth.Server.Instances;
+using Berth.Server.Rollouts;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -129,7 +130,8 @@ internal sealed class FunctionCalls(
 
         (string prefix, string target) = TargetOf(context);
         ForwardRoute route = new(
-            instances.Of(function, revision), revision.Number, target, prefix, revision.Spec.Run.Timeout,
+            instances.Of(function, revision), new RevisionKey(function.Name, revision.Number), target, prefix,
+            revision.Spec.Run.Timeout,
             Caller.Of(context).Name, IsOpen: false);
         return forwarder.ForwardAsync(context, route);
     }

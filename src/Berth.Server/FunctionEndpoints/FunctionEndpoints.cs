@@ -1,9 +1,11 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
 using Berth.Api.Functions;
+using Berth.Api.Rollouts;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Images;
+using Berth.Core.Rollouts;
 using Berth.Oci.Repositories;
 using Berth.Server.Access;
 using Berth.Server.Calls;
@@ -12,13 +14,16 @@ using Berth.Server.Functions;
 using Berth.Server.Hosting;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Instances;
+using Berth.Server.RolloutEndpoints;
+using Berth.Server.Rollouts;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.FunctionEndpoints;
 
 /// <summary>Functions, their revisions and who gets their calls.</summary>
 internal sealed class FunctionEndpoints(
-    FunctionManager functions, InstanceManager instances, ImageCatalog images, ServerOptions options)
+    FunctionManager functions, InstanceManager instances, RevisionMeters meters, ImageCatalog images,
+    ServerOptions options, TimeProvider time)
 {
     private readonly FunctionOrder order = new(options);
 
@@ -46,7 +51,21 @@ internal sealed class FunctionEndpoints(
             throw new BerthException(ErrorCode.InvalidRequest, "image is missing: a function runs one.");
         }
 
+        if (request is { Rollout: not null, Traffic: not null })
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest, "traffic and rollout can't be given together: each says who gets the calls.");
+        }
+
+        if (request.Rollout?.Revision is { } other)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"rollout.revision = {other} can't be given with a deployment, whose own revision is rolled out.");
+        }
+
         string name = FunctionName.Check(NameOf(context), "function");
+        RolloutPlan? plan = request.Rollout is null ? null : RolloutOrder.Read(request.Rollout);
         ImageReference image = RequestedImage.Own(ImageReference.Parse(request.Image), context.Request);
         CatalogDetail detail = await images.DescribeAsync(image, context.RequestAborted);
         FunctionSpec spec = order.Read(request, image, detail.Image.Digest, detail.Config?.Config);
@@ -56,7 +75,7 @@ internal sealed class FunctionEndpoints(
             ? await instances.TryAsync(name, next, context.RequestAborted)
             : null;
         (FunctionEntry entry, Function? before) = await functions.DeployAsync(
-            name, spec, request.Traffic ?? 100, request.Tag, caller, context.RequestAborted);
+            name, spec, request.Traffic ?? 100, request.Tag, plan, caller, context.RequestAborted);
         bool changed = !ReferenceEquals(entry.Record, before);
         trial?.Adopt(entry.Record);
         await JsonBody.WriteAsync(
@@ -121,16 +140,15 @@ internal sealed class FunctionEndpoints(
         RollbackRequest request = await JsonBody.ReadAsync(context, FunctionRequestJson.Default.RollbackRequest);
         FunctionEntry entry = await functions.ChangeAsync(
             NameOf(context),
-            function => request.Revision is { } number
-                ? FunctionSteps.RollBack(function, number)
-                : FunctionSteps.RollBack(function),
+            function => RolloutSteps.TakeBack(
+                function, request.Revision, Caller.Of(context).Name, time.GetUtcNow()),
             context.RequestAborted);
         await JsonBody.WriteAsync(context, View(entry), FunctionJson.Default.FunctionView);
     }
 
     private static string NameOf(HttpContext context) => (string)context.Request.RouteValues["name"]!;
 
-    private static FunctionView View(FunctionEntry entry)
+    private FunctionView View(FunctionEntry entry)
     {
         Function function = entry.Record;
         bool limited = entry.Places.Count > 0;
@@ -138,7 +156,9 @@ internal sealed class FunctionEndpoints(
         return new FunctionView(
             function.Name, newest.Number, newest.Spec.Run.Image, newest.Spec.Run.Digest.Text, function.CreatedAt,
             newest.CreatedAt, View(function.Traffic), limited ? entry.Places.Values.Sum(p => p.Taken) : null,
-            limited ? entry.Places.Values.Sum(p => p.WaitingCalls) : null);
+            limited ? entry.Places.Values.Sum(p => p.WaitingCalls) : null,
+            Rollout: function.Rollout is { IsUnderWay: true } rollout ? RolloutOrder.NameOf(rollout.State) : null,
+            Calls: Recent(function, function.Revisions));
     }
 
     /// <summary>With what runs for it now.</summary>
@@ -170,11 +190,16 @@ internal sealed class FunctionEndpoints(
         [.. traffic.Shares.Select(s => new ShareView(s.Revision, s.Percent))],
         traffic.Tags.Count == 0 ? null : traffic.Tags);
 
-    private static RevisionView View(Function function, Revision revision) => new(
+    private RevisionView View(Function function, Revision revision) => new(
         function.Name, revision.Number, revision.CreatedAt, revision.Caller, revision.Spec.Run.Digest.Text,
         function.Traffic.Shares.FirstOrDefault(s => s.Revision == revision.Number)?.Percent ?? 0,
         [.. function.Traffic.Tags.Where(t => t.Value == revision.Number).Select(t => t.Key)],
-        FunctionOrder.Write(revision.Spec));
+        FunctionOrder.Write(revision.Spec), Recent(function, [revision]));
+
+    private CallFigures? Recent(Function function, IEnumerable<Revision> revisions) => RolloutOrder.FiguresOf(
+        meters.Recent(function.Name, revisions.Select(r => r.Number))) is { Calls: > 0 } figures
+        ? figures
+        : null;
 }
 
 /// <summary>Requests as they come in: a member that there is not is a slip of the keyboard, and told.</summary>

@@ -3,6 +3,8 @@ using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Images;
+using Berth.Core.Rollouts;
+using Berth.Server.Rollouts;
 using Berth.Server.Runs;
 using Berth.Server.Store;
 
@@ -15,7 +17,8 @@ internal sealed record FunctionEntry(Function Record, IReadOnlyDictionary<int, R
 
 /// <summary>All functions, in memory for calls and durable for the next start. Changes are made one after the other;
 /// a call sees the state from before one or from after it.</summary>
-internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProvider time)
+internal sealed class FunctionManager(
+    IFunctionStore store, INode node, RevisionMeters meters, TimeProvider time)
 {
     /// <summary>All are held in memory.</summary>
     private const int MaxFunctions = 100_000;
@@ -29,6 +32,10 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
     /// <summary>By name.</summary>
     public IReadOnlyList<FunctionEntry> All => [.. entries.Values.OrderBy(e => e.Record.Name, StringComparer.Ordinal)];
 
+    /// <summary>Those in which a revision is being rolled out.</summary>
+    public IEnumerable<Function> RollingOut =>
+        entries.Select(e => e.Value.Record).Where(f => f.Rollout is { IsUnderWay: true });
+
     /// <summary>What the revisions run, which must stay for as long as they are kept.</summary>
     public IReadOnlyCollection<Digest> Images() =>
         [.. entries.Values.SelectMany(e => e.Record.Revisions).Select(r => r.Spec.Run.Digest).Distinct()];
@@ -41,6 +48,9 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
         }
     }
 
+    /// <summary>Null where there is none.</summary>
+    public FunctionEntry? Find(string name) => entries.GetValueOrDefault(name);
+
     /// <summary>Throws <c>NotFound</c>.</summary>
     public FunctionEntry Get(string name) => entries.TryGetValue(name, out FunctionEntry? entry)
         ? entry
@@ -50,9 +60,12 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
     /// <summary>Makes the function, or its next revision where its settings differ from the newest one's.</summary>
     /// <param name="percent">Of its calls for the new revision.</param>
     /// <param name="tag">A name for it; null for none.</param>
+    /// <param name="plan">By which it gets the calls, instead of <paramref name="percent"/> at once; null for none.
+    /// </param>
     /// <returns>The function afterwards and before; null for a new one.</returns>
     public Task<(FunctionEntry Entry, Function? Before)> DeployAsync(
-        string name, FunctionSpec spec, int percent, string? tag, string caller, CancellationToken cancellationToken) =>
+        string name, FunctionSpec spec, int percent, string? tag, RolloutPlan? plan, string caller,
+        CancellationToken cancellationToken) =>
         ApplyAsync(
             name,
             old =>
@@ -64,8 +77,19 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
                     return FunctionSteps.Share(FunctionSteps.Create(name, spec, caller, now), 1, percent, tag);
                 }
 
-                return !IsSame(spec, old) ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
-                    : FunctionSteps.Share(old, old.Newest.Number, percent, tag);
+                bool same = IsSame(spec, old);
+                if (plan is null)
+                {
+                    return !same ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
+                        : FunctionSteps.Share(old, old.Newest.Number, percent, tag);
+                }
+
+                Function next = !same ? FunctionSteps.Deploy(old, spec, 0, tag, caller, now)
+                    : tag is null ? old
+                    : FunctionSteps.Route(old, old.Traffic.Tagged(tag, old.Newest.Number));
+                return next.Traffic.Shares is [var all] && all.Revision == next.Newest.Number
+                    ? next
+                    : RollOut(next, next.Newest.Number, plan, caller);
             },
             cancellationToken);
 
@@ -77,6 +101,13 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
             ? null
             : new Revision((function?.Newest.Number ?? 0) + 1, spec, time.GetUtcNow(), caller);
     }
+
+    /// <summary>Begins a rollout. Throws what <see cref="RolloutSteps.Start"/> throws.</summary>
+    /// <param name="revision">Null for the newest.</param>
+    public Task<FunctionEntry> RollOutAsync(
+        string name, int? revision, RolloutPlan plan, string caller, CancellationToken cancellationToken) =>
+        ChangeAsync(
+            name, function => RollOut(function, revision ?? function.Newest.Number, plan, caller), cancellationToken);
 
     /// <summary>Throws <c>NotFound</c>, and what <paramref name="step"/> throws.</summary>
     public async Task<FunctionEntry> ChangeAsync(
@@ -132,6 +163,14 @@ internal sealed class FunctionManager(IFunctionStore store, INode node, TimeProv
             r => r.Number,
             r => before?.Places.GetValueOrDefault(r.Number)
                 ?? new RunPlaces(r.Spec.MaxRunning, r.Spec.MaxWaiting, "the function's max-running or max-waiting"));
+
+    private Function RollOut(Function function, int revision, RolloutPlan plan, string caller)
+    {
+        CallTally before = meters.Recent(
+            function.Name, function.Traffic.Shares.Select(s => s.Revision).Where(r => r != revision));
+        TimeSpan? baseline = before.Calls >= RolloutPlan.BaselineCalls ? before.Quantile(RolloutJudge.Share) : null;
+        return RolloutSteps.Start(function, revision, plan, caller, time.GetUtcNow(), baseline);
+    }
 
     private void ThrowIfTooMany()
     {

@@ -23,6 +23,7 @@ using Berth.Server.ImageEndpoints;
 using Berth.Server.Instances;
 using Berth.Server.Logs;
 using Berth.Server.Metrics;
+using Berth.Server.Rollouts;
 using Berth.Server.Runs;
 using Berth.Server.Spool;
 using Berth.Server.Store;
@@ -112,6 +113,10 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required InstanceManager Instances { get; init; }
 
+    public required RevisionMeters Revisions { get; init; }
+
+    public required RolloutPass Rollouts { get; init; }
+
     /// <summary>Opens everything; nothing runs yet.</summary>
     public static async Task<ServerRooms> OpenAsync(
         ServerOptions options, DataFolder data, Func<NodeParts, INode> makeNode, TimeProvider time,
@@ -134,14 +139,15 @@ internal sealed class ServerRooms : IAsyncDisposable
         INode node = makeNode(parts);
         ImageReadiness readiness = new(node, options);
         RunMeters meters = new();
+        RevisionMeters revisions = new();
         TelemetryExport telemetry = new(options, time, loggers.CreateLogger<TelemetryExport>());
         RunManager runs = new(
             store, node, new RunSpool(data["spool"]),
             new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
             RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(),
-            new RunObservers(meters, telemetry));
+            new RunObservers(meters, telemetry, revisions));
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
-        FunctionManager functions = new(store, node, time);
+        FunctionManager functions = new(store, node, revisions, time);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
         {
             Kept = () => [.. containers.Images(), .. functions.Images()],
@@ -181,11 +187,14 @@ internal sealed class ServerRooms : IAsyncDisposable
             Containers = containers,
             Functions = functions,
             Instances = new InstanceManager(functions, runs, time, loggers.CreateLogger<InstanceManager>()),
+            Revisions = revisions,
+            Rollouts = new RolloutPass(functions, revisions, time, loggers.CreateLogger<RolloutPass>()),
         };
     }
 
     public MetricsEndpoint Metrics => metrics ??= new MetricsEndpoint(
-        Meters, Runs, Store, Node, Registry.Counters, Figures, Overflow, Telemetry, Time);
+        Meters, new RolloutFigures(Functions, Revisions, Rollouts), Runs, Store, Node, Registry.Counters, Figures,
+        Overflow, Telemetry, Time);
 
     public static GuardedConnection OtherRegistries(ServerOptions options) =>
         new(new CallbackPolicy(options.RegistryAllow), ErrorCode.Forbidden, "registry-allow");

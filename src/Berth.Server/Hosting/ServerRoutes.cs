@@ -8,6 +8,7 @@ using Berth.Server.FunctionEndpoints;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Metrics;
 using Berth.Server.OpenApi;
+using Berth.Server.RolloutEndpoints;
 using Berth.Server.RunEndpoints;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -113,9 +114,10 @@ internal static class ServerRoutes
     private static void MapFunctions(IEndpointRouteBuilder routes, ServerRooms rooms, CallAnswer answer)
     {
         FunctionCalls calls = new(
-            rooms.Functions, rooms.Options, answer, rooms.Instances, new Forwarder(rooms.Options, rooms.Time));
+            rooms.Functions, rooms.Options, answer, rooms.Instances,
+            new Forwarder(rooms.Options, rooms.Revisions, rooms.Time));
         FunctionEndpoints.FunctionEndpoints functions = new(
-            rooms.Functions, rooms.Instances, rooms.Catalog, rooms.Options);
+            rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Options, rooms.Time);
         MapRead(routes, "/v1/functions", functions.ListAsync);
         MapRead(routes, "/v1/functions/{name}", functions.GetAsync);
         Map(routes, "PUT", "/v1/functions/{name}", functions.DeployAsync);
@@ -124,6 +126,13 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/revisions/{name}/{number}", functions.RevisionAsync);
         Map(routes, "PUT", "/v1/traffic/{name}", functions.RouteAsync);
         Map(routes, "POST", "/v1/traffic/{name}/rollback", functions.RollBackAsync);
+        RolloutEndpoints.RolloutEndpoints rollouts = new(rooms.Functions, rooms.Rollouts, rooms.Revisions, rooms.Time);
+        MapRead(routes, "/v1/rollouts/{name}", rollouts.GetAsync);
+        Map(routes, "PUT", "/v1/rollouts/{name}", rollouts.StartAsync);
+        Map(routes, "DELETE", "/v1/rollouts/{name}", rollouts.AbortAsync);
+        Map(routes, "POST", "/v1/rollouts/{name}/promote", rollouts.PromoteAsync);
+        Map(routes, "POST", "/v1/rollouts/{name}/pause", rollouts.PauseAsync);
+        Map(routes, "POST", "/v1/rollouts/{name}/resume", rollouts.ResumeAsync);
         // HEAD goes where GET goes.
         MapRead(routes, FunctionCalls.Pattern, calls.CallAsync);
         MapRead(routes, FunctionCalls.OpenFaasPattern, calls.CallAsync);

@@ -139,8 +139,11 @@ internal sealed class InstanceManager(
             token => runs.StartInstanceAsync(spec, revision.Caller, token), time, logger);
     }
 
+    /// <summary>While a rollout may still go back, so are those it came from.</summary>
     private static bool IsRouted(Function function, Revision revision) =>
-        function.Traffic.Shares.Any(s => s.Revision == revision.Number);
+        function.Traffic.Shares.Any(s => s.Revision == revision.Number)
+        || (function.Rollout is { IsUnderWay: true } rollout
+            && rollout.Before.Shares.Any(s => s.Revision == revision.Number));
 
     /// <summary>A function has changed, or is gone.</summary>
     private void Follow(string name, Function? function)

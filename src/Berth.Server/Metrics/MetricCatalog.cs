@@ -29,6 +29,25 @@ internal static class MetricCatalog
         "berth_run_bytes_total", MetricType.Counter,
         "Bytes into (in) and out of (out) the programs of ended runs, in all their attempts.", "direction");
 
+    public static readonly Metric FunctionCalls = new(
+        "berth_function_calls_total", MetricType.Counter,
+        "Ended calls and tasks by function, revision and outcome: succeeded, or failed by the program's own fault. Of "
+            + "the first 1,000 revisions that were called, by name.",
+        "function", "revision", "outcome");
+
+    public static readonly Metric FunctionTimes = new(
+        "berth_function_call_seconds", MetricType.Gauge,
+        "Within what time that share of a revision's calls of the last five minutes succeeded, starting included and "
+            + "waiting not. Of the same revisions.",
+        "function", "revision", "quantile");
+
+    public static readonly Metric Rollouts = new(
+        "berth_rollouts", MetricType.Gauge, "Rollouts under way, by state (running, paused).", "state");
+
+    public static readonly Metric RolloutsEnded = new(
+        "berth_rollouts_ended_total", MetricType.Counter,
+        "Rollouts that ended by themselves, by outcome: promoted, rolled_back.", "outcome");
+
     public static readonly Metric Running = new(
         "berth_runs_running", MetricType.Gauge, "Places taken by calls and tasks now.");
 
@@ -147,7 +166,8 @@ internal static class MetricCatalog
 
     public static IReadOnlyList<Metric> All { get; } =
     [
-        Runs, RunPhases, RunCpu, RunBytes, Running, Places, WaitingCalls, Overflow, Tasks, OldestTask, Submitted,
+        Runs, RunPhases, RunCpu, RunBytes, FunctionCalls, FunctionTimes, Rollouts, RolloutsEnded,
+        Running, Places, WaitingCalls, Overflow, Tasks, OldestTask, Submitted,
         Refused, Retried, LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults,
         StoreCommits, StoreWrites, StoreWaiting, StoreRefused, StoreReopened, StoreBytes, StoreWait,
         RegistryManifests, RegistryBlobs, RegistryBytes, RegistryDamaged, Blobs, BlobBytes, Cpu, Memory, Files,

@@ -4,6 +4,7 @@ using Berth.Core.Runs;
 using Berth.Registry;
 using Berth.Server.Calls;
 using Berth.Server.Hosting;
+using Berth.Server.Rollouts;
 using Berth.Server.Runs;
 using Berth.Server.Store;
 using Berth.Server.Telemetry;
@@ -13,8 +14,9 @@ namespace Berth.Server.Metrics;
 
 /// <summary><c>/metrics</c>: gathers the figures of every part when asked.</summary>
 internal sealed class MetricsEndpoint(
-    RunMeters meters, IRunManager runs, IRunStore store, INode node, RegistryCounters registry, ContentFigures content,
-    OverflowRoom overflow, TelemetryExport telemetry, TimeProvider time)
+    RunMeters meters, RolloutFigures rollouts, IRunManager runs, IRunStore store, INode node,
+    RegistryCounters registry, ContentFigures content, OverflowRoom overflow, TelemetryExport telemetry,
+    TimeProvider time)
 {
     public async Task HandleAsync(HttpContext context)
     {
@@ -33,6 +35,7 @@ internal sealed class MetricsEndpoint(
         MetricText text = new();
         WriteRuns(text, runs.Statistics(), counts);
         meters.Write(text);
+        rollouts.Write(text);
         WriteNode(text, node.Status());
         WriteStore(text, store.Figures());
         WriteRegistry(text);

@@ -8,13 +8,14 @@ namespace Berth.Server.Store;
 /// <summary>A function as the store keeps it: JSON of plain values, absent where default.</summary>
 internal sealed record FunctionDocument(
     string Name, DateTimeOffset CreatedAt, IReadOnlyList<RevisionDocument> Revisions, TrafficDocument Traffic,
-    TrafficDocument? Before)
+    TrafficDocument? Before, RolloutDocument? Rollout = null)
 {
     public static byte[] Write(Function function) => JsonSerializer.SerializeToUtf8Bytes(
         new FunctionDocument(
             function.Name, function.CreatedAt, [.. function.Revisions.Select(RevisionDocument.Of)],
             TrafficDocument.Of(function.Traffic),
-            function.Before is null ? null : TrafficDocument.Of(function.Before)),
+            function.Before is null ? null : TrafficDocument.Of(function.Before),
+            function.Rollout is null ? null : RolloutDocument.Of(function.Rollout)),
         FunctionDocumentJson.Default.FunctionDocument);
 
     /// <summary>The same bytes for settings that are the same.</summary>
@@ -27,7 +28,7 @@ internal sealed record FunctionDocument(
             ?? throw new InvalidOperationException("The store holds an empty function.");
         return new Function(
             document.Name, document.CreatedAt, [.. document.Revisions.Select(r => r.Revision)],
-            document.Traffic.Split, document.Before?.Split);
+            document.Traffic.Split, document.Before?.Split, document.Rollout?.Rollout);
     }
 }
 

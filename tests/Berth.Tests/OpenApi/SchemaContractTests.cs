@@ -9,14 +9,17 @@ using Berth.Api.Functions;
 using Berth.Api.Images;
 using Berth.Api.Nodes;
 using Berth.Api.Repositories;
+using Berth.Api.Rollouts;
 using Berth.Api.Runs;
 using Berth.Api.Server;
 using Berth.Core.Containers;
+using Berth.Core.Rollouts;
 using Berth.Core.Runs;
 using Berth.Oci.Distribution;
 using Berth.Server.Access;
 using Berth.Server.Calls;
 using Berth.Server.OpenApi;
+using Berth.Server.RolloutEndpoints;
 using Xunit;
 
 namespace Berth.Tests.OpenApi;
@@ -34,7 +37,7 @@ public sealed class SchemaContractTests
         typeof(UpstreamView), typeof(PruneRequest),
         typeof(ContainerRequest), typeof(MountView), typeof(HealthCheckRequest), typeof(VolumeRequest),
         typeof(SystemPruneRequest), typeof(StreamMessage), typeof(ExecRequest),
-        typeof(FunctionRequest), typeof(TrafficView), typeof(RollbackRequest),
+        typeof(FunctionRequest), typeof(TrafficView), typeof(RollbackRequest), typeof(RolloutRequest),
     ];
 
     private static readonly JsonTypeInfo[] Contracts = [.. Walk(
@@ -46,7 +49,7 @@ public sealed class SchemaContractTests
         ContainerJson.Default.StreamMessage,
         FunctionJson.Default.FunctionRequest, FunctionJson.Default.FunctionList,
         FunctionJson.Default.FunctionDeployment, FunctionJson.Default.RevisionList,
-        FunctionJson.Default.RollbackRequest,
+        FunctionJson.Default.RollbackRequest, RolloutJson.Default.RolloutView,
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
         ImageJson.Default.ImageDiff, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,
@@ -120,6 +123,11 @@ public sealed class SchemaContractTests
         Assert.Equal(
             Enum.GetValues<ContainerState>().Select(ContainerSteps.Word), Words("ContainerState"));
         Assert.Equal(Enum.GetValues<Role>().Select(Roles.NameOf), Words("Role"));
+        Assert.Equal(Enum.GetValues<RolloutState>().Select(RolloutOrder.NameOf), Words("RolloutView", "state"));
+        Assert.Equal(
+            typeof(RolloutEventTypes).GetFields(BindingFlags.Public | BindingFlags.Static)
+                .Select(f => (string)f.GetRawConstantValue()!),
+            Words("RolloutEventView", "type"));
         Assert.Equal(
             typeof(RunEventTypes).GetFields(BindingFlags.Public | BindingFlags.Static)
                 .Select(f => (string)f.GetRawConstantValue()!).Order(),

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Http.Json;
 using System.Text.RegularExpressions;
 using Berth.Core.Errors;
 using Berth.Server.Metrics;
@@ -14,6 +15,8 @@ public sealed partial class MetricsTests
     public async Task The_page_is_valid_and_has_every_metric_of_the_table_with_its_labels()
     {
         await using ServerRig rig = await ServerRig.StartAsync();
+        await rig.Client.PutAsync("/v1/functions/echo", JsonContent.Create(new { image = ServerRig.Image }));
+        (await rig.Client.GetAsync("/function/echo")).Dispose();
         using HttpResponseMessage response = await rig.GetAsync("/metrics");
         Dictionary<string, Family> families = Parse(await response.Content.ReadAsStringAsync());
 

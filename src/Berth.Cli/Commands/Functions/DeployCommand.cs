@@ -3,6 +3,7 @@ using System.Globalization;
 using Berth.Api.Client;
 using Berth.Api.Functions;
 using Berth.Cli.Commands.Containers;
+using Berth.Cli.Commands.Rollouts;
 using Berth.Cli.Commands.Runs;
 
 namespace Berth.Cli.Commands.Functions;
@@ -46,6 +47,10 @@ internal sealed class DeployCommand : Verb
     private readonly Option<string?> traffic = Named(
         "--traffic", "PERCENT", "Share of the calls that the new revision gets; all if not given");
 
+    private readonly PlanOptions plan = new(
+        "--canary", "Give the new revision the calls in these steps, for instance 5,25,50, and take them back where it "
+            + "fails; see 'berth rollout'");
+
     private readonly Option<string?> tag = Named(
         "--tag", "TAG", "A name that reaches the new revision alone, as NAME@TAG");
 
@@ -63,7 +68,10 @@ internal sealed class DeployCommand : Verb
                 "5 of 100 calls go to the new revision, and all to thumbnail@next"),
             new(
                 "berth function deploy --port 3000 --concurrency 20 --min-instances 1 shop demo/shop",
-                "An image that serves HTTP"))
+                "An image that serves HTTP"),
+            new(
+                "berth function deploy --canary 5,25,50 --interval 5m thumbnail demo/thumbnail:2",
+                "More and more of the calls, as long as it is good"))
     {
         foreach (Option option in (Option[])[
             timeout, outputLimit, contentType, maxRunning, maxWaiting, attempts, retryFailures, passArguments, traffic,
@@ -73,6 +81,7 @@ internal sealed class DeployCommand : Verb
         }
 
         service.AddTo(this);
+        plan.AddTo(this);
         Add(name);
         settings.AddTo(this, lasting: true);
     }
@@ -87,7 +96,8 @@ internal sealed class DeployCommand : Verb
             ContainerSettings.Bytes(run.Memory), run.Cpus?.ToString(), run.Pids, ContainerSettings.Bytes(run.Disk),
             run.Network, session.Get(timeout), session.Get(outputLimit), session.Get(contentType),
             Count(session, attempts), session.Get(retryFailures), run.Labels, Count(session, maxRunning),
-            Count(session, maxWaiting), Count(session, traffic), session.Get(tag), run.Runtime);
+            Count(session, maxWaiting), Count(session, traffic), session.Get(tag), run.Runtime,
+            Rollout: plan.ReadWithSteps(session));
         request = service.Add(session, request);
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);
@@ -95,6 +105,11 @@ internal sealed class DeployCommand : Verb
             made.Changed
                 ? $"Function {function}: {FunctionCommands.Shares(made.Function.Traffic)}."
                 : $"Function {function} is so already: nothing was changed.");
+        if (request.Rollout is not null && made.Function.Rollout is not null)
+        {
+            session.Say($"Watch it with: berth rollout status -w {function}");
+        }
+
         await session.Terminal.Out.WriteLineAsync(made.Revision.ToString(CultureInfo.InvariantCulture));
         return 0;
     }

@@ -36,13 +36,17 @@ internal sealed class RevisionsCommand : Verb
         }
 
         Table table = new(
-            new("REVISION", Right: true), new("TRAFFIC", Right: true), new("TAGS"), new("IMAGE"), new("DIGEST"),
+            new("REVISION", Right: true), new("TRAFFIC", Right: true), new("TAGS"), new("CALLS", Right: true),
+            new("FAILED", Right: true), new("P95", Right: true), new("IMAGE"), new("DIGEST"),
             new("BY"), new("CREATED"));
         foreach (RevisionView revision in revisions)
         {
             table.Add(
                 revision.Number.ToString(CultureInfo.InvariantCulture),
                 revision.Percent.ToString(CultureInfo.InvariantCulture) + "%", string.Join(", ", revision.Tags),
+                revision.Calls?.Calls.ToString("N0", CultureInfo.InvariantCulture),
+                revision.Calls?.Failed.ToString("N0", CultureInfo.InvariantCulture),
+                Wording.Milliseconds(revision.Calls?.P95Ms),
                 revision.Spec.Image ?? "", ImageListCommand.ShortDigest(revision.ImageDigest), revision.Caller,
                 Wording.Age(revision.CreatedAt, session.Terminal.Time.GetUtcNow()));
         }
