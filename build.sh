@@ -17,7 +17,8 @@ changed() {
 }
 
 publish() {
-  dotnet publish src/Berth.Cli/Berth.Cli.csproj -c Release -o out/publish --nologo -v quiet
+  # A step's commands go on after one that fails, and there may be an executable of an earlier build.
+  dotnet publish src/Berth.Cli/Berth.Cli.csproj -c Release -o out/publish --nologo -v quiet || return
   # Renamed into place: a running server keeps the file it was started from.
   cp out/publish/berth out/berth.new
   mv -f out/berth.new out/berth

@@ -214,10 +214,11 @@ internal sealed class ApiExchange : IDisposable
     private static async Task<T> ReadAsync<T>(
         HttpResponseMessage response, JsonTypeInfo<T> type, CancellationToken cancellationToken)
     {
-        await using Stream body = await response.Content.ReadAsStreamAsync(cancellationToken);
         try
         {
-            return await JsonSerializer.DeserializeAsync(body, type, cancellationToken)
+            // Answers are pages. Reading a stream of them costs a program that asks once more than the rest.
+            byte[] body = await response.Content.ReadAsByteArrayAsync(cancellationToken);
+            return JsonSerializer.Deserialize(body, type)
                 ?? throw new BerthException(ErrorCode.Upstream, "The server answered with nothing.");
         }
         catch (JsonException e)
