@@ -117,7 +117,21 @@ public sealed class ServiceFunctionTests
         Assert.Contains("within the call's 2 s", detail, StringComparison.Ordinal);
         await Assert.ThrowsAnyAsync<Exception>(() => TextAsync(server, HttpMethod.Get, "svc/torn"));
         Assert.Equal("whole", await TextAsync(server, HttpMethod.Post, "svc/echo", "whole"));
+        (await SendAsync(server, HttpMethod.Get, "svc/status/404")).Dispose();
+        (await SendAsync(server, HttpMethod.Get, "svc/status/500")).Dispose();
+        await Condition.HoldsAsync(
+            "of seven calls the program failed four: it exited, was slow, tore its answer and answered 500",
+            async () => await FailuresAsync(server) is var (calls, failed) && (calls, failed) == (7, 4)
+                ? null : $"{failed} of {calls} failed");
         await EndAsync(server);
+    }
+
+    /// <summary>What the calls of the only revision came to.</summary>
+    private static async Task<(int Calls, int Failed)> FailuresAsync(ServerProcess server)
+    {
+        string told = (await server.BerthAsync("function", "revisions", "-o", "json", "svc")).Succeed();
+        JsonElement calls = JsonDocument.Parse(told).RootElement.GetProperty("revisions")[0].GetProperty("calls");
+        return (calls.GetProperty("calls").GetInt32(), calls.GetProperty("failed").GetInt32());
     }
 
     [Fact]
