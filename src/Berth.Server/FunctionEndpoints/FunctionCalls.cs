@@ -23,7 +23,7 @@ namespace Berth.Server.FunctionEndpoints;
 /// </summary>
 internal sealed class FunctionCalls(
     FunctionManager functions, ServerOptions options, CallAnswer answer, InstanceManager instances,
-    Forwarder forwarder)
+    Forwarder forwarder, TimeProvider time)
 {
     public const string Pattern = "/v1/functions/{name}/{**path}";
     public const string OpenFaasPattern = "/function/{name}/{**path}";
@@ -128,12 +128,35 @@ internal sealed class FunctionCalls(
                 + "respond-async away.");
         }
 
+        OptionHeaders given = OptionHeaders.Read(context.Request.Headers, kind);
+        if (given.Names.FirstOrDefault(
+            n => !n.Equals(OptionHeaders.Timeout, StringComparison.OrdinalIgnoreCase)) is { } foreign)
+        {
+            throw OptionHeaders.Refuse(
+                foreign, given.Find(foreign),
+                $"a call of function '{function.Name}' takes {OptionHeaders.Timeout} alone: its program answers "
+                + "requests as they are");
+        }
+
         (string prefix, string target) = TargetOf(context);
+        if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
+        {
+            context.Response.Headers[OpenFaasCallHeader] = RunId.New(time.GetUtcNow()).Text;
+        }
+
         ForwardRoute route = new(
             instances.Of(function, revision), new RevisionKey(function.Name, revision.Number), target, prefix,
-            revision.Spec.Run.Timeout,
-            Caller.Of(context).Name, IsOpen: false);
+            TimeoutOf(function.Name, revision, given), Caller.Of(context).Name, IsOpen: false);
         return forwarder.ForwardAsync(context, route);
+    }
+
+    /// <summary>The revision's, or the shorter one that the call asks for.</summary>
+    private TimeSpan TimeoutOf(string name, Revision revision, OptionHeaders given)
+    {
+        TimeSpan own = revision.Spec.Run.Timeout;
+        TimeSpan? asked = ProgramRules.Time(
+            given.Ask(OptionHeaders.Timeout), RunRequest.LeastTime, options.MaxCallTimeout, "max-call-timeout");
+        return asked > own ? throw TooLong(name, own, given.Find(OptionHeaders.Timeout)) : asked ?? own;
     }
 
     /// <summary>The part of the path that names the function, and what is left of it with the query, as the caller
@@ -155,8 +178,18 @@ internal sealed class FunctionCalls(
             end = raw.AsSpan(end + 1).IndexOfAny('/', '?') is var next and >= 0 ? end + 1 + next : raw.Length;
         }
 
+        // Where the path was resolved (dots, doubled slashes), what names the function is not where it was looked for.
+        string prefix = raw[..end];
+        string named = string.Join('/', context.Request.Path.Value!.Split('/').Take(words + 1));
+        if (Uri.UnescapeDataString(prefix) != named)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"The path '{named}' came in another spelling: write the part that names the function as it is.");
+        }
+
         string rest = raw[end..];
-        return (raw[..end], rest.StartsWith('/') ? rest : "/" + rest);
+        return (prefix, rest.StartsWith('/') ? rest : "/" + rest);
     }
 
     /// <summary><c>NAME</c>, <c>NAME@NUMBER</c> or <c>NAME@TAG</c>. Throws <c>NotFound</c>.</summary>
@@ -208,9 +241,7 @@ internal sealed class FunctionCalls(
         RunSpec own = revision.Spec.Run;
         if (given.Find(OptionHeaders.Timeout) is { } timeout && asked.Timeout > own.Timeout)
         {
-            throw OptionHeaders.Refuse(
-                OptionHeaders.Timeout, timeout,
-                $"function '{name}' gives its calls {Duration.Format(own.Timeout)}, and a call can only ask for less");
+            throw TooLong(name, own.Timeout, timeout);
         }
 
         Dictionary<string, string> environment = new(asked.Environment)
@@ -243,6 +274,10 @@ internal sealed class FunctionCalls(
             Labels = labels,
         };
     }
+
+    private static BerthException TooLong(string name, TimeSpan own, string? asked) => OptionHeaders.Refuse(
+        OptionHeaders.Timeout, asked,
+        $"function '{name}' gives its calls {Duration.Format(own)}, and a call can only ask for less");
 
     private static IReadOnlyList<string>? With(IReadOnlyList<string>? own, RunSpec asked) => asked.Arguments is null
         ? own

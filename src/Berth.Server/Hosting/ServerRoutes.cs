@@ -115,7 +115,7 @@ internal static class ServerRoutes
     {
         FunctionCalls calls = new(
             rooms.Functions, rooms.Options, answer, rooms.Instances,
-            new Forwarder(rooms.Options, rooms.Revisions, rooms.Time));
+            new Forwarder(rooms.Options, rooms.Revisions, rooms.Time), rooms.Time);
         FunctionEndpoints.FunctionEndpoints functions = new(
             rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Options, rooms.Time);
         MapRead(routes, "/v1/functions", functions.ListAsync);

@@ -37,10 +37,18 @@ public sealed class ServiceFunctionTests
         using HttpResponseMessage missing = await SendAsync(server, HttpMethod.Get, "svc/status/418");
         Assert.Equal(418, (int)missing.StatusCode);
 
+        // Options of calls that are programs, and a function's name in another spelling.
+        string refused = (await server.ShellAsync(
+            "curl -sS -o refused -w '%{http_code} ' -H \"Authorization: Bearer $BERTH_TOKEN\" -H 'Berth-Memory: 1Gi' "
+            + "$BERTH_HOST/v1/functions/svc/head; curl -sS --path-as-is -o refused -w '%{http_code}' "
+            + "-H \"Authorization: Bearer $BERTH_TOKEN\" $BERTH_HOST/v1/tasks/../functions/svc/head")).Succeed();
+        Assert.Equal("400 400", refused);
+
         // As OpenFaaS addresses it, and by HEAD.
         using HttpRequestMessage other = RequestTo(server, HttpMethod.Head, server.Address + "/function/svc/head");
         using HttpResponseMessage brief = await server.Http.SendAsync(other, Soon);
         Assert.Equal(HttpStatusCode.OK, brief.StatusCode);
+        Assert.Single(brief.Headers.GetValues("X-Call-Id"));
         await EndAsync(server);
     }
 
