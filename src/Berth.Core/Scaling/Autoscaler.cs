@@ -60,7 +60,8 @@ public sealed class Autoscaler(ScaleSpec spec, int concurrency)
         return new ScaleDecision(bounded, Explain(load, isBurst, lingers, wanted, held, bounded));
     }
 
-    private static int InstancesFor(double calls, double each) => (int)Math.Min(int.MaxValue, Math.Ceiling(calls / each));
+    private static int InstancesFor(double calls, double each) =>
+        (int)Math.Min(int.MaxValue, Math.Ceiling(calls / each));
 
     /// <summary>The most that was wanted within the delay before shrinking.</summary>
     private int Hold(int wanted, TimeSpan now)

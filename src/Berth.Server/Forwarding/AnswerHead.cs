@@ -17,8 +17,8 @@ internal enum AnswerFraming
     Close,
 }
 
-/// <summary>Status and headers of a program's answer. Read strictly: two readings of one answer would let a program slip
-/// its own text into the answers of others.</summary>
+/// <summary>Status and headers of a program's answer. Read strictly: two readings of one answer would let a program
+/// slip its own text into the answers of others.</summary>
 internal sealed class AnswerHead
 {
     /// <summary>tchar of RFC 9110, section 5.6.2.</summary>

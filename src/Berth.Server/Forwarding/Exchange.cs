@@ -18,8 +18,8 @@ internal sealed class Exchange(
     /// <summary>Whether the program broke off an answer that had begun.</summary>
     public bool IsTorn { get; private set; }
 
-    /// <returns>False when nothing came of it, and it can be tried again over another connection: the program had closed
-    /// this one, and nothing of the body was taken from the caller.</returns>
+    /// <returns>False when nothing came of it, and it can be tried again over another connection: the program had
+    /// closed this one, and nothing of the body was taken from the caller.</returns>
     /// <exception cref="BerthException">Why there is no answer.</exception>
     public async Task<bool> RunAsync(
         ArrayBufferWriter<byte> head, bool hasBody, bool upgrades, CancellationToken cancellationToken)

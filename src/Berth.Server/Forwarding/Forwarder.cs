@@ -20,7 +20,8 @@ namespace Berth.Server.Forwarding;
 /// <param name="Caller">Whose turn it is when calls wait.</param>
 /// <param name="IsOpen">Berth asked for no token, so that one that was sent is the program's to look at.</param>
 internal sealed record ForwardRoute(
-    InstancePool Pool, RevisionKey Revision, string Target, string Prefix, TimeSpan Timeout, string Caller, bool IsOpen);
+    InstancePool Pool, RevisionKey Revision, string Target, string Prefix, TimeSpan Timeout, string Caller,
+    bool IsOpen);
 
 /// <summary>
 /// Passes requests on to instances and their answers back, both as they come: bodies, events, upgrades such as

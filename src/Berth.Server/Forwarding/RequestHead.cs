@@ -9,7 +9,8 @@ using Microsoft.Extensions.Primitives;
 
 namespace Berth.Server.Forwarding;
 
-/// <summary>Writes the head of a request to a program (RFC 9112). Nothing that could end a line gets into one.</summary>
+/// <summary>Writes the head of a request to a program (RFC 9112). Nothing that could end a line gets into
+/// one.</summary>
 internal static class RequestHead
 {
     /// <summary>What may stand in a target: no blank and nothing that is not ASCII.</summary>

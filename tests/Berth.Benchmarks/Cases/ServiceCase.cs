@@ -24,7 +24,7 @@ internal static partial class ServiceCase
         Directory.CreateDirectory(options.Work);
         string program = Path.Combine(options.Work, "service");
         await Command.RunAsync(
-            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing/Services/service.c", "-o", program);
+            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing.Functions/service.c", "-o", program);
         await using BerthRig rig = await BerthRig.StartAsync(options);
         await PushAsync(rig, options, program);
         return
@@ -47,7 +47,8 @@ internal static partial class ServiceCase
     private static async Task<IReadOnlyList<Figure>> ThroughputAsync(
         BerthRig rig, BenchOptions options, string program)
     {
-        await rig.CliAsync("function", "deploy", "--contract", "http", "--concurrency", "100", "echo", "bench/service:1");
+        await rig.CliAsync(
+            "function", "deploy", "--contract", "http", "--concurrency", "100", "echo", "bench/service:1");
         string script = Path.Combine(options.Work, "echo.lua");
         await File.WriteAllTextAsync(script, $"""
             wrk.method = "POST"
@@ -81,7 +82,8 @@ internal static partial class ServiceCase
                 overKestrel.Add(berth / reference);
                 overNginx.Add(berth / proxy);
                 added.Add(through - alone);
-                details.Add($"{berth:0} / kestrel {reference:0} / nginx {proxy:0} a second, {through:0} / {alone:0} µs");
+                details.Add(
+                    $"{berth:0} / kestrel {reference:0} / nginx {proxy:0} a second, {through:0} / {alone:0} µs");
             }
         }
         finally
@@ -126,8 +128,8 @@ internal static partial class ServiceCase
         }
 
         return new(
-            "from nothing to the first answer / runc run of /bin/true, p50", ours.P50 / reference.P50, 1.5, AtMost: true,
-            $"ours {ours}; runc {reference}");
+            "from nothing to the first answer / runc run of /bin/true, p50", ours.P50 / reference.P50, 1.5,
+            AtMost: true, $"ours {ours}; runc {reference}");
     }
 
     /// <summary>What the server and the sandboxes hold for idle instances, their programs included.</summary>
@@ -188,7 +190,8 @@ internal static partial class ServiceCase
     {
         string output = await Command.RunAsync(
             "wrk", "-t1", $"-c{callers}", $"-d{Seconds}s", "--latency", "-s", script, url);
-        if (output.Contains("Non-2xx", StringComparison.Ordinal) || output.Contains("Socket errors", StringComparison.Ordinal))
+        if (output.Contains("Non-2xx", StringComparison.Ordinal)
+            || output.Contains("Socket errors", StringComparison.Ordinal))
         {
             throw new InvalidOperationException("Refused requests are not counted as success:\n" + output);
         }

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Berth.IntegrationTests.Documents;
-using Berth.Testing.Services;
+using Berth.Testing.Functions;
 using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
@@ -61,7 +61,8 @@ public sealed class ServiceFunctionTests
         // More than all buffers together, answered while it is sent: known length and chunked.
         string script = "head -c 100000000 /dev/zero > big; "
             + "for how in '--data-binary @big' '-T big -H Transfer-Encoding:chunked -X POST'; do "
-            + "curl -sS -m 60 $how -H \"Authorization: Bearer $BERTH_TOKEN\" $BERTH_HOST/v1/functions/svc/echo | wc -c; "
+            + "curl -sS -m 60 $how -H \"Authorization: Bearer $BERTH_TOKEN\" $BERTH_HOST/v1/functions/svc/echo "
+            + "| wc -c; "
             + "done";
         string counts = (await server.ShellAsync($"cd {server.Folder}; {script}")).Succeed();
         Assert.Equal(["100000000", "100000000"], counts.Split('\n', StringSplitOptions.RemoveEmptyEntries));
@@ -208,7 +209,7 @@ public sealed class ServiceFunctionTests
             string root = Path.Combine(server.Folder, "service");
             Directory.CreateDirectory(root + "/bin");
             ServiceProgram.Compile(
-                Path.Combine(RepositoryFolder.Path, "tests/Berth.Testing/Services/service.c"), root + "/bin/service");
+                Path.Combine(RepositoryFolder.Path, "tests/Berth.Testing.Functions/service.c"), root + "/bin/service");
             (await server.BerthAsync(
                 "image", "pack", "-q", "--entrypoint", "/bin/service", "demo/service", root)).Succeed();
             return server;

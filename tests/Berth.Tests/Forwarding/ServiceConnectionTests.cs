@@ -11,7 +11,8 @@ public sealed class ServiceConnectionTests
     [Theory]
     [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello", true)]
     [InlineData("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", "", true)]
-    [InlineData("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n", "hello", true)]
+    [InlineData(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n", "hello", true)]
     [InlineData("HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n0\r\nX-Sum: 1\r\n\r\n", "", true)]
     [InlineData("HTTP/1.1 200 OK\r\n\r\nto the end", "to the end", false)]
     [InlineData("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi", false)]
@@ -70,7 +71,8 @@ public sealed class ServiceConnectionTests
     [Fact]
     public async Task An_endless_head_is_refused_in_bounded_memory()
     {
-        string wire = "HTTP/1.1 200 OK\r\n" + string.Concat(Enumerable.Repeat("X-More: aaaaaaaaaaaaaaaaaaaaaaaa\r\n", 9000));
+        string wire = "HTTP/1.1 200 OK\r\n"
+            + string.Concat(Enumerable.Repeat("X-More: aaaaaaaaaaaaaaaaaaaaaaaa\r\n", 9000));
 
         IOException error = await Assert.ThrowsAsync<IOException>(() => ReadAsync(wire, 4096));
 

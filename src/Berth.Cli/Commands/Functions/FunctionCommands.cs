@@ -118,7 +118,8 @@ internal sealed class FunctionWhyCommand : Verb
 
         if (view.Scaling.Count == 0)
         {
-            await output.WriteLineAsync($"Function {name} has no instances: nothing was called since the server started.");
+            await output.WriteLineAsync(
+                $"Function {name} has no instances: nothing was called since the server started.");
         }
 
         foreach (ScalingView scaling in view.Scaling)

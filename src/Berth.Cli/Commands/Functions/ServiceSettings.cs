@@ -4,7 +4,7 @@ using Berth.Cli.Commands.Runs;
 
 namespace Berth.Cli.Commands.Functions;
 
-/// <summary>The options that are about how calls reach a function's program, and how many instances there are.</summary>
+/// <summary>The options about how calls reach a function's program, and how many instances there are.</summary>
 internal sealed class ServiceSettings
 {
     private readonly Option<string?> contract = Named(

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace Berth.Testing.Services;
+namespace Berth.Testing.Functions;
 
 /// <summary>The small HTTP server of service.c, made with the machine's C compiler.</summary>
 public static class ServiceProgram
