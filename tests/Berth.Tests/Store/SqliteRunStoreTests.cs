@@ -31,7 +31,7 @@ public sealed class SqliteRunStoreTests : RunStoreContract
     [Fact]
     public void The_numbers_on_disk_never_change()
     {
-        Assert.Equal("Call=0 Task=1 Container=2", Numbers<RunKind>());
+        Assert.Equal("Call=0 Task=1 Container=2 Instance=3", Numbers<RunKind>());
         Assert.Equal("Queued=0 Starting=1 Running=2 Succeeded=3 Failed=4 Canceled=5", Numbers<RunState>());
         Assert.Equal("None=0 Inline=1 Spooled=2 Expired=3", Numbers<BodyPlace>());
         Assert.Equal(
