@@ -51,6 +51,22 @@ internal sealed class FunctionCalls(
         return AnswerAsync(context, preference.RespondAsync ? RunKind.Task : RunKind.Call, preference);
     }
 
+    /// <summary>The function's own address with a slash behind it is the root of what its program serves.</summary>
+    /// <param name="settings">What answers without the slash.</param>
+    public RequestDelegate OrRoot(RequestDelegate settings) => context =>
+    {
+        if (!context.Request.Path.Value!.EndsWith('/'))
+        {
+            return settings(context);
+        }
+
+        Caller caller = Caller.Of(context);
+        return caller.May(Permission.RunCreate) ? CallAsync(context) : throw new BerthException(
+            ErrorCode.Forbidden,
+            $"Token '{caller.Name}' has the role {Roles.NameOf(caller.Role)}, which may not call functions: ask an "
+            + "administrator for a token with another role.");
+    };
+
     /// <summary>A task, as OpenFaaS's callers hand it in.</summary>
     public Task TaskAsync(HttpContext context)
     {

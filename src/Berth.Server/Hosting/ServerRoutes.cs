@@ -119,9 +119,9 @@ internal static class ServerRoutes
         FunctionEndpoints.FunctionEndpoints functions = new(
             rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Options, rooms.Time);
         MapRead(routes, "/v1/functions", functions.ListAsync);
-        MapRead(routes, "/v1/functions/{name}", functions.GetAsync);
-        Map(routes, "PUT", "/v1/functions/{name}", functions.DeployAsync);
-        Map(routes, "DELETE", "/v1/functions/{name}", functions.RemoveAsync);
+        MapRead(routes, "/v1/functions/{name}", calls.OrRoot(functions.GetAsync));
+        Map(routes, "PUT", "/v1/functions/{name}", calls.OrRoot(functions.DeployAsync));
+        Map(routes, "DELETE", "/v1/functions/{name}", calls.OrRoot(functions.RemoveAsync));
         MapRead(routes, "/v1/revisions/{name}", functions.RevisionsAsync);
         MapRead(routes, "/v1/revisions/{name}/{number}", functions.RevisionAsync);
         Map(routes, "PUT", "/v1/traffic/{name}", functions.RouteAsync);

@@ -16,6 +16,7 @@ internal sealed class MetricText
     private readonly StringBuilder text = new(16 * 1024);
     private readonly List<MetricSample> samples = [];
     private Metric? current;
+    private bool isNamed;
 
     /// <summary>Everything gathered, in order.</summary>
     public IReadOnlyList<MetricSample> Samples => samples;
@@ -24,11 +25,7 @@ internal sealed class MetricText
     public MetricText Begin(Metric metric)
     {
         current = metric;
-        string help = metric.Help
-            .Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
-        text.Append("# HELP ").Append(metric.Name).Append(' ').Append(help);
-        text.Append("\n# TYPE ").Append(metric.Name).Append(' ');
-        text.Append(metric.Type.ToString().ToLowerInvariant()).Append('\n');
+        isNamed = false;
         return this;
     }
 
@@ -58,9 +55,25 @@ internal sealed class MetricText
 
     public override string ToString() => text.ToString();
 
+    /// <summary>With the first sample: of what there is nothing to tell of, nothing is told.</summary>
+    private void Name(Metric metric)
+    {
+        string help = metric.Help
+            .Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+        text.Append("# HELP ").Append(metric.Name).Append(' ').Append(help);
+        text.Append("\n# TYPE ").Append(metric.Name).Append(' ');
+        text.Append(metric.Type.ToString().ToLowerInvariant()).Append('\n');
+        isNamed = true;
+    }
+
     private void Line(string suffix, ReadOnlySpan<string> labels, string? bound, double value)
     {
         Metric metric = current ?? throw new InvalidOperationException("No family was begun.");
+        if (!isNamed)
+        {
+            Name(metric);
+        }
+
         if (labels.Length != metric.Labels.Length)
         {
             throw new InvalidOperationException(

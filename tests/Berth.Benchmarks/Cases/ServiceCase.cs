@@ -24,7 +24,7 @@ internal static partial class ServiceCase
         Directory.CreateDirectory(options.Work);
         string program = Path.Combine(options.Work, "service");
         await Command.RunAsync(
-            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing.Functions/service.c", "-o", program);
+            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing/Functions/service.c", "-o", program);
         await using BerthRig rig = await BerthRig.StartAsync(options);
         await PushAsync(rig, options, program);
         return

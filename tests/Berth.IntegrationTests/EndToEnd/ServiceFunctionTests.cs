@@ -31,6 +31,8 @@ public sealed class ServiceFunctionTests
         Assert.StartsWith("DELETE /head/a%2Fb//c?x=%20&y HTTP/1.1\r\n", head, StringComparison.Ordinal);
         Assert.DoesNotContain(server.Token, head, StringComparison.Ordinal);
         Assert.Contains("X-Forwarded-Prefix: /v1/functions/svc\r\n", head, StringComparison.Ordinal);
+        using HttpResponseMessage root = await SendAsync(server, HttpMethod.Get, "svc/");
+        Assert.Equal((404, "no such path\n"), ((int)root.StatusCode, await root.Content.ReadAsStringAsync(Soon)));
         using HttpResponseMessage raw = await SendAsync(server, HttpMethod.Get, "svc/raw");
         Assert.Equal("1", raw.Headers.GetValues("Berth-Revision").Single());
         Assert.False(raw.Headers.Contains("Berth-Forged"), "A program can't speak for the server.");
@@ -208,7 +210,7 @@ public sealed class ServiceFunctionTests
             string root = Path.Combine(server.Folder, "service");
             Directory.CreateDirectory(root + "/bin");
             ServiceProgram.Compile(
-                Path.Combine(RepositoryFolder.Path, "tests/Berth.Testing.Functions/service.c"), root + "/bin/service");
+                Path.Combine(RepositoryFolder.Path, "tests/Berth.Testing/Functions/service.c"), root + "/bin/service");
             (await server.BerthAsync(
                 "image", "pack", "-q", "--entrypoint", "/bin/service", "demo/service", root)).Succeed();
             return server;
