@@ -52,8 +52,10 @@ public sealed class Autoscaler(ScaleSpec spec, int concurrency)
         // What runs and waits now needs room now.
         int atOnce = Math.Min(InstancesFor(load.Now, concurrency), Math.Max(1, 2 * ready));
         wanted = Math.Max(wanted, load.Now > 0 ? atOnce : 0);
-        bool lingers = wanted == 0 && ready + starting > 0 && load.Idle < spec.IdleExpiry;
-        wanted = lingers ? 1 : wanted;
+        // The last one goes by the idle time alone, whatever the windows remember.
+        bool isIdle = load.Now == 0 && load.Idle >= spec.IdleExpiry;
+        bool lingers = wanted == 0 && !isIdle && ready + starting > 0;
+        wanted = isIdle ? 0 : lingers ? 1 : wanted;
         int held = Hold(wanted, now);
         int least = routed ? spec.Min : 0;
         int bounded = Math.Clamp(held, Math.Min(least, spec.Max), spec.Max);

@@ -61,6 +61,9 @@ public sealed class AutoscalerTests
 
         Assert.Equal(1, Decide(scaler, ready: 1, idle: TimeSpan.FromMinutes(4)));
         Assert.Equal(0, Decide(scaler, ready: 1, idle: TimeSpan.FromMinutes(5), seconds: 60));
+        Autoscaler brief = new(spec with { IdleExpiry = TimeSpan.FromSeconds(1) }, Concurrency);
+        Assert.Equal(1, Decide(brief, stable: 0.2, burst: 2, ready: 1, idle: TimeSpan.FromSeconds(0.5)));
+        Assert.Equal(0, Decide(brief, stable: 0.2, burst: 2, ready: 1, idle: TimeSpan.FromSeconds(1), seconds: 1));
         Assert.Equal(2, Decide(kept, ready: 2, idle: Long));
         Assert.Equal(0, kept.Decide(new LoadFigures(0, 0, 0, Long), 2, 0, routed: false, TimeSpan.Zero).Wanted);
     }
