@@ -18,10 +18,8 @@ namespace Berth.Server.Forwarding;
 /// <param name="Prefix">Of the caller's path, which the program does not see.</param>
 /// <param name="Timeout">Of the whole call, waiting included.</param>
 /// <param name="Caller">Whose turn it is when calls wait.</param>
-/// <param name="IsOpen">Berth asked for no token, so that one that was sent is the program's to look at.</param>
 internal sealed record ForwardRoute(
-    InstancePool Pool, RevisionKey Revision, string Target, string Prefix, TimeSpan Timeout, string Caller,
-    bool IsOpen);
+    InstancePool Pool, RevisionKey Revision, string Target, string Prefix, TimeSpan Timeout, string Caller);
 
 /// <summary>
 /// Passes requests on to instances and their answers back, both as they come: bodies, events, upgrades such as
@@ -96,7 +94,7 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
         for (bool again = false; ; again = true)
         {
             ArrayBufferWriter<byte> head = new(1024);
-            RequestHead.Write(head, context, route, upgrades);
+            RequestHead.Write(head, context, route, hasBody, upgrades);
             ServiceConnection connection;
             try
             {

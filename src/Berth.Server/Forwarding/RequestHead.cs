@@ -4,7 +4,6 @@ using System.Net;
 using System.Text;
 using Berth.Core.Errors;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Primitives;
 
 namespace Berth.Server.Forwarding;
@@ -20,7 +19,8 @@ internal static class RequestHead
     private static readonly SearchValues<char> LineEnds = SearchValues.Create("\r\n\0");
 
     /// <exception cref="BerthException">InvalidRequest, for a target or header that can't be passed on.</exception>
-    public static void Write(IBufferWriter<byte> to, HttpContext context, ForwardRoute route, bool upgrades)
+    public static void Write(
+        IBufferWriter<byte> to, HttpContext context, ForwardRoute route, bool hasBody, bool upgrades)
     {
         HttpRequest from = context.Request;
         if (route.Target.AsSpan().ContainsAnyExcept(TargetCharacters))
@@ -47,11 +47,6 @@ internal static class RequestHead
             }
         }
 
-        if (route.IsOpen && headers.Authorization is [{ } authorization, ..])
-        {
-            Field(to, "Authorization", authorization);
-        }
-
         WriteWay(to, from, route.Prefix);
         if (upgrades)
         {
@@ -59,7 +54,7 @@ internal static class RequestHead
             Field(to, "Upgrade", headers.Upgrade);
         }
 
-        if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: false })
+        if (hasBody)
         {
             if (from.ContentLength is { } length)
             {

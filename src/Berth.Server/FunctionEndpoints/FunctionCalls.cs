@@ -162,7 +162,7 @@ internal sealed class FunctionCalls(
 
         ForwardRoute route = new(
             instances.Of(function, revision), new RevisionKey(function.Name, revision.Number), target, prefix,
-            TimeoutOf(function.Name, revision, given), Caller.Of(context).Name, IsOpen: false);
+            TimeoutOf(function.Name, revision, given), Caller.Of(context).Name);
         return forwarder.ForwardAsync(context, route);
     }
 

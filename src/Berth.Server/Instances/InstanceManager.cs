@@ -22,10 +22,6 @@ internal sealed class InstanceManager(
 
     internal ILogger Logger => logger;
 
-    /// <summary>Those there are, by function and revision.</summary>
-    public IEnumerable<(string Function, int Revision, InstancePool Pool)> All =>
-        pools.Select(p => (p.Key.Function, p.Key.Revision, p.Value));
-
     /// <summary>Begins to keep the instances that are kept without calls.</summary>
     public void Start()
     {

@@ -12,7 +12,7 @@ namespace Berth.Server.Instances;
 /// <param name="Why">The last decision on how many there should be, a sentence.</param>
 /// <param name="Trouble">Why the last start failed; null when it did not.</param>
 internal sealed record PoolFigures(
-    int Ready, int Starting, int Draining, int Running, int Waiting, string Why, string? Trouble);
+    int Ready, int Starting, int Running, int Waiting, string Why, string? Trouble);
 
 /// <summary>
 /// The instances of one revision: gives each call the least busy one, lets calls wait in turn when all are full, and
@@ -45,8 +45,6 @@ internal sealed class InstancePool(
     private string why = "Nothing was called yet.";
 
     public string Name => name;
-
-    public ServiceSpec Service => service;
 
     /// <summary>Whether calls are routed to the revision, so that its least number of instances is kept.</summary>
     public bool IsRouted { get; set; }
@@ -174,8 +172,7 @@ internal sealed class InstancePool(
         lock (gate)
         {
             return new PoolFigures(
-                ready.Count(i => !i.IsDraining), starting, ready.Count(i => i.IsDraining), running, line.Count, why,
-                trouble?.Message);
+                ready.Count(i => !i.IsDraining), starting, running, line.Count, why, trouble?.Message);
         }
     }
 

@@ -30,8 +30,6 @@ internal sealed class LiveInstance
 
     public RunId Id => attempt.Spec.Run;
 
-    public AttemptPreparation Preparation => attempt.Preparation;
-
     /// <summary>How it ended, told once its record is closed. Never faults.</summary>
     public Task<RunEnd> Completion { get; }
 

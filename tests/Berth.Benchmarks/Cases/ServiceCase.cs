@@ -1,9 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using Berth.Benchmarks.Rigs;
 
 namespace Berth.Benchmarks.Cases;
@@ -13,7 +10,7 @@ namespace Berth.Benchmarks.Cases;
 /// Kestrel's own echo and beside nginx in front of the same program; what one call gains in latency; the first answer
 /// from nothing beside <c>runc run</c>; and what an idle instance holds.
 /// </summary>
-internal static partial class ServiceCase
+internal static class ServiceCase
 {
     private const int Rounds = 3;
     private const int Seconds = 5;
@@ -24,7 +21,7 @@ internal static partial class ServiceCase
         Directory.CreateDirectory(options.Work);
         string program = Path.Combine(options.Work, "service");
         await Command.RunAsync(
-            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing/Functions/service.c", "-o", program);
+            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing/Programs/service.c", "-o", program);
         await using BerthRig rig = await BerthRig.StartAsync(options);
         await PushAsync(rig, options, program);
         return
@@ -69,16 +66,16 @@ internal static partial class ServiceCase
         List<string> details = [];
         try
         {
-            await ListeningAsync(kestrelPort);
-            await ListeningAsync(directPort);
-            await WrkAsync(script, ours, 64);
+            await Wrk.ListeningAsync(kestrelPort);
+            await Wrk.ListeningAsync(directPort);
+            await Wrk.RunAsync(script, ours, 64, Seconds);
             for (int round = 0; round < Rounds; round++)
             {
-                double reference = (await WrkAsync(script, $"http://127.0.0.1:{kestrelPort}/", 64)).Rate;
-                double proxy = (await WrkAsync(script, $"http://127.0.0.1:{nginx.Port}/echo", 64)).Rate;
-                double berth = (await WrkAsync(script, ours, 64)).Rate;
-                double alone = (await WrkAsync(script, plain, 1)).P50;
-                double through = (await WrkAsync(script, ours, 1)).P50;
+                double reference = (await Wrk.RunAsync(script, $"http://127.0.0.1:{kestrelPort}/", 64, Seconds)).Rate;
+                double proxy = (await Wrk.RunAsync(script, $"http://127.0.0.1:{nginx.Port}/echo", 64, Seconds)).Rate;
+                double berth = (await Wrk.RunAsync(script, ours, 64, Seconds)).Rate;
+                double alone = (await Wrk.RunAsync(script, plain, 1, Seconds)).P50;
+                double through = (await Wrk.RunAsync(script, ours, 1, Seconds)).P50;
                 overKestrel.Add(berth / reference);
                 overNginx.Add(berth / proxy);
                 added.Add(through - alone);
@@ -162,55 +159,9 @@ internal static partial class ServiceCase
         return view.RootElement.GetProperty("instances").GetArrayLength();
     }
 
-    private static async Task ListeningAsync(int port)
-    {
-        while (true)
-        {
-            try
-            {
-                using TcpClient client = new();
-                await client.ConnectAsync(IPAddress.Loopback, port);
-                return;
-            }
-            catch (SocketException)
-            {
-                await Task.Delay(20);
-            }
-        }
-    }
-
     private static double Middle(List<double> values)
     {
         values.Sort();
         return values[values.Count / 2];
     }
-
-    /// <returns>Answers a second, and the middle latency in microseconds.</returns>
-    private static async Task<(double Rate, double P50)> WrkAsync(string script, string url, int callers)
-    {
-        string output = await Command.RunAsync(
-            "wrk", "-t1", $"-c{callers}", $"-d{Seconds}s", "--latency", "-s", script, url);
-        if (output.Contains("Non-2xx", StringComparison.Ordinal)
-            || output.Contains("Socket errors", StringComparison.Ordinal))
-        {
-            throw new InvalidOperationException("Refused requests are not counted as success:\n" + output);
-        }
-
-        Match latency = LatencyPattern().Match(output);
-        double unit = latency.Groups[2].Value switch
-        {
-            "us" => 1,
-            "ms" => 1000,
-            _ => 1_000_000,
-        };
-        return (
-            double.Parse(RatePattern().Match(output).Groups[1].Value, CultureInfo.InvariantCulture),
-            double.Parse(latency.Groups[1].Value, CultureInfo.InvariantCulture) * unit);
-    }
-
-    [GeneratedRegex(@"Requests/sec:\s+([0-9.]+)")]
-    private static partial Regex RatePattern();
-
-    [GeneratedRegex(@"50%\s+([0-9.]+)(us|ms|s)")]
-    private static partial Regex LatencyPattern();
 }

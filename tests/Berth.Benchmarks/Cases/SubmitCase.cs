@@ -1,8 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
-using System.Text.RegularExpressions;
 using Berth.Benchmarks.Rigs;
 
 namespace Berth.Benchmarks.Cases;
@@ -11,9 +7,10 @@ namespace Berth.Benchmarks.Cases;
 /// Submissions that are on disk before their 202, beside Kestrel's bare echo under the same load generator. A task that
 /// sleeps holds the node's only place meanwhile, so that the figure is of accepting alone.
 /// </summary>
-internal static partial class SubmitCase
+internal static class SubmitCase
 {
     private const int Seconds = 10;
+    private const int Callers = 32;
 
     public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options)
     {
@@ -32,17 +29,19 @@ internal static partial class SubmitCase
         int echoPort = BerthRig.FreePort();
         using Process echo = Command.Start(
             Environment.ProcessPath!, [typeof(SubmitCase).Assembly.Location, "echo-server", $"{echoPort}"]);
+        string bare = $"http://127.0.0.1:{echoPort}/";
+        string tasks = $"http://127.0.0.1:{rig.Port}/v1/tasks/bench/busybox:1";
         List<double> ratios = [];
         List<string> details = [];
         try
         {
-            await ListeningAsync(echoPort);
-            await WrkAsync(script, $"http://127.0.0.1:{echoPort}/", 3);
-            await WrkAsync(script, $"http://127.0.0.1:{rig.Port}/v1/tasks/bench/busybox:1", 3);
+            await Wrk.ListeningAsync(echoPort);
+            await Wrk.RunAsync(script, bare, Callers, 3);
+            await Wrk.RunAsync(script, tasks, Callers, 3);
             for (int round = 0; round < 3; round++)
             {
-                double reference = await WrkAsync(script, $"http://127.0.0.1:{echoPort}/", Seconds);
-                double ours = await WrkAsync(script, $"http://127.0.0.1:{rig.Port}/v1/tasks/bench/busybox:1", Seconds);
+                double reference = (await Wrk.RunAsync(script, bare, Callers, Seconds)).Rate;
+                double ours = (await Wrk.RunAsync(script, tasks, Callers, Seconds)).Rate;
                 ratios.Add(ours / reference);
                 details.Add($"{ours:0}/{reference:0}");
             }
@@ -55,32 +54,4 @@ internal static partial class SubmitCase
         ratios.Sort();
         return [new("submissions a second / Kestrel echo", ratios[1], 0.15, AtMost: false, string.Join(", ", details))];
     }
-
-    private static async Task ListeningAsync(int port)
-    {
-        while (true)
-        {
-            try
-            {
-                using TcpClient client = new();
-                await client.ConnectAsync(IPAddress.Loopback, port);
-                return;
-            }
-            catch (SocketException)
-            {
-                await Task.Delay(20);
-            }
-        }
-    }
-
-    private static async Task<double> WrkAsync(string script, string url, int seconds)
-    {
-        string output = await Command.RunAsync("wrk", "-t1", "-c32", $"-d{seconds}s", "-s", script, url);
-        return output.Contains("Non-2xx", StringComparison.Ordinal)
-            ? throw new InvalidOperationException("Refused requests are not counted as success:\n" + output)
-            : double.Parse(RatePattern().Match(output).Groups[1].Value, CultureInfo.InvariantCulture);
-    }
-
-    [GeneratedRegex(@"Requests/sec:\s+([0-9.]+)")]
-    private static partial Regex RatePattern();
 }

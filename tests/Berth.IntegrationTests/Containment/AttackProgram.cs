@@ -1,6 +1,6 @@
-using System.Diagnostics;
 using Berth.Core.Images;
 using Berth.IntegrationTests.Nodes;
+using Berth.Testing.Programs;
 using Xunit;
 
 namespace Berth.IntegrationTests.Containment;
@@ -27,26 +27,12 @@ public sealed class AttackProgram(NodeFixture node) : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         Image = node.Images.AddOnTop(
-            $"attacks-{Interlocked.Increment(ref images)}", layer => Compile(layer + "/attacks"));
+            $"attacks-{Interlocked.Increment(ref images)}", layer => StaticProgram.Compile(Source, layer + "/attacks"));
         AsRoot = await RunAsync(null);
         AsUser = await RunAsync("1000:1000");
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-
-    private static void Compile(string target)
-    {
-        ProcessStartInfo start = new("gcc") { RedirectStandardError = true, UseShellExecute = false };
-        foreach (string argument in (string[])["-O1", "-static", "-w", Source, "-o", target])
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        using Process compiler = Process.Start(start)!;
-        string said = compiler.StandardError.ReadToEnd();
-        compiler.WaitForExit();
-        Assert.True(compiler.ExitCode == 0, $"gcc failed; eng/prerequisites.sh test installs it.\n{said}");
-    }
 
     private async Task<Dictionary<string, string>> RunAsync(string? user)
     {

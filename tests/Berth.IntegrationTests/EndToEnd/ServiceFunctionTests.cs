@@ -4,7 +4,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Berth.IntegrationTests.Documents;
-using Berth.Testing.Functions;
+using Berth.Testing.Programs;
 using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
@@ -209,8 +209,8 @@ public sealed class ServiceFunctionTests
             await server.StartAsync();
             string root = Path.Combine(server.Folder, "service");
             Directory.CreateDirectory(root + "/bin");
-            ServiceProgram.Compile(
-                Path.Combine(RepositoryFolder.Path, "tests/Berth.Testing/Functions/service.c"), root + "/bin/service");
+            StaticProgram.Compile(
+                Path.Combine(RepositoryFolder.Path, "tests/Berth.Testing/Programs/service.c"), root + "/bin/service");
             (await server.BerthAsync(
                 "image", "pack", "-q", "--entrypoint", "/bin/service", "demo/service", root)).Succeed();
             return server;

@@ -1,16 +1,16 @@
 using System.Diagnostics;
 
-namespace Berth.Testing.Functions;
+namespace Berth.Testing.Programs;
 
-/// <summary>The small HTTP server of service.c, made with the machine's C compiler.</summary>
-public static class ServiceProgram
+/// <summary>Programs in C for images that hold nothing else, made with the machine's compiler.</summary>
+public static class StaticProgram
 {
-    /// <param name="source">Path of service.c.</param>
+    /// <param name="source">Path of the source.</param>
     /// <param name="target">The static executable to make.</param>
     public static void Compile(string source, string target)
     {
         ProcessStartInfo start = new("gcc") { RedirectStandardError = true, UseShellExecute = false };
-        foreach (string argument in (string[])["-O2", "-static", "-w", source, "-o", target])
+        foreach (string argument in (string[])["-O1", "-static", "-w", source, "-o", target])
         {
             start.ArgumentList.Add(argument);
         }
