@@ -1,1 +1,4 @@
-return await Berth.Cli.CommandLine.RunProcessAsync(args);
+using Berth.Cli.Servers;
+using Berth.Commands;
+
+return await CommandLine.RunProcessAsync(ServerCommands.All(), args);

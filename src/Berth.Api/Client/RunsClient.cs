@@ -113,25 +113,29 @@ public sealed class RunsClient
         }
     }
 
-    /// <summary>Runs, newest first, fetched page by page as they are asked for.</summary>
+    /// <summary>At most so many runs, newest first, fetched page by page as they are asked for.</summary>
     public async IAsyncEnumerable<RunView> ListAsync(
-        RunFilter filter, [EnumeratorCancellation] CancellationToken cancellationToken)
+        RunFilter filter, int most, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         string? cursor = null;
-        do
+        for (int left = most; left > 0;)
         {
             string query = Query.Of(
                 ("kind", filter.Kind), ("state", filter.State), ("image", filter.Image), ("label", filter.Label),
-                ("limit", PageSize.ToString(CultureInfo.InvariantCulture)), ("cursor", cursor));
+                ("limit", Math.Min(left, PageSize).ToString(CultureInfo.InvariantCulture)), ("cursor", cursor));
             RunPage page = await exchange.GetAsync("v1/runs" + query, RunJson.Default.RunPage, cancellationToken);
             foreach (RunView run in page.Runs)
             {
                 yield return run;
             }
 
+            left -= page.Runs.Count;
             cursor = page.Next;
+            if (cursor is null)
+            {
+                yield break;
+            }
         }
-        while (cursor is not null);
     }
 
     /// <summary>Opens the result of an ended task. The caller disposes it.</summary>

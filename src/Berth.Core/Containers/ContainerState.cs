@@ -38,7 +38,7 @@ public static class ContainerTransitions
 
     public static IReadOnlyList<ContainerState> From(ContainerState state) => Table[state];
 
-    public static bool IsLegal(ContainerState from, ContainerState to) => Table[from].AsSpan().Contains(to);
+    public static bool IsLegal(ContainerState from, ContainerState to) => Array.IndexOf(Table[from], to) >= 0;
 
     /// <summary>Throws where the table does not have the step: then its maker has a defect.</summary>
     public static void Require(ContainerState from, ContainerState to)

@@ -84,7 +84,7 @@ public static class RunTransitions
 
     public static IReadOnlyList<RunState> From(RunState state) => Table[state];
 
-    public static bool IsLegal(RunState from, RunState to) => Table[from].AsSpan().Contains(to);
+    public static bool IsLegal(RunState from, RunState to) => Array.IndexOf(Table[from], to) >= 0;
 
     public static bool IsTerminal(this RunState state) => Table[state].Length == 0;
 

@@ -1,8 +1,8 @@
 using System.Net;
 using System.Text;
-using Berth.Cli.Commands;
-using Berth.Cli.Terminals;
-using Berth.Cli;
+using Berth.Cli.Servers;
+using Berth.Commands;
+using Berth.Commands.Terminals;
 using Xunit;
 
 namespace Berth.Tests.Commands;
@@ -56,7 +56,7 @@ internal sealed class CommandHarness : IDisposable
             FindWidth = () => 100,
         };
         int exitCode = await CommandLine.RunAsync(
-            new BerthRoot(terminal, Handler), arguments, TestContext.Current.CancellationToken);
+            new BerthRoot(terminal, ServerCommands.All(), Handler), arguments, TestContext.Current.CancellationToken);
         await terminal.Out.FlushAsync();
         return exitCode;
     }

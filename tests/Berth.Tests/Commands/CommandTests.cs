@@ -21,7 +21,7 @@ public sealed class CommandTests
     [Fact]
     public async Task Tasks_are_listed_as_a_table()
     {
-        using CommandHarness harness = new(("GET /v1/runs?kind=task&limit=100", $$"""{"runs":[{{Run}}]}"""));
+        using CommandHarness harness = new(("GET /v1/runs?kind=task&limit=50", $$"""{"runs":[{{Run}}]}"""));
 
         int exitCode = await harness.RunAsync("task ls");
 
@@ -44,7 +44,7 @@ public sealed class CommandTests
     public async Task Colours_are_for_terminals_that_want_them(
         bool onTerminal, string? noColor, string? terminal, bool colored)
     {
-        using CommandHarness harness = new(("GET /v1/runs?kind=task&limit=100", $$"""{"runs":[{{Run}}]}"""))
+        using CommandHarness harness = new(("GET /v1/runs?kind=task&limit=50", $$"""{"runs":[{{Run}}]}"""))
         {
             OnTerminal = onTerminal,
         };
@@ -103,8 +103,8 @@ public sealed class CommandTests
     public async Task A_list_goes_on_over_pages_and_stops_at_its_limit()
     {
         using CommandHarness harness = new(
-            ("GET /v1/runs?kind=task&limit=100", $$"""{"runs":[{{Run}}],"next":"c1"}"""),
-            ("GET /v1/runs?kind=task&limit=100&cursor=c1", $$"""{"runs":[{{Run}},{{Run}}]}"""));
+            ("GET /v1/runs?kind=task&limit=2", $$"""{"runs":[{{Run}}],"next":"c1"}"""),
+            ("GET /v1/runs?kind=task&limit=1&cursor=c1", $$"""{"runs":[{{Run}}],"next":"c2"}"""));
 
         int exitCode = await harness.RunAsync("task ls -q -n 2");
 
@@ -115,7 +115,7 @@ public sealed class CommandTests
     [Fact]
     public async Task Json_is_an_array_with_the_servers_names()
     {
-        using CommandHarness harness = new(("GET /v1/runs?kind=task&limit=100", $$"""{"runs":[{{Run}}]}"""));
+        using CommandHarness harness = new(("GET /v1/runs?kind=task&limit=50", $$"""{"runs":[{{Run}}]}"""));
 
         await harness.RunAsync("task ls -o json");
 

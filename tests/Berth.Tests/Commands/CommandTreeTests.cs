@@ -1,9 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using Berth.Cli.Commands.Help;
-using Berth.Cli.Commands;
-using Berth.Cli.Terminals;
-using Berth.Cli;
+using Berth.Cli.Servers;
+using Berth.Commands;
+using Berth.Commands.Help;
+using Berth.Commands.Terminals;
 using Berth.Tests.Gates;
 using Xunit;
 
@@ -85,18 +85,20 @@ public sealed class CommandTreeTests
             .FirstOrDefault(word => word.StartsWith("--", StringComparison.Ordinal) && known.Contains(word));
     }
 
-    internal static BerthRoot NewRoot() => new(new Terminal
-    {
-        Output = Stream.Null,
-        Out = TextWriter.Null,
-        Error = TextWriter.Null,
-        ErrorOutput = Stream.Null,
-        OpenInput = () => Stream.Null,
-        InputIsTerminal = false,
-        OutputIsTerminal = false,
-        ErrorIsTerminal = false,
-        Variable = _ => null,
-        Time = TimeProvider.System,
-        FindWidth = () => 100,
-    });
+    internal static BerthRoot NewRoot() => new(
+        new Terminal
+        {
+            Output = Stream.Null,
+            Out = TextWriter.Null,
+            Error = TextWriter.Null,
+            ErrorOutput = Stream.Null,
+            OpenInput = () => Stream.Null,
+            InputIsTerminal = false,
+            OutputIsTerminal = false,
+            ErrorIsTerminal = false,
+            Variable = _ => null,
+            Time = TimeProvider.System,
+            FindWidth = () => 100,
+        },
+        ServerCommands.All());
 }

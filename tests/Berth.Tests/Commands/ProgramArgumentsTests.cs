@@ -1,6 +1,5 @@
-using Berth.Cli.Commands;
-using Berth.Cli.Terminals;
-using Berth.Cli;
+using Berth.Commands;
+using Berth.Commands.Terminals;
 using Xunit;
 
 namespace Berth.Tests.Commands;

@@ -1,4 +1,4 @@
-using Berth.Cli.Contexts;
+using Berth.Commands.Contexts;
 using Berth.Core.Errors;
 using Berth.Tests.Commands;
 using Xunit;

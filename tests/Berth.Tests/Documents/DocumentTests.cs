@@ -1,8 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Text.RegularExpressions;
-using Berth.Cli;
-using Berth.Cli.Commands;
+using Berth.Commands;
 using Berth.Server.Configuration;
 using Berth.Tests.Commands;
 using Berth.Tests.Gates;

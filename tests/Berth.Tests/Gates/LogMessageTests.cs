@@ -13,7 +13,8 @@ public sealed class LogMessageTests
         typeof(Berth.Node.LocalNode).Assembly,
         typeof(Berth.Server.BerthServer).Assembly,
         typeof(Berth.Oci.Content.ContentStore).Assembly,
-        typeof(Berth.Cli.Commands.BerthRoot).Assembly,
+        typeof(Berth.Cli.Servers.ServerCommands).Assembly,
+        typeof(Berth.Commands.BerthRoot).Assembly,
     ];
 
     [Fact]

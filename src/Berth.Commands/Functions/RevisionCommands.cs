@@ -1,0 +1,242 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Berth.Api.Functions;
+using Berth.Commands.Images;
+using Berth.Commands.Runs;
+using Berth.Commands.Output;
+using Berth.Core.Errors;
+
+namespace Berth.Commands.Functions;
+
+internal sealed class RevisionsCommand : Verb
+{
+    private readonly FunctionArgument function = new();
+    private readonly OutputOption output = new();
+
+    public RevisionsCommand()
+        : base(
+            "revisions", "List the revisions of a function that are kept, newest first",
+            new("berth function revisions thumbnail", "And what of the calls each gets"),
+            new("berth function revisions -o json thumbnail", "With all their settings"))
+    {
+        Add(output);
+        Add(function);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<RevisionView> revisions = await session.Client.Functions.RevisionsAsync(
+            session.Get(function), cancellationToken);
+        if (session.Get(output) == "json")
+        {
+            JsonOutput.Write(session.Terminal, new RevisionList(revisions), FunctionJson.Default.RevisionList);
+            return 0;
+        }
+
+        Table table = new(
+            new("REVISION", Right: true), new("TRAFFIC", Right: true), new("TAGS"), new("CALLS", Right: true),
+            new("FAILED", Right: true), new("P95", Right: true), new("IMAGE"), new("DIGEST"),
+            new("BY"), new("CREATED"));
+        foreach (RevisionView revision in revisions)
+        {
+            table.Add(
+                revision.Number.ToString(CultureInfo.InvariantCulture),
+                revision.Percent.ToString(CultureInfo.InvariantCulture) + "%", string.Join(", ", revision.Tags),
+                revision.Calls?.Calls.ToString("N0", CultureInfo.InvariantCulture),
+                revision.Calls?.Failed.ToString("N0", CultureInfo.InvariantCulture),
+                Wording.Milliseconds(revision.Calls?.P95Ms),
+                revision.Spec.Image ?? "", ImageListCommand.ShortDigest(revision.ImageDigest), revision.Caller,
+                Wording.Age(revision.CreatedAt, session.Terminal.Time.GetUtcNow()));
+        }
+
+        table.Write(session.Terminal);
+        return 0;
+    }
+}
+
+internal sealed class FunctionDiffCommand : Verb
+{
+    private readonly FunctionArgument function = new();
+    private readonly Argument<int?> from = new("from")
+    {
+        Description = "Number of the older revision; the one before the newest if not given",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    private readonly Argument<int?> to = new("to")
+    {
+        Description = "Number of the newer revision; the newest if not given",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    public FunctionDiffCommand()
+        : base(
+            "diff", "Show what differs between two revisions",
+            new("berth function diff thumbnail", "What the last change was"),
+            new("berth function diff thumbnail 3 5", "Between these"))
+    {
+        Add(function);
+        Add(from);
+        Add(to);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        string name = session.Get(function);
+        IReadOnlyList<RevisionView> revisions = await session.Client.Functions.RevisionsAsync(name, cancellationToken);
+        int newer = session.Result.GetValue(to) ?? revisions[0].Number;
+        int older = session.Result.GetValue(from)
+            ?? revisions.FirstOrDefault(r => r.Number < newer)?.Number
+            ?? throw new BerthException(
+                ErrorCode.NotFound, $"Function '{name}' has no revision before {newer} that is kept.");
+        JsonObject left = SettingsOf(name, revisions, older);
+        JsonObject right = SettingsOf(name, revisions, newer);
+        Table table = new(
+            new("SETTING"), new(string.Create(CultureInfo.InvariantCulture, $"REVISION {older}")),
+            new(string.Create(CultureInfo.InvariantCulture, $"REVISION {newer}")));
+        foreach (string member in left.Select(m => m.Key).Union(right.Select(m => m.Key)))
+        {
+            if (!JsonNode.DeepEquals(left[member], right[member]))
+            {
+                table.Add(member, Text(left[member]), Text(right[member]));
+            }
+        }
+
+        table.Write(session.Terminal);
+        return 0;
+    }
+
+    /// <summary>With what the image's name stood for, and each variable and label a setting of its own.</summary>
+    private static JsonObject SettingsOf(string name, IReadOnlyList<RevisionView> revisions, int number)
+    {
+        RevisionView revision = revisions.FirstOrDefault(r => r.Number == number)
+            ?? throw new BerthException(
+                ErrorCode.NotFound,
+                $"Function '{name}' has no revision {number}: it has "
+                + $"{string.Join(", ", revisions.Select(r => r.Number).Order())}.");
+        JsonObject settings = JsonSerializer.SerializeToNode(revision.Spec, FunctionJson.Default.FunctionRequest)!
+            .AsObject();
+        settings["imageDigest"] = ImageListCommand.ShortDigest(revision.ImageDigest);
+        foreach (string group in (string[])["environment", "labels"])
+        {
+            if (settings[group] is JsonObject members)
+            {
+                settings.Remove(group);
+                foreach ((string member, JsonNode? value) in members.ToArray())
+                {
+                    settings[$"{group}.{member}"] = value?.DeepClone();
+                }
+            }
+        }
+
+        return settings;
+    }
+
+    private static string Text(JsonNode? value) => value switch
+    {
+        null => "-",
+        JsonArray words => string.Join(' ', words.Select(w => w?.ToString())),
+        _ => value.ToString(),
+    };
+}
+
+internal sealed class TrafficCommand : Verb
+{
+    private readonly FunctionArgument function = new();
+    private readonly Argument<string[]> shares = new("share")
+    {
+        Description = "REVISION=PERCENT, 100 together; as they are if not given",
+        Arity = ArgumentArity.ZeroOrMore,
+    };
+
+    private readonly Option<string[]> tags = new("--tag")
+    {
+        HelpName = "TAG=REVISION",
+        Description = "Let a tag reach a revision (repeatable)",
+    };
+
+    private readonly Option<string[]> untag = new("--untag")
+    {
+        HelpName = "TAG",
+        Description = "Remove a tag (repeatable)",
+    };
+
+    public TrafficCommand()
+        : base(
+            "traffic", "Split the calls of a function over its revisions, and tag revisions",
+            new("berth function traffic thumbnail 3=95 4=5", "5 of 100 to revision 4"),
+            new("berth function traffic --untag next thumbnail 4=100", "All of them, and the tag is gone"))
+    {
+        Add(tags);
+        Add(untag);
+        Add(function);
+        Add(shares);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        string name = session.Get(function);
+        TrafficView traffic = (await session.Client.Functions.GetAsync(name, cancellationToken)).Traffic;
+        Dictionary<string, int> names = new(traffic.Tags ?? new Dictionary<string, int>());
+        foreach (string tag in session.Get(untag) ?? [])
+        {
+            if (!names.Remove(tag))
+            {
+                throw new BerthException(ErrorCode.NotFound, $"Function '{name}' has no tag '{tag}'.");
+            }
+        }
+
+        foreach ((string tag, string revision) in (session.Get(tags) ?? []).Select(t => RunSettings.Pair(t, "--tag")))
+        {
+            names[tag] = RunSettings.ParseNumber(revision);
+        }
+
+        string[] given = session.Get(shares);
+        FunctionView view = await session.Client.Functions.RouteAsync(
+            name, new TrafficView(given.Length == 0 ? traffic.Shares : [.. given.Select(Parse)], names),
+            cancellationToken);
+        session.Say($"Function {view.Name}: {FunctionCommands.Shares(view.Traffic)}.");
+        return 0;
+    }
+
+    private static ShareView Parse(string text)
+    {
+        string[] parts = text.TrimEnd('%').Split('=');
+        return parts.Length == 2
+            && int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int revision)
+            && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int percent)
+            ? new ShareView(revision, percent)
+            : throw new BerthException(
+                ErrorCode.InvalidRequest, $"'{text}' is no share: write REVISION=PERCENT, for instance 4=5.");
+    }
+}
+
+internal sealed class RollbackCommand : Verb
+{
+    private readonly FunctionArgument function = new();
+    private readonly Argument<int?> revision = new("revision")
+    {
+        Description = "Number of the revision that gets all calls; what was before the last change if not given",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    public RollbackCommand()
+        : base(
+            "rollback", "Send the calls where they went before the last change",
+            new("berth function rollback thumbnail", "Done again, it takes itself back"),
+            new("berth function rollback thumbnail 3", "To this revision"))
+    {
+        Add(function);
+        Add(revision);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        FunctionView view = await session.Client.Functions.RollBackAsync(
+            session.Get(function), session.Result.GetValue(revision), cancellationToken);
+        session.Say($"Function {view.Name}: {FunctionCommands.Shares(view.Traffic)}.");
+        return 0;
+    }
+}
