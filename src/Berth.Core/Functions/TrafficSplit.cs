@@ -24,6 +24,9 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
     /// <summary>Revisions by tag. A tagged revision may have no share.</summary>
     public IReadOnlyDictionary<string, int> Tags { get; }
 
+    /// <summary>The one revision that gets all calls; null when several share them.</summary>
+    public int? Whole => Shares.Count == 1 ? Shares[0].Revision : null;
+
     public static TrafficSplit All(int revision) => Of([new TrafficShare(revision, 100)], NoTags);
 
     /// <exception cref="BerthException">InvalidRequest, where the shares are not 100 % together, a revision stands

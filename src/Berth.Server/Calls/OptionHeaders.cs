@@ -50,7 +50,11 @@ internal sealed class OptionHeaders
 
     private static readonly FrozenSet<string> Known = Options.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
-    private readonly Dictionary<string, StringValues> given = new(StringComparer.OrdinalIgnoreCase);
+    private static readonly OptionHeaders None = new([]);
+
+    private readonly Dictionary<string, StringValues> given;
+
+    private OptionHeaders(Dictionary<string, StringValues> given) => this.given = given;
 
     /// <summary>Every option header there is, for documents and tests.</summary>
     public static IReadOnlyList<string> All => Options;
@@ -60,18 +64,18 @@ internal sealed class OptionHeaders
     /// </summary>
     public static OptionHeaders Read(IHeaderDictionary headers, RunKind kind)
     {
-        OptionHeaders options = new();
+        Dictionary<string, StringValues>? given = null;
         foreach ((string name, StringValues values) in headers)
         {
             if (name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase)
                 || name.Equals(IdempotencyKey, StringComparison.OrdinalIgnoreCase))
             {
                 Check(name, values, kind);
-                options.given.Add(name, values);
+                (given ??= new(StringComparer.OrdinalIgnoreCase)).Add(name, values);
             }
         }
 
-        return options;
+        return given is null ? None : new OptionHeaders(given);
     }
 
     /// <summary>Those that are given, without the idempotency key, which is not Berth's own.</summary>

@@ -12,7 +12,6 @@ namespace Berth.Server.Forwarding;
 internal sealed class Exchange(
     HttpContext context, ForwardRoute route, Instance instance, ServiceConnection connection)
 {
-    private readonly CancellationTokenSource sendingEnds = new();
     private long sent;
 
     /// <summary>Whether the program broke off an answer that had begun.</summary>
@@ -21,8 +20,7 @@ internal sealed class Exchange(
     /// <returns>False when nothing came of it, and it can be tried again over another connection: the program had
     /// closed this one, and nothing of the body was taken from the caller.</returns>
     /// <exception cref="BerthException">Why there is no answer.</exception>
-    public async Task<bool> RunAsync(
-        ArrayBufferWriter<byte> head, bool hasBody, bool upgrades, CancellationToken cancellationToken)
+    public async Task<bool> RunAsync(bool hasBody, bool upgrades, CancellationToken cancellationToken)
     {
         bool reusable = false;
         RequestSending? sending = null;
@@ -31,7 +29,8 @@ internal sealed class Exchange(
             static state => ((ServiceConnection)state!).Dispose(), connection);
         try
         {
-            sending = RequestSending.Begin(connection, context.Request, head, hasBody, sendingEnds.Token);
+            RequestHead.Write(connection.NewHead(), context, route, hasBody, upgrades);
+            sending = RequestSending.Begin(connection, context.Request, hasBody);
             AnswerHead answer = await connection.ReadHeadAsync(context.Request.Method, upgrades);
             answer.CopyTo(context.Response);
             if (answer.Status == StatusCodes.Status101SwitchingProtocols)
@@ -193,11 +192,10 @@ internal sealed class Exchange(
 
         if (sending is { Completion.IsCompleted: false })
         {
-            await sendingEnds.CancelAsync();
-            await sending.Completion;
+            await sending.StopAsync();
         }
 
-        sendingEnds.Dispose();
+        sending?.Dispose();
         instance.Live.Count(sending?.Bytes ?? 0, sent);
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 using Berth.Core.Errors;
 using Berth.Core.Rollouts;
@@ -34,19 +33,19 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
         CallAnswer.LimitBody(context, options.BodyLimit, "body-limit");
         PatientBody.Install(context, options.BodyIdleTimeout, time);
         using CancellationTokenSource deadline = new(route.Timeout, time);
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
-            deadline.Token, context.RequestAborted);
+        await using CancellationTokenRegistration gone = context.RequestAborted.UnsafeRegister(
+            static state => ((CancellationTokenSource)state!).Cancel(), deadline);
         Instance? instance = null;
         CallVerdict verdict = CallVerdict.Nothing;
         long entered = 0;
         try
         {
-            instance = await route.Pool.EnterAsync(route.Caller, either.Token);
+            instance = await route.Pool.EnterAsync(route.Caller, deadline.Token);
             entered = time.GetTimestamp();
             IHeaderDictionary headers = context.Response.Headers;
             headers[RunAnswer.Revision] = route.Revision.Number.ToString(CultureInfo.InvariantCulture);
             headers[InstanceHeader] = instance.Id.Text;
-            bool whole = await ExchangeAsync(context, route, instance, either.Token);
+            bool whole = await ExchangeAsync(context, route, instance, deadline.Token);
             verdict = VerdictOf(whole, context.Response.StatusCode);
         }
         catch (BerthException error)
@@ -93,8 +92,6 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
         bool hasBody = context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: false };
         for (bool again = false; ; again = true)
         {
-            ArrayBufferWriter<byte> head = new(1024);
-            RequestHead.Write(head, context, route, hasBody, upgrades);
             ServiceConnection connection;
             try
             {
@@ -106,7 +103,7 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
             }
 
             Exchange exchange = new(context, route, instance, connection);
-            if (await exchange.RunAsync(head, hasBody, upgrades, cancellationToken))
+            if (await exchange.RunAsync(hasBody, upgrades, cancellationToken))
             {
                 return !exchange.IsTorn;
             }

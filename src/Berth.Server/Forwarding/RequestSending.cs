@@ -8,13 +8,16 @@ namespace Berth.Server.Forwarding;
 
 /// <summary>A request on its way to the program: the head, then the body in the pieces in which it comes. What is there
 /// already goes out with the head in one piece.</summary>
-internal sealed class RequestSending
+internal sealed class RequestSending : IDisposable
 {
     private const int LargestCopied = 16 * 1024;
 
     private readonly ServiceConnection target;
     private readonly PipeReader? body;
     private readonly bool chunked;
+
+    /// <summary>Where a body goes on after the head.</summary>
+    private CancellationTokenSource? stop;
 
     private RequestSending(ServiceConnection target, HttpRequest request, bool hasBody)
     {
@@ -32,24 +35,41 @@ internal sealed class RequestSending
     /// <summary>What of the caller's kept the body from being sent; null where nothing did.</summary>
     public Exception? Fault { get; private set; }
 
-    /// <param name="head">Its bytes so far; more are added.</param>
-    public static RequestSending Begin(
-        ServiceConnection target, HttpRequest request, ArrayBufferWriter<byte> head, bool hasBody,
-        CancellationToken cancellationToken)
+    /// <summary>Sends the connection's head and what follows it.</summary>
+    public static RequestSending Begin(ServiceConnection target, HttpRequest request, bool hasBody)
     {
         RequestSending sending = new(target, request, hasBody);
-        sending.Completion = sending.RunAsync(head, cancellationToken);
+        sending.Completion = sending.RunAsync(target.Head);
         return sending;
     }
 
+    /// <summary>Takes no more from the caller. Completes when nothing of the request is used any more.</summary>
+    public async Task StopAsync()
+    {
+        if (stop is not null)
+        {
+            await stop.CancelAsync();
+        }
+
+        await Completion;
+    }
+
+    public void Dispose() => stop?.Dispose();
+
     /// <returns>Whether all was sent.</returns>
-    private async Task<bool> RunAsync(ArrayBufferWriter<byte> head, CancellationToken cancellationToken)
+    private async Task<bool> RunAsync(ArrayBufferWriter<byte> head)
     {
         try
         {
-            bool more = body is not null && !Join(head);
+            if (body is null || Join(head))
+            {
+                await target.WriteAsync(head.WrittenMemory);
+                return true;
+            }
+
+            stop = new CancellationTokenSource();
             await target.WriteAsync(head.WrittenMemory);
-            return !more || await SendBodyAsync(cancellationToken);
+            return await SendBodyAsync(stop.Token);
         }
         catch (Exception error) when (error is IOException or ObjectDisposedException or OperationCanceledException)
         {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Net.Sockets;
 
@@ -19,7 +20,11 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
     /// <summary>Of a chunk's size and its extensions, and of all trailers.</summary>
     private const int MaxLine = 4096;
 
+    /// <summary>Of a head and the body behind it that is kept for the next request.</summary>
+    private const int LargestHead = 64 * 1024;
+
     private readonly byte[] buffer = new byte[BufferSize];
+    private ArrayBufferWriter<byte> head = new(2048);
     private int start;
     private int end;
     private AnswerFraming framing;
@@ -52,6 +57,21 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
                 return false;
             }
         }
+    }
+
+    /// <summary>What a request begins with.</summary>
+    public ArrayBufferWriter<byte> Head => head;
+
+    /// <summary>An empty <see cref="Head"/> for the next request.</summary>
+    public ArrayBufferWriter<byte> NewHead()
+    {
+        if (head.Capacity > LargestHead)
+        {
+            head = new ArrayBufferWriter<byte>(2048);
+        }
+
+        head.ResetWrittenCount();
+        return head;
     }
 
     public ValueTask WriteAsync(ReadOnlyMemory<byte> bytes) => stream.WriteAsync(bytes, CancellationToken.None);

@@ -183,8 +183,8 @@ internal sealed class FunctionCalls(
         if (!raw.StartsWith('/'))
         {
             // The absolute form, which is for proxies (RFC 9112, section 3.2.2).
-            int path = raw.IndexOf('/', raw.IndexOf("://", StringComparison.Ordinal) + 3);
-            raw = path < 0 ? "/" : raw[path..];
+            int root = raw.IndexOf('/', raw.IndexOf("://", StringComparison.Ordinal) + 3);
+            raw = root < 0 ? "/" : raw[root..];
         }
 
         int words = context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase) ? 3 : 2;
@@ -196,12 +196,18 @@ internal sealed class FunctionCalls(
 
         // Where the path was resolved (dots, doubled slashes), what names the function is not where it was looked for.
         string prefix = raw[..end];
-        string named = string.Join('/', context.Request.Path.Value!.Split('/').Take(words + 1));
-        if (Uri.UnescapeDataString(prefix) != named)
+        string path = context.Request.Path.Value!;
+        bool isAsWritten = path.StartsWith(prefix, StringComparison.Ordinal)
+            && (path.Length == prefix.Length || path[prefix.Length] == '/') && !prefix.Contains('%');
+        if (!isAsWritten)
         {
-            throw new BerthException(
-                ErrorCode.InvalidRequest,
-                $"The path '{named}' came in another spelling: write the part that names the function as it is.");
+            string named = string.Join('/', path.Split('/').Take(words + 1));
+            if (Uri.UnescapeDataString(prefix) != named)
+            {
+                throw new BerthException(
+                    ErrorCode.InvalidRequest,
+                    $"The path '{named}' came in another spelling: write the part that names the function as it is.");
+            }
         }
 
         string rest = raw[end..];
@@ -216,7 +222,7 @@ internal sealed class FunctionCalls(
         Function function = entry.Record;
         if (at < 0)
         {
-            return (entry, function.Find(function.Traffic.At(Point()))!);
+            return (entry, function.Find(function.Traffic.Whole ?? function.Traffic.At(Point()))!);
         }
 
         string wanted = text[(at + 1)..];

@@ -46,7 +46,13 @@ internal static class HttpHost
         PrefaceSwitch preface = new(rooms.Time);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);
         builder.WebHost.UseKestrelCore();
-        builder.Services.Configure<SocketTransportOptions>(o => o.CreateBoundListenSocket = Listen);
+        builder.Services.Configure<SocketTransportOptions>(o =>
+        {
+            o.CreateBoundListenSocket = Listen;
+            // A request is worked on where its bytes came in, and its answer sent from there: each hand-over to another
+            // thread wakes one. What blocks holds up its own connection alone.
+            o.UnsafePreferInlineScheduling = true;
+        });
         // After Kestrel's own transport, which is only added where there is none yet.
         builder.Services.AddSingleton<IConnectionListenerFactory>(preface);
         if (rooms.Options.TlsCertificate is not null)

@@ -12,7 +12,15 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Flags,
     /// <summary>The span that the header names; null where there was none.</summary>
     public string? CallerSpan { get; private init; }
 
+    private const int StoreSize = 1024;
+
     private static readonly object Key = new();
+
+    [ThreadStatic]
+    private static byte[]? store;
+
+    [ThreadStatic]
+    private static int stored;
 
     public string Parent => $"00-{TraceId}-{SpanId}-{Flags}";
 
@@ -40,10 +48,25 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Flags,
                 parent![3..35], span, parent[53..55],
                 string.IsNullOrEmpty(state) || state.Length > 512 ? null : state)
             { CallerSpan = parent[36..52] }
-            : new TraceContext(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)), span, "00", null);
+            : new TraceContext(NewId(16), span, "00", null);
     }
 
-    public static string NewSpanId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
+    public static string NewSpanId() => NewId(8);
+
+    /// <summary>The system's random numbers cost microseconds, however few are asked for: they are fetched in
+    /// store.</summary>
+    private static string NewId(int bytes)
+    {
+        byte[] block = store ??= new byte[StoreSize];
+        if (stored < bytes)
+        {
+            RandomNumberGenerator.Fill(block);
+            stored = StoreSize;
+        }
+
+        stored -= bytes;
+        return Convert.ToHexStringLower(block.AsSpan(stored, bytes));
+    }
 
     // version "-" trace-id "-" parent-id "-" flags; a later version may be longer (section 3.2.4).
     private static bool IsValid(string? text) =>
