@@ -1,4 +1,5 @@
 using System.Net.Http.Headers;
+using System.Security.Authentication;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Berth.Api.Errors;
@@ -163,8 +164,11 @@ internal sealed class ApiExchange : IDisposable
 
     public BerthException Unreachable(Exception cause) => new(
         ErrorCode.Upstream,
-        $"There is no answer from {Address}: {Innermost(cause).Message}. Start a server with 'berth serve', or name "
-        + "another one with --host or BERTH_HOST.",
+        Innermost(cause) is AuthenticationException distrust
+            ? $"The certificate of {Address} is not trusted: {distrust.Message.TrimEnd('.')}. Name a file with the "
+            + "certificate of its authority in SSL_CERT_FILE, or use an address that the certificate names."
+            : $"There is no answer from {Address}: {Innermost(cause).Message.TrimEnd('.')}. Start a server with 'berth "
+            + "serve', or name another one with --host or BERTH_HOST.",
         cause)
     {
         // A refused connection will be refused again; one that broke may have met a restart.

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Text;
 using Berth.Core.Errors;
 
@@ -49,6 +50,11 @@ internal sealed class CallConnection : IAsyncDisposable
             }
 
             return new CallConnection(stream);
+        }
+        catch (AuthenticationException e)
+        {
+            socket.Dispose();
+            throw new IOException("the certificate is not trusted", e);
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {

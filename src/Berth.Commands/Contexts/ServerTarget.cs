@@ -1,5 +1,6 @@
 using System.Net;
 using Berth.Commands.Terminals;
+using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 
 namespace Berth.Commands.Contexts;
@@ -29,8 +30,7 @@ internal sealed record ServerTarget(Uri Address, string AddressSource, string? T
     public static Uri ParseAddress(string text, string source)
     {
         string url = text.Contains("://", StringComparison.Ordinal) ? text : "http://" + text;
-        if (!Uri.TryCreate(url, UriKind.Absolute, out Uri? address) || address.Host.Length == 0
-            || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps))
+        if (!WebAddress.TryParse(url, out Uri? address) || address.Host.Length == 0)
         {
             throw new BerthException(
                 ErrorCode.InvalidRequest,

@@ -50,6 +50,7 @@ internal static class Topics
           BERTH_TOKEN     token to show it; wins over the context's
           BERTH_CONTEXT   name of the context to use
           BERTH_DATA      data folder of the server on this machine
+          SSL_CERT_FILE   certificates of authorities to trust in place of the system's
           NO_COLOR        no colours when set to anything
           XDG_CONFIG_HOME folder for settings instead of ~/.config
 

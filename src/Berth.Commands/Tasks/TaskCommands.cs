@@ -4,9 +4,10 @@ using System.Security.Cryptography;
 using Berth.Api.Client;
 using Berth.Api.Errors;
 using Berth.Api.Runs;
-using Berth.Commands.Runs;
 using Berth.Commands.Output;
+using Berth.Commands.Runs;
 using Berth.Commands.Terminals;
+using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
 
@@ -102,9 +103,9 @@ internal sealed class SubmitCommand : Verb
         return 0;
     }
 
-    private static Uri ParseUrl(string text) => Uri.TryCreate(text, UriKind.Absolute, out Uri? url)
+    private static Uri ParseUrl(string text) => WebAddress.TryParse(text, out Uri? url)
         ? url
-        : throw new BerthException(ErrorCode.InvalidRequest, $"--callback: '{text}' is not an absolute URL.");
+        : throw new BerthException(ErrorCode.InvalidRequest, $"--callback: '{text}' is not an absolute http or https URL.");
 }
 
 internal sealed class TaskListCommand : Verb

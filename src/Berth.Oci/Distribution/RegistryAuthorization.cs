@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Oci.Images;
 
@@ -137,7 +138,7 @@ internal sealed class RegistryAuthorization(
 
     private Uri TokenAddress(Challenge challenge)
     {
-        if (!Uri.TryCreate(challenge.Realm, UriKind.Absolute, out Uri? realm)
+        if (!WebAddress.TryParse(challenge.Realm, out Uri? realm)
             || !(realm.Scheme == Uri.UriSchemeHttps || IsSameOrigin(realm, registry)))
         {
             throw new BerthException(

@@ -1,3 +1,4 @@
+using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Oci.Distribution;
 
@@ -10,7 +11,7 @@ public sealed record UpstreamPolicy(string Url, string? Username, string? Passwo
 {
     /// <summary>Throws <c>InvalidRequest</c> for a URL that can't be a registry's.</summary>
     public Uri Parse() =>
-        Uri.TryCreate(Url, UriKind.Absolute, out Uri? address) && address.Scheme is "http" or "https"
+        WebAddress.TryParse(Url, out Uri? address)
         && address.UserInfo.Length == 0 && address.Query.Length == 0 && address.Fragment.Length == 0
             ? address
             : throw new BerthException(

@@ -1,4 +1,5 @@
 using System.Net.Http.Headers;
+using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Core.Resources;
@@ -164,8 +165,7 @@ internal static class RunRequest
     private static Uri? Callback(OptionHeaders options)
     {
         string? text = options.Find(OptionHeaders.Callback);
-        bool valid = Uri.TryCreate(text, UriKind.Absolute, out Uri? uri) && text!.Length <= MaxCallbackLength
-            && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps)
+        bool valid = WebAddress.TryParse(text, out Uri? uri) && text.Length <= MaxCallbackLength
             && uri.UserInfo.Length == 0 && uri.Fragment.Length == 0;
         return text is null || valid
             ? uri

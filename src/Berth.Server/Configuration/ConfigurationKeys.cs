@@ -1,4 +1,5 @@
 using Berth.Api.Nodes;
+using Berth.Core.Callbacks;
 using Berth.Core.Resources;
 
 namespace Berth.Server.Configuration;
@@ -209,8 +210,7 @@ public static class ConfigurationKeys
     }
 
     private static Uri? ParseWebAddress(string text) =>
-        Uri.TryCreate(text, UriKind.Absolute, out Uri? address)
-        && (address.Scheme == Uri.UriSchemeHttp || address.Scheme == Uri.UriSchemeHttps) ? address : null;
+        WebAddress.TryParse(text, out Uri? address) ? address : null;
 
     private static List<KeyValuePair<string, string>>? ParseHeaders(IReadOnlyList<string> texts)
     {

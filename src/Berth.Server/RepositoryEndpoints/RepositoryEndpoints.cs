@@ -43,10 +43,10 @@ internal sealed class RepositoryEndpoints(
         foreach (string webhook in wanted.Webhooks ?? [])
         {
             callbacks.Check(
-                Uri.TryCreate(webhook, UriKind.Absolute, out Uri? url)
+                WebAddress.TryParse(webhook, out Uri? url)
                     ? url
                     : throw new BerthException(
-                        ErrorCode.CallbackForbidden, $"The webhook '{webhook}' is not an absolute URL."));
+                        ErrorCode.CallbackForbidden, $"The webhook '{webhook}' is not an absolute http or https URL."));
         }
 
         policies.Set(PolicyText.Read(scope, wanted, policies.Find(scope)));

@@ -52,8 +52,8 @@ public sealed class ParserFuzzTests
         ["callback policies"] = Text(
             t => new CallbackPolicy([t]), "10.0.0.0/8", "hooks.internal", "::1", "fd00::/8"),
         ["callback addresses"] = Text(
-            t => Uri.TryCreate(t, UriKind.Absolute, out Uri? uri).Then(() => CallbackPolicy.PublicOnly.Check(uri!)),
-            "https://example.org/x?y#z", "http://[::1]:80/", "http://2130706433/", "http://a@b:1/"),
+            t => WebAddress.TryParse(t, out Uri? uri).Then(() => CallbackPolicy.PublicOnly.Check(uri!)),
+            "//\u202e", "https://example.org/x?y#z", "http://[::1]:80/", "http://2130706433/", "http://a@b:1/"),
         ["manifests"] = Text(t => ManifestDocument.Parse(Encoding.UTF8.GetBytes(t), null), Manifest, Index),
         ["image configurations"] = Text(t => ImageConfigDocument.Parse(Encoding.UTF8.GetBytes(t)), Config),
         ["configuration files"] = Text(ReadConfiguration, """{"listen":["127.0.0.1:0"],"max-running":4}""", "{}"),

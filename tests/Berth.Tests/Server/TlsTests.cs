@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Berth.Api.Client;
 using Berth.Core.Errors;
 using Berth.Testing.Content;
 using Berth.Testing.Server;
@@ -35,6 +36,23 @@ public sealed class TlsTests
         Assert.Equal("https", rig.Address.Scheme);
         Assert.Equal((HttpStatusCode.OK, Version.Parse(version)), (response.StatusCode, response.Version));
         Assert.Equal("sealed", await response.Content.ReadAsStringAsync());
+    }
+
+    [Fact]
+    public async Task A_client_that_does_not_trust_the_certificate_says_how_to()
+    {
+        using TemporaryFolder folder = new();
+        WriteCertificate(folder);
+        await using ServerRig rig = await ServerRig.StartAsync(
+            o => o with { TlsCertificate = folder["cert.pem"], TlsKey = folder["key.pem"] });
+        using BerthClient client = new(rig.Address, rig.AdminToken, TimeProvider.System, new OneShotHandler());
+
+        BerthException refusal = await Assert.ThrowsAsync<BerthException>(
+            () => client.VersionAsync(TestContext.Current.CancellationToken));
+
+        Assert.Equal(ErrorCode.Upstream, refusal.Code);
+        Assert.Contains("SSL_CERT_FILE", refusal.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("berth serve", refusal.Message, StringComparison.Ordinal);
     }
 
     [Fact]
