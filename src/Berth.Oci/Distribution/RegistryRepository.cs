@@ -209,7 +209,8 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
         }
         catch (HttpRequestException e)
         {
-            throw new BerthException(ErrorCode.Upstream, $"{root.Authority} can't be reached: {e.Message}", e);
+            throw new BerthException(
+                ErrorCode.Upstream, $"{root.Authority} can't be reached: {e.GetBaseException().Message}", e);
         }
     }
 
