@@ -105,7 +105,8 @@ internal sealed class SubmitCommand : Verb
 
     private static Uri ParseUrl(string text) => WebAddress.TryParse(text, out Uri? url)
         ? url
-        : throw new BerthException(ErrorCode.InvalidRequest, $"--callback: '{text}' is not an absolute http or https URL.");
+        : throw new BerthException(
+            ErrorCode.InvalidRequest, $"--callback: '{text}' is not an absolute http or https URL.");
 }
 
 internal sealed class TaskListCommand : Verb
