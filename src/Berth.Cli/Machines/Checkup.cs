@@ -19,12 +19,6 @@ internal static class Checkup
     /// <summary>Id-mapped layers on overlayfs, so that unpacked layers can be shared between user namespaces.</summary>
     private static readonly Version KernelForIdMappedOverlay = new(5, 19);
 
-    /// <summary>
-    /// Releases that hold the fixes for CVE-2024-45310, CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881, by minor
-    /// version (runc's security advisories).
-    /// </summary>
-    private static readonly Version[] FixedRunc = [new(1, 2, 8), new(1, 3, 3), new(1, 4, 0)];
-
     private static readonly ByteSize ComfortableDisk = ByteSize.GiB(5);
 
     private static readonly ByteSize LeastDisk = ByteSize.MiB(500);
@@ -57,19 +51,14 @@ internal static class Checkup
             return new(name, FindingState.Missing, "not found in PATH", "apt-get install runc");
         }
 
-        string number = facts.RuncVersion.Split('+', '-', '~')[0];
-        bool isFixed = Version.TryParse(number, out Version? version)
-            && (
-                version >= FixedRunc[^1]
-                    || FixedRunc.Any(f => f.Major == version.Major && f.Minor == version.Minor && version >= f));
-        return isFixed
+        IReadOnlyList<string> open = SecurityReview.OpenAdvisories(facts.RuncVersion);
+        return open.Count == 0
             ? new(name, FindingState.Ok, facts.RuncVersion)
             : new(
                 name, FindingState.Warning,
-                $"{facts.RuncVersion} may lack the fixes for CVE-2024-45310, CVE-2025-31133, CVE-2025-52565 and "
-                + "CVE-2025-52881; "
-                + "Berth runs everything in user namespaces, which closes the known ways in",
-                $"apt-get update && apt-get install --only-upgrade runc, or install {FixedRunc[0]} or newer");
+                $"{facts.RuncVersion} may lack the fixes for {string.Join(", ", open)}; Berth runs everything in user "
+                + "namespaces, which closes the known ways in",
+                "apt-get update && apt-get install --only-upgrade runc, or " + SecurityReview.InstallFixed);
     }
 
     private static IEnumerable<Finding> Libraries(MachineFacts facts) => MachineFacts.RequiredLibraries.Select(

@@ -18,7 +18,11 @@ internal static class SecurityReview
         ("CVE-2025-31133", [new(1, 2, 8), new(1, 3, 3), new(1, 4, 0)]),
         ("CVE-2025-52565", [new(1, 2, 8), new(1, 3, 3), new(1, 4, 0)]),
         ("CVE-2025-52881", [new(1, 2, 8), new(1, 3, 3), new(1, 4, 0)]),
+        ("CVE-2026-41579", [new(1, 3, 6), new(1, 4, 3), new(1, 5, 0)]),
     ];
+
+    /// <summary>The remedy, with the first releases that have all fixes.</summary>
+    public const string InstallFixed = "install runc 1.3.6, 1.4.3, 1.5.0 or newer";
 
     public static IReadOnlyList<Finding> Judge(MachineFacts machine, SecurityFacts facts) =>
     [
@@ -65,7 +69,7 @@ internal static class SecurityReview
                 "runc", FindingState.Warning,
                 $"{version} has no fix of its own for {string.Join(", ", open)}; a distribution may have patched it. "
                 + "Berth checks images first, gives runc no hooks and no terminal, and runs all in user namespaces",
-                "install runc 1.2.8, 1.3.3, 1.4.0 or newer, or look the numbers up with your distribution");
+                InstallFixed + ", or look the numbers up with your distribution");
     }
 
     private static Finding UserNamespaces(MachineFacts machine) => machine.UserNamespaces > 0

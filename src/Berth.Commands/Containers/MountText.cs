@@ -64,7 +64,8 @@ internal static class MountText
         {
             _ when target is null => throw Refuse("--mount", text, "target= is missing"),
             "volume" => new MountView("volume", source, target, readOnly),
-            "bind" => new MountView("host", PathOf(source ?? ""), target, readOnly),
+            "bind" when source is not { Length: > 0 } => throw Refuse("--mount", text, "source= is missing"),
+            "bind" => new MountView("host", PathOf(source), target, readOnly),
             "tmpfs" => new MountView("memory", null, target, Size: size),
             _ => throw Refuse("--mount", text, "type is volume, bind or tmpfs"),
         };

@@ -10,11 +10,12 @@ namespace Berth.Commands.Containers;
 /// <summary><c>--detach-keys</c>.</summary>
 internal sealed class DetachKeysOption : Option<string>
 {
-    public DetachKeysOption()
+    /// <param name="effect">What they do.</param>
+    public DetachKeysOption(string effect = "leave the program running")
         : base("--detach-keys")
     {
         HelpName = "KEYS";
-        Description = $"Keys that leave the program running; {DetachKeys.Usual} if not given";
+        Description = $"Keys that {effect}; {DetachKeys.Usual} if not given";
         DefaultValueFactory = _ => DetachKeys.Usual;
     }
 
@@ -173,7 +174,7 @@ internal sealed class ExecCommand : Verb
     };
 
     private readonly EnvironmentOptions environment = new();
-    private readonly DetachKeysOption keys = new();
+    private readonly DetachKeysOption keys = new("leave and end the program");
 
     public ExecCommand()
         : base(

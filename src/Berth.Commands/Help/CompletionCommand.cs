@@ -27,6 +27,8 @@ internal sealed class CompletionCommand : Verb
             if (( ${#found} )); then compadd -a found; else _files; fi
         }
         compdef _berth berth
+        # As a file of fpath it is the function's own body, run at the first Tab.
+        if [[ "${funcstack[1]}" = _berth ]]; then _berth "$@"; fi
 
         """;
 

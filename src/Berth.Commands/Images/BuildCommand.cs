@@ -12,6 +12,9 @@ namespace Berth.Commands.Images;
 /// </summary>
 internal sealed class BuildCommand : Verb
 {
+    /// <summary>Of what buildah says, told after all where a quiet build fails.</summary>
+    private const int KeptLines = 30;
+
     private readonly Argument<string> image = new("image") { Description = "Name of the image, such as demo/app:2" };
     private readonly Argument<string> context = new("context")
     {
@@ -134,6 +137,7 @@ internal sealed class BuildCommand : Verb
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        Queue<string> last = new();
         using Process process = Start(start);
         await using CancellationTokenRegistration stop = cancellationToken.Register(
             () => process.Kill(entireProcessTree: true));
@@ -142,6 +146,11 @@ internal sealed class BuildCommand : Verb
         cancellationToken.ThrowIfCancellationRequested();
         if (process.ExitCode != 0)
         {
+            foreach (string line in last)
+            {
+                session.Say(line);
+            }
+
             throw new BerthException(
                 ErrorCode.InvalidRequest,
                 $"buildah {words.First(w => w is "build" or "push")} ended with exit code {process.ExitCode}; its own "
@@ -152,12 +161,20 @@ internal sealed class BuildCommand : Verb
         {
             while (await lines.ReadLineAsync(CancellationToken.None) is { } line)
             {
-                if (!session.Get(quiet))
+                // Both streams end up in one writer, which takes one line at a time.
+                lock (process)
                 {
-                    // Both streams end up in one writer, which takes one line at a time.
-                    lock (process)
+                    if (!session.Get(quiet))
                     {
                         session.Say(line);
+                        continue;
+                    }
+
+                    // Wanted only where it fails.
+                    last.Enqueue(line);
+                    if (last.Count > KeptLines)
+                    {
+                        last.Dequeue();
                     }
                 }
             }

@@ -56,7 +56,7 @@ internal sealed class LogsCommand : Verb
     {
         TimeSpan? back = RunSettings.Parse(session, since, Duration.Parse);
         LogOptions options = new(
-            session.Get(follow), RunSettings.Parse(session, tail, RunSettings.ParseNumber),
+            session.Get(follow), RunSettings.Parse(session, tail, RunSettings.ParseCount),
             back is null ? null : session.Terminal.Time.GetUtcNow() - back.Value, session.Get(timestamps));
         string name = session.Get(id);
         await session.WhileReadAsync(

@@ -4,7 +4,7 @@ namespace Berth.Registry.Endpoints;
 
 /// <summary>
 /// Where a chunk belongs: <c>0-1023</c> as the distribution specification writes it, or <c>bytes 0-1023/*</c> as HTTP
-/// does. Both ends included.
+/// does. Both ends included; their count fits a number.
 /// </summary>
 internal readonly record struct ContentRange(long First, long Last)
 {
@@ -25,7 +25,7 @@ internal readonly record struct ContentRange(long First, long Last)
         if (dash <= 0
             || !long.TryParse(text[..dash], NumberStyles.None, CultureInfo.InvariantCulture, out long first)
             || !long.TryParse(text[(dash + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out long last)
-            || last < first)
+            || last < first || last == long.MaxValue)
         {
             return false;
         }

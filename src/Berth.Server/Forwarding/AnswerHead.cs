@@ -151,6 +151,12 @@ internal sealed class AnswerHead
                     throw new IOException($"its answer's Transfer-Encoding is '{value}', and only chunked is known");
                 }
 
+                if (isOld)
+                {
+                    // RFC 9112, section 6.1: whoever said so can't have meant it.
+                    throw new IOException("its answer has a Transfer-Encoding, which HTTP/1.0 does not know");
+                }
+
                 chunked = true;
             }
             else if (Is(name, "Connection"))

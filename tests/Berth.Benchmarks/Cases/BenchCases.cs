@@ -16,6 +16,7 @@ internal static class BenchCases
         ["image"] = new("push, pull and unpack of an image until it can run (P19)", ImageCase.RunAsync),
         ["registry"] = new("1 GiB pushed and pulled beside docker-registry", RegistryCase.RunAsync),
         ["containers"] = new("many containers, listing them, and exec beside runc's", ContainerCase.RunAsync),
+        ["overload"] = new("more calls than there is room for: what is served all the same", OverloadCase.RunAsync),
         ["service"] = new("an echo over HTTP through a reused instance (P6, P7, P21)", ServiceCase.RunAsync),
         ["submit"] = new("durable submissions, 32 callers (P10)", SubmitCase.RunAsync),
         ["server"] = new("start-up and memory", ServerCase.RunAsync),

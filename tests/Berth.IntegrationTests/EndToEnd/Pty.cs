@@ -41,9 +41,12 @@ internal sealed class Pty : IDisposable
         () => Task.FromResult(Shown.Contains(text, StringComparison.Ordinal) ? null : Shown));
 
     /// <summary>What the keyboard's Ctrl-C sends; the terminal makes a signal of it.</summary>
-    public void PressControlC()
+    public void PressControlC() => Type("\u0003");
+
+    /// <param name="keys">As a keyboard sends them: its Enter is '\r'.</param>
+    public void Type(string keys)
     {
-        process.StandardInput.Write('\x03');
+        process.StandardInput.Write(keys);
         process.StandardInput.Flush();
     }
 

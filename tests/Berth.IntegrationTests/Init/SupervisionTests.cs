@@ -246,8 +246,9 @@ public sealed partial class SupervisionTests(InitFixture fixture)
         }
 
         Assert.Equal(0, fixture.Poller.WatchedCount);
-        Assert.InRange(OpenDescriptors(), 0, descriptors);
-        Assert.InRange(Children(), 0, children);
+        // Other tests open some meanwhile; a start that leaves one open leaves as many as there were starts.
+        Assert.InRange(OpenDescriptors(), 0, descriptors + (times / 10));
+        Assert.InRange(Children(), 0, children + (times / 10));
         starts.Sort();
         TestContext.Current.TestOutputHelper?.WriteLine(
             $"From Start to Started: p10 {starts[times / 10]:0.000} ms, p50 {starts[times / 2]:0.000} ms, "

@@ -3,8 +3,8 @@ using System.Text;
 namespace Berth.Testing.Fuzzing;
 
 /// <summary>
-/// Makes texts that are nearly right out of right ones. The same number gives the same text for ever, so that a
-/// failure's number is all that is needed to see it again.
+/// Makes texts that are nearly right out of right ones. Of the same right ones a number gives the same text for ever,
+/// in every process, so that a failure's number is all that is needed to see it again.
 /// </summary>
 public sealed class Mutator(IReadOnlyList<byte[]> seeds)
 {
@@ -24,7 +24,7 @@ public sealed class Mutator(IReadOnlyList<byte[]> seeds)
 
     public byte[] Make(long number)
     {
-        Random random = new(HashCode.Combine(number, seeds.Count, 7919));
+        Numbers random = new(number);
         List<byte> text = [.. seeds[random.Next(seeds.Count)]];
         for (int changes = random.Next(MostChanges) + 1; changes > 0; changes--)
         {
@@ -34,7 +34,7 @@ public sealed class Mutator(IReadOnlyList<byte[]> seeds)
         return [.. text];
     }
 
-    private void Change(List<byte> text, Random random)
+    private void Change(List<byte> text, Numbers random)
     {
         int at = random.Next(text.Count + 1);
         int length = Math.Min(text.Count - at, random.Next(1, 16));
@@ -72,5 +72,27 @@ public sealed class Mutator(IReadOnlyList<byte[]> seeds)
                 text.AddRange(Tokens[random.Next(Tokens.Length)]);
                 break;
         }
+    }
+
+    /// <summary>SplitMix64 (Steele, Lea and Flood, 2014): the framework's own numbers may change with its version, and
+    /// its hash codes do with every process.</summary>
+    private sealed class Numbers(long seed)
+    {
+        private ulong state = unchecked((ulong)seed);
+
+        /// <summary>From 0 to below <paramref name="end"/>.</summary>
+        public int Next(int end)
+        {
+            unchecked
+            {
+                state += 0x9E3779B97F4A7C15;
+                ulong mixed = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9;
+                mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB;
+                mixed ^= mixed >> 31;
+                return (int)(((mixed >> 32) * (ulong)end) >> 32);
+            }
+        }
+
+        public int Next(int first, int end) => first + Next(end - first);
     }
 }

@@ -49,7 +49,14 @@ public sealed class MisuseTests
     [InlineData("push demo/a", "berth image push")]
     [InlineData("pull busybox", "berth image pull")]
     [InlineData("tag a b", "berth image tag")]
-    [InlineData("build .", "berth image pack")]
+    [InlineData("build .", "berth image build")]
+    [InlineData("commit c1 a:1", "berth image build")]
+    [InlineData("diff c1", "berth cp")]
+    [InlineData("network ls", "berth run --network host")]
+    [InlineData("port c1", "berth function deploy --port")]
+    [InlineData("container ls", "berth ps")]
+    [InlineData("search a", "berth repository ls")]
+    [InlineData("update -m 1g c1", "berth create")]
     [InlineData("load -i a.tar", "berth image import")]
     public async Task A_command_of_dockers_is_answered_with_berths(string line, string expected)
     {

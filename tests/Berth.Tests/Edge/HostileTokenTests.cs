@@ -1,6 +1,9 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Berth.Api.Client;
+using Berth.Api.Containers;
+using Berth.Api.Functions;
 using Berth.Server.Access;
 using Berth.Testing.Server;
 using Berth.Tests.Server;
@@ -79,9 +82,14 @@ public sealed class HostileTokenTests(ServerRigFixture fixture) : IClassFixture<
     [Fact]
     public async Task What_exists_and_what_does_not_are_refused_alike_on_every_route()
     {
+        using BerthClient client = new(Rig.Address, Rig.AdminToken, TimeProvider.System);
         string run = (await Rig.FinishAsync(body: new StringContent("x"))).Id;
         string token = Rig.Server.Rooms.Tokens.Create(NewName(), Role.Pull, null).Token.Id;
-        (string There, string Absent)[] references = [(ServerRig.Image, "demo/nothing:1")];
+        string container = (await client.Containers.CreateAsync(
+            new ContainerRequest { Image = ServerRig.Image }, TestContext.Current.CancellationToken)).Id;
+        await client.Volumes.CreateAsync("kept", TestContext.Current.CancellationToken);
+        await client.Functions.DeployAsync(
+            "kept", new FunctionRequest(ServerRig.Image), TestContext.Current.CancellationToken);
         int compared = 0;
         foreach (AccessRow row in AccessTable.All)
         {
@@ -95,9 +103,15 @@ public sealed class HostileTokenTests(ServerRigFixture fixture) : IClassFixture<
                 string? secret = role is { } known
                     ? Rig.Server.Rooms.Tokens.Create(NewName(), known, null).Secret
                     : null;
-                string id = row.Pattern.Contains("tokens", StringComparison.Ordinal) ? token : run;
-                string there = await AnswerAsync(row, secret, id, references[0].There);
-                string absent = await AnswerAsync(row, secret, "01k00000000000000000000000", references[0].Absent);
+                string id = row.Pattern.Split('/').ElementAtOrDefault(2) switch
+                {
+                    "tokens" => token,
+                    "containers" => container,
+                    _ => run,
+                };
+                string there = await AnswerAsync(row, secret, id, ServerRig.Image, "kept", "1");
+                string absent = await AnswerAsync(
+                    row, secret, "01k00000000000000000000000", "demo/nothing:1", "nothing", "9");
                 Assert.Equal(absent, there);
                 Assert.StartsWith(role is null ? "401 " : "403 ", there, StringComparison.Ordinal);
                 compared++;
@@ -112,14 +126,18 @@ public sealed class HostileTokenTests(ServerRigFixture fixture) : IClassFixture<
     private static string Encode(string text) =>
         Convert.ToBase64String(Encoding.ASCII.GetBytes(text)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
 
-    private async Task<string> AnswerAsync(AccessRow row, string? secret, string id, string reference)
+    private async Task<string> AnswerAsync(
+        AccessRow row, string? secret, string id, string reference, string name, string number)
     {
         using HttpClient client = Rig.ClientWith(secret);
         using HttpRequestMessage request = new(
             new HttpMethod(row.Method),
             row.Pattern.Replace("{**reference}", reference, StringComparison.Ordinal)
                 .Replace("{**scope}", reference.Split(':')[0], StringComparison.Ordinal)
-                .Replace("{id}", id, StringComparison.Ordinal));
+                .Replace("{id}", id, StringComparison.Ordinal)
+                .Replace("{name}", name, StringComparison.Ordinal)
+                .Replace("{number}", number, StringComparison.Ordinal)
+                .Replace("{**path}", "x", StringComparison.Ordinal));
         using HttpResponseMessage answer = await client.SendAsync(request);
         // The holder's own name is in the words.
         string text = await answer.Content.ReadAsStringAsync();

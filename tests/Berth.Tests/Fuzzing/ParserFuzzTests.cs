@@ -1,15 +1,25 @@
+using System.Net.WebSockets;
 using System.Text;
+using Berth.Api.Containers;
 using Berth.Core.Callbacks;
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Init.Protocol;
+using Berth.Node.Linux;
+using Berth.Node.RootFilesystems;
+using Berth.Node.Runtimes;
 using Berth.Oci.Images;
 using Berth.Oci.Tar;
+using Berth.Registry.Access;
+using Berth.Registry.Endpoints;
 using Berth.Server.Access;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
+using Berth.Server.ContainerEndpoints;
+using Berth.Server.Forwarding;
 using Berth.Server.Hosting;
 using Berth.Server.Store;
 using Berth.Testing.Content;
@@ -42,6 +52,14 @@ public sealed class ParserFuzzTests
         ["processors"] = Text(t => _ = CpuQuota.TryParse(t, out _), "0.5", "2", "250m", "1.25"),
         ["run ids"] = Text(t => _ = RunId.TryParse(t, out _), "01m7ykqgsybtfn90avew4xc7wc"),
         ["ranges"] = Text(t => ByteRange.Parse(t, 1000), "bytes=0-99", "bytes=-5", "bytes=500-", "bytes=0-0,5-6"),
+        ["upload ranges"] = Text(
+            t => ContentRange.TryParse(t, out ContentRange range).Then(
+                () => Assert.InRange(range.Length, 1, long.MaxValue)),
+            "0-1023", "bytes 0-1023/*", "0-9223372036854775807"),
+        ["registry paths"] = Text(
+            t => RegistryPath.Parse(t), "/a/b/manifests/latest", "/a/blobs/uploads/01m7ykqgsybtfn90avew4xc7wc"),
+        ["registry scopes"] = Text(
+            t => RegistryScope.Parse([t]), "repository:a/b:pull,push", "registry:catalog:*"),
         ["tokens"] = Text(
             t => _ = TokenText.TryParse(t, out _), "berth_0123456789ab_" + new string('5', 64)),
         ["preferences"] = Text(t => Preference.Parse(new StringValues(t)), "respond-async, wait=5", "wait=\"9\";x=y"),
@@ -68,6 +86,20 @@ public sealed class ParserFuzzTests
         ["names in archives"] = Bytes(
             b => EntryPath.Parse(b, TarLimits.Default), "./a/b/c"u8.ToArray(), "usr/.wh.gone"u8.ToArray()),
         ["frames"] = Bytes(ReadFrames, [.. Frames()]),
+        ["rights in repositories"] = Text(
+            t => RepositoryGrant.Parse(t).Allows("team/app", RegistryAction.Push),
+            "team/*:pull,push", "*:pull", "team/a?p/**-x:overwrite,delete"),
+        ["accounts"] = Bytes(
+            ReadAccounts, "root:x:0:0::/root:/bin/sh\nada:x:1000:100:Ada:/home/ada:/bin/sh\n"u8.ToArray(),
+            "users:x:100:\nada:x:10:11::/a\nwheel:x:10:bob,ada\n"u8.ToArray()),
+        ["heads of answers"] = Bytes(
+            ReadAnswer, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5"u8.ToArray(),
+            "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive, x"u8.ToArray(),
+            "HTTP/1.0 304 Not Modified\r\nConnection: close\r\nSet-Cookie: a=b"u8.ToArray()),
+        ["messages of attach and exec"] = Bytes(
+            ReadMessage, "\0hello"u8.ToArray(), """{"type":"signal","signal":"TERM"}"""u8.ToArray(),
+            """{"type":"start","rows":24,"columns":80,"exec":{"command":["sh","-c","id"],"user":"1:2"}}"""u8.ToArray(),
+            """{"type":"start","exec":{"command":["id"],"environment":{"A":"b"},"terminal":true}}"""u8.ToArray()),
     };
 
     public static TheoryData<string> Names => [.. Parsers.Keys];
@@ -170,6 +202,65 @@ public sealed class ParserFuzzTests
         foreach (FrameType type in Enum.GetValues<FrameType>())
         {
             ExecNumbersFrame.TryDecode(type, bytes, out _);
+        }
+    }
+
+    private static void ReadAccounts(byte[] bytes)
+    {
+        using TemporaryFolder folder = new();
+        Directory.CreateDirectory(folder["etc"]);
+        File.WriteAllBytes(folder["etc/passwd"], bytes);
+        File.WriteAllBytes(folder["etc/group"], bytes);
+        AccountFiles.Check(folder.Path);
+        using FileDescriptor root = FileSystems.OpenFolder(folder.Path);
+        ImageAccounts accounts = new(root);
+        foreach (string user in (string[])["ada", "1000", "ada:wheel"])
+        {
+            try
+            {
+                accounts.Resolve(user);
+            }
+            catch (LookupException)
+            {
+                // No such account, which whoever starts the program tells.
+            }
+        }
+    }
+
+    private static void ReadAnswer(byte[] bytes)
+    {
+        try
+        {
+            AnswerHead.Parse([.. bytes, .. "\r\n\r\n"u8], "GET");
+        }
+        catch (IOException)
+        {
+            // No answer of HTTP/1; whoever forwards tells it as the program's failure.
+        }
+    }
+
+    /// <summary>As input where it begins as that does, else as text.</summary>
+    private static void ReadMessage(byte[] bytes)
+    {
+        WebSocketMessageType type = bytes is [StreamProtocol.Input, ..]
+            ? WebSocketMessageType.Binary
+            : WebSocketMessageType.Text;
+        using MemoryStream wire = new();
+        using WebSocket client = WebSocket.CreateFromStream(wire, new WebSocketCreationOptions());
+        client.SendAsync(new ArraySegment<byte>(bytes), type, endOfMessage: true, CancellationToken.None)
+            .GetAwaiter().GetResult();
+        wire.Position = 0;
+        using WebSocket server = WebSocket.CreateFromStream(wire, new WebSocketCreationOptions { IsServer = true });
+        using StreamSocket socket = new(server);
+        StreamMessage? message = socket.ReceiveAsync().GetAwaiter().GetResult()?.Message;
+        if (message?.Exec is { } exec)
+        {
+            ExecOrder.Read(exec, TerminalSize.Usual);
+        }
+
+        if (message?.Signal is { } signal)
+        {
+            SignalName.Parse(signal);
         }
     }
 

@@ -140,7 +140,13 @@ public sealed class RequestFuzzTests
             "/v1/runs/01k00000000000000000000000/logs?tail=5&since=1m", "/v1/images/demo/echo:1", "/v1/tokens",
             "/v1/sandboxes", "/openapi/v1.json", "/v2/", "/v2/_catalog?n=5&last=a", "/v2/demo/echo/tags/list?n=1",
             "/v2/demo/echo/manifests/1", $"/v2/demo/echo/blobs/{digest}", $"/v2/demo/echo/referrers/{digest}",
-            "/v2/token?service=berth&scope=repository:demo/echo:pull", "/v1/call/demo/echo:1?a=b"])
+            "/v2/token?service=berth&scope=repository:demo/echo:pull", "/v1/call/demo/echo:1?a=b",
+            "/v1/containers?all=true&state=exited&name=web&image=demo/echo:1&label=a%3Db&limit=2",
+            "/v1/containers/web?wait=1ms", "/v1/containers/web/logs?tail=5&since=1m&stream=stdout",
+            "/v1/containers/web/path?path=/etc/motd", "/v1/containers/web/archive?path=/srv", "/v1/volumes",
+            "/v1/volumes/pages", "/v1/system/usage", "/v1/functions", "/v1/functions/thumb/a/b?c=d",
+            "/v1/revisions/thumb/1", "/v1/rollouts/other", "/v1/repositories?limit=5&cursor=a",
+            "/v1/repositories/demo/echo", "/v1/image-diff?image=demo/echo:1&base=demo/echo:1&limit=5"])
         {
             yield return $"GET {path} HTTP/1.1\r\n{known}Range: bytes=0-5\r\nAccept: */*\r\n\r\n";
         }
@@ -166,5 +172,76 @@ public sealed class RequestFuzzTests
             + "\r\n\r\nhello";
         yield return $"PUT /v2/demo/new/manifests/t HTTP/1.1\r\n{known}Content-Type: application/vnd.oci.image."
             + "manifest.v1+json\r\nContent-Length: 19\r\n\r\n{\"schemaVersion\":2}";
+        foreach (string seed in Orders(known).Concat(Credentials(token)).Concat(Streams(known)))
+        {
+            yield return seed;
+        }
+    }
+
+    /// <summary>What steers containers, functions and repositories. None begins what would go on: what it is for is
+    /// not there, or it is refused last, as a container's name and the share of a first revision are.</summary>
+    private static IEnumerable<string> Orders(string known)
+    {
+        (string Order, string Body)[] orders =
+        [
+            ("POST /v1/containers", """
+                {"image":"demo/echo:1","name":"no name","arguments":["a"],"environment":{"A":"b"},"memory":"64Mi",
+                "cpus":"0.5","mounts":[{"type":"volume","source":"pages","target":"/srv","readOnly":true},{"type":
+                "memory","target":"/tmp","size":"1Mi"}],"restart":"on-failure:2","stopSignal":"INT","grace":"1s",
+                "health":{"command":["true"],"interval":"1s","retries":3},"labels":{"k":"v"}}
+                """),
+            ("POST /v1/containers/web/start", ""),
+            ("POST /v1/containers/web/stop?grace=1s", ""),
+            ("POST /v1/containers/web/kill?signal=TERM", ""),
+            ("POST /v1/containers/web/rename?name=site", ""),
+            ("DELETE /v1/containers/web?force=true&volumes=true", ""),
+            ("POST /v1/volumes", """{"name":"pages"}"""),
+            ("DELETE /v1/volumes/pages", ""),
+            ("POST /v1/system/prune", """{"volumes":true}"""),
+            ("PUT /v1/functions/thumb", """
+                {"image":"demo/echo:1","arguments":["a"],"passArguments":true,"environment":{"A":"b"},"memory":"64Mi",
+                "timeout":"1s","outputLimit":"1Ki","contentType":"image/png","attempts":2,"labels":{"k":"v"},
+                "maxRunning":2,"maxWaiting":3,"tag":"new","traffic":50}
+                """),
+            ("PUT /v1/traffic/thumb", """
+                {"shares":[{"revision":1,"percent":95},{"revision":2,"percent":5}],"tags":{"new":2}}
+                """),
+            ("POST /v1/traffic/thumb/rollback", """{"revision":1}"""),
+            ("PUT /v1/rollouts/other", """
+                {"revision":2,"steps":[5,50],"interval":"1m","minCalls":20,"successRate":99.5,"latencyP95":"1.2x"}
+                """),
+            ("POST /v1/rollouts/other/pause", ""),
+            ("PUT /v1/repositories/team/app", """
+                {"immutableTags":["v*"],"quota":"1GiB","retention":{"keepLast":10,"keepFor":"30d","keep":["v?"]}}
+                """),
+            ("POST /v1/retention", """{"scope":"team","dryRun":true}"""),
+        ];
+        foreach ((string order, string body) in orders)
+        {
+            yield return $"{order} HTTP/1.1\r\n{known}Content-Type: application/json\r\n"
+                + $"Content-Length: {body.Length}\r\n\r\n{body}";
+        }
+    }
+
+    /// <summary>Who asks, in the other ways that the registry knows.</summary>
+    private static IEnumerable<string> Credentials(string token)
+    {
+        string basic = Convert.ToBase64String(Encoding.ASCII.GetBytes("any:" + token));
+        yield return "GET /v2/token?service=berth&scope=repository:demo/echo:pull,push&scope=registry:catalog:*"
+            + $" HTTP/1.1\r\nHost: berth\r\nAuthorization: Basic {basic}\r\n\r\n";
+        string claims = Convert.ToBase64String("""{"sub":"a","exp":9999999999,"scope":[]}"""u8).TrimEnd('=');
+        yield return "GET /v2/demo/echo/tags/list HTTP/1.1\r\nHost: berth\r\n"
+            + $"Authorization: Bearer brt1.{claims}.{new string('A', 43)}\r\n\r\n";
+    }
+
+    /// <summary>Bodies and connections that are no JSON.</summary>
+    private static IEnumerable<string> Streams(string known)
+    {
+        yield return $"GET /v1/containers/web/exec HTTP/1.1\r\n{known}Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            + "Sec-WebSocket-Protocol: berth.streams.v1\r\n\r\n";
+        yield return $"PUT /v1/containers/web/archive?path=/srv HTTP/1.1\r\n{known}Content-Type: application/x-tar\r\n"
+            + "Content-Length: 5\r\n\r\nhello";
+        yield return $"POST /async-function/thumb/a HTTP/1.1\r\n{known}Content-Length: 5\r\n\r\nhello";
     }
 }

@@ -8,7 +8,7 @@ public sealed class CheckupTests
 {
     private static readonly MachineFacts Good = new(
         IsLinux: true, IsRoot: true, Kernel: new Version(
-            6, 1, 0), RuncVersion: "1.3.3", MissingLibraries: [], CgroupVersion: 2,
+            6, 1, 0), RuncVersion: "1.3.6", MissingLibraries: [], CgroupVersion: 2,
         CgroupControllers: ["cpu", "memory", "pids"], UserNamespaces: 1000, HasOverlay: true, HasSeccomp: true,
         DataFolder: "/var/lib/berth", FreeBytes: 50L << 30, Port: 7070, PortIsFree: true, ServerAnswers: false);
 
@@ -19,10 +19,11 @@ public sealed class CheckupTests
     [Theory]
     [InlineData("1.1.5+ds1", FindingState.Warning)]
     [InlineData("1.2.7", FindingState.Warning)]
-    [InlineData("1.2.8", FindingState.Ok)]
-    [InlineData("1.3.2", FindingState.Warning)]
-    [InlineData("1.3.3", FindingState.Ok)]
-    [InlineData("1.4.0", FindingState.Ok)]
+    [InlineData("1.2.9", FindingState.Warning)]
+    [InlineData("1.3.5", FindingState.Warning)]
+    [InlineData("1.3.6", FindingState.Ok)]
+    [InlineData("1.4.2", FindingState.Warning)]
+    [InlineData("1.4.3", FindingState.Ok)]
     [InlineData("1.5.1-rc1", FindingState.Ok)]
     [InlineData(null, FindingState.Missing)]
     public void Runc_is_judged_by_the_fixes_it_holds(string? version, object expected)

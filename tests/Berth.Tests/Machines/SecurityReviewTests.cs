@@ -7,7 +7,7 @@ namespace Berth.Tests.Machines;
 public sealed class SecurityReviewTests
 {
     private static readonly MachineFacts Machine = new(
-        IsLinux: true, IsRoot: true, Kernel: new Version(6, 1, 0), RuncVersion: "1.3.3", MissingLibraries: [],
+        IsLinux: true, IsRoot: true, Kernel: new Version(6, 1, 0), RuncVersion: "1.3.6", MissingLibraries: [],
         CgroupVersion: 2, CgroupControllers: ["cpu", "memory", "pids"], UserNamespaces: 1000, HasOverlay: true,
         HasSeccomp: true, DataFolder: "/var/lib/berth", FreeBytes: 50L << 30, Port: 7070, PortIsFree: true,
         ServerAnswers: false);
@@ -16,20 +16,24 @@ public sealed class SecurityReviewTests
         Swap: 0, CanLimitSwap: true, CorePattern: "core", SecurityModules: ["capability", "apparmor"],
         Vulnerabilities: [], HidesProcesses: true, OpenFiles: 524_288, UnprivilegedUserfaults: false);
 
+    private const string Of2025 = "CVE-2025-31133 CVE-2025-52565 CVE-2025-52881";
+
     [Fact]
     public void On_a_good_machine_only_the_size_of_volumes_is_open() => Assert.Equal(
         ["volumes"],
         SecurityReview.Judge(Machine, Facts).Where(f => f.State != FindingState.Ok).Select(f => f.Name));
 
     [Theory]
-    [InlineData("1.1.5+ds1", "CVE-2024-21626 CVE-2024-45310 CVE-2025-31133 CVE-2025-52565 CVE-2025-52881")]
-    [InlineData("1.1.15", "CVE-2025-31133 CVE-2025-52565 CVE-2025-52881")]
-    [InlineData("1.2.7", "CVE-2025-31133 CVE-2025-52565 CVE-2025-52881")]
-    [InlineData("1.2.8", "")]
-    [InlineData("1.3.2", "CVE-2025-31133 CVE-2025-52565 CVE-2025-52881")]
-    [InlineData("1.4.0", "")]
+    [InlineData("1.1.5+ds1", "CVE-2024-21626 CVE-2024-45310 " + Of2025 + " CVE-2026-41579")]
+    [InlineData("1.1.15", Of2025 + " CVE-2026-41579")]
+    [InlineData("1.2.7", Of2025 + " CVE-2026-41579")]
+    [InlineData("1.2.8", "CVE-2026-41579")]
+    [InlineData("1.3.2", Of2025 + " CVE-2026-41579")]
+    [InlineData("1.3.6", "")]
+    [InlineData("1.4.0", "CVE-2026-41579")]
+    [InlineData("1.4.3", "")]
     [InlineData("2.0.0-rc1", "")]
-    [InlineData("unknown", "CVE-2024-21626 CVE-2024-45310 CVE-2025-31133 CVE-2025-52565 CVE-2025-52881")]
+    [InlineData("unknown", "CVE-2024-21626 CVE-2024-45310 " + Of2025 + " CVE-2026-41579")]
     public void Runcs_version_tells_what_it_has_no_fix_for(string version, string open) =>
         Assert.Equal(open, string.Join(' ', SecurityReview.OpenAdvisories(version)));
 
