@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define PART "BERTH_PART"
@@ -30,6 +29,14 @@ typedef int (*run_bundle)(int argc, const char **argv, const char *host, const c
                           int64_t header);
 
 extern int __managed__Main(int argc, char **argv);
+
+/* The path of this file; 0 when there is none. */
+static int find_self(char *self)
+{
+    ssize_t length = readlink("/proc/self/exe", self, PATH_MAX - 1);
+    self[length > 0 ? length : 0] = 0;
+    return length > 0;
+}
 
 /* The library of the newest version under ROOT/host/fxr; 0 when there is none. */
 static int find_library(const char *root, char *library)
@@ -93,12 +100,10 @@ static int run_server_part(int argc, char **argv)
     char self[PATH_MAX], root[PATH_MAX], library[PATH_MAX], app[PATH_MAX];
     int64_t header;
     memcpy(&header, (const void *)bundle, sizeof header);
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (header == 0 || length <= 0) {
+    if (header == 0 || !find_self(self)) {
         fprintf(stderr, "berth: this file holds no server: it is the commands alone.\n");
         return EXIT_UNAVAILABLE;
     }
-    self[length] = 0;
     if (!find_dotnet(root, library)) {
         fprintf(stderr, "berth: '%s' needs the ASP.NET Core runtime 10, and no .NET was found: install it (see "
                         "https://dotnet.microsoft.com/download) or name its folder in DOTNET_ROOT.\n",
@@ -123,10 +128,8 @@ static struct sigaction broken_pipe;
 int become_server_part(void)
 {
     char self[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (length <= 0)
+    if (!find_self(self))
         return errno;
-    self[length] = 0;
     /* The runtime ignores it, and what is ignored stays so in the next program and in all that it starts. */
     sigaction(SIGPIPE, &broken_pipe, NULL);
     if (setenv(PART, "server", 1) != 0)

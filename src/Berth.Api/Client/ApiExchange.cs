@@ -164,11 +164,11 @@ internal sealed class ApiExchange : IDisposable
 
     public BerthException Unreachable(Exception cause) => new(
         ErrorCode.Upstream,
-        Innermost(cause) is AuthenticationException distrust
+        cause.GetBaseException() is AuthenticationException distrust
             ? $"The certificate of {Address} is not trusted: {distrust.Message.TrimEnd('.')}. Name a file with the "
             + "certificate of its authority in SSL_CERT_FILE, or use an address that the certificate names."
-            : $"There is no answer from {Address}: {Innermost(cause).Message.TrimEnd('.')}. Start a server with 'berth "
-            + "serve', or name another one with --host or BERTH_HOST.",
+            : $"There is no answer from {Address}: {cause.GetBaseException().Message.TrimEnd('.')}. Start a server "
+            + "with 'berth serve', or name another one with --host or BERTH_HOST.",
         cause)
     {
         // A refused connection will be refused again; one that broke may have met a restart.
@@ -235,8 +235,6 @@ internal sealed class ApiExchange : IDisposable
             throw new BerthException(ErrorCode.Upstream, $"The server's answer broke off: {e.Message}", e);
         }
     }
-
-    private static Exception Innermost(Exception e) => e.InnerException is { } inner ? Innermost(inner) : e;
 
     public void Dispose() => http.Dispose();
 }

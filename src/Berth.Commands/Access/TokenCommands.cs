@@ -138,25 +138,19 @@ internal sealed class TokenListCommand : Verb
     }
 }
 
-internal sealed class TokenRemoveCommand : Verb
+internal sealed class TokenRemoveCommand : SeveralCommand
 {
-    private readonly Argument<string[]> ids = new("id")
-    {
-        Description = "Ids of the tokens, as 'berth token ls' shows them",
-        Arity = ArgumentArity.OneOrMore,
-    };
-
     public TokenRemoveCommand()
         : base(
+            new("id") { Description = "Ids of the tokens, as 'berth token ls' shows them" },
             "rm", "Remove tokens; whoever holds one is refused from now on",
             new Example("berth token rm k3v9x2", "One of them"))
-        => Add(ids);
+    {
+    }
 
-    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
-        session, session.Get(ids),
-        async id =>
-        {
-            await session.Client.Tokens.RemoveAsync(id, cancellationToken);
-            session.Say($"Removed {id}");
-        });
+    protected override async Task SeeToAsync(Session session, string id, CancellationToken cancellationToken)
+    {
+        await session.Client.Tokens.RemoveAsync(id, cancellationToken);
+        session.Say($"Removed {id}");
+    }
 }

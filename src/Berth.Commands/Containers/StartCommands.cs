@@ -83,7 +83,7 @@ internal sealed class StartCommand : StepCommand
             return await base.RunAsync(session, cancellationToken);
         }
 
-        string[] names = session.Get(Containers);
+        string[] names = session.Get(Things);
         if (names.Length != 1)
         {
             throw new BerthException(

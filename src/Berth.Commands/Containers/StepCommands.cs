@@ -25,22 +25,21 @@ internal sealed class ContainerArgument : Argument<string>
 
 /// <summary>A command that takes several containers a step on, one after the other, and goes on where one is refused.
 /// </summary>
-internal abstract class StepCommand : Verb
+internal abstract class StepCommand : SeveralCommand
 {
     protected StepCommand(string name, string description, params Example[] examples)
-        : base(name, description, examples) => Add(Containers);
-
-    protected ContainersArgument Containers { get; } = new();
+        : base(new ContainersArgument(), name, description, examples)
+    {
+    }
 
     protected abstract Task StepAsync(Session session, string container, CancellationToken cancellationToken);
 
-    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
-        session, session.Get(Containers),
-        async container =>
-        {
-            await StepAsync(session, container, cancellationToken);
-            await session.Terminal.Out.WriteLineAsync(container);
-        });
+    protected sealed override async Task SeeToAsync(
+        Session session, string container, CancellationToken cancellationToken)
+    {
+        await StepAsync(session, container, cancellationToken);
+        await session.Terminal.Out.WriteLineAsync(container);
+    }
 }
 
 /// <summary><c>-t TIME</c> of stop and restart.</summary>
@@ -154,24 +153,21 @@ internal sealed class RemoveContainerCommand : StepCommand
 }
 
 /// <summary><c>berth wait</c>: prints an exit code for each.</summary>
-internal sealed class WaitContainerCommand : Verb
+internal sealed class WaitContainerCommand : SeveralCommand
 {
-    private readonly ContainersArgument containers = new();
-
     public WaitContainerCommand()
         : base(
+            new ContainersArgument(),
             "wait", "Wait until containers have ended and print their exit codes",
             new Example("berth wait job && berth logs job", "Then show what it said"))
-        => Add(containers);
+    {
+    }
 
-    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
-        session, session.Get(containers),
-        async container =>
-        {
-            int code = (await session.Client.Containers.WaitAsync(container, cancellationToken)).ExitCode ?? 0;
-            await session.Terminal.Out.WriteLineAsync(
-                code.ToString(System.Globalization.CultureInfo.InvariantCulture));
-        });
+    protected override async Task SeeToAsync(Session session, string container, CancellationToken cancellationToken)
+    {
+        int code = (await session.Client.Containers.WaitAsync(container, cancellationToken)).ExitCode ?? 0;
+        await session.Terminal.Out.WriteLineAsync(code.ToString(System.Globalization.CultureInfo.InvariantCulture));
+    }
 }
 
 internal sealed class RenameCommand : Verb

@@ -102,27 +102,21 @@ internal sealed class VolumeInspectCommand : Verb
     }
 }
 
-internal sealed class VolumeRemoveCommand : Verb
+internal sealed class VolumeRemoveCommand : SeveralCommand
 {
-    private readonly Argument<string[]> names = new("name")
-    {
-        Description = "Names of the volumes",
-        Arity = ArgumentArity.OneOrMore,
-    };
-
     public VolumeRemoveCommand()
         : base(
+            new("name") { Description = "Names of the volumes" },
             "rm", "Remove volumes with all that is in them",
             new Example("berth volume rm pages", "One that no container has"))
-        => Add(names);
+    {
+    }
 
-    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
-        session, session.Get(names),
-        async name =>
-        {
-            await session.Client.Volumes.RemoveAsync(name, cancellationToken);
-            await session.Terminal.Out.WriteLineAsync(name);
-        });
+    protected override async Task SeeToAsync(Session session, string name, CancellationToken cancellationToken)
+    {
+        await session.Client.Volumes.RemoveAsync(name, cancellationToken);
+        await session.Terminal.Out.WriteLineAsync(name);
+    }
 }
 
 /// <summary><c>berth system</c>.</summary>

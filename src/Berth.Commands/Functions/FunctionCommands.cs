@@ -138,25 +138,19 @@ internal sealed class FunctionWhyCommand : Verb
     }
 }
 
-internal sealed class FunctionRemoveCommand : Verb
+internal sealed class FunctionRemoveCommand : SeveralCommand
 {
-    private readonly Argument<string[]> functions = new("function")
-    {
-        Description = "Names of the functions",
-        Arity = ArgumentArity.OneOrMore,
-    };
-
     public FunctionRemoveCommand()
         : base(
+            new("function") { Description = "Names of the functions" },
             "rm", "Remove functions with their revisions; calls under way go on",
             new Example("berth function rm thumbnail", "One"))
-        => Add(functions);
+    {
+    }
 
-    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
-        session, session.Get(functions),
-        async name =>
-        {
-            await session.Client.Functions.RemoveAsync(name, cancellationToken);
-            await session.Terminal.Out.WriteLineAsync(name);
-        });
+    protected override async Task SeeToAsync(Session session, string name, CancellationToken cancellationToken)
+    {
+        await session.Client.Functions.RemoveAsync(name, cancellationToken);
+        await session.Terminal.Out.WriteLineAsync(name);
+    }
 }

@@ -142,34 +142,24 @@ internal sealed class InspectCommand : Verb
     }
 }
 
-internal sealed class RemoveCommand : Verb
+internal sealed class RemoveCommand : SeveralCommand
 {
-    private readonly Argument<string[]> references = new("image")
-    {
-        Description = "Images, by tag or digest",
-        Arity = ArgumentArity.OneOrMore,
-    };
-
     private readonly QuietOption quiet = new("Print nothing");
 
     public RemoveCommand()
         : base(
+            new("image") { Description = "Images, by tag or digest" },
             "rm", "Remove names of images; content that nothing needs any more is collected later",
             new("berth image rm demo/thumbnail:old", "One tag"),
             new("berth image ls -q | grep ^demo/ | xargs -r berth image rm", "Several"))
-    {
-        Add(references);
-        Add(quiet);
-    }
+        => Add(quiet);
 
-    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
-        session, session.Get(references),
-        async reference =>
+    protected override async Task SeeToAsync(Session session, string reference, CancellationToken cancellationToken)
+    {
+        await session.Client.Images.RemoveAsync(reference, cancellationToken);
+        if (!session.Get(quiet))
         {
-            await session.Client.Images.RemoveAsync(reference, cancellationToken);
-            if (!session.Get(quiet))
-            {
-                session.Say($"Removed {reference}");
-            }
-        });
+            session.Say($"Removed {reference}");
+        }
+    }
 }

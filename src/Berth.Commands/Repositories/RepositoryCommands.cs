@@ -188,27 +188,21 @@ internal sealed class RepositoryShowCommand : Verb
     private static string OrNone(string line) => line.Length == 0 ? "none" : line;
 }
 
-internal sealed class RepositoryRemoveCommand : Verb
+internal sealed class RepositoryRemoveCommand : SeveralCommand
 {
-    private readonly Argument<string[]> repositories = new("repository")
-    {
-        Description = "Repositories whose images are removed",
-        Arity = ArgumentArity.OneOrMore,
-    };
-
     public RepositoryRemoveCommand()
         : base(
+            new("repository") { Description = "Repositories whose images are removed" },
             "rm", "Remove all images of a repository; its policy stays",
             new Example("berth repository rm team/old", "All tags and what they name"))
-        => Add(repositories);
+    {
+    }
 
-    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
-        session, session.Get(repositories),
-        async repository =>
-        {
-            await session.Client.Repositories.RemoveAsync(repository, cancellationToken);
-            session.Say($"Removed {repository}");
-        });
+    protected override async Task SeeToAsync(Session session, string repository, CancellationToken cancellationToken)
+    {
+        await session.Client.Repositories.RemoveAsync(repository, cancellationToken);
+        session.Say($"Removed {repository}");
+    }
 }
 
 internal sealed class RetentionCommand : Verb

@@ -315,35 +315,25 @@ internal sealed class ResultCommand : Verb
     }
 }
 
-internal sealed class CancelCommand : Verb
+internal sealed class CancelCommand : SeveralCommand
 {
-    private readonly Argument<string[]> ids = new("id")
-    {
-        Description = "Ids of the tasks",
-        Arity = ArgumentArity.OneOrMore,
-    };
-
     private readonly QuietOption quiet = new("Print nothing");
 
     public CancelCommand()
         : base(
+            new("id") { Description = "Ids of the tasks" },
             "cancel", "End tasks, whether they wait or run",
             new("berth task cancel 01jd3v8k2m7q9x4r5t6w0y1z2b", "One of them"),
             new("berth task ls -q --state queued | xargs -r berth task cancel", "All that wait"))
-    {
-        Add(ids);
-        Add(quiet);
-    }
+        => Add(quiet);
 
-    protected override Task<int> RunAsync(Session session, CancellationToken cancellationToken) => Several.EachAsync(
-        session, session.Get(ids),
-        async id =>
+    protected override async Task SeeToAsync(Session session, string id, CancellationToken cancellationToken)
+    {
+        RunView run = await session.Client.Runs.CancelAsync(id, cancellationToken);
+        if (!session.Get(quiet))
         {
-            RunView run = await session.Client.Runs.CancelAsync(id, cancellationToken);
-            if (!session.Get(quiet))
-            {
-                await session.Terminal.Out.WriteLineAsync(
-                    string.Create(CultureInfo.InvariantCulture, $"{run.Id} {run.State}"));
-            }
-        });
+            await session.Terminal.Out.WriteLineAsync(
+                string.Create(CultureInfo.InvariantCulture, $"{run.Id} {run.State}"));
+        }
+    }
 }
