@@ -12,8 +12,12 @@ packages() {
       echo libc6-dev zlib1g-dev
       ;;
     run) echo runc libsqlite3-0 libseccomp2 libzstd1 iproute2 e2fsprogs ;;
-    test) echo gcc skopeo buildah umoci podman docker.io busybox-static zstd curl jq python3 attr mount util-linux xfsprogs faketime runsc \
-      nbdkit libnbd-bin fuse3 fiu-utils ;;
+    # A kernel that runs as a process, for machines of another kind than this one; there is none but for amd64.
+    test)
+      if [ "$(uname -m)" = x86_64 ]; then echo user-mode-linux; fi
+      echo gcc skopeo buildah umoci podman docker.io docker-registry busybox-static zstd curl jq python3 attr mount \
+        util-linux xfsprogs faketime runsc nbdkit libnbd-bin fuse3 fiu-utils
+      ;;
     # What Berth is measured beside: the Docker engine and registry, an HTTP load generator.
     bench) echo docker.io docker-registry wrk openssl nginx-light ;;
     sample) echo mmdebstrap curl util-linux ;;

@@ -13,9 +13,28 @@ suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 stamp="$suite $(sha256sum <"$recipe")"
 if [ "$(cat "$out/recipe" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
+# /proc, /sys and /dev are mounted in the folder while Debian is installed there: before it goes, so must they.
+remove() {
+  local place
+  for place in $(awk -v folder="$1/" 'index($5, folder) == 1 { print $5 }' /proc/self/mountinfo | sort -r); do
+    umount "$place" || umount -l "$place"
+  done
+  rm -rf --one-file-system "$1"
+}
+
 mkdir -p "$(dirname "$out")"
+# One at a time. Who works for this script has the lock too: as long as it is held, the folder is in use.
+exec 9>"$out.lock"
+flock -n 9 || { echo "Waiting until another one of this script is done with $out"; flock 9; }
+if [ "$(cat "$out/recipe" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
+# What was killed in the middle left its folder.
+for work in "$out".??????; do
+  if [ -d "$work" ]; then remove "$work"; fi
+done
 work=$(mktemp -d "$out.XXXXXX")
-trap 'rm -rf --one-file-system "$work"' EXIT
+trap 'remove "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 sources=()
 for file in /etc/apt/sources.list /etc/apt/sources.list.d/{debian,ubuntu}.sources; do
@@ -48,7 +67,8 @@ for layer in "$work/system" "$work/tool"; do
     if [ -d "$layer/$folder" ]; then find "$layer/$folder" -xdev -mindepth 1 -delete; fi
   done
 done
-rm -rf --one-file-system "$work/all" "$work/between"
+remove "$work/all"
+rm "$work/between"
 echo "$stamp" >"$work/recipe"
 chmod 755 "$work"
 rm -rf --one-file-system "$out"

@@ -39,8 +39,8 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         });
         Command[] commands =
         [
-            new RunCommand(), FunctionCommands.All(), RolloutCommands.All(), TaskCommands.All(), ImageCommands.All(),
-            RepositoryCommands.All(),
+            new RunCommand(), FunctionCommands.All(), RolloutCommands.All(), TaskCommands.All(),
+            DeadLetterCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
             new CreateCommand(), new StartCommand(), new StopCommand(), new RestartCommand(), new KillCommand(),
             new PauseCommand(), new UnpauseCommand(), new RemoveContainerCommand(), new RenameCommand(),
             new WaitContainerCommand(), new ExecCommand(), new AttachCommand(), new CopyCommand(),

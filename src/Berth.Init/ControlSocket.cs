@@ -48,15 +48,38 @@ internal sealed unsafe class ControlSocket
         return AttachedStreams.Of(frame.Streams, attached);
     }
 
-    /// <summary>False when the node is gone.</summary>
-    public bool TrySend(ReadOnlyMemory<byte> frame)
+    /// <summary>All descriptors that came with the frame just received.</summary>
+    public int[] TakeAll()
     {
-        ReadOnlySpan<byte> rest = frame.Span;
+        int[] all = attached[..attachedCount];
+        attachedCount = 0;
+        return all;
+    }
+
+    /// <summary>False when the node is gone.</summary>
+    public bool TrySend(ReadOnlyMemory<byte> frame) => TrySend(Descriptor, frame.Span);
+
+    public void SendRefusal(InitException refusal) => SendRefusal(Descriptor, refusal);
+
+    /// <summary>Over another connection than the init's own.</summary>
+    public static void SendRefusal(int connection, InitException refusal)
+    {
+        byte[] detail = Encoding.UTF8.GetBytes(refusal.Message);
+        TrySend(
+            connection,
+            (refusal.Refusal is { } reason
+                ? new RefusedFrame(reason, refusal.Errno, detail).Encode()
+                : new FailedFrame(refusal.Errno, detail).Encode()).Span);
+    }
+
+    private static bool TrySend(int connection, ReadOnlySpan<byte> frame)
+    {
+        ReadOnlySpan<byte> rest = frame;
         while (rest.Length > 0)
         {
             fixed (byte* start = rest)
             {
-                nint count = Kernel.Send(Descriptor, start, rest.Length);
+                nint count = Kernel.Send(connection, start, rest.Length);
                 if (count < 0 && Kernel.Errno != Kernel.EINTR)
                 {
                     return false;
@@ -67,14 +90,6 @@ internal sealed unsafe class ControlSocket
         }
 
         return true;
-    }
-
-    public void SendRefusal(InitException refusal)
-    {
-        byte[] detail = Encoding.UTF8.GetBytes(refusal.Message);
-        TrySend(refusal.Refusal is { } reason
-            ? new RefusedFrame(reason, refusal.Errno, detail).Encode()
-            : new FailedFrame(refusal.Errno, detail).Encode());
     }
 
     /// <summary>Descriptors come with a frame's first byte (unix(7)).</summary>

@@ -18,10 +18,8 @@ internal static unsafe class Lockdown
     public static void SealProcess()
     {
         SealSignals();
-        Kernel.SetNonInheritable(ControlSocket.Descriptor);
-        Kernel.SetNonInheritable(Programs.ProgramLauncher.ProgressDescriptor);
         // Whatever a runc may have leaked (CVE-2024-21626).
-        Kernel.CloseRange(FirstForeignDescriptor, uint.MaxValue, 0);
+        CloseForeign();
         Kernel.SetFileMask(0b000_010_010);
         fixed (byte* root = "/\0"u8)
         {
@@ -29,6 +27,14 @@ internal static unsafe class Lockdown
         }
 
         Check(Kernel.ProcessControl(PR_SET_DUMPABLE, 0), "prctl PR_SET_DUMPABLE");
+    }
+
+    /// <summary>Leaves the descriptors that an init has, of which the program inherits the first three.</summary>
+    public static void CloseForeign()
+    {
+        Kernel.SetNonInheritable(ControlSocket.Descriptor);
+        Kernel.SetNonInheritable(Programs.ProgramLauncher.ProgressDescriptor);
+        Kernel.CloseRange(FirstForeignDescriptor, uint.MaxValue, 0);
     }
 
     /// <summary>From now on signals wait until they are read from a descriptor.</summary>

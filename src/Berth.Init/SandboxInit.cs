@@ -1,3 +1,4 @@
+using Berth.Init.Inner;
 using Berth.Init.Linux;
 using Berth.Init.Programs;
 using Berth.Init.Protocol;
@@ -6,7 +7,8 @@ namespace Berth.Init;
 
 /// <summary>
 /// The life of a sandbox: seal the process, take the filter, say ready, wait as long as the pool does, run one program,
-/// report, exit. Every way out ends in exit, and with process 1 the kernel ends all others.
+/// report, exit; or be the outer container of many such lives. Every way out ends in exit, and with process 1 the
+/// kernel ends all others.
 /// </summary>
 internal static unsafe class SandboxInit
 {
@@ -33,6 +35,22 @@ internal static unsafe class SandboxInit
         if (!control.TryReceive(out FrameType type, out byte* payload, out int length))
         {
             return;
+        }
+
+        if (type == FrameType.Outer)
+        {
+            if (!OuterFrame.TryDecode(new(payload, length), out OuterFrame? outer))
+            {
+                throw new InitException(0, "the Outer frame is malformed or of another version");
+            }
+
+            InnerRoot root = new(outer!, new(payload, length));
+            // From here on in a child, which is told what to run over a connection of its own.
+            if (!new OuterContainer(control, root, (ulong)outer!.Capabilities).Run()
+                || !control.TryReceive(out type, out payload, out length))
+            {
+                return;
+            }
         }
 
         if (type != FrameType.Boot || !BootFrame.TryDecode(new(payload, length), out ReadOnlySpan<byte> filter))

@@ -48,7 +48,7 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
 
             if (entries[0].Returned != 0)
             {
-                DrainSignals();
+                DrainSignals(childSignals);
                 Reap(Kernel.WNOHANG);
             }
         }
@@ -65,6 +65,16 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
             && TryObey(type, payload, length);
         FrameMemory.Release();
         return obeyed;
+    }
+
+    /// <summary>Of a descriptor for signals.</summary>
+    public static void DrainSignals(int descriptor)
+    {
+        const int SignalInfoBytes = 128;
+        byte* info = stackalloc byte[SignalInfoBytes];
+        while (Kernel.Read(descriptor, info, SignalInfoBytes) > 0)
+        {
+        }
     }
 
     private bool TryObey(FrameType type, byte* payload, int length)
@@ -120,15 +130,6 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
                 Kernel.Kill(pid, signal);
                 return;
             }
-        }
-    }
-
-    private void DrainSignals()
-    {
-        const int SignalInfoBytes = 128;
-        byte* info = stackalloc byte[SignalInfoBytes];
-        while (Kernel.Read(childSignals, info, SignalInfoBytes) > 0)
-        {
         }
     }
 

@@ -156,8 +156,10 @@ public sealed class LocalNode : INode
     {
         TimeSpan prepare = time.GetElapsedTime(begun);
         Pseudoterminal? terminal = null;
+        LoopbackListener? listener = null;
         try
         {
+            listener = spec.Listen is { } port ? taken.Sandbox.Listen(port) : null;
             ProgramStart? program = ProgramMerge.Merge(
                 spec, taken.Image, taken.Sandbox.HostName, time.GetUtcNow() + (spec.Timeout - prepare));
             (StartOutcome outcome, terminal) = program is null
@@ -168,7 +170,10 @@ public sealed class LocalNode : INode
             Interlocked.Increment(ref taken.Prepared ? ref takenReady : ref takenCold);
             AttemptPreparation preparation = new(prepare, start, taken.Prepared);
             var attempt = new LocalAttempt(
-                spec, taken.Sandbox, program, terminal, preparation, poller, time, Forget);
+                spec, taken.Sandbox, program, terminal, preparation, poller, time, Forget)
+            {
+                Listener = listener,
+            };
             running[spec.Id] = attempt;
             if (outcome is StartOutcome.EntryPointMissing missing)
             {
@@ -189,6 +194,7 @@ public sealed class LocalNode : INode
             }
 
             terminal?.Dispose();
+            listener?.Dispose();
             pools.GiveUp(taken.Sandbox, closeStreams: true);
             throw;
         }

@@ -36,7 +36,7 @@ public sealed class RegistryServer : IAsyncDisposable
             new BlobEndpoints(content, repositories, mirrors, Counters, logger),
             new UploadEndpoints(options, content, repositories, uploads, Counters),
             new ManifestEndpoints(content, repositories, mirrors, observers, Counters, logger),
-            new ListEndpoints(repositories),
+            new ListEndpoints(repositories, mirrors),
             mirrors, logger);
         PeriodicTimer timer = new(UploadStore.ClosePeriod, time);
         closing = Task.Run(() => CloseIdleUploadsAsync(timer), CancellationToken.None);

@@ -107,9 +107,10 @@ public sealed class BerthServer : IAsyncDisposable
         await passesStop.CancelAsync();
 
         // 2. What runs finishes or is handed back; then its answers are sent.
+        // The runs first: a task that loses its instance now is handed back.
         await Task.WhenAll(
-            rooms.Instances.StopAsync(grace, cancellationToken), rooms.Containers.StopAsync(grace, cancellationToken),
-            rooms.Runs.StopAsync(grace, cancellationToken));
+            rooms.Runs.StopAsync(grace, cancellationToken), rooms.Instances.StopAsync(grace, cancellationToken),
+            rooms.Containers.StopAsync(grace, cancellationToken));
         CrashPoints.Reach(CrashPoint.RunsStopped);
         using CancellationTokenSource cut = new(TimeSpan.FromSeconds(5), rooms.Time);
         await host.StopAsync(cut.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -140,9 +141,10 @@ public sealed class BerthServer : IAsyncDisposable
         CrashPoints.Reach(CrashPoint.AdministratorTokenStored);
         await rooms.Node.StartAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.NodeStarted);
+        // Before the tasks, which may be calls of them.
+        await rooms.Functions.StartAsync(cancellationToken);
         await rooms.Runs.StartAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.RunsStarted);
-        await rooms.Functions.StartAsync(cancellationToken);
         rooms.Instances.Start();
         await rooms.Containers.StartAsync(cancellationToken);
         WebApplication host = HttpHost.Build(rooms);

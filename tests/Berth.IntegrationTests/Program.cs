@@ -1,6 +1,10 @@
+using Berth.IntegrationTests.Archives;
 using Berth.IntegrationTests.Nodes;
 
-// The runner of these tests; and, for tests that kill the owner of sandboxes, that owner.
-return args is [NodeOwner.Role, .. var rest]
-    ? await NodeOwner.RunAsync(rest)
-    : await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(args);
+// The runner of these tests; and what a test wants a process of its own for.
+return args switch
+{
+    [NodeOwner.Role, .. var rest] => await NodeOwner.RunAsync(rest),
+    [HostileReader.Role, .. var rest] => await HostileReader.RunAsync(rest),
+    _ => await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(args),
+};

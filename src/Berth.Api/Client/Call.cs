@@ -152,7 +152,7 @@ public sealed class Call : IAsyncDisposable
     /// <summary>The error that an end reason is told as.</summary>
     internal static ErrorCode CodeOf(string reason) => reason switch
     {
-        "exit_code" or "signal" => ErrorCode.RunFailed,
+        "exit_code" or "signal" or "no_answer" or "bad_status" => ErrorCode.RunFailed,
         "out_of_memory" => ErrorCode.RunOutOfMemory,
         "timed_out" or "expired" => ErrorCode.RunTimedOut,
         "output_limit" => ErrorCode.RunOutputLimit,

@@ -116,6 +116,10 @@ public sealed class ProgramConnection : IAsyncDisposable
     public Task ResizeAsync(ushort rows, ushort columns, CancellationToken cancellationToken) =>
         SendAsync(new StreamMessage("resize", Rows: rows, Columns: columns), cancellationToken);
 
+    /// <summary>Leaves a program running that this connection started. The server closes the connection then.</summary>
+    public Task DetachAsync(CancellationToken cancellationToken) =>
+        SendAsync(new StreamMessage("detach"), cancellationToken);
+
     /// <param name="signal">Name or number.</param>
     public Task SignalAsync(string signal, CancellationToken cancellationToken) =>
         SendAsync(new StreamMessage("signal", Signal: signal), cancellationToken);

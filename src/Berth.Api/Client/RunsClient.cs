@@ -114,16 +114,25 @@ public sealed class RunsClient
     }
 
     /// <summary>At most so many runs, newest first, fetched page by page as they are asked for.</summary>
-    public async IAsyncEnumerable<RunView> ListAsync(
-        RunFilter filter, int most, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<RunView> ListAsync(
+        RunFilter filter, int most, CancellationToken cancellationToken) => PagesAsync(
+        "v1/runs",
+        [("kind", filter.Kind), ("state", filter.State), ("image", filter.Image), ("label", filter.Label)],
+        most, cancellationToken);
+
+    private async IAsyncEnumerable<RunView> PagesAsync(
+        string path, (string Name, string? Value)[] filter, int most,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         string? cursor = null;
         for (int left = most; left > 0;)
         {
             string query = Query.Of(
-                ("kind", filter.Kind), ("state", filter.State), ("image", filter.Image), ("label", filter.Label),
-                ("limit", Math.Min(left, PageSize).ToString(CultureInfo.InvariantCulture)), ("cursor", cursor));
-            RunPage page = await exchange.GetAsync("v1/runs" + query, RunJson.Default.RunPage, cancellationToken);
+            [
+                .. filter, ("limit", Math.Min(left, PageSize).ToString(CultureInfo.InvariantCulture)),
+                ("cursor", cursor),
+            ]);
+            RunPage page = await exchange.GetAsync(path + query, RunJson.Default.RunPage, cancellationToken);
             foreach (RunView run in page.Runs)
             {
                 yield return run;
@@ -167,6 +176,26 @@ public sealed class RunsClient
             ? await GetAsync(id, cancellationToken)
             : JsonSerializer.Deserialize(body, RunJson.Default.RunView)!;
     }
+
+    /// <summary>At most so many dead letters, newest first.</summary>
+    /// <param name="function">Of this one alone; null for all.</param>
+    public IAsyncEnumerable<RunView> DeadLettersAsync(
+        string? function, int most, CancellationToken cancellationToken) =>
+        PagesAsync("v1/dead-letters", [("function", function)], most, cancellationToken);
+
+    /// <summary>Sends a dead letter again; returns the new task.</summary>
+    public async Task<RunView> RedriveAsync(string id, CancellationToken cancellationToken)
+    {
+        using HttpRequestMessage request = new(
+            HttpMethod.Post, exchange.UriOf($"v1/dead-letters/{Uri.EscapeDataString(id)}/redrive"));
+        using HttpResponseMessage response = await exchange.OpenAsync(request, cancellationToken);
+        byte[] body = await response.Content.ReadAsByteArrayAsync(cancellationToken);
+        return JsonSerializer.Deserialize(body, RunJson.Default.RunView)!;
+    }
+
+    /// <summary>Strikes a dead letter off.</summary>
+    public Task PurgeAsync(string id, CancellationToken cancellationToken) =>
+        exchange.DeleteAsync("v1/dead-letters/" + Uri.EscapeDataString(id), cancellationToken);
 
     /// <summary>What happened to a run, in order.</summary>
     public Task<RunWhy> WhyAsync(string id, CancellationToken cancellationToken) =>

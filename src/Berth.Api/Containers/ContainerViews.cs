@@ -127,8 +127,8 @@ public sealed record SystemPruneResult(
     IReadOnlyList<string> Containers, IReadOnlyList<string> Volumes, long FreedBytes);
 
 /// <summary>What is sent as text over the connection of attach and exec, in either direction.</summary>
-/// <param name="Type">From the client <c>start</c> (exec, first), <c>resize</c>, <c>signal</c>, <c>end_of_input</c>;
-/// from the server <c>started</c>, <c>exit</c>, <c>error</c>.</param>
+/// <param name="Type">From the client <c>start</c> (exec, first), <c>resize</c>, <c>signal</c>,
+/// <c>end_of_input</c>, <c>detach</c>; from the server <c>started</c>, <c>exit</c>, <c>error</c>.</param>
 /// <param name="ExitCode">As a shell tells it: 128 and the signal's number where a signal ended it.</param>
 public sealed record StreamMessage(
     string Type,

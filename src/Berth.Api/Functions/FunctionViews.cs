@@ -15,7 +15,7 @@ namespace Berth.Api.Functions;
 /// <param name="OutputLimit">Bytes of output after which a call is ended.</param>
 /// <param name="ContentType">Media type of the answer.</param>
 /// <param name="Attempts">Of a call that nobody waits for.</param>
-/// <param name="RetryFailures">Such a call is tried again also after the program itself failed.</param>
+/// <param name="RetryFailures">Such a call is tried again also after the program itself failed; not with http.</param>
 /// <param name="MaxRunning">Synchronous calls of the revision at once; 0 or null for as many as the server has places.
 /// </param>
 /// <param name="MaxWaiting">Calls that may wait for one of those; null for 1,000.</param>
@@ -24,12 +24,13 @@ namespace Berth.Api.Functions;
 /// <param name="Runtime">Name of an OCI runtime that the operator has registered; null for the server's
 /// own.</param>
 /// <param name="Contract">How a call reaches the program: <c>stdio</c>, a program for each call that reads the body and
-/// writes the answer; <c>http</c>, instances that listen on a port and get many calls. Null for http where the image
-/// exposes a TCP port, and for stdio where it exposes none. What follows is of http alone.</param>
-/// <param name="Port">The program listens on; null for the one that the image exposes, else 8080.</param>
+/// writes the answer; <c>http</c>, instances that listen on a port and get many calls; <c>lambda</c>, instances that
+/// ask AWS Lambda's Runtime API for one call after the other. Null for lambda where the image is made for that, for
+/// http where it exposes a TCP port, and for stdio otherwise. What follows is of instances alone.</param>
+/// <param name="Port">The program listens on; null for the one that the image exposes, else 8080. With http.</param>
 /// <param name="Probe">Path that answers 200 to 399 once an instance can take calls; null where it is enough that the
-/// port takes connections.</param>
-/// <param name="Concurrency">Calls that an instance gets at once; null for 80.</param>
+/// port takes connections. With http.</param>
+/// <param name="Concurrency">Calls that an instance gets at once; null for 80. With http.</param>
 /// <param name="MinInstances">Kept without calls; null for none.</param>
 /// <param name="MaxInstances">At most; null for 20.</param>
 /// <param name="Target">Percent of the concurrency at which another instance is wanted; null for 70.</param>
@@ -38,6 +39,23 @@ namespace Berth.Api.Functions;
 /// <param name="StartTimeout">Until an instance must be ready; null for 1 minute.</param>
 /// <param name="Rollout">A plan by which the new revision gets the calls, instead of <paramref name="Traffic"/>; the
 /// first one gets all of them at once.</param>
+/// <param name="Isolation">What calls have between each other: <c>single-use</c>, a sandbox each, made within one
+/// container of the function; <c>strict</c>, a container each. Null for single-use where that can be: not with the http
+/// contract, whose calls share instances, nor with a further runtime or the machine's network.</param>
+/// <param name="RetryOn">Ends of such a call after which it is tried again, with commas between: <c>exit signal memory
+/// timeout</c>, a code (<c>exit=75</c>); with http, <c>no-answer timeout 4xx 5xx</c>, a status (<c>503</c>); or
+/// <c>none</c>. Null for none with stdio, and with http for no-answer, 408, 425, 429 and 5xx. Faults of the platform
+/// are always tried again.</param>
+/// <param name="RetryDelay">Window of the first delay, doubled with each attempt; null for 200 ms.</param>
+/// <param name="RetryMaxDelay">Longest window; null for 30 s.</param>
+/// <param name="OnSuccess">Where such a call goes when it has succeeded: a function's name, which gets its result as
+/// the body of such a call of its own, or an address, which is told as by a callback.</param>
+/// <param name="OnFailure">And when it has failed; a function gets its record.</param>
+/// <param name="MaxAge">How long after its acceptance an attempt of such a call may begin; null for ever.</param>
+/// <param name="Handler">With lambda, what the program is told by <c>_HANDLER</c>, and its argument where the image has
+/// an ENTRYPOINT; null for the image's CMD.</param>
+/// <param name="Event">With lambda, what a call's body becomes: <c>raw</c>, the event as it is, or <c>http</c>, an
+/// event that tells the whole request, as API Gateway makes them (payload format 2.0). Null for raw.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -72,7 +90,16 @@ public sealed record FunctionRequest(
     string? Idle = null,
     string? ScaleDownDelay = null,
     string? StartTimeout = null,
-    RolloutRequest? Rollout = null);
+    RolloutRequest? Rollout = null,
+    string? Isolation = null,
+    string? RetryOn = null,
+    string? RetryDelay = null,
+    string? RetryMaxDelay = null,
+    string? MaxAge = null,
+    string? OnSuccess = null,
+    string? OnFailure = null,
+    string? Handler = null,
+    string? Event = null);
 
 /// <summary>What is told about a function.</summary>
 /// <param name="Revision">Number of the newest.</param>
@@ -85,10 +112,17 @@ public sealed record FunctionRequest(
 /// <param name="Rollout"><c>running</c> or <c>paused</c>; null where no rollout is under way.</param>
 /// <param name="Calls">What its calls of the last five minutes came to; null where it had none since the server
 /// started.</param>
+/// <param name="Retry">Of calls that nobody waits for; null in lists.</param>
 public sealed record FunctionView(
     string Name, int Revision, string Image, string ImageDigest, DateTimeOffset CreatedAt, DateTimeOffset DeployedAt,
     TrafficView Traffic, int? Running, int? Waiting, IReadOnlyList<InstanceView>? Instances = null,
-    IReadOnlyList<ScalingView>? Scaling = null, string? Rollout = null, CallFigures? Calls = null);
+    IReadOnlyList<ScalingView>? Scaling = null, string? Rollout = null, CallFigures? Calls = null,
+    RetryView? Retry = null);
+
+/// <summary>When a call that nobody waits for is tried again, by the newest revision.</summary>
+/// <param name="On">The words of <c>retryOn</c>; null for what is usual.</param>
+/// <param name="MaxAge">Null for ever.</param>
+public sealed record RetryView(int Attempts, string? On, string Delay, string MaxDelay, string? MaxAge);
 
 /// <summary>A running program that takes many calls.</summary>
 /// <param name="Id">Of its run, whose log it has.</param>

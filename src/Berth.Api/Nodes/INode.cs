@@ -137,6 +137,15 @@ public interface IAttempt : IAsyncDisposable
     /// </summary>
     Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// The next connection that a program of the sandbox makes to <see cref="AttemptSpec.Listen"/>. Throws IOException
+    /// once the attempt has ended. What comes over it is as hostile as the program.
+    /// </summary>
+    Task<Stream> AcceptAsync(CancellationToken cancellationToken);
+
+    /// <summary>Bytes that the program has written to its output and its error, read already or not.</summary>
+    long Written { get; }
+
     /// <summary>What it uses now; null once it has ended.</summary>
     AttemptFigures? Measure();
 
@@ -198,7 +207,11 @@ public sealed record AttemptFigures(TimeSpan Processor, ByteSize Memory, ByteSiz
 /// pool.</summary>
 /// <param name="Runtime">Name of the <see cref="RegisteredRuntime"/> to make it with, never ahead of need; null for the
 /// node's own.</param>
-public sealed record SandboxSpec(Digest Image, SandboxLimits Limits, NetworkMode Network, string? Runtime = null);
+/// <param name="Family">Sandboxes of one family, image, limits and network are made within one container, each with
+/// namespaces, a writable layer and control groups of its own and for one attempt alone. Only programs that trust each
+/// other may share a family. Null for a container each.</param>
+public sealed record SandboxSpec(
+    Digest Image, SandboxLimits Limits, NetworkMode Network, string? Runtime = null, string? Family = null);
 
 /// <summary>What a container has beyond the shape that calls share. Such a sandbox is made for one attempt.</summary>
 /// <param name="Layer">Id of the writable layer that outlasts the sandbox, 1 to 64 of a-z, 0-9 and -; null for one that
@@ -219,7 +232,8 @@ public abstract record SandboxMount(string Target, bool ReadOnly)
     public sealed record Host(string Path, string Target, bool ReadOnly) : SandboxMount(Target, ReadOnly);
 
     /// <summary>An empty folder in memory, gone with the sandbox and charged to it.</summary>
-    public sealed record Temporary(string Target, ByteSize Size) : SandboxMount(Target, ReadOnly: false);
+    public sealed record Temporary(string Target, ByteSize Size, bool ReadOnly = false)
+        : SandboxMount(Target, ReadOnly);
 }
 
 /// <summary>One attempt as the server orders it.</summary>
@@ -237,6 +251,8 @@ public abstract record SandboxMount(string Target, bool ReadOnly)
 /// <param name="Terminal">The size of the terminal to run it at: input and output are the terminal's, and standard
 /// error goes there too. Null for pipes.</param>
 /// <param name="Extras">Null for calls and tasks.</param>
+/// <param name="Listen">A TCP port of the sandbox's own loopback that is listened on for the program from before it
+/// starts, for <see cref="IAttempt.AcceptAsync"/>; null for none.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -250,19 +266,24 @@ public sealed record AttemptSpec(
     TimeSpan? Timeout,
     TimeSpan Grace,
     TerminalSize? Terminal = null,
-    SandboxExtras? Extras = null);
+    SandboxExtras? Extras = null,
+    int? Listen = null);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>
 /// <param name="Prepared">Whether the sandbox had been prepared ahead.</param>
-public sealed record AttemptPreparation(TimeSpan Prepare, TimeSpan Start, bool Prepared);
+/// <param name="Instance">Id of the instance that has the call; null where the program is the attempt's own.</param>
+public sealed record AttemptPreparation(TimeSpan Prepare, TimeSpan Start, bool Prepared, string? Instance = null);
 
 /// <summary>The truth about an ended attempt.</summary>
 /// <param name="ExitCode">The program's exit code where it exited by itself.</param>
 /// <param name="Signal">Number of the signal that ended it, where one did.</param>
 /// <param name="Detail">A sentence for people, naming limits and knobs; null when there is nothing to add.</param>
+/// <param name="Answer">Of a program that answered over HTTP.</param>
+/// <param name="RetryAfter">How long it asked to wait before another attempt.</param>
 public sealed record AttemptReport(
-    EndReason Reason, int? ExitCode, int? Signal, string? Detail, RunUsage Usage, TimeSpan RunTime);
+    EndReason Reason, int? ExitCode, int? Signal, string? Detail, RunUsage Usage, TimeSpan RunTime,
+    ServiceAnswer? Answer = null, TimeSpan? RetryAfter = null);
 
 /// <param name="Percent">0 to 100.</param>
 /// <param name="Message">At most 200 characters of the program's own words, or null.</param>

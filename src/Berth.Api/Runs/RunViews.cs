@@ -8,6 +8,7 @@ namespace Berth.Api.Runs;
 /// <param name="Image">The reference as asked for; <paramref name="ImageDigest"/> is what was run.</param>
 /// <param name="Reason">How it ended, in snake case of <c>EndReason</c>; null before.</param>
 /// <param name="Runtime">The OCI runtime it asked for; null for the server's own.</param>
+/// <param name="Status">Of the answer, where the program answered over HTTP; null otherwise.</param>
 /// <param name="Percent">Last progress reported by the program, 0 to 100.</param>
 public sealed record RunView(
     string Id,
@@ -32,7 +33,8 @@ public sealed record RunView(
     long? ResultBytes,
     IReadOnlyDictionary<string, string> Labels,
     DateTimeOffset? ResultExpiresAt,
-    string? Runtime = null);
+    string? Runtime = null,
+    int? Status = null);
 
 /// <summary>Times in milliseconds, memory and traffic in bytes.</summary>
 public sealed record UsageView(double CpuUserMs, double CpuSystemMs, long PeakMemoryBytes, long BytesIn, long BytesOut);

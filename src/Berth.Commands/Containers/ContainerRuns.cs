@@ -47,7 +47,7 @@ internal static class ContainerRuns
         Session session, ProgramConnection program, ContainerView container, bool input, DetachKeys keys,
         CancellationToken cancellationToken)
     {
-        ProgramSession streams = new(session, program, keys);
+        ProgramSession streams = new(session, program, keys, isOurs: false);
         int? exitCode = await streams.RunAsync(
             container.Spec.Terminal, input, signals: !container.Spec.Terminal, cancellationToken);
         if (exitCode is null && streams.IsDetached)

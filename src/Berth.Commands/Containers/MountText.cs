@@ -66,12 +66,12 @@ internal static class MountText
             "volume" => new MountView("volume", source, target, readOnly),
             "bind" when source is not { Length: > 0 } => throw Refuse("--mount", text, "source= is missing"),
             "bind" => new MountView("host", PathOf(source), target, readOnly),
-            "tmpfs" => new MountView("memory", null, target, Size: size),
+            "tmpfs" => new MountView("memory", null, target, readOnly, size),
             _ => throw Refuse("--mount", text, "type is volume, bind or tmpfs"),
         };
     }
 
-    /// <summary><c>PATH[:size=SIZE]</c>.</summary>
+    /// <summary><c>PATH[:size=SIZE][,ro]</c>.</summary>
     public static MountView OfTemporary(string text)
     {
         int colon = text.IndexOf(':', StringComparison.Ordinal);
@@ -81,15 +81,17 @@ internal static class MountText
         }
 
         string? size = null;
+        bool readOnly = false;
         foreach (string option in text[(colon + 1)..].Split(','))
         {
             // The others are what such a mount is anyway.
+            readOnly |= option == "ro";
             size = option.StartsWith("size=", StringComparison.Ordinal) ? option["size=".Length..]
-                : option is "rw" or "nosuid" or "nodev" ? size
-                : throw Refuse("--tmpfs", text, $"it has no option '{option}'; there is size=SIZE");
+                : option is "ro" or "rw" or "nosuid" or "nodev" ? size
+                : throw Refuse("--tmpfs", text, $"it has no option '{option}'; there are size=SIZE and ro");
         }
 
-        return new MountView("memory", null, text[..colon], Size: size);
+        return new MountView("memory", null, text[..colon], readOnly, size);
     }
 
     private static bool IsPath(string source) => source[0] is '/' or '.' or '~';

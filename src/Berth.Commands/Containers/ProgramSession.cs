@@ -9,14 +9,20 @@ namespace Berth.Commands.Containers;
 /// Brings a program's streams and this terminal together: what is typed goes there, what it writes comes here, the
 /// window's size and Ctrl-C go along.
 /// </summary>
-internal sealed class ProgramSession(Session session, ProgramConnection program, DetachKeys keys)
+/// <param name="isOurs">Whether the program is this command's and ends with the connection, unless the server is told
+/// to let it go on.</param>
+internal sealed class ProgramSession(Session session, ProgramConnection program, DetachKeys keys, bool isOurs)
 {
     private const int Block = 16 * 1024;
 
+    /// <summary>How long the server may take to let it go on.</summary>
+    private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(5);
+
     private readonly CancellationTokenSource detached = new();
+    private bool leaves;
 
     /// <summary>Whether the program was left running by the detach keys.</summary>
-    public bool IsDetached => detached.IsCancellationRequested;
+    public bool IsDetached => leaves;
 
     /// <summary>Returns the program's exit code; null where it was left running.</summary>
     /// <param name="atTerminal">The program runs at a terminal.</param>
@@ -91,6 +97,19 @@ internal sealed class ProgramSession(Session session, ProgramConnection program,
         }
     }
 
+    private async Task LeaveAsync()
+    {
+        if (isOurs)
+        {
+            await program.DetachAsync(CancellationToken.None);
+            detached.CancelAfter(Farewell);
+        }
+        else
+        {
+            await detached.CancelAsync();
+        }
+    }
+
     private async Task FeedAsync(bool atTerminal, CancellationToken over)
     {
         try
@@ -106,7 +125,7 @@ internal sealed class ProgramSession(Session session, ProgramConnection program,
                     continue;
                 }
 
-                byte[] typed = keys.Take(block.AsSpan(0, count), out bool leaves);
+                byte[] typed = keys.Take(block.AsSpan(0, count), out leaves);
                 if (typed.Length > 0)
                 {
                     await program.WriteAsync(typed, over);
@@ -114,7 +133,7 @@ internal sealed class ProgramSession(Session session, ProgramConnection program,
 
                 if (leaves)
                 {
-                    await detached.CancelAsync();
+                    await LeaveAsync();
                     return;
                 }
             }

@@ -10,12 +10,11 @@ namespace Berth.Commands.Containers;
 /// <summary><c>--detach-keys</c>.</summary>
 internal sealed class DetachKeysOption : Option<string>
 {
-    /// <param name="effect">What they do.</param>
-    public DetachKeysOption(string effect = "leave the program running")
+    public DetachKeysOption()
         : base("--detach-keys")
     {
         HelpName = "KEYS";
-        Description = $"Keys that {effect}; {DetachKeys.Usual} if not given";
+        Description = $"Keys that leave the program running; {DetachKeys.Usual} if not given";
         DefaultValueFactory = _ => DetachKeys.Usual;
     }
 
@@ -174,7 +173,7 @@ internal sealed class ExecCommand : Verb
     };
 
     private readonly EnvironmentOptions environment = new();
-    private readonly DetachKeysOption keys = new("leave and end the program");
+    private readonly DetachKeysOption keys = new();
 
     public ExecCommand()
         : base(
@@ -208,7 +207,7 @@ internal sealed class ExecCommand : Verb
             return 0;
         }
 
-        ProgramSession streams = new(session, program, keys.Read(session));
+        ProgramSession streams = new(session, program, keys.Read(session), isOurs: true);
         int? exitCode = await streams.RunAsync(atTerminal, input, signals: !atTerminal, cancellationToken);
         return exitCode ?? (streams.IsDetached
             ? 0

@@ -203,8 +203,8 @@ internal sealed class SystemPruneCommand : Verb
         }
 
         session.Say(
-            $"Removed {result.Containers.Count} containers and {result.Volumes.Count} volumes, "
-            + $"{Wording.Bytes(result.FreedBytes)} freed.");
+            $"Removed {Wording.Count(result.Containers.Count, "container")} and "
+            + $"{Wording.Count(result.Volumes.Count, "volume")}, {Wording.Bytes(result.FreedBytes)} freed.");
         return 0;
     }
 

@@ -31,17 +31,9 @@ internal sealed class DeployCommand : Verb
     private readonly Option<string?> maxWaiting = Named(
         "--max-waiting", "N", "Calls that may wait for one of those (default 1000); more are refused");
 
-    private readonly Option<string?> attempts = Named(
-        "--attempts", "N", "How many times a call that nobody waits for is tried at most");
-
     private readonly Option<bool> passArguments = new("--pass-arguments")
     {
         Description = "Let calls bring arguments, which come after the function's own",
-    };
-
-    private readonly Option<bool> retryFailures = new("--retry-failures")
-    {
-        Description = "Try such a call again after the program's own failure too",
     };
 
     private readonly Option<string?> traffic = Named(
@@ -54,7 +46,12 @@ internal sealed class DeployCommand : Verb
     private readonly Option<string?> tag = Named(
         "--tag", "TAG", "A name that reaches the new revision alone, as NAME@TAG");
 
+    private readonly Option<string?> isolation = Named(
+        "--isolation", "single-use|strict",
+        "A sandbox for each call within one container, or a container for each; single-use if not given");
+
     private readonly ServiceSettings service = new();
+    private readonly RetrySettings retry = new();
 
     public DeployCommand()
         : base(
@@ -74,13 +71,14 @@ internal sealed class DeployCommand : Verb
                 "More and more of the calls, as long as it is good"))
     {
         foreach (Option option in (Option[])[
-            timeout, outputLimit, contentType, maxRunning, maxWaiting, attempts, retryFailures, passArguments, traffic,
-            tag])
+            timeout, outputLimit, contentType, maxRunning, maxWaiting, passArguments, traffic, tag,
+            isolation])
         {
             Add(option);
         }
 
         service.AddTo(this);
+        retry.AddTo(this);
         plan.AddTo(this);
         Add(name);
         settings.AddTo(this, lasting: true);
@@ -95,10 +93,10 @@ internal sealed class DeployCommand : Verb
             run.User, run.WorkingDirectory,
             ContainerSettings.Bytes(run.Memory), run.Cpus?.ToString(), run.Pids, ContainerSettings.Bytes(run.Disk),
             run.Network, session.Get(timeout), session.Get(outputLimit), session.Get(contentType),
-            Count(session, attempts), session.Get(retryFailures), run.Labels, Count(session, maxRunning),
-            Count(session, maxWaiting), Count(session, traffic), session.Get(tag), run.Runtime,
-            Rollout: plan.ReadWithSteps(session));
-        request = service.Add(session, request);
+            Labels: run.Labels, MaxRunning: Count(session, maxRunning), MaxWaiting: Count(session, maxWaiting),
+            Traffic: Count(session, traffic), Tag: session.Get(tag), Runtime: run.Runtime,
+            Rollout: plan.ReadWithSteps(session), Isolation: session.Get(isolation));
+        request = retry.Add(session, service.Add(session, request));
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);
         session.Say(

@@ -8,8 +8,9 @@ namespace Berth.Commands.Functions;
 internal sealed class ServiceSettings
 {
     private readonly Option<string?> contract = Named(
-        "--contract", "stdio|http",
-        "A program for each call, or instances that listen on a port; by default http where the image exposes a port");
+        "--contract", "stdio|http|lambda",
+        "A program for each call, or instances that listen on a port or ask Lambda's Runtime API; by default as the "
+            + "image tells");
 
     private readonly Option<string?> port = Named(
         "--port", "PORT", "The program listens on, told to it as PORT; the one the image exposes, or 8080");
@@ -37,10 +38,18 @@ internal sealed class ServiceSettings
     private readonly Option<string?> startTimeout = Named(
         "--start-timeout", "TIME", "Until an instance must be ready (default 1m)");
 
+    private readonly Option<string?> handler = Named(
+        "--handler", "NAME", "Handler of a Lambda image, as _HANDLER and in place of its CMD");
+
+    private readonly Option<string?> lambdaEvent = Named(
+        "--event", "raw|http",
+        "What a Lambda function gets: the body as it is (default), or an event that tells the whole HTTP request");
+
     public void AddTo(Command command)
     {
         foreach (Option option in (Option[])[
-            contract, port, probe, concurrency, minInstances, maxInstances, target, idle, delay, startTimeout])
+            contract, port, probe, concurrency, minInstances, maxInstances, target, idle, delay, startTimeout, handler,
+            lambdaEvent])
         {
             command.Add(option);
         }
@@ -58,6 +67,8 @@ internal sealed class ServiceSettings
         Idle = session.Get(idle),
         ScaleDownDelay = session.Get(delay),
         StartTimeout = session.Get(startTimeout),
+        Handler = session.Get(handler),
+        Event = session.Get(lambdaEvent),
     };
 
     private static int? Count(Session session, Option<string?> option) =>

@@ -6,6 +6,9 @@ namespace Berth.Commands.Output;
 /// <summary>Times and sizes as people read them.</summary>
 internal static class Wording
 {
+    /// <summary>A noun whose plural has an s.</summary>
+    public static string Count(int number, string noun) => number == 1 ? $"1 {noun}" : $"{number} {noun}s";
+
     public static string Age(DateTimeOffset? at, DateTimeOffset now) => at is null ? "" : Span(now - at.Value) + " ago";
 
     /// <summary>One unit is enough to tell how long ago something was.</summary>
@@ -32,6 +35,4 @@ internal static class Wording
 
     public static string Time(DateTimeOffset at) =>
         at.ToUniversalTime().ToString("yyyy-MM-dd HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
-
-    private static string Count(int number, string noun) => number == 1 ? $"1 {noun}" : $"{number} {noun}s";
 }

@@ -84,14 +84,25 @@ internal sealed class WhyCommand : Verb
     private readonly OutputOption output = new();
 
     public WhyCommand()
-        : base(
+        : this(
             "why", "Tell what happened to a run: every step with its time and reason",
             new("berth why 01jd3v8k2m7q9x4r5t6w0y1z2b", "Why it failed, waited or was tried again"),
             new("berth why -o json 01jd3v8k2m7q9x4r5t6w0y1z2b", "The same for programs"))
     {
+    }
+
+    private WhyCommand(string name, string description, params Example[] examples)
+        : base(name, description, examples)
+    {
         Add(id);
         Add(output);
     }
+
+    /// <summary><c>berth dlq show</c>.</summary>
+    public static WhyCommand OfDeadLetter() => new(
+        "show", "Show a dead letter: what was tried, when, and why it failed",
+        new("berth dlq show 01jd3v8k2m7q9x4r5t6w0y1z2b", "For people"),
+        new("berth dlq show -o json 01jd3v8k2m7q9x4r5t6w0y1z2b", "The same for programs"));
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {

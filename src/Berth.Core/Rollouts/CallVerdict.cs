@@ -29,7 +29,10 @@ public static class CallVerdicts
     {
         EndReason.Completed => CallVerdict.Succeeded,
         EndReason.ExitCode or EndReason.Signal or EndReason.OutOfMemory or EndReason.OutputLimit
-            or EndReason.EntryPointMissing or EndReason.NotRunnable => CallVerdict.Failed,
+            or EndReason.EntryPointMissing or EndReason.NotRunnable or EndReason.NoAnswer
+            => CallVerdict.Failed,
+        // As where somebody waits for the answer: what the program says of its caller is no failure of its own.
+        EndReason.BadStatus => run.End is { Answer.Status: < 500 } ? CallVerdict.Succeeded : CallVerdict.Failed,
         // A deadline that passed in the queue, or before a sandbox was ready, says nothing about the program.
         EndReason.TimedOut => run.StartedAt is null ? CallVerdict.Nothing : CallVerdict.Failed,
         _ => CallVerdict.Nothing,

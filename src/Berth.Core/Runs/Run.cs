@@ -18,6 +18,8 @@ namespace Berth.Core.Runs;
 /// <param name="Input">Null where nothing was sent or nothing is kept.</param>
 /// <param name="ResultExpiresAt">When input and result are deleted; null while the run has not ended.</param>
 /// <param name="LastEvent">Sequence number of the run's newest event.</param>
+/// <param name="IsDeadLetter">It failed, and somebody has to decide what becomes of it: <see cref="DeadLetters"/>.
+/// </param>
 public sealed record Run(
     RunId Id,
     RunKind Kind,
@@ -39,7 +41,8 @@ public sealed record Run(
     StoredBody Input,
     StoredBody Result,
     DateTimeOffset? ResultExpiresAt,
-    long LastEvent)
+    long LastEvent,
+    bool IsDeadLetter = false)
 {
     /// <summary>A run as it is when it has just been accepted.</summary>
     public static Run Accepted(
@@ -51,7 +54,11 @@ public sealed record Run(
 
 /// <summary>How an attempt ended and what it used; in a run's record, what the attempts before it used too.</summary>
 /// <param name="Detail">A sentence for people, or null.</param>
-public sealed record RunEnd(EndReason Reason, int? ExitCode, int? Signal, string? Detail, RunUsage Usage);
+/// <param name="Answer">Of a program that answered over HTTP.</param>
+/// <param name="RetryAfter">How long another attempt was asked to wait; not kept.</param>
+public sealed record RunEnd(
+    EndReason Reason, int? ExitCode, int? Signal, string? Detail, RunUsage Usage, ServiceAnswer? Answer = null,
+    TimeSpan? RetryAfter = null);
 
 /// <param name="Percent">0 to 100.</param>
 public sealed record RunProgress(double Percent, string? Message);
@@ -95,6 +102,10 @@ public static class RunEventTypes
     public const string Recovered = "recovered";
     public const string CancelRequested = "cancel_requested";
     public const string Ended = "ended";
+    public const string Forwarded = "forwarded";
+    public const string ForwardFailed = "forward_failed";
+    public const string Redriven = "redriven";
+    public const string Purged = "purged";
     public const string CallbackDelivered = "callback_delivered";
     public const string CallbackFailed = "callback_failed";
 
@@ -115,6 +126,12 @@ public sealed record RunChange(Run Next, int ExpectedGeneration, IReadOnlyList<R
 
     /// <summary>A callback that this step owes.</summary>
     public CallbackDraft? Callback { get; init; }
+
+    /// <summary>What it owes to the address that is its destination.</summary>
+    public CallbackDraft? Notice { get; init; }
+
+    /// <summary>Name of the function that it is to be handed on to; null for none.</summary>
+    public string? Forward { get; init; }
 }
 
 /// <summary>

@@ -22,6 +22,18 @@ public static class RunSentences
         ? $"The program runs: the sandbox was prepared ahead, {Span(prepare + start)} to start."
         : $"The program runs: no sandbox was ready, {Span(prepare)} to prepare one and {Span(start)} to start.";
 
+    /// <summary>An instance of a function got the call.</summary>
+    public static string Taken(string instance, TimeSpan waited) =>
+        $"Instance {instance} has the call: it waited {Span(waited)} for it.";
+
+    /// <param name="end">Of its last attempt, which may not be the run's yet.</param>
+    public static string Ended(Run run, RunEnd end) => run.Spec.Service is null
+        ? Ended(end, run.Spec.Limits, run.Timings.Run)
+        : end.Reason == EndReason.Completed
+            ? $"The program answered {end.Answer?.Status} after {Span(run.Timings.Run)}, "
+                + $"with {Size(end.Usage.BytesOut)}."
+            : With($"{Reason(end.Reason)} after {Span(run.Timings.Run)}.", end.Detail);
+
     public static string Ended(RunEnd end, SandboxLimits limits, TimeSpan ran)
     {
         RunUsage usage = end.Usage;
@@ -99,6 +111,8 @@ public static class RunSentences
         EndReason.Expired => "Too old to be begun",
         EndReason.NotRunnable => "The image can't be run as asked",
         EndReason.PlatformFault => "Berth or its machine failed",
+        EndReason.NoAnswer => "The program gave no whole answer",
+        EndReason.BadStatus => "The program refused the call",
         _ => "Ended: " + Word(reason),
     };
 

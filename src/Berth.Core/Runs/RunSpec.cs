@@ -34,6 +34,13 @@ public enum RunKind
 /// <param name="ResultContentType">Media type told to who fetches the result.</param>
 /// <param name="Callback">Told by POST when the run has ended; null for nobody.</param>
 /// <param name="Runtime">Name of a further OCI runtime to run it with; null for the node's own.</param>
+/// <param name="Family">Runs of one family may have their sandboxes within one container; null for a container each.
+/// </param>
+/// <param name="Service">The request to send to an instance of a function, in place of a program of the run's own; null
+/// for everything else.</param>
+/// <param name="OnSuccess">What a task is handed on to when it has succeeded; null for nothing.</param>
+/// <param name="OnFailure">And when it has failed.</param>
+/// <param name="Hops">Destinations that led to it.</param>
 public sealed record RunSpec(
     string Image,
     Digest Digest,
@@ -52,7 +59,12 @@ public sealed record RunSpec(
     string ResultContentType,
     Uri? Callback,
     IReadOnlyDictionary<string, string> Labels,
-    string? Runtime = null)
+    string? Runtime = null,
+    string? Family = null,
+    ServiceCall? Service = null,
+    Destination? OnSuccess = null,
+    Destination? OnFailure = null,
+    int Hops = 0)
 {
     /// <summary>Of a program that may run for ever.</summary>
     public static TimeSpan Unlimited => System.Threading.Timeout.InfiniteTimeSpan;

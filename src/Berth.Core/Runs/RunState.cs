@@ -66,6 +66,13 @@ public enum EndReason
     /// The image is missing, malformed or refused, or can't be run as asked. Trying again would not help.
     /// </summary>
     NotRunnable,
+
+    /// <summary>A program that serves many calls ended, or broke the connection, before it had answered this one whole.
+    /// </summary>
+    NoAnswer,
+
+    /// <summary>Such a program answered with a status that says no: 400 to 599.</summary>
+    BadStatus,
 }
 
 /// <summary>The one table of legal steps. Tests draw the diagram in docs/internals from it.</summary>

@@ -28,7 +28,7 @@ public static class RunSteps
     public static RunChange End(
         Run run, RunEnd end, RunMoment now, double random, TimeSpan retention, IReadOnlyList<RunEvent> earlier)
     {
-        TimeSpan? delay = run.CancelRequested ? null : run.Spec.Retry.NextDelay(run.Attempts, end.Reason, random);
+        TimeSpan? delay = run.CancelRequested ? null : run.Spec.Retry.NextDelay(run.Attempts, end, random);
         if (delay is { } wait)
         {
             RunEvent retried = new(
@@ -46,7 +46,7 @@ public static class RunSteps
         }
 
         string sentence = run.State == RunState.Running
-            ? RunSentences.Ended(end, run.Spec.Limits, run.Timings.Run)
+            ? RunSentences.Ended(run, end)
             : RunSentences.EndedEarly(end.Reason, end.Detail);
         return Close(run, end, sentence, now.At, retention, earlier);
     }
@@ -133,5 +133,5 @@ public static class RunSteps
 
     /// <summary>The end of an attempt with what the attempts before it used: all of it is the run's.</summary>
     private static RunEnd WithEarlier(Run run, RunEnd end) =>
-        run.End is { } before ? end with { Usage = before.Usage.Plus(end.Usage) } : end;
+        end with { Usage = run.End is { } before ? before.Usage.Plus(end.Usage) : end.Usage, RetryAfter = null };
 }

@@ -11,7 +11,9 @@ public static class StartFault
         ErrorCode.ImageNotFound or ErrorCode.ManifestInvalid or ErrorCode.ManifestUnknown or ErrorCode.BlobUnknown
             or ErrorCode.DigestMismatch or ErrorCode.SizeInvalid or ErrorCode.ArchiveRefused
             or ErrorCode.UnsupportedMediaType or ErrorCode.InvalidRequest or ErrorCode.InvalidReference
-            or ErrorCode.InvalidDigest => EndReason.NotRunnable,
+            or ErrorCode.InvalidDigest or ErrorCode.NotFound => EndReason.NotRunnable,
+        ErrorCode.RunFailed or ErrorCode.RunOutOfMemory => EndReason.NoAnswer,
+        ErrorCode.RunEntryPointMissing => EndReason.EntryPointMissing,
         _ => EndReason.PlatformFault,
     };
 

@@ -10,7 +10,10 @@ public sealed class FairLine<T>(int limit)
     /// <summary>Callers with something waiting, in the order of their turns.</summary>
     private readonly LinkedList<Queued> turns = new();
 
+    /// <summary>Of what the limit counts.</summary>
     public int Count { get; private set; }
+
+    public bool IsEmpty => turns.Count == 0;
 
     /// <summary>Puts an item at the end of its caller's part of the line.</summary>
     /// <param name="yielded">What had to leave for it.</param>
@@ -20,7 +23,7 @@ public sealed class FairLine<T>(int limit)
         yielded = default;
         if (Count >= limit)
         {
-            Queued? longest = turns.MaxBy(q => q.Items.Count);
+            Queued? longest = turns.Where(q => q.IsCounted).MaxBy(q => q.Items.Count);
             int own = callers.TryGetValue(caller, out Queued? mine) ? mine.Items.Count : 0;
             if (longest is null || longest.Items.Count <= own + 1)
             {
@@ -32,16 +35,12 @@ public sealed class FairLine<T>(int limit)
             Remove(new Place(longest, newest));
         }
 
-        if (!callers.TryGetValue(caller, out Queued? queued))
-        {
-            queued = new Queued(caller);
-            callers.Add(caller, queued);
-            turns.AddLast(queued.Turn);
-        }
-
         Count++;
-        return new Place(queued, queued.Items.AddLast(item));
+        return Append(caller, item, isCounted: true);
     }
+
+    /// <summary>As <see cref="Add"/>, for a caller that the limit does not concern, in none of its items.</summary>
+    public Place AddUncounted(string caller, T item) => Append(caller, item, isCounted: false);
 
     /// <summary>The oldest of the caller whose turn it is.</summary>
     public bool TryTake(out T? item)
@@ -69,12 +68,24 @@ public sealed class FairLine<T>(int limit)
         }
 
         place.Of.Items.Remove(place.Node);
-        Count--;
+        Count -= place.Of.IsCounted ? 1 : 0;
         if (place.Of.Items.Count == 0)
         {
             turns.Remove(place.Of.Turn);
             callers.Remove(place.Of.Caller);
         }
+    }
+
+    private Place Append(string caller, T item, bool isCounted)
+    {
+        if (!callers.TryGetValue(caller, out Queued? queued))
+        {
+            queued = new Queued(caller, isCounted);
+            callers.Add(caller, queued);
+            turns.AddLast(queued.Turn);
+        }
+
+        return new Place(queued, queued.Items.AddLast(item));
     }
 
     /// <summary>Where something waits.</summary>
@@ -93,13 +104,16 @@ public sealed class FairLine<T>(int limit)
 
     internal sealed class Queued
     {
-        public Queued(string caller)
+        public Queued(string caller, bool isCounted)
         {
             Caller = caller;
+            IsCounted = isCounted;
             Turn = new LinkedListNode<Queued>(this);
         }
 
         public string Caller { get; }
+
+        public bool IsCounted { get; }
 
         public LinkedList<T> Items { get; } = new();
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Berth.Init.Protocol;
 
 namespace Berth.Init.Linux;
 
@@ -33,13 +34,38 @@ internal static unsafe class Kernel
     public const int O_NONBLOCK = 0x800;
     public const int O_CLOEXEC = 0x80000;
     public const int CLOSE_RANGE_CLOEXEC = 4;
+    public const int CLONE_NEWNS = 0x00020000;
+    public const int CLONE_NEWCGROUP = 0x02000000;
+    public const int CLONE_NEWUTS = 0x04000000;
+    public const int CLONE_NEWIPC = 0x08000000;
     public const int CLONE_NEWUSER = 0x10000000;
+    public const int CLONE_NEWPID = 0x20000000;
+    public const int CLONE_NEWNET = 0x40000000;
+    public const nuint MS_RDONLY = 1;
+    public const nuint MS_NOSUID = 2;
+    public const nuint MS_NODEV = 4;
+    public const nuint MS_NOEXEC = 8;
+    public const nuint MS_REMOUNT = 32;
+    public const nuint MS_BIND = 4096;
+    public const nuint MS_REC = 16384;
+    public const nuint MS_PRIVATE = 1 << 18;
+    public const int PR_CAPBSET_DROP = 24;
+    public const nint SIOCGIFFLAGS = 0x8913;
+    public const nint SIOCSIFFLAGS = 0x8914;
+    public const short IFF_UP = 1;
     public const int MSG_NOSIGNAL = 0x4000;
     public const int MSG_CMSG_CLOEXEC = 0x40000000;
     public const int SOL_SOCKET = 1;
     public const int SCM_RIGHTS = 1;
     public const nint TIOCSCTTY = 0x540E;
     public const short POLLIN = 1;
+
+    private const int AT_FDCWD = -100;
+    private const int AT_EMPTY_PATH = 0x1000;
+    private const int AT_RECURSIVE = 0x8000;
+    private const int OPEN_TREE_CLONE = 1;
+    private const int MOVE_MOUNT_F_EMPTY_PATH = 4;
+    private const ulong MOUNT_ATTR_RDONLY = 1;
 
     public static int Errno => *ErrnoLocation();
 
@@ -144,6 +170,45 @@ internal static unsafe class Kernel
     public static int Seccomp(int operation, int flags, FilterProgram* program) =>
         (int)Call(317, operation, flags, (nint)program);
 
+    public static int Mount(byte* source, byte* target, byte* type, nuint flags, byte* options) =>
+        (int)Call(165, (nint)source, (nint)target, (nint)type, (nint)flags, (nint)options);
+
+    /// <summary>With MNT_DETACH.</summary>
+    public static int Unmount(byte* target) => (int)Call(166, (nint)target, 2);
+
+    public static int PivotRoot(byte* root, byte* old) => (int)Call(155, (nint)root, (nint)old);
+
+    public static int Unshare(int flags) => (int)Call(272, flags);
+
+    public static int EnterNamespace(int fd, int kind) => (int)Call(308, fd, kind);
+
+    /// <summary>socket(2) of AF_INET, SOCK_DGRAM: something to ask about network devices.</summary>
+    public static int DatagramSocket() => (int)Call(41, 2, 2 | O_CLOEXEC);
+
+    public static int Control(int fd, nint request, void* argument) => (int)Call(16, fd, request, (nint)argument);
+
+    /// <summary>A detached copy of the mounts at a path and below.</summary>
+    public static int CloneTree(byte* path) =>
+        (int)Call(428, AT_FDCWD, (nint)path, OPEN_TREE_CLONE | AT_RECURSIVE | O_CLOEXEC);
+
+    public static int AttachTree(int tree, byte* target)
+    {
+        byte nothing = 0;
+        return (int)Call(429, tree, (nint)(&nothing), AT_FDCWD, (nint)target, MOVE_MOUNT_F_EMPTY_PATH);
+    }
+
+    /// <summary>mount_setattr(2) of a whole tree.</summary>
+    public static int MakeReadOnly(int tree)
+    {
+        byte nothing = 0;
+        MountAttributes attributes = new() { Set = MOUNT_ATTR_RDONLY };
+        return (int)Call(
+            442, tree, (nint)(&nothing), AT_EMPTY_PATH | AT_RECURSIVE, (nint)(&attributes), sizeof(MountAttributes));
+    }
+
+    public static int SetCapabilities(CapabilityHeader* header, CapabilityData* data) =>
+        (int)Call(126, (nint)header, (nint)data);
+
     public static int CloseRange(uint first, uint last, int flags) => (int)Call(436, (nint)first, (nint)last, flags);
 
     [DllImport("libc", EntryPoint = "syscall"), SuppressGCTransition]
@@ -192,7 +257,7 @@ internal static unsafe class Kernel
         public nuint Length;
     }
 
-    /// <summary>struct cmsghdr with SCM_RIGHTS of up to three descriptors (unix(7)).</summary>
+    /// <summary>struct cmsghdr with SCM_RIGHTS of up to eight descriptors (unix(7)).</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct ControlMessage
     {
@@ -201,7 +266,7 @@ internal static unsafe class Kernel
         public nuint Length;
         public int Level;
         public int Type;
-        public fixed int Descriptors[4];
+        public fixed int Descriptors[FrameLimits.MaxDescriptors];
     }
 
     /// <summary>struct rusage.</summary>
@@ -235,6 +300,44 @@ internal static unsafe class Kernel
         public readonly bool IsRegular => (Mode & 0xF000) == 0x8000;
 
         public readonly bool IsFolder => (Mode & 0xF000) == 0x4000;
+    }
+
+    /// <summary>struct mount_attr.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct MountAttributes
+    {
+        public ulong Set;
+        public ulong Clear;
+        public ulong Propagation;
+        public ulong UserNamespace;
+    }
+
+    /// <summary>struct __user_cap_header_struct, of _LINUX_CAPABILITY_VERSION_3.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct CapabilityHeader
+    {
+        public uint Version;
+        public int Process;
+    }
+
+    /// <summary>struct __user_cap_data_struct: one for capabilities 0 to 31, one for the rest.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct CapabilityData
+    {
+        public uint Effective;
+        public uint Permitted;
+        public uint Inheritable;
+    }
+
+    /// <summary>struct ifreq with the flags of a device.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 40)]
+    public struct InterfaceFlags
+    {
+        [FieldOffset(0)]
+        public fixed byte Name[16];
+
+        [FieldOffset(16)]
+        public short Flags;
     }
 
     /// <summary>struct sock_fprog.</summary>

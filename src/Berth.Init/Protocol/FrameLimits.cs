@@ -3,7 +3,7 @@ namespace Berth.Init.Protocol;
 /// <summary>Every bound of the protocol in one place. Both sides check them, on writing and on reading.</summary>
 public static class FrameLimits
 {
-    public const ushort Version = 2;
+    public const ushort Version = 3;
 
     /// <summary>u32 payload length, u8 type.</summary>
     public const int HeaderBytes = 5;
@@ -31,7 +31,10 @@ public static class FrameLimits
     public const int MaxDetail = 2048;
 
     /// <summary>Descriptors that may come with one frame.</summary>
-    public const int MaxDescriptors = 3;
+    public const int MaxDescriptors = 8;
+
+    /// <summary>Paths of /proc that an outer container's sandboxes must not see or not write.</summary>
+    public const int MaxPaths = 64;
 
     /// <summary>Texts with their length prefixes and NULs, plus the fixed fields.</summary>
     public const int MaxPayload = MaxTexts + (MaxTextCount * 5) + (16 * 1024);

@@ -24,6 +24,16 @@ public enum FrameType : byte
     /// <summary>A signal for the main process of a further program.</summary>
     ExecSignal = 6,
 
+    /// <summary>First and once, instead of Boot: make sandboxes instead of being one.</summary>
+    Outer = 7,
+
+    /// <summary>To an outer container: a place for one sandbox at a time, with the files by which a process joins its
+    /// control groups.</summary>
+    Cell = 8,
+
+    /// <summary>To an outer container: make a sandbox in a cell, with its streams and its own connection.</summary>
+    Spawn = 9,
+
     /// <summary>Answer to Boot: locked down and waiting for Start.</summary>
     Ready = 64,
 

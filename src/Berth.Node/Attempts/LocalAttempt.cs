@@ -53,6 +53,9 @@ internal sealed class LocalAttempt : IAttempt
         this.ended = ended;
     }
 
+    /// <summary>Where its program reaches this process; becomes this attempt's own.</summary>
+    public LoopbackListener? Listener { get; init; }
+
     public AttemptSpec Spec { get; }
 
     public AttemptPreparation Preparation { get; }
@@ -177,6 +180,12 @@ internal sealed class LocalAttempt : IAttempt
         ? throw new IOException("The program has ended.")
         : sandbox.ConnectAsync(port, cancellationToken);
 
+    public Task<Stream> AcceptAsync(CancellationToken cancellationToken) => Listener is { } listener
+        ? listener.AcceptAsync(cancellationToken)
+        : throw new InvalidOperationException($"Attempt {Spec.Id} was not ordered to listen.");
+
+    public long Written => OutputPipe.BytesArrived + sandbox.Streams.Error.BytesArrived;
+
     public AttemptFigures? Measure()
     {
         if (HasEnded || ReadUsage() is not { } usage)
@@ -289,6 +298,7 @@ internal sealed class LocalAttempt : IAttempt
             lastResort?.Dispose();
         }
 
+        Listener?.Dispose();
         ended(this);
         completion.TrySetResult(report);
     }

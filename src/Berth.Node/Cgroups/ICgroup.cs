@@ -37,6 +37,9 @@ public interface ICgroup
     /// <summary>Bytes charged to the group now; the page cache of its files is among them.</summary>
     ByteSize ReadMemory();
 
+    /// <summary>Bytes of that which are files that live in memory: nothing frees them but their end.</summary>
+    ByteSize ReadFilesInMemory();
+
     /// <summary>Times the kernel ended a process of the group at its memory limit.</summary>
     long ReadOutOfMemoryKills();
 

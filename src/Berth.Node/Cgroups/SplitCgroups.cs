@@ -60,6 +60,9 @@ public sealed class SplitCgroups : ICgroups
         public ByteSize ReadMemory() =>
             ByteSize.FromBytes(CgroupFile.ReadNumber(Memory + "/memory.usage_in_bytes"));
 
+        public ByteSize ReadFilesInMemory() =>
+            ByteSize.FromBytes(CgroupFile.ReadKey(Memory + "/memory.stat", "shmem"));
+
         public void Freeze() => CgroupFile.Write(Freezer, "FROZEN");
 
         public void Thaw() => CgroupFile.Write(Freezer, "THAWED");

@@ -62,6 +62,9 @@ public sealed class UnifiedCgroups(string mountPoint) : ICgroups
 
         public ByteSize ReadMemory() => ByteSize.FromBytes(CgroupFile.ReadNumber(folder + "/memory.current"));
 
+        public ByteSize ReadFilesInMemory() =>
+            ByteSize.FromBytes(CgroupFile.ReadKey(folder + "/memory.stat", "shmem"));
+
         public void Freeze() => CgroupFile.Write(folder + "/cgroup.freeze", "1");
 
         public void Thaw() => CgroupFile.Write(folder + "/cgroup.freeze", "0");

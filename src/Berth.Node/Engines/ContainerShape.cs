@@ -1,5 +1,9 @@
+using System.Text;
 using Berth.Api.Nodes;
 using Berth.Core.Resources;
+using Berth.Core.Runs;
+using Berth.Init.Protocol;
+using Berth.Node.RootFilesystems;
 
 namespace Berth.Node.Engines;
 
@@ -17,6 +21,11 @@ internal static class ContainerShape
     public static readonly ByteSize LeastMemory = ByteSize.MiB(48);
     public const int LeastPids = 32;
 
+    /// <summary>What an outer container is bounded by: its init alone, and what the kernel keeps for namespaces. Its
+    /// sandboxes have limits of their own.</summary>
+    public static SandboxLimits OuterLimits { get; } = new(
+        ByteSize.MiB(256), CpuQuota.FromMillicores(Environment.ProcessorCount * 1000), 4096, ByteSize.MiB(4));
+
     private const ulong MostOpenFiles = 65_536;
     private const int PeriodMicroseconds = 100_000;
 
@@ -26,6 +35,10 @@ internal static class ContainerShape
         "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID",
         "CAP_SETUID", "CAP_SETPCAP",
     ];
+
+    /// <summary>What the init of an outer container needs beside, to make namespaces and their mounts; all within its
+    /// own user namespace.</summary>
+    private static readonly string[] OuterCapabilities = ["CAP_SYS_ADMIN", "CAP_NET_ADMIN"];
 
     private static readonly string[] MaskedPaths =
     [
@@ -42,10 +55,15 @@ internal static class ContainerShape
     /// <param name="hardOpenFiles">This process's own hard limit of open files; a container can't have more.</param>
     public static RuntimeConfig Render(
         SandboxSpec spec, SandboxExtras? extras, string root, string hostName, uint owner, string cgroup,
-        string initPath, ulong hardOpenFiles, bool canLimitSwap)
+        string initPath, ulong hardOpenFiles, bool canLimitSwap, bool isOuter = false)
     {
+        // The kernel mounts another /proc only where one is in full sight (mount_namespaces(7)); in an outer container
+        // nobody looks, and its sandboxes hide the same in theirs.
+        IEnumerable<string> hidden = MaskedPaths.Where(p => !isOuter || !IsInProc(p));
+        IEnumerable<string> readOnly = ReadOnlyPaths.Where(p => !isOuter || !IsInProc(p));
+        string[] capabilities = [.. Capabilities, .. isOuter ? OuterCapabilities : []];
         ulong files = Math.Min(hardOpenFiles, MostOpenFiles);
-        RuntimeIdMapping[] ids = [new(0, owner, RootFilesystems.OwnerRange.Size)];
+        RuntimeIdMapping[] ids = [new(0, owner, OwnerRange.Size)];
         IEnumerable<string> namespaces =
             spec.Network == NetworkMode.None ? OwnNamespaces.Append("network") : OwnNamespaces;
         return new RuntimeConfig(
@@ -53,7 +71,7 @@ internal static class ContainerShape
             new RuntimeProcess(
                 new RuntimeUser(0, 0), [InitPath],
                 ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "/",
-                new RuntimeCapabilities(Capabilities, Capabilities, Capabilities),
+                new RuntimeCapabilities(capabilities, capabilities, capabilities),
                 [new("RLIMIT_NOFILE", files, files), new("RLIMIT_CORE", 0, 0)], NoNewPrivileges: true),
             new RuntimeRoot(root, extras?.ReadOnlyRoot ?? false),
             hostName,
@@ -61,11 +79,43 @@ internal static class ContainerShape
             new RuntimeLinux(
                 ids, ids, cgroup, LimitsOf(spec.Limits, canLimitSwap),
                 [.. namespaces.Select(n => new RuntimeNamespace(n))],
-                MaskedPaths, ReadOnlyPaths));
+                [.. hidden], [.. readOnly]));
+    }
+
+    /// <summary>The order to an outer container's init: sandboxes within it are to be like any other.</summary>
+    public static ReadOnlyMemory<byte> RenderOuter(SandboxLimits limits)
+    {
+        long capabilities = Capabilities.Aggregate(0L, (all, name) => all | (1L << CapabilityNumber(name)));
+        return OuterFrame.Encode(
+            capabilities, limits.WritableLayer.Bytes, OverlayRoot.FilesOf(limits.WritableLayer),
+            SharedMemoryOf(limits), InProc(MaskedPaths), InProc(ReadOnlyPaths));
     }
 
     /// <summary>One more than asked: the init is a process too.</summary>
     public static int PidsOf(SandboxLimits limits) => limits.Pids + 1;
+
+    private static bool IsInProc(string path) => path.StartsWith("/proc/", StringComparison.Ordinal);
+
+    private static byte[][] InProc(IEnumerable<string> paths) =>
+        [.. paths.Where(IsInProc).Select(Encoding.UTF8.GetBytes)];
+
+    private static long SharedMemoryOf(SandboxLimits limits) =>
+        Math.Min(limits.Memory.Bytes, ByteSize.MiB(64).Bytes);
+
+    /// <summary>By capability.h.</summary>
+    private static int CapabilityNumber(string name) => name switch
+    {
+        "CAP_CHOWN" => 0,
+        "CAP_DAC_OVERRIDE" => 1,
+        "CAP_FOWNER" => 3,
+        "CAP_FSETID" => 4,
+        "CAP_KILL" => 5,
+        "CAP_SETGID" => 6,
+        "CAP_SETUID" => 7,
+        "CAP_SETPCAP" => 8,
+        "CAP_NET_BIND_SERVICE" => 10,
+        _ => throw new ArgumentOutOfRangeException(nameof(name), name, "Not a capability that sandboxes have."),
+    };
 
     private static RuntimeMount[] MountsOf(SandboxSpec spec, string initPath)
     {
@@ -78,7 +128,7 @@ internal static class ContainerShape
                 ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
             new("/dev/shm", "tmpfs", "shm",
                 ["nosuid", "noexec", "nodev", "mode=1777",
-                    $"size={Math.Min(spec.Limits.Memory.Bytes, ByteSize.MiB(64).Bytes)}"]),
+                    $"size={SharedMemoryOf(spec.Limits)}"]),
             new("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"]),
             new(InitPath, "bind", initPath, ["bind", "ro", "nosuid", "nodev"]),
         ];

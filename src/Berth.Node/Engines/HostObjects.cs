@@ -1,4 +1,5 @@
 using Berth.Core.Faults;
+using Berth.Core.Resources;
 using Berth.Node.Cgroups;
 using Berth.Node.Init;
 using Berth.Node.Linux;
@@ -17,6 +18,11 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
     private static readonly TimeSpan CgroupPatience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan CgroupPause = TimeSpan.FromMilliseconds(2);
 
+    private CgroupUsage baseline = new(TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, ByteSize.Zero);
+    private long baselineKills;
+    private volatile bool over;
+    private bool isPaused;
+
     public string Id => id;
 
     public ICgroup Cgroup => cgroup;
@@ -31,31 +37,53 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
 
     public PidHandle? Init { get; set; }
 
-    public bool IsPaused { get; set; }
+    /// <summary>Its end has begun: the control groups may be another sandbox's from now on.</summary>
+    public bool IsOver => over;
+
+    /// <summary>What was used until now, in making the sandbox or by an earlier one, is not its program's.</summary>
+    public void BeginUsage()
+    {
+        baseline = cgroup.ReadUsage();
+        baselineKills = cgroup.ReadOutOfMemoryKills();
+    }
+
+    public void Pause()
+    {
+        if (!over)
+        {
+            isPaused = true;
+            cgroup.Freeze();
+        }
+    }
+
+    public void Resume()
+    {
+        if (!over)
+        {
+            Thaw();
+        }
+    }
+
+    /// <summary>Throws IOException once it is over.</summary>
+    public SandboxUsage ReadUsage()
+    {
+        if (over)
+        {
+            throw new IOException($"Sandbox {id} was removed.");
+        }
+
+        CgroupUsage now = cgroup.ReadUsage();
+        return new SandboxUsage(
+            new CgroupUsage(
+                now.Cpu - baseline.Cpu, now.CpuUser - baseline.CpuUser, now.CpuSystem - baseline.CpuSystem,
+                now.PeakMemory),
+            cgroup.ReadOutOfMemoryKills() - baselineKills, cgroup.ReadMemory());
+    }
 
     /// <summary>Whether nothing is left. Otherwise the next sweep finds what is.</summary>
     public async Task<bool> RemoveAsync()
     {
-        // The init is process 1 of the sandbox's pid namespace: the kernel ends everything in there with it, and lets
-        // it be waited for only when all of that is gone (pid_namespaces(7)).
-        Init?.Signal(PidHandle.SigKill);
-        if (IsPaused)
-        {
-            // On version 1 a frozen process does not even die.
-            cgroup.Thaw();
-            IsPaused = false;
-        }
-
-        if (Channel is { } channel)
-        {
-            await channel.DisposeAsync();
-        }
-
-        if (Init is { } init)
-        {
-            await Task.WhenAny(init.Exited, Task.Delay(InitPatience, time));
-        }
-
+        await EndAsync();
         CrashPoints.Reach(CrashPoint.InitKilled);
         Root?.Detach();
         CrashPoints.Reach(CrashPoint.RootDetached);
@@ -77,6 +105,54 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
         }
 
         return true;
+    }
+
+    /// <summary>Ends every process. False when there may be some left: that took longer than it ever should, or there
+    /// is no init to tell.</summary>
+    public async Task<bool> EndAsync()
+    {
+        // The init is process 1 of the sandbox's pid namespace: the kernel ends everything in there with it, and lets
+        // it be waited for only when all of that is gone (pid_namespaces(7)).
+        Init?.Signal(PidHandle.SigKill);
+        over = true;
+        if (isPaused)
+        {
+            // On version 1 a frozen process does not even die.
+            Thaw();
+        }
+
+        bool ended = Init is { } init && await HasEndedAsync(init);
+        if (Channel is { } channel)
+        {
+            if (ended)
+            {
+                // Nobody has the other end any more.
+                await channel.WaitClosedAsync();
+            }
+
+            await channel.DisposeAsync();
+        }
+
+        return ended;
+    }
+
+    private void Thaw()
+    {
+        cgroup.Thaw();
+        isPaused = false;
+    }
+
+    private async Task<bool> HasEndedAsync(PidHandle init)
+    {
+        try
+        {
+            await init.Exited.WaitAsync(InitPatience, time);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
     }
 
     private async Task<bool> RemoveCgroupAsync()

@@ -78,6 +78,10 @@ public interface ISandbox : IAsyncDisposable
     /// when nothing does, BerthException (InvalidRequest) where the runtime keeps its network to itself.</summary>
     Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken);
 
+    /// <summary>Listens on a port of the sandbox's own loopback. Throws BerthException: NodeFault, or InvalidRequest
+    /// where the runtime keeps its network to itself.</summary>
+    LoopbackListener Listen(int port);
+
     /// <summary>Stops every process where it stands, the init too: nothing is obeyed until <see cref="Resume"/>, but
     /// removing is.</summary>
     void Pause();

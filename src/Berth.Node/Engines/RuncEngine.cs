@@ -7,10 +7,12 @@ using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Node.Cgroups;
 using Berth.Node.Init;
+using Berth.Node.Inner;
 using Berth.Node.Linux;
 using Berth.Node.RootFilesystems;
 using Berth.Node.Runtimes;
 using Berth.Node.Sweeps;
+using Berth.Oci.Content;
 using Berth.Oci.Layers;
 using Microsoft.Extensions.Logging;
 
@@ -39,6 +41,7 @@ public sealed class RuncEngine : IEngine
     private readonly EngineFolders folders;
     private readonly NodeStorage storage;
     private readonly ReadinessPoller poller = new();
+    private readonly OuterContainers outer;
     private readonly ConcurrentDictionary<string, HostObjects> living = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, HostObjects> unremoved = new(StringComparer.Ordinal);
     private InstanceLock? instanceLock;
@@ -61,6 +64,7 @@ public sealed class RuncEngine : IEngine
         this.logger = logger;
         folders = new EngineFolders(options);
         storage = new NodeStorage(options.StorageFolder, poller);
+        outer = new OuterContainers(MakeOuterAsync, time);
     }
 
     public string Name => runc?.Version ?? "runc";
@@ -91,17 +95,19 @@ public sealed class RuncEngine : IEngine
         SandboxSpec spec, ImageHandle image, SandboxExtras? extras, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        OwnerRanges ranges = owners ?? throw new InvalidOperationException("The engine was not started.");
+        ObjectDisposedException.ThrowIf(owners is null, this);
         warmup!.Begin();
-        string id = RunId.New(time.GetUtcNow()).Text;
-        var objects = new HostObjects(id, folders, cgroups!.At(folders.CgroupOf(id)), ranges, time);
-        // Before anything is made, so that no sweep takes it for a leftover.
-        living[id] = objects;
+        if (spec is { Family: not null, Network: NetworkMode.None } && extras is null)
+        {
+            return await outer.PrepareAsync(spec, image, cancellationToken);
+        }
+
+        HostObjects objects = NewObjects(RunId.New(time.GetUtcNow()).Text);
         SandboxStreams? streams = null;
         try
         {
-            string hostName = extras?.HostName ?? id[^12..];
-            objects.Owner = await ranges.TakeAsync(cancellationToken);
+            string hostName = extras?.HostName ?? HostNameOf(objects);
+            objects.Owner = await owners.TakeAsync(cancellationToken);
             CrashPoints.Reach(CrashPoint.OwnerTaken);
             await MountRootAsync(objects, spec, image, extras, cancellationToken);
             CrashPoints.Reach(CrashPoint.RootMounted);
@@ -117,16 +123,16 @@ public sealed class RuncEngine : IEngine
             CrashPoints.Reach(CrashPoint.ContainerCreated);
             await BootAsync(objects, spec, cancellationToken);
             CrashPoints.Reach(CrashPoint.ContainerBooted);
-            return new RuncSandbox(
-                objects, spec, hostName, time.GetUtcNow(), streams, objects.Cgroup.ReadUsage(), poller, RemoveAsync);
+            objects.BeginUsage();
+            return new RuncSandbox(objects, spec, hostName, time.GetUtcNow(), streams, poller, RemoveAsync);
         }
         catch (Exception error)
         {
             streams?.Dispose();
             await RemoveAsync(objects);
-            if (error is IOException or UnauthorizedAccessException)
+            if (AsNodeFault(error) is { } fault)
             {
-                throw new BerthException(ErrorCode.NodeFault, $"A sandbox could not be made: {error.Message}", error);
+                throw fault;
             }
 
             throw;
@@ -141,6 +147,7 @@ public sealed class RuncEngine : IEngine
         }
 
         await orphans!.ReapAsync();
+        await outer.SweepAsync();
         foreach (HostObjects objects in unremoved.Values)
         {
             await RemoveAsync(objects);
@@ -153,6 +160,7 @@ public sealed class RuncEngine : IEngine
 
     public async ValueTask DisposeAsync()
     {
+        await outer.DisposeAsync();
         foreach (HostObjects objects in living.Values)
         {
             await RemoveAsync(objects);
@@ -169,6 +177,66 @@ public sealed class RuncEngine : IEngine
         instanceLock?.Delete();
     }
 
+    /// <summary>Null for what says itself who is to blame.</summary>
+    private static BerthException? AsNodeFault(Exception error) => error is IOException or UnauthorizedAccessException
+        ? new BerthException(ErrorCode.NodeFault, $"A sandbox could not be made: {error.Message}", error)
+        : null;
+
+    private static string HostNameOf(HostObjects objects) => objects.Id[^12..];
+
+    private HostObjects NewObjects(string id)
+    {
+        HostObjects objects = Borrowed(id, cgroups!.At(folders.CgroupOf(id)));
+        // Before anything is made, so that no sweep takes it for a leftover.
+        living[id] = objects;
+        return objects;
+    }
+
+    /// <summary>For a sandbox in what another one has on this machine.</summary>
+    private HostObjects Borrowed(string id, ICgroup cgroup) => new(id, folders, cgroup, owners!, time);
+
+    /// <summary>A container that makes sandboxes of this shape within itself.</summary>
+    private async Task<OuterContainer> MakeOuterAsync(
+        SandboxSpec spec, ImageHandle image, CancellationToken cancellationToken)
+    {
+        HostObjects objects = NewObjects(RunId.New(time.GetUtcNow()).Text);
+        SandboxSpec own = spec with { Limits = ContainerShape.OuterLimits };
+        SandboxStreams? streams = null;
+        try
+        {
+            string hostName = HostNameOf(objects);
+            objects.Owner = await owners!.TakeAsync(cancellationToken);
+            await MountRootAsync(objects, own, image, extras: null, cancellationToken);
+            await WriteBundleAsync(
+                objects, CompleteRoot(objects, own, extras: null, hostName, isOuter: true), cancellationToken);
+            streams = await CreateAsync(objects);
+            using (FileSystems.OpenFifo(folders.StateOf(objects.Id) + "/exec.fifo"))
+            {
+                objects.Root!.Detach();
+                await InTimeAsync(
+                    objects.Channel!.BecomeOuterAsync(ContainerShape.RenderOuter(spec.Limits), cancellationToken),
+                    cancellationToken);
+            }
+
+            CrashPoints.Reach(CrashPoint.OuterContainerBooted);
+            return new OuterContainer(
+                objects, streams, spec, hostName, image,
+                new InnerHost(NewObjects, Borrowed, WaitReadyAsync, RemoveAsync, poller, time));
+        }
+        catch (Exception error)
+        {
+            streams?.Dispose();
+            await RemoveAsync(objects);
+            image.Dispose();
+            if (AsNodeFault(error) is { } fault)
+            {
+                throw fault;
+            }
+
+            throw;
+        }
+    }
+
     private async Task MountRootAsync(
         HostObjects objects, SandboxSpec spec, ImageHandle image, SandboxExtras? extras,
         CancellationToken cancellationToken)
@@ -176,22 +244,34 @@ public sealed class RuncEngine : IEngine
         string folder = folders.Of(objects.Id);
         Directory.CreateDirectory(folder);
         OwnerRange owner = objects.Owner!;
-        if (extras?.Layer is { } layer)
-        {
-            objects.Layer = await LastingLayer.MountAsync(
-                storage.LayerOf(layer), spec.Limits.WritableLayer, folders.DiskOf(objects.Id), poller, time,
-                cancellationToken);
-        }
-
         try
         {
-            objects.Layer?.GiveTo(owner);
+            if (extras?.Layer is { } layer)
+            {
+                await MountLayerAsync(objects, storage.LayerOf(layer), spec.Limits.WritableLayer, cancellationToken);
+            }
+
             objects.Root = OverlayRoot.Mount(
                 folder + "/fs", image.LayerPaths, owner, spec.Limits.WritableLayer, objects.Layer);
         }
         finally
         {
             objects.Layer?.Detach();
+        }
+    }
+
+    private async Task MountLayerAsync(
+        HostObjects objects, string file, ByteSize size, CancellationToken cancellationToken)
+    {
+        try
+        {
+            objects.Layer = await LastingLayer.MountAsync(
+                file, size, folders.DiskOf(objects.Id), poller, time, cancellationToken);
+            objects.Layer.GiveTo(objects.Owner!);
+        }
+        catch (IOException error) when (DurableFile.IsOfTheDisk(error))
+        {
+            throw DurableFile.Refusal(file, error);
         }
     }
 
@@ -228,7 +308,7 @@ public sealed class RuncEngine : IEngine
 
     /// <summary>Puts into a mounted root what every sandbox has, and says what is to be made of it.</summary>
     private RuntimeConfig CompleteRoot(
-        HostObjects objects, SandboxSpec spec, SandboxExtras? extras, string hostName)
+        HostObjects objects, SandboxSpec spec, SandboxExtras? extras, string hostName, bool isOuter = false)
     {
         string folder = folders.Of(objects.Id);
         OwnerRange owner = objects.Owner!;
@@ -244,7 +324,7 @@ public sealed class RuncEngine : IEngine
 
         return ContainerShape.Render(
             spec, extras, root, hostName, owner.First, objects.Cgroup.Path, initPath, hardOpenFiles,
-            cgroups!.CanLimitSwap);
+            cgroups!.CanLimitSwap, isOuter);
     }
 
     private async Task WriteBundleAsync(
@@ -256,21 +336,11 @@ public sealed class RuncEngine : IEngine
 
     private async Task<SandboxStreams> CreateAsync(HostObjects objects)
     {
-        using Pipe input = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
-        using Pipe output = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
-        using Pipe error = Pipe.Create(openToAll: true);
-        using Pipe progress = Pipe.Create(openToAll: true);
-        using SocketPair control = SocketPair.Create();
-        int pid = await runc!.CreateAsync(
-            objects.Id, folders.RuncState, folders.Of(objects.Id),
-            [input.ReadEnd, output.WriteEnd, error.WriteEnd, control.Theirs, progress.WriteEnd]);
+        using SandboxEnds ends = new();
+        int pid = await runc!.CreateAsync(objects.Id, folders.RuncState, folders.Of(objects.Id), ends.Theirs);
         objects.Init = PidHandle.Open(pid, poller);
-        objects.Channel = new InitChannel(control.Ours.Duplicate(), poller);
-        return new SandboxStreams(
-            new PipeWriteStream(input.WriteEnd.Duplicate(), poller),
-            new PipeReadStream(output.ReadEnd.Duplicate(), poller),
-            new PipeReadStream(error.ReadEnd.Duplicate(), poller),
-            new PipeReadStream(progress.ReadEnd.Duplicate(), poller));
+        objects.Channel = ends.TakeChannel(poller);
+        return ends.TakeStreams(poller);
     }
 
     /// <summary>runc's init waits until somebody reads its fifo, then becomes ours, which locks itself down.</summary>
@@ -289,12 +359,14 @@ public sealed class RuncEngine : IEngine
         objects.Cgroup.ResetPeak();
     }
 
-    private async Task WaitReadyAsync(InitChannel channel, CancellationToken cancellationToken)
+    private Task WaitReadyAsync(InitChannel channel, CancellationToken cancellationToken) =>
+        InTimeAsync(channel.WaitReadyAsync(filter!.Instructions, cancellationToken), cancellationToken);
+
+    private async Task InTimeAsync(Task booting, CancellationToken cancellationToken)
     {
         try
         {
-            await channel.WaitReadyAsync(filter!.Instructions, cancellationToken)
-                .WaitAsync(BootTimeout, time, cancellationToken);
+            await booting.WaitAsync(BootTimeout, time, cancellationToken);
         }
         catch (TimeoutException error)
         {

@@ -1,7 +1,6 @@
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
-using Berth.Node.Cgroups;
 using Berth.Node.Init;
 using Berth.Node.Linux;
 
@@ -12,19 +11,15 @@ internal sealed class RuncSandbox : ISandbox
 {
     private readonly HostObjects objects;
     private readonly ReadinessPoller poller;
-    private readonly Func<HostObjects, Task> remove;
     private readonly Lazy<Task> removal;
-    private readonly CgroupUsage baseline;
 
     public RuncSandbox(
         HostObjects objects, SandboxSpec spec, string hostName, DateTimeOffset created, SandboxStreams streams,
-        CgroupUsage baseline, ReadinessPoller poller, Func<HostObjects, Task> remove)
+        ReadinessPoller poller, Func<HostObjects, Task> remove)
     {
         this.objects = objects;
         this.poller = poller;
-        this.remove = remove;
-        this.baseline = baseline;
-        removal = new Lazy<Task>(() => this.remove(this.objects));
+        removal = new Lazy<Task>(() => remove(objects));
         Spec = spec;
         HostName = hostName;
         Created = created;
@@ -77,19 +72,13 @@ internal sealed class RuncSandbox : ISandbox
     public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
         LoopbackConnection.OpenAsync(objects.Init!, Spec.Network, port, cancellationToken);
 
-    public void Pause()
-    {
-        objects.IsPaused = true;
-        objects.Cgroup.Freeze();
-    }
+    public LoopbackListener Listen(int port) => LoopbackListener.Open(objects.Init!, Spec.Network, port);
 
-    public void Resume()
-    {
-        objects.Cgroup.Thaw();
-        objects.IsPaused = false;
-    }
+    public void Pause() => objects.Pause();
 
-    public IReadOnlyList<ProcessView> ReadProcesses() => objects.Owner is { } owner
+    public void Resume() => objects.Resume();
+
+    public IReadOnlyList<ProcessView> ReadProcesses() => objects.Owner is { } owner && !objects.IsOver
         ? SandboxProcesses.Read(objects.Cgroup.ReadProcesses(), owner.First)
         : [];
 
@@ -99,15 +88,7 @@ internal sealed class RuncSandbox : ISandbox
 
     public void KillInit() => objects.Init!.Signal(PidHandle.SigKill);
 
-    public SandboxUsage ReadUsage()
-    {
-        CgroupUsage now = objects.Cgroup.ReadUsage();
-        return new SandboxUsage(
-            new CgroupUsage(
-                now.Cpu - baseline.Cpu, now.CpuUser - baseline.CpuUser, now.CpuSystem - baseline.CpuSystem,
-                now.PeakMemory),
-            objects.Cgroup.ReadOutOfMemoryKills(), objects.Cgroup.ReadMemory());
-    }
+    public SandboxUsage ReadUsage() => objects.ReadUsage();
 
     public Task RemoveAsync() => removal.Value;
 

@@ -54,6 +54,19 @@ public sealed class InitChannel : IAsyncDisposable
         await ready.Task.WaitAsync(cancellationToken);
     }
 
+    /// <summary>The same with an order to be an outer container.</summary>
+    public async Task BecomeOuterAsync(ReadOnlyMemory<byte> order, CancellationToken cancellationToken)
+    {
+        await SendAsync(order, [], cancellationToken);
+        await ready.Task.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>An order to an outer container, which answers none over this connection. Throws BerthException
+    /// (NodeFault) when it is gone.</summary>
+    public Task OrderAsync(
+        ReadOnlyMemory<byte> order, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken) =>
+        SendAsync(order, descriptors, cancellationToken);
+
     /// <summary>
     /// Runs the program; returns once execve has succeeded or can't. Once per channel. Throws BerthException:
     /// InvalidRequest for what no program could be started with, NodeFault when the machine is to blame.
@@ -114,6 +127,9 @@ public sealed class InitChannel : IAsyncDisposable
 
     /// <summary>SIGKILL to every process of the sandbox but the init, which then reports as usual.</summary>
     public void Kill() => Post(PlainFrames.Kill);
+
+    /// <summary>Until the other end was closed.</summary>
+    public Task WaitClosedAsync() => reading;
 
     public async ValueTask DisposeAsync()
     {

@@ -20,6 +20,12 @@ public static class FileSystems
         return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
     }
 
+    public static FileDescriptor OpenForWriting(string path)
+    {
+        int number = Libc.Open(path, Libc.O_WRONLY | Libc.O_CLOEXEC, 0);
+        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
+    }
+
     /// <summary>The descriptor only names the folder (O_PATH); it grants no reading.</summary>
     public static FileDescriptor OpenFolder(string path)
     {

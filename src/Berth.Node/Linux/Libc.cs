@@ -9,6 +9,7 @@ namespace Berth.Node.Linux;
 internal static partial class Libc
 {
     public const int O_RDONLY = 0;
+    public const int O_WRONLY = 1;
     public const int O_RDWR = 2;
     public const int O_NONBLOCK = 0x800;
     public const int O_DIRECTORY = 0x10000;

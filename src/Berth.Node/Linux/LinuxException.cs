@@ -2,9 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace Berth.Node.Linux;
 
-/// <summary>A system call failed: names the call, what it was about, and the kernel's reason.</summary>
+/// <summary>A system call failed: names the call, what it was about, and the kernel's reason, which is its
+/// <see cref="Exception.HResult"/> too, as with .NET's own.</summary>
 public sealed class LinuxException(string call, string? subject, int errno)
-    : IOException(Describe(call, subject, errno))
+    : IOException(Describe(call, subject, errno), errno)
 {
     public string Call { get; } = call;
 

@@ -32,7 +32,7 @@ internal sealed class SandboxPools : IAsyncDisposable
     private readonly ILogger logger;
     private readonly Lock gate = new();
     private readonly Dictionary<SandboxSpec, Shelf> shelves = [];
-    private readonly ConcurrentDictionary<string, SharedImage> imagesInUse = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, ImageHandle> imagesInUse = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim work = new(0);
     private readonly CancellationTokenSource stopping = new();
     private readonly int cores;
@@ -97,7 +97,7 @@ internal sealed class SandboxPools : IAsyncDisposable
             {
                 if (ready.IsAlive)
                 {
-                    return new TakenSandbox(ready, imagesInUse[ready.Id].Handle.Config, true);
+                    return new TakenSandbox(ready, imagesInUse[ready.Id].Config, true);
                 }
 
                 GiveUp(ready, closeStreams: true);
@@ -110,7 +110,7 @@ internal sealed class SandboxPools : IAsyncDisposable
 
         work.Release();
         ISandbox made = await WaitAsync(spec, waiter, cancellationToken);
-        return new TakenSandbox(made, imagesInUse[made.Id].Handle.Config, false);
+        return new TakenSandbox(made, imagesInUse[made.Id].Config, false);
     }
 
     /// <summary>A sandbox of its own kind, made for one start. Throws as <see cref="IEngine.PrepareAsync"/>.</summary>
@@ -118,29 +118,29 @@ internal sealed class SandboxPools : IAsyncDisposable
         SandboxSpec spec, SandboxExtras extras, CancellationToken cancellationToken)
     {
         await remover.WaitForRoomAsync(cancellationToken);
-        SharedImage image = new(await images.OpenAsync(spec.Image, cancellationToken));
+        ImageHandle image = await images.OpenAsync(spec.Image, cancellationToken);
         ISandbox sandbox;
         try
         {
-            sandbox = await engine.PrepareAsync(spec, image.Handle, extras, cancellationToken);
+            sandbox = await engine.PrepareAsync(spec, image, extras, cancellationToken);
         }
         catch
         {
-            image.Release();
+            image.Dispose();
             throw;
         }
 
         imagesInUse[sandbox.Id] = image;
         Interlocked.Increment(ref prepared);
-        return new TakenSandbox(sandbox, image.Handle.Config, false);
+        return new TakenSandbox(sandbox, image.Config, false);
     }
 
     /// <summary>Hands a sandbox over for removal; returns at once.</summary>
     public void GiveUp(ISandbox sandbox, bool closeStreams) => remover.Add(sandbox, closeStreams, () =>
     {
-        if (imagesInUse.TryRemove(sandbox.Id, out SharedImage? image))
+        if (imagesInUse.TryRemove(sandbox.Id, out ImageHandle? image))
         {
-            image.Release();
+            image.Dispose();
         }
     });
 
@@ -185,7 +185,7 @@ internal sealed class SandboxPools : IAsyncDisposable
                 }
 
                 Empty(shelf, 0);
-                shelf.Image?.Release();
+                shelf.Image?.Dispose();
             }
 
             shelves.Clear();
@@ -315,16 +315,16 @@ internal sealed class SandboxPools : IAsyncDisposable
         try
         {
             await remover.WaitForRoomAsync(stopping.Token);
-            SharedImage image = await ImageOfAsync(shelf);
+            ImageHandle image = await ImageOfAsync(shelf);
             ISandbox sandbox;
             try
             {
                 sandbox = await engine.PrepareAsync(
-                    shelf.Spec, image.Handle, extras: null, stopping.Token);
+                    shelf.Spec, image, extras: null, stopping.Token);
             }
             catch
             {
-                image.Release();
+                image.Dispose();
                 throw;
             }
 
@@ -351,33 +351,28 @@ internal sealed class SandboxPools : IAsyncDisposable
         }
     }
 
-    /// <summary>The shelf's image with one hold more, which is the caller's.</summary>
-    private async Task<SharedImage> ImageOfAsync(Shelf shelf)
+    /// <summary>A handle of the shelf's image, which is the caller's.</summary>
+    private async Task<ImageHandle> ImageOfAsync(Shelf shelf)
     {
         lock (gate)
         {
             if (shelf.Image is { } open)
             {
-                open.Hold();
-                return open;
+                return open.Share();
             }
         }
 
-        var opened = new SharedImage(await images.OpenAsync(shelf.Spec.Image, stopping.Token));
+        ImageHandle opened = await images.OpenAsync(shelf.Spec.Image, stopping.Token);
         lock (gate)
         {
             if (shelf.Image is null)
             {
                 shelf.Image = opened;
-                opened.Hold();
-                return opened;
+                return opened.Share();
             }
-
-            shelf.Image.Hold();
         }
 
-        opened.Release();
-        return shelf.Image;
+        return opened;
     }
 
     private void Deliver(SandboxSpec spec, ISandbox sandbox)
@@ -469,7 +464,7 @@ internal sealed class SandboxPools : IAsyncDisposable
                 if (target == 0 && shelf.IsUnused)
                 {
                     shelves.Remove(shelf.Spec);
-                    shelf.Image?.Release();
+                    shelf.Image?.Dispose();
                 }
             }
         }

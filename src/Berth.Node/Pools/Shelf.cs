@@ -2,6 +2,7 @@ using Berth.Api.Nodes;
 using Berth.Core.Pools;
 using Berth.Node.Engines;
 using Berth.Oci.Images;
+using Berth.Oci.Layers;
 
 namespace Berth.Node.Pools;
 
@@ -35,7 +36,7 @@ internal sealed class Shelf(SandboxSpec spec)
     /// <summary>Sandboxes being made now.</summary>
     public int Creating { get; set; }
 
-    public SharedImage? Image { get; set; }
+    public ImageHandle? Image { get; set; }
 
     public PoolDemand<SandboxSpec> Demand => new(spec, rate, createTime, lastUsed);
 

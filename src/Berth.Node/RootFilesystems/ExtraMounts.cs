@@ -63,7 +63,8 @@ internal static class ExtraMounts
     {
         Directory.CreateDirectory(place);
         Mounts.Mount(
-            "berth", place, "tmpfs", MountFlags.NoDevices | MountFlags.NoSetUserId,
+            "berth", place, "tmpfs",
+            MountFlags.NoDevices | MountFlags.NoSetUserId | (memory.ReadOnly ? MountFlags.ReadOnly : 0),
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"size={memory.Size.Bytes},mode=1777,uid={owner.First},gid={owner.First}"));

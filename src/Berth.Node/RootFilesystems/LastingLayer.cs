@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
 using Berth.Node.Linux;
@@ -12,6 +13,9 @@ namespace Berth.Node.RootFilesystems;
 /// </summary>
 internal sealed class LastingLayer : IDisposable
 {
+    /// <summary>More than what the file system's own tables take at first.</summary>
+    private const int FirstBytes = 1024 * 1024;
+
     /// <summary>Room for the file system's own tables.</summary>
     public static readonly ByteSize LeastSize = ByteSize.MiB(16);
 
@@ -38,7 +42,8 @@ internal sealed class LastingLayer : IDisposable
 
     /// <summary>
     /// Makes the file where it is missing and mounts it. A file that exists keeps its size. Waits until whoever had it
-    /// before is gone: mounted twice it would be destroyed. Throws BerthException (MissingTool, NodeFault).
+    /// before is gone: mounted twice it would be destroyed. Throws BerthException (MissingTool, NodeFault) and what
+    /// the disk answers.
     /// </summary>
     public static async Task<LastingLayer> MountAsync(
         string file, ByteSize size, string place, ReadinessPoller poller, TimeProvider time,
@@ -75,7 +80,8 @@ internal sealed class LastingLayer : IDisposable
     /// <summary>Makes the files those of a range of ids, and the folders where they are missing.</summary>
     public void GiveTo(OwnerRange owner)
     {
-        if (PreviousOwner is not { } previous)
+        uint? previous = PreviousOwner;
+        if (previous is null)
         {
             Directory.CreateDirectory(Work);
             Directory.CreateDirectory(Upper);
@@ -84,10 +90,22 @@ internal sealed class LastingLayer : IDisposable
         else if (previous != owner.First)
         {
             // Killed in the middle it finds ids of both ranges the next time, and tells them apart.
-            Shift(Upper, previous, owner.First);
+            Shift(Upper, previous.Value, owner.First);
         }
 
-        File.WriteAllText(OwnerFile, owner.First.ToString(CultureInfo.InvariantCulture));
+        if (previous != owner.First)
+        {
+            WriteOwner(owner.First);
+        }
+    }
+
+    /// <summary>Always as long, over what is there: it takes no block that a full disk may not have, and is never
+    /// empty.</summary>
+    private void WriteOwner(uint first)
+    {
+        using FileStream file = new(
+            OwnerFile, FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, bufferSize: 0);
+        file.Write(Encoding.ASCII.GetBytes(first.ToString("D10", CultureInfo.InvariantCulture)));
     }
 
     private uint? PreviousOwner =>
@@ -156,7 +174,16 @@ internal sealed class LastingLayer : IDisposable
         ProgramEnd? end = await program.Exited.WaitAsync(cancellationToken);
         if (end is not { Succeeded: true })
         {
-            File.Delete(unfinished);
+            try
+            {
+                // Throws what the tool may have met.
+                await File.WriteAllBytesAsync(unfinished, new byte[FirstBytes], cancellationToken);
+            }
+            finally
+            {
+                File.Delete(unfinished);
+            }
+
             throw new BerthException(ErrorCode.NodeFault, $"A writable layer could not be made: {Tool} {end}.");
         }
 

@@ -56,7 +56,7 @@ internal sealed class NodeStorage(string? folder, ReadinessPoller poller) : INod
         }
         catch (IOException error)
         {
-            throw DurableFile.IsOfTheDisk(error) ? DurableFile.Refusal(target, error) : NodeFault(error);
+            throw Refused(target, error);
         }
     }
 
@@ -155,19 +155,24 @@ internal sealed class NodeStorage(string? folder, ReadinessPoller poller) : INod
         ? name
         : throw new BerthException(ErrorCode.InvalidRequest, $"'{name}' names no layer and no volume.");
 
-    private static Task<T> Do<T>(Func<T> work, CancellationToken cancellationToken) => Task.Run(
+    private Task<T> Do<T>(Func<T> work, CancellationToken cancellationToken) => Task.Run(
         () =>
         {
             try
             {
                 return work();
             }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException or LinuxException)
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
-                throw NodeFault(error);
+                throw Refused(Folder, error);
             }
         },
         cancellationToken);
+
+    private static BerthException Refused(string path, Exception error) =>
+        error is IOException disk && DurableFile.IsOfTheDisk(disk)
+            ? DurableFile.Refusal(path, disk)
+            : NodeFault(error);
 
     private static BerthException NodeFault(Exception error) => new(
         ErrorCode.NodeFault, $"The node's storage can't be used: {error.Message}", error);

@@ -34,8 +34,7 @@ internal sealed class OverlayRoot
         string folder, IReadOnlyList<string> layers, OwnerRange owner, ByteSize writable, LastingLayer? lasting = null)
     {
         Directory.CreateDirectory(folder);
-        // A file takes an inode of about 1 KiB of kernel memory; the limit keeps empty files within the same bounds.
-        long inodes = Math.Clamp(writable.Bytes / 4096, 4096, 1_000_000) + layers.Count + 8;
+        long inodes = FilesOf(writable) + layers.Count;
         Mounts.Mount(
             "berth", folder, "tmpfs", MountFlags.NoDevices | MountFlags.NoSetUserId,
             string.Create(CultureInfo.InvariantCulture, $"size={writable.Bytes},nr_inodes={inodes},mode=0711"));
@@ -53,6 +52,10 @@ internal sealed class OverlayRoot
             throw;
         }
     }
+
+    /// <summary>Files and folders that a writable layer may have. Each takes an inode of about 1 KiB of kernel memory:
+    /// the limit keeps empty files within the same bounds.</summary>
+    public static long FilesOf(ByteSize writable) => Math.Clamp(writable.Bytes / 4096, 4096, 1_000_000) + 8;
 
     /// <summary>Takes the mounts out of this machine's tree. Idempotent.</summary>
     public void Detach() => Mounts.Unmount(folder, lazy: true);

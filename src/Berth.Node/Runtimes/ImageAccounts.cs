@@ -31,11 +31,15 @@ internal sealed class ImageAccounts(FileDescriptor root)
         }
 
         int? number = user.Length == 0 ? 0 : IdOf(user, text);
-        string[]? account = Lines("etc/passwd").FirstOrDefault(f =>
+        string[]? account = Lines("etc/passwd", out string? problem).FirstOrDefault(f =>
             IsId(Field(f, 2), out int id) && IsId(Field(f, 3), out _) && (number is { } n ? id == n : f[0] == user));
         if (account is null && number is null)
         {
-            throw Refuse(text, "is not in the image's /etc/passwd; use a name from there or a number");
+            throw Refuse(
+                text,
+                problem is null
+                    ? "is not in the image's /etc/passwd; use a name from there or a number"
+                    : $"can't be looked up: the image's /etc/passwd {problem}; use a number");
         }
 
         int own = account is null ? number!.Value : Id(account, 2);
@@ -66,31 +70,50 @@ internal sealed class ImageAccounts(FileDescriptor root)
 
     private int GroupOf(string name, string whole)
     {
-        string[]? line = Lines("etc/group").FirstOrDefault(f => f[0] == name && IsId(Field(f, 2), out _));
+        string[]? line = Lines("etc/group", out string? problem)
+            .FirstOrDefault(f => f[0] == name && IsId(Field(f, 2), out _));
         return line is null
             ? throw Refuse(
-                whole, "names a group that is not in the image's /etc/group; use a name from there or a number")
+                whole,
+                problem is null
+                    ? "names a group that is not in the image's /etc/group; use a name from there or a number"
+                    : $"can't be looked up: the image's /etc/group {problem}; use a number")
             : Id(line, 2);
     }
 
     private int[] GroupsOf(string name, int primary) =>
     [
-        .. Lines("etc/group")
+        .. Lines("etc/group", out _)
             .Where(f => IsId(Field(f, 2), out _) && Field(f, 3).Split(',').Contains(name))
             .Select(f => Id(f, 2)).Prepend(primary).Distinct().Take(MaxGroups),
     ];
 
-    private IEnumerable<string[]> Lines(string path)
+    /// <param name="problem">Why there are no lines, where the file isn't merely absent.</param>
+    private IEnumerable<string[]> Lines(string path, out string? problem)
     {
-        using FileDescriptor? file = Open(path);
-        if (file is null)
+        try
         {
+            using FileDescriptor? file =
+                FileSystems.TryOpenInRoot(root, path, Libc.O_RDONLY | Libc.O_NONBLOCK | Libc.O_CLOEXEC);
+            problem = null;
+            return file is null ? [] : Lines(file, out problem);
+        }
+        catch (LinuxException)
+        {
+            problem = "can't be opened";
             return [];
         }
+    }
 
+    private static IEnumerable<string[]> Lines(FileDescriptor file, out string? problem)
+    {
         using SafeFileHandle handle = new(file.Duplicate().Release(), ownsHandle: true);
         using FileStream stream = new(handle, FileAccess.Read, bufferSize: 0);
-        if (!stream.CanSeek || stream.Length > MaxBytes)
+        bool isFolder = File.GetAttributes($"/proc/self/fd/{file.Number}").HasFlag(FileAttributes.Directory);
+        problem = isFolder || !stream.CanSeek ? "is not a regular file"
+            : stream.Length > MaxBytes ? "is larger than 1 MiB"
+            : null;
+        if (problem is not null)
         {
             return [];
         }
@@ -98,18 +121,6 @@ internal sealed class ImageAccounts(FileDescriptor root)
         byte[] content = new byte[stream.Length];
         int count = stream.ReadAtLeast(content, content.Length, throwOnEndOfStream: false);
         return Encoding.UTF8.GetString(content, 0, count).Split('\n').Select(line => line.Split(':'));
-    }
-
-    private FileDescriptor? Open(string path)
-    {
-        try
-        {
-            return FileSystems.TryOpenInRoot(root, path, Libc.O_RDONLY | Libc.O_NONBLOCK | Libc.O_CLOEXEC);
-        }
-        catch (LinuxException)
-        {
-            return null;
-        }
     }
 
     private static LookupException Refuse(string user, string why) => new($"The user '{user}' {why}.");

@@ -1,9 +1,7 @@
 using System.Globalization;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
-using Berth.Core.Resources;
 using Berth.Core.Runs;
-using Berth.Node.Cgroups;
 using Berth.Node.Engines;
 using Berth.Node.Init;
 using Berth.Node.Linux;
@@ -17,8 +15,6 @@ namespace Berth.Node.Runtimes;
 /// </summary>
 internal sealed class RuntimeSandbox : ISandbox
 {
-    private static readonly CgroupUsage NoUsage = new(TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, ByteSize.Zero);
-
     private readonly OciRuntime runtime;
     private readonly HostObjects objects;
     private readonly string folder;
@@ -32,7 +28,6 @@ internal sealed class RuntimeSandbox : ISandbox
     private readonly RuntimeHelpers helpers = new();
     private readonly TaskCompletionSource<ProgramExit?> exited =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private CgroupUsage baseline = NoUsage;
     private int furthers;
 
     /// <param name="folder">The sandbox's own; it holds config.json and the runtime's state.</param>
@@ -121,21 +116,13 @@ internal sealed class RuntimeSandbox : ISandbox
         ProgramStart program, TerminalSize size, CancellationToken cancellationToken) =>
         ExecuteAsync(program, [], size, cancellationToken);
 
-    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) => throw new BerthException(
-        ErrorCode.InvalidRequest,
-        $"Runtime '{runtime.Name}' does not let a sandbox's ports be reached: use the server's own.");
+    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) => throw KeepsNetwork();
 
-    public void Pause()
-    {
-        objects.IsPaused = true;
-        objects.Cgroup.Freeze();
-    }
+    public LoopbackListener Listen(int port) => throw KeepsNetwork();
 
-    public void Resume()
-    {
-        objects.Cgroup.Thaw();
-        objects.IsPaused = false;
-    }
+    public void Pause() => objects.Pause();
+
+    public void Resume() => objects.Resume();
 
     public IReadOnlyList<ProcessView> ReadProcesses() => objects is not { Owner: { } owner, Init: not null }
         ? []
@@ -154,15 +141,7 @@ internal sealed class RuntimeSandbox : ISandbox
         Kill();
     }
 
-    public SandboxUsage ReadUsage()
-    {
-        CgroupUsage now = objects.Cgroup.ReadUsage();
-        return new SandboxUsage(
-            new CgroupUsage(
-                now.Cpu - baseline.Cpu, now.CpuUser - baseline.CpuUser, now.CpuSystem - baseline.CpuSystem,
-                now.PeakMemory),
-            objects.Cgroup.ReadOutOfMemoryKills(), objects.Cgroup.ReadMemory());
-    }
+    public SandboxUsage ReadUsage() => objects.ReadUsage();
 
     public Task RemoveAsync() => removal.Value;
 
@@ -171,6 +150,10 @@ internal sealed class RuntimeSandbox : ISandbox
         await RemoveAsync();
         Streams.Dispose();
     }
+
+    private BerthException KeepsNetwork() => new(
+        ErrorCode.InvalidRequest,
+        $"Runtime '{runtime.Name}' does not let a sandbox's ports be reached: use the server's own.");
 
     private static string[] ConsoleOf(ConsoleSocket? console) =>
         console is null ? [] : ["--console-socket", console.Path];
@@ -207,7 +190,7 @@ internal sealed class RuntimeSandbox : ISandbox
         try
         {
             objects.Cgroup.ResetPeak();
-            baseline = objects.Cgroup.ReadUsage();
+            objects.BeginUsage();
             await runtime.RunAsync(folder, ["start", Id], group.Entry, []);
             int? errno = await StartReport.WaitAsync(folder, objects.Init!.Exited, time);
             _ = WatchAsync(objects.Init);

@@ -8,7 +8,7 @@ using Berth.Oci.Images;
 namespace Berth.Oci.Distribution;
 
 /// <summary>One repository of a registry somewhere: pulls manifests and blobs, pushes both.</summary>
-public sealed class RegistryRepository : IImageOrigin, IImageTarget
+public sealed partial class RegistryRepository : IImageOrigin, IImageTarget
 {
     private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(60);
 
@@ -113,6 +113,10 @@ public sealed class RegistryRepository : IImageOrigin, IImageTarget
         request.Content.Headers.ContentType = new MediaTypeHeaderValue(manifest.MediaType);
         using HttpResponseMessage response = await SendAsync(request, cancellationToken);
         await CheckAsync(response, $"publishing the manifest '{tag ?? manifest.Digest.Text}'", cancellationToken);
+        if (!response.Headers.Contains("OCI-Subject") && manifest.Parse().Subject is { } subject)
+        {
+            await ListReferrerAsync(subject.Digest, manifest, cancellationToken);
+        }
     }
 
     private HttpRequestMessage ManifestRequest(HttpMethod method, string tagOrDigest)

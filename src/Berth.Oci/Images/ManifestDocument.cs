@@ -38,6 +38,10 @@ public sealed record ManifestDocument(string MediaType, ImageManifest? Manifest,
     /// <summary>Manifests that an index names; empty for a manifest.</summary>
     public IEnumerable<Descriptor> Children => Index?.Manifests ?? [];
 
+    /// <summary>How this document stands in the list of what refers to its subject.</summary>
+    public Descriptor AsReferrer(Digest digest, long size) =>
+        new(MediaType, digest.Text, size, null, Annotations, ArtifactType);
+
     /// <summary>Reads a document. Throws BerthException(ManifestInvalid) saying what is wrong.</summary>
     /// <param name="mediaType">What it was announced as (Content-Type), without parameters; null when it
     /// must say so itself.</param>

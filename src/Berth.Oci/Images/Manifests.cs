@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Berth.Core.Containers;
 using Berth.Core.Images;
@@ -114,4 +115,5 @@ public sealed record HistoryEntry(
 [JsonSerializable(typeof(ImageIndex))]
 [JsonSerializable(typeof(ImageConfig))]
 [JsonSerializable(typeof(Descriptor))]
+[JsonSerializable(typeof(JsonObject))]
 public sealed partial class OciJson : JsonSerializerContext;

@@ -32,11 +32,3 @@ public interface IImageSource
     /// </summary>
     Task<ImageHandle> OpenAsync(Digest manifest, CancellationToken cancellationToken);
 }
-
-/// <summary>An image that is ready to run, held until disposed.</summary>
-/// <param name="LayerPaths">Folders of the unpacked layers, lowest first.</param>
-public sealed record ImageHandle(
-    Digest Manifest, ImageConfig Config, IReadOnlyList<string> LayerPaths, IDisposable Hold) : IDisposable
-{
-    public void Dispose() => Hold.Dispose();
-}

@@ -154,6 +154,11 @@ internal sealed class Repository
             DurableFile.SyncFolder(folder.Manifests);
             Manifests = Manifests.Remove(digest);
             CrashPoints.Reach(CrashPoint.ManifestDeleted);
+            if (File.Exists(folder.UpstreamReferrers(digest)))
+            {
+                File.Delete(folder.UpstreamReferrers(digest));
+            }
+
             if (link.Subject is { } subject)
             {
                 File.Delete(folder.Referrer(subject, digest));
@@ -174,6 +179,37 @@ internal sealed class Repository
                 && JsonSerializer.Deserialize(bytes, RepositoryJson.Default.Descriptor) is { } descriptor)
             {
                 yield return descriptor;
+            }
+        }
+    }
+
+    /// <summary>
+    /// What upstream listed about a subject when it last did; null when it never has, or when the file is damaged: it
+    /// is a copy, which upstream is asked for again.
+    /// </summary>
+    public static IReadOnlyList<Descriptor>? UpstreamReferrers(RepositoryFolder folder, Digest subject)
+    {
+        try
+        {
+            return Read(new FileInfo(folder.UpstreamReferrers(subject))) is { } bytes
+                ? JsonSerializer.Deserialize(bytes, RepositoryJson.Default.IReadOnlyListDescriptor)
+                : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    public void PutUpstreamReferrers(Digest subject, IReadOnlyList<Descriptor> list)
+    {
+        byte[] told = JsonSerializer.SerializeToUtf8Bytes(list, RepositoryJson.Default.IReadOnlyListDescriptor);
+        string path = folder.UpstreamReferrers(subject);
+        lock (gate)
+        {
+            if (Read(new FileInfo(path)) is not { } before || !before.AsSpan().SequenceEqual(told))
+            {
+                DurableFile.Replace(path, told);
             }
         }
     }
@@ -294,7 +330,7 @@ internal sealed class Repository
         {
             return File.ReadAllBytes(file.FullName);
         }
-        catch (FileNotFoundException)
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             return null;
         }
@@ -338,11 +374,10 @@ internal sealed class Repository
     {
         if (link.Subject is { } subject)
         {
-            Descriptor descriptor = new(
-                link.MediaType, link.Digest.Text, link.Size, null, document.Annotations, document.ArtifactType);
             DurableFile.Replace(
                 folder.Referrer(subject, link.Digest),
-                JsonSerializer.SerializeToUtf8Bytes(descriptor, RepositoryJson.Default.Descriptor));
+                JsonSerializer.SerializeToUtf8Bytes(
+                    document.AsReferrer(link.Digest, link.Size), RepositoryJson.Default.Descriptor));
         }
     }
 }

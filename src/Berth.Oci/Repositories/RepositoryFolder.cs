@@ -19,6 +19,8 @@ internal sealed class RepositoryFolder(string path)
 
     private string Referrers { get; } = Path.Combine(path, "_referrers");
 
+    private string Upstream { get; } = Path.Combine(path, "_upstream");
+
     public string Tag(string tag) => Path.Combine(Tags, tag);
 
     public string Manifest(Digest digest) => Path.Combine(Manifests, NameOf(digest));
@@ -29,10 +31,13 @@ internal sealed class RepositoryFolder(string path)
 
     public string Referrer(Digest subject, Digest manifest) => Path.Combine(ReferrersOf(subject), NameOf(manifest));
 
+    /// <summary>What upstream says that refers to a manifest.</summary>
+    public string UpstreamReferrers(Digest subject) => Path.Combine(Upstream, NameOf(subject));
+
     /// <summary>Deletes what a killed writer left. Nobody may be writing.</summary>
     public void RemoveTemporary()
     {
-        foreach (string parent in (string[])[Tags, Manifests, Referrers])
+        foreach (string parent in (string[])[Tags, Manifests, Referrers, Upstream])
         {
             // What the kernel calls hidden is skipped by default.
             EnumerationOptions all = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.None };

@@ -33,4 +33,5 @@ internal sealed record TagLinkFile(
 [JsonSerializable(typeof(ManifestLinkFile))]
 [JsonSerializable(typeof(TagLinkFile))]
 [JsonSerializable(typeof(Descriptor))]
+[JsonSerializable(typeof(IReadOnlyList<Descriptor>))]
 internal sealed partial class RepositoryJson : JsonSerializerContext;

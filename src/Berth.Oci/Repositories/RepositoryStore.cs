@@ -100,6 +100,19 @@ public sealed class RepositoryStore
     public IEnumerable<Descriptor> Referrers(string repository, Digest subject, string? after = null) =>
         Find(repository)?.Referrers(subject, after) ?? [];
 
+    /// <summary>
+    /// What upstream listed about <paramref name="subject"/>, for a repository that is a cache; null when nothing was
+    /// kept. Asking for a repository makes none.
+    /// </summary>
+    public IReadOnlyList<Descriptor>? UpstreamReferrers(string repository, Digest subject) =>
+        ImageReference.IsRepository(repository)
+            ? Repository.UpstreamReferrers(new RepositoryFolder(Path.Combine(folder, repository)), subject)
+            : null;
+
+    /// <summary>Keeps what upstream listed about <paramref name="subject"/>.</summary>
+    public void PutUpstreamReferrers(string repository, Digest subject, IReadOnlyList<Descriptor> list) =>
+        OpenOrCreate(repository).PutUpstreamReferrers(subject, list);
+
     /// <summary>Whether the repository links the blob.</summary>
     public bool HasBlob(string repository, Digest digest) => Find(repository)?.HasBlob(digest) ?? false;
 

@@ -10,6 +10,11 @@ internal sealed record RegistryScope(string Type, string Name, IReadOnlyList<str
 {
     private const int MaxScopes = 32;
 
+    private static readonly (string Word, RegistryAction Action)[] Known =
+    [
+        ("pull", RegistryAction.Pull), ("push", RegistryAction.Push), ("delete", RegistryAction.Delete),
+    ];
+
     public static RegistryScope Catalog { get; } = new("registry", "catalog", ["*"]);
 
     public static RegistryScope For(string repository, RegistryAction action) => new(
@@ -34,29 +39,12 @@ internal sealed record RegistryScope(string Type, string Name, IReadOnlyList<str
     {
         if (Type == "registry")
         {
-            return Name == "catalog" ? this : null;
+            return Name == "catalog" && Actions.Contains("*") ? Catalog : null;
         }
 
-        List<string> granted = [];
-        foreach (string action in Actions)
-        {
-            if (action is "pull" or "*" && caller.May(Name, RegistryAction.Pull))
-            {
-                granted.Add("pull");
-            }
-
-            if (action is "push" or "*" && caller.May(Name, RegistryAction.Push))
-            {
-                granted.Add("push");
-            }
-
-            if (action is "delete" or "*" && caller.May(Name, RegistryAction.Delete))
-            {
-                granted.Add("delete");
-            }
-        }
-
-        return granted.Count == 0 ? null : this with { Actions = granted };
+        // In words of our own: what a token holds is never longer for what was asked.
+        string[] granted = [.. Known.Where(k => Asks(k.Word) && caller.May(Name, k.Action)).Select(k => k.Word)];
+        return granted.Length == 0 ? null : this with { Actions = granted };
     }
 
     public bool Allows(string repository, RegistryAction action) =>
@@ -68,6 +56,8 @@ internal sealed record RegistryScope(string Type, string Name, IReadOnlyList<str
         });
 
     public override string ToString() => $"{Type}:{Name}:{string.Join(',', Actions)}";
+
+    private bool Asks(string word) => Actions.Contains(word) || Actions.Contains("*");
 
     private static RegistryScope? ParseOne(string text)
     {

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Berth.Core.Errors;
 using Berth.Oci.Content;
 
 namespace Berth.Registry.Access;
@@ -26,7 +27,6 @@ public sealed class RegistryTokens
     private const string Prefix = "brt1.";
     private const int KeyBytes = 32;
 
-    // Scopes are bounded in number and length; nothing we issue is larger.
     private const int MaxLength = 16 * 1024;
 
     private readonly byte[] key;
@@ -46,13 +46,20 @@ public sealed class RegistryTokens
 
     internal static bool LooksLikeOne(string token) => token.StartsWith(Prefix, StringComparison.Ordinal);
 
-    internal string Issue(string subject, IEnumerable<RegistryScope> scopes)
+    /// <exception cref="BerthException">InvalidRequest, for a token that would be too long to be read back.</exception>
+    internal string Issue(string subject, IReadOnlyCollection<RegistryScope> scopes)
     {
         long expires = (time.GetUtcNow() + Lifetime).ToUnixTimeSeconds();
         TokenClaims claims = new(subject, expires, [.. scopes.Select(s => s.ToString())]);
         string signed = Prefix
             + Base64Url.EncodeToString(JsonSerializer.SerializeToUtf8Bytes(claims, TokenJson.Default.TokenClaims));
-        return $"{signed}.{Base64Url.EncodeToString(Sign(signed))}";
+        string token = $"{signed}.{Base64Url.EncodeToString(Sign(signed))}";
+        return token.Length <= MaxLength
+            ? token
+            : throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"A token for these {scopes.Count} scopes would have {token.Length} characters; at most {MaxLength} "
+                + "are read: ask for fewer scopes at once.");
     }
 
     /// <summary>The claims of a token of ours that is still good, or null.</summary>

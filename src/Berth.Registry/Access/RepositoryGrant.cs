@@ -36,6 +36,6 @@ public sealed record RepositoryGrant(NamePattern Repositories, IReadOnlyList<Reg
 
     private static BerthException Refuse(string text) => new(
         ErrorCode.InvalidRequest,
-        $"'{text}' is not a right in repositories: write a pattern and actions, such as team/*:pull,push; the actions "
-        + "are pull, push, overwrite and delete.");
+        $"'{Quoted.Of(text)}' is not a right in repositories: write a pattern and actions, such as team/*:pull,push; "
+        + "the actions are pull, push, overwrite and delete.");
 }

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Berth.Core.Errors;
 using Berth.Registry.Endpoints;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
@@ -50,7 +51,8 @@ internal sealed class TokenEndpoint(IRegistryAuthorizer authorizer, RegistryToke
         if (form["grant_type"] != "password")
         {
             await OciErrors.WriteAsync(
-                context, 400, "UNSUPPORTED", $"grant_type '{form["grant_type"]}' is not supported: use password.");
+                context, 400, "UNSUPPORTED",
+                $"grant_type '{Quoted.Of(form["grant_type"])}' is not supported: use password.");
             return;
         }
 

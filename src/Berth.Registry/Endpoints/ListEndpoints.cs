@@ -5,12 +5,13 @@ using Berth.Core.Images;
 using Berth.Oci.Images;
 using Berth.Oci.Repositories;
 using Berth.Registry.Access;
+using Berth.Registry.Mirrors;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Registry.Endpoints;
 
 /// <summary>The lists: repositories, tags, and what refers to a manifest. All are sorted and come in parts.</summary>
-internal sealed class ListEndpoints(RepositoryStore repositories)
+internal sealed class ListEndpoints(RepositoryStore repositories, MirrorCache mirrors)
 {
     private const int MaxEntries = 1000;
 
@@ -54,14 +55,17 @@ internal sealed class ListEndpoints(RepositoryStore repositories)
     /// <summary>
     /// An index of the manifests about a subject, also for one that is not here (yet): then it is empty.
     /// </summary>
-    public Task ReferrersAsync(HttpContext context, string repository, Digest subject)
+    public async Task ReferrersAsync(HttpContext context, string repository, Digest subject)
     {
         string? type = context.Request.Query.TryGetValue("artifactType", out var filter) ? filter.ToString() : null;
         string last = context.Request.Query["last"].ToString();
+        IEnumerable<Descriptor> all =
+            await mirrors.FindReferrersAsync(repository, subject, context.RequestAborted) is { } upstream
+                ? upstream.Where(d => last.Length == 0 || string.CompareOrdinal(d.DigestText, last) > 0)
+                : repositories.Referrers(repository, subject, last.Length == 0 ? null : last);
         List<Descriptor> found = [];
         long bytes = 0;
-        foreach (Descriptor descriptor in repositories.Referrers(repository, subject, last.Length == 0 ? null : last)
-            .Where(d => type is null || d.ArtifactType == type))
+        foreach (Descriptor descriptor in all.Where(d => type is null || d.ArtifactType == type))
         {
             bytes += JsonSerializer.SerializeToUtf8Bytes(descriptor, OciJson.Default.Descriptor).Length;
             if (found.Count == MaxEntries || (found.Count > 0 && bytes > MaxIndexBytes))
@@ -80,7 +84,7 @@ internal sealed class ListEndpoints(RepositoryStore repositories)
             context.Response.Headers["OCI-Filters-Applied"] = "artifactType";
         }
 
-        return context.Response.WriteAsJsonAsync(
+        await context.Response.WriteAsJsonAsync(
             new ImageIndex(2, MediaTypes.OciIndex, found), RegistryAnswers.Default.ImageIndex, MediaTypes.OciIndex,
             context.RequestAborted);
     }

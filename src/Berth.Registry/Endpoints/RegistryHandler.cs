@@ -67,7 +67,7 @@ internal sealed class RegistryHandler(
     {
         context.Response.Headers.Allow = allowed;
         return OciErrors.WriteAsync(
-            context, 405, "UNSUPPORTED", $"{context.Request.Method} is not possible here; {allowed} is.");
+            context, 405, "UNSUPPORTED", $"{Quoted.Of(context.Request.Method)} is not possible here; {allowed} is.");
     }
 
     private static bool IsRead(HttpContext context) =>
@@ -80,7 +80,9 @@ internal sealed class RegistryHandler(
         RegistryPath path = RegistryPath.Parse(context.Request.RouteValues["path"] as string ?? "");
         if (path.Route == RegistryRoute.Token)
         {
-            await token.HandleAsync(context);
+            await (IsRead(context) || HttpMethods.IsPost(context.Request.Method)
+                ? token.HandleAsync(context)
+                : NotAllowedAsync(context, "GET, HEAD, POST"));
             return;
         }
 
@@ -91,7 +93,8 @@ internal sealed class RegistryHandler(
             : throw new ChallengeException(ScopeOf(path, context.Request.Method), null);
         if (path.Repository.Length > 0 && !ImageReference.IsRepository(path.Repository))
         {
-            throw new BerthException(ErrorCode.InvalidReference, $"'{path.Repository}' is not a repository name.");
+            throw new BerthException(
+                ErrorCode.InvalidReference, $"'{Quoted.Of(path.Repository)}' is not a repository name.");
         }
 
         await (path.Route switch

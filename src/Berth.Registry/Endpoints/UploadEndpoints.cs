@@ -158,7 +158,7 @@ internal sealed class UploadEndpoints(
         if (!ContentRange.TryParse(header, out ContentRange range))
         {
             throw new BerthException(
-                ErrorCode.BlobUploadInvalid, $"Content-Range '{header}' is not a range such as 0-1023.");
+                ErrorCode.BlobUploadInvalid, $"Content-Range '{Quoted.Of(header)}' is not a range such as 0-1023.");
         }
 
         if (range.First != session.Length)
@@ -173,7 +173,8 @@ internal sealed class UploadEndpoints(
         return context.Request.ContentLength is not { } length || length == range.Length
             ? range.Length
             : throw new BerthException(
-                ErrorCode.SizeInvalid, $"Content-Range '{header}' has {range.Length} bytes, the body has {length}.");
+                ErrorCode.SizeInvalid,
+                $"Content-Range '{Quoted.Of(header)}' has {range.Length} bytes, the body has {length}.");
     }
 
     private bool TryMount(string repository, Digest digest, IQueryCollection query, RequestAccess access)
@@ -203,7 +204,7 @@ internal sealed class UploadEndpoints(
         if (algorithm is not ("" or "sha256" or "sha512"))
         {
             throw new BerthException(
-                ErrorCode.InvalidDigest, $"digest-algorithm={algorithm} is neither sha256 nor sha512.");
+                ErrorCode.InvalidDigest, $"digest-algorithm={Quoted.Of(algorithm)} is neither sha256 nor sha512.");
         }
     }
 

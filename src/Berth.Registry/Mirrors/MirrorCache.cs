@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using Berth.Core.Errors;
 using Berth.Core.Images;
@@ -21,23 +20,14 @@ internal sealed class MirrorCache : IAsyncDisposable
     // Each is a connection, a file and its callers.
     private const int MostFetches = 64;
 
-    // Names nobody asks for again would gather without end.
-    private const int MostFresh = 100_000;
-
-    private static readonly TimeSpan FreshFor = TimeSpan.FromMinutes(1);
-
-    /// <summary>How long upstream may take while there is something to serve in its place.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
-
     private readonly RegistryOptions options;
     private readonly ContentStore content;
     private readonly RepositoryStore repositories;
-    private readonly TimeProvider time;
     private readonly ILogger logger;
     private readonly UpstreamConnections connections;
     private readonly CancellationTokenSource stopping = new();
-    private readonly ConcurrentDictionary<string, Lazy<Task<ManifestLink?>>> asking = new();
-    private readonly ConcurrentDictionary<string, long> fresh = new();
+    private readonly UpstreamQuestions<ManifestLink> questions;
+    private readonly ReferrersCache referrers;
     private readonly Dictionary<(string Repository, Digest Digest), BlobFetch> fetches = [];
     private readonly Lock gate = new();
 
@@ -47,9 +37,10 @@ internal sealed class MirrorCache : IAsyncDisposable
         this.options = options;
         this.content = content;
         this.repositories = repositories;
-        this.time = time;
         this.logger = logger;
+        questions = new UpstreamQuestions<ManifestLink>(time, logger, stopping.Token);
         connections = new UpstreamConnections(time, options.ConnectUpstream);
+        referrers = new ReferrersCache(repositories, connections, time, logger, stopping.Token);
     }
 
     private PolicyStore? Policies => options.Policies;
@@ -66,18 +57,26 @@ internal sealed class MirrorCache : IAsyncDisposable
     {
         ManifestLink? here = repositories.FindManifest(repository, reference);
         here = here is not null && content.SizeOf(here.Digest) is not null ? here : null;
-        string name = $"{repository} {reference}";
         if (Policies?.UpstreamOf(repository) is not { } upstream
-            || (here is not null && (Digest.TryParse(reference, out _) || IsFresh(name))))
+            || (here is not null && (Digest.TryParse(reference, out _) || questions.IsFresh(repository, reference))))
         {
             return Task.FromResult(here);
         }
 
-        // One request upstream for all who ask at once. It goes on though one of them leaves.
-        Lazy<Task<ManifestLink?>> asked = asking.GetOrAdd(
-            name, _ => new(() => AskAsync(repository, reference, name, upstream, here)));
-        return asked.Value.WaitAsync(cancellationToken);
+        return questions.AskAsync(
+            repository, reference, upstream, here,
+            stop => AskUpstreamAsync(repository, reference, upstream, here, stop), cancellationToken);
     }
+
+    /// <summary>
+    /// What upstream lists as referring to a manifest, sorted by digest; null for a repository that is no cache. Throws
+    /// <c>Upstream</c> when that fails and nothing is here.
+    /// </summary>
+    public async Task<IReadOnlyList<Descriptor>?> FindReferrersAsync(
+        string repository, Digest subject, CancellationToken cancellationToken) =>
+        Policies?.UpstreamOf(repository) is { } upstream
+            ? await referrers.FindAsync(repository, subject, upstream, cancellationToken)
+            : null;
 
     /// <summary>The size of a blob that is upstream and not here, or null.</summary>
     public async Task<long?> SizeOfAsync(string repository, Digest digest, CancellationToken cancellationToken) =>
@@ -171,56 +170,14 @@ internal sealed class MirrorCache : IAsyncDisposable
 
     /// <summary>What upstream thinks of our credentials, or sends in place of what it was asked for, is no fault of the
     /// caller's.</summary>
-    private static bool IsUpstreams(BerthException e) => e.Code is ErrorCode.Unauthorized or ErrorCode.Forbidden
+    internal static bool IsUpstreams(BerthException e) => e.Code is ErrorCode.Unauthorized or ErrorCode.Forbidden
         or ErrorCode.DigestMismatch or ErrorCode.ManifestInvalid or ErrorCode.SizeInvalid or ErrorCode.InvalidDigest;
-
-    private bool IsFresh(string name) =>
-        fresh.TryGetValue(name, out long at) && time.GetElapsedTime(at) < FreshFor;
-
-    private void NoteFresh(string name)
-    {
-        if (fresh.Count > MostFresh)
-        {
-            fresh.Clear();
-        }
-
-        fresh[name] = time.GetTimestamp();
-    }
 
     private BlobFetch? FindFetch(string repository, Digest digest)
     {
         lock (gate)
         {
             return fetches.GetValueOrDefault((repository, digest));
-        }
-    }
-
-    private async Task<ManifestLink?> AskAsync(
-        string repository, string reference, string name, UpstreamRepository upstream, ManifestLink? here)
-    {
-        await Task.Yield();
-        using CancellationTokenSource late = new(
-            here is null ? Timeout.InfiniteTimeSpan : Patience, time);
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
-            late.Token, stopping.Token);
-        try
-        {
-            ManifestLink? found = await AskUpstreamAsync(repository, reference, upstream, here, either.Token);
-            NoteFresh(name);
-            return found;
-        }
-        catch (Exception e) when (
-            here is not null && e is BerthException or OperationCanceledException
-            && !stopping.IsCancellationRequested)
-        {
-            // Not asked again for a while either: everybody would wait for it each time.
-            Log.UpstreamFailed(logger, upstream.Upstream.Url, repository, reference, e.Message);
-            NoteFresh(name);
-            return here;
-        }
-        finally
-        {
-            asking.TryRemove(name, out _);
         }
     }
 

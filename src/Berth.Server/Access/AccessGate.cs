@@ -36,7 +36,8 @@ internal sealed class AccessGate(TokenStore tokens, bool metricsOpen)
     /// The caller of a token sent as Bearer, or as the password of Basic; throws <c>Unauthorized</c>.
     /// </summary>
     public Caller Authenticate(HttpContext context) =>
-        TryAuthenticate(context.Request.Headers.Authorization, tokens) ?? throw new BerthException(
+        TryAuthenticate(context.Request.Headers.Authorization, tokens)
+        ?? AwsToken.TryAuthenticate(context.Request, tokens) ?? throw new BerthException(
             ErrorCode.Unauthorized,
             "Send a valid token: 'Authorization: Bearer TOKEN', or with the command line BERTH_TOKEN or 'berth login'. "
             + "The first administrator's is in the file admin.token of the data folder.");

@@ -31,6 +31,9 @@ public static class AccessTable
         new("GET", "/v1/runs/{id}/why", Permission.RunRead),
         new("POST", "/v1/runs/{id}/cancel", Permission.RunCancel),
         new("GET", "/v1/events", Permission.RunRead),
+        new("GET", "/v1/dead-letters", Permission.RunRead),
+        new("POST", "/v1/dead-letters/{id}/redrive", Permission.RunCreate),
+        new("DELETE", "/v1/dead-letters/{id}", Permission.RunCancel),
 
         new("GET", "/v1/functions", Permission.FunctionRead),
         new("GET", "/v1/functions/{name}", Permission.FunctionRead),
@@ -59,6 +62,13 @@ public static class AccessTable
         new("DELETE", "/function/{name}/{**path}", Permission.RunCreate),
         new("OPTIONS", "/function/{name}/{**path}", Permission.RunCreate),
         new("POST", "/async-function/{name}/{**path}", Permission.RunCreate),
+        new("GET", "/system/functions", Permission.FunctionRead),
+        new("GET", "/system/function/{name}", Permission.FunctionRead),
+        new("GET", "/system/info", Permission.Authenticated),
+        new("POST", "/2015-03-31/functions/{name}/invocations", Permission.RunCreate),
+        new("GET", "/2015-03-31/functions", Permission.FunctionRead),
+        new("GET", "/2015-03-31/functions/{name}", Permission.FunctionRead),
+        new("GET", "/2015-03-31/functions/{name}/configuration", Permission.FunctionRead),
 
         new("GET", "/v1/containers", Permission.ContainerRead),
         new("POST", "/v1/containers", Permission.ContainerManage),

@@ -24,7 +24,7 @@ internal sealed class TokenEndpoints(TokenStore tokens)
         {
             throw new BerthException(
                 ErrorCode.InvalidRequest,
-                $"There is no role '{wanted.Role}'; the roles are {Roles.Names}.");
+                $"There is no role '{Quoted.Of(wanted.Role)}'; the roles are {Roles.Names}.");
         }
 
         TimeSpan? life = wanted.ExpiresIn is null ? null : Duration.Parse(wanted.ExpiresIn);

@@ -212,7 +212,7 @@ internal sealed class BackupWriter(
                 return;
             }
 
-            await using SteadyFile content = new(file);
+            await using SteadyFile content = new(file, mayShrink: attributes is not null);
             bytes += content.Length;
             PaxTarEntry entry = Entry(TarEntryType.RegularFile, name, attributes);
             entry.DataStream = content;

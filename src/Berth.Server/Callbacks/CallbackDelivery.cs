@@ -20,7 +20,7 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
     /// <summary>Between looks at the outbox; the end of a run is told within this time.</summary>
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
 
-    private readonly Dictionary<RunId, (string Host, Task Delivery)> underWay = [];
+    private readonly Dictionary<(RunId Run, int Slot), (string Host, Task Delivery)> underWay = [];
 
     public async Task RunAsync(CancellationToken stop)
     {
@@ -41,7 +41,7 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
             }
 
             await WaitAsync(stop);
-            foreach ((RunId run, (_, Task delivery)) in underWay.ToArray())
+            foreach (((RunId, int) run, (_, Task delivery)) in underWay.ToArray())
             {
                 if (delivery.IsCompleted)
                 {
@@ -67,9 +67,9 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
             foreach (PendingCallback callback in due)
             {
                 string host = callback.Target.IdnHost;
-                if (underWay.Count < Most && !underWay.ContainsKey(callback.Run) && !IsBusy(host))
+                if (underWay.Count < Most && !underWay.ContainsKey((callback.Run, callback.Slot)) && !IsBusy(host))
                 {
-                    underWay.Add(callback.Run, (host, DeliverAsync(client, callback, stop)));
+                    underWay.Add((callback.Run, callback.Slot), (host, DeliverAsync(client, callback, stop)));
                     begun = true;
                 }
             }
@@ -110,9 +110,10 @@ internal sealed class CallbackDelivery(RunRooms rooms, CallbackPolicy policy, Ca
 
     private async Task SendAsync(CallbackClient client, PendingCallback callback, CancellationToken stop)
     {
-        // One callback for each run, so the run's id tells a repeated delivery from a new one.
-        string? failure = await client.SendAsync(
-            callback.Target, callback.Body, callback.Run.Text, callback.Run.Text, stop);
+        // One of a kind for each run, so the run's id tells a repeated delivery from a new one.
+        string key = callback.Slot == PendingCallback.OfCaller
+            ? callback.Run.Text : callback.Run.Text + "-destination";
+        string? failure = await client.SendAsync(callback.Target, callback.Body, key, callback.Run.Text, stop);
         CrashPoints.Reach(CrashPoint.CallbackSent);
         RunMoment now = rooms.Clock.Moment;
         int attempt = callback.Attempt + 1;

@@ -8,7 +8,8 @@ namespace Berth.Server.Calls;
 
 /// <summary>
 /// What a program is told about its request: the variables of CGI (RFC 3875, section 4.1) and the trace. Credentials,
-/// Berth's own options and headers that concern only the connection are never among them.
+/// Berth's own options and headers that concern only the connection are never among them, nor is what somebody other
+/// than a trusted proxy says of the request's way.
 /// </summary>
 internal static class CgiVariables
 {
@@ -36,9 +37,10 @@ internal static class CgiVariables
             variables["CONTENT_LENGTH"] = length.ToString(CultureInfo.InvariantCulture);
         }
 
+        bool hasWay = TrustedProxies.Before(request.HttpContext) is not null;
         foreach ((string name, Microsoft.Extensions.Primitives.StringValues values) in request.Headers)
         {
-            if (IsPassed(name))
+            if (IsPassed(name) && (hasWay || !TrustedProxies.Concerns(name)))
             {
                 string value = name.Equals("Cookie", StringComparison.OrdinalIgnoreCase)
                     ? WithoutOwnCookies(values.ToString())

@@ -65,7 +65,7 @@ internal static class RunAnswer
 
     public static ErrorCode CodeOf(EndReason reason) => reason switch
     {
-        EndReason.ExitCode or EndReason.Signal => ErrorCode.RunFailed,
+        EndReason.ExitCode or EndReason.Signal or EndReason.NoAnswer or EndReason.BadStatus => ErrorCode.RunFailed,
         EndReason.OutOfMemory => ErrorCode.RunOutOfMemory,
         EndReason.TimedOut or EndReason.Expired => ErrorCode.RunTimedOut,
         EndReason.OutputLimit => ErrorCode.RunOutputLimit,
@@ -91,6 +91,8 @@ internal static class RunAnswer
         EndReason.ClientGone => "client_gone",
         EndReason.Expired => "expired",
         EndReason.PlatformFault => "platform_fault",
+        EndReason.NoAnswer => "no_answer",
+        EndReason.BadStatus => "bad_status",
         _ => throw new InvalidOperationException($"{reason} has no name on the wire."),
     };
 

@@ -24,7 +24,7 @@ internal static class RunRequest
     public static ByteSize LeastDisk { get; } = ByteSize.MiB(1);
     public static ByteSize LeastOutput { get; } = ByteSize.FromBytes(1);
     public static TimeSpan LeastTime { get; } = TimeSpan.FromMilliseconds(10);
-    private static readonly TimeSpan MostAge = TimeSpan.FromDays(30);
+    public static TimeSpan MostAge { get; } = TimeSpan.FromDays(30);
 
     public static RunSpec Parse(
         HttpRequest request, OptionHeaders options, RunKind kind, ImageReference image, Digest digest,

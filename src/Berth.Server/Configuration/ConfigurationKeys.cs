@@ -1,3 +1,4 @@
+using System.Net;
 using Berth.Api.Nodes;
 using Berth.Core.Callbacks;
 using Berth.Core.Resources;
@@ -31,9 +32,21 @@ public static class ConfigurationKeys
             (o, v) => o with { TlsCertificate = v.Length == 0 ? null : v }, ValueKind.Path),
         KeyOf.Text("tls-key", "", "PEM file with the certificate's private key.",
             (o, v) => o with { TlsKey = v.Length == 0 ? null : v }, ValueKind.Path),
+        new("trusted-proxy", ValueKind.Text, "",
+            "Addresses or networks of proxies in front that are believed when they say whom a request came from, by "
+            + "which scheme and host (X-Forwarded-For, -Proto, -Host, the scheme of HTTP/2). What others say of it, "
+            + "programs are not told. Empty: nobody.",
+            IsList: true)
+        {
+            Expected = "addresses or networks such as 10.0.0.0/8",
+            Apply = (o, texts) => ParseNetworks(texts) is { } networks ? o with { TrustedProxies = networks } : null,
+        },
         KeyOf.Text("node-name", "", "Name of this machine in run records. Empty: the host name.",
-            (o, v) => o with { NodeName = v.Length == 0 ? Environment.MachineName : v }),
+            (o, v) => o with { NodeName = v.Length == 0 ? HostName : v }),
     ];
+
+    /// <summary>A machine need not have a name.</summary>
+    private static string HostName => Environment.MachineName is { Length: > 0 } name ? name : "localhost";
 
     private static IEnumerable<ConfigurationKey> Runs() =>
     [
@@ -123,6 +136,9 @@ public static class ConfigurationKeys
         KeyOf.Size("result-limit", "4Gi", ByteSize.KiB(1),
             "Most bytes of standard output of a task. They are kept on disk.",
             (o, v) => o with { ResultLimit = v }),
+        KeyOf.Size("lambda-payload-limit", "6Mi", ByteSize.KiB(1),
+            "Largest event of a Lambda function, and largest answer that it does not stream. They are held in memory.",
+            (o, v) => o with { LambdaPayloadLimit = v }),
         KeyOf.Size("upload-limit", "32Gi", ByteSize.MiB(1), "Largest blob that may be pushed to the registry.",
             (o, v) => o with { UploadLimit = v }),
         KeyOf.Span("body-idle-timeout", "10m", TimeSpan.FromSeconds(1), Day,
@@ -130,6 +146,10 @@ public static class ConfigurationKeys
             + "slowly as it likes. A call's body is bounded by the call's timeout. Whoever reads an answer may pause "
             + "as long.",
             (o, v) => o with { BodyIdleTimeout = v }),
+        KeyOf.Span("head-timeout", "15s", TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10),
+            "How long a connection may take for its first bytes, its TLS handshake, and the head of each request, "
+            + "however steadily it drips in; then it is closed.",
+            (o, v) => o with { HeadTimeout = v }),
         KeyOf.Number("max-connections", "10000", 1, 1_000_000, "Connections open at once; more are closed at once.",
             (o, v) => o with { MaxConnections = v }),
     ];
@@ -139,6 +159,9 @@ public static class ConfigurationKeys
         KeyOf.Span("result-retention", "1d", TimeSpan.FromSeconds(1), 3650 * Day,
             "How long input and result are kept after a run's end.",
             (o, v) => o with { ResultRetention = v }),
+        KeyOf.Span("dead-letter-retention", "14d", TimeSpan.FromSeconds(1), 3650 * Day,
+            "How long a task that failed for good is listed as a dead letter, and its input and result kept.",
+            (o, v) => o with { DeadLetterRetention = v }),
         KeyOf.Span("log-retention", "7d", TimeSpan.FromSeconds(1), 3650 * Day,
             "How long a log is kept after its last line.",
             (o, v) => o with { LogRetention = v }),
@@ -227,6 +250,28 @@ public static class ConfigurationKeys
         }
 
         return headers;
+    }
+
+    private static List<IPNetwork>? ParseNetworks(IReadOnlyList<string> texts)
+    {
+        List<IPNetwork> networks = [];
+        foreach (string text in texts)
+        {
+            if (IPAddress.TryParse(text, out IPAddress? address) && text.AsSpan().ContainsAny('.', ':'))
+            {
+                networks.Add(new IPNetwork(address, address.GetAddressBytes().Length * 8));
+            }
+            else if (IPNetwork.TryParse(text, out IPNetwork network))
+            {
+                networks.Add(network);
+            }
+            else
+            {
+                return null;
+            }
+        }
+
+        return networks;
     }
 
     private static List<ListenAddress>? ParseAddresses(IReadOnlyList<string> texts)

@@ -1,3 +1,4 @@
+using System.Net;
 using Berth.Api.Nodes;
 using Berth.Core.Resources;
 
@@ -51,11 +52,20 @@ public sealed record ServerOptions
     /// <summary>Standard output of a task, which is kept on disk.</summary>
     public ByteSize ResultLimit { get; init; }
 
+    /// <summary>One event of a Lambda function and one answer that does not stream; both are held in memory.</summary>
+    public ByteSize LambdaPayloadLimit { get; init; }
+
     /// <summary>One blob or manifest pushed to the registry.</summary>
     public ByteSize UploadLimit { get; init; }
 
     /// <summary>How long a body that is kept may bring nothing.</summary>
     public TimeSpan BodyIdleTimeout { get; init; }
+
+    /// <summary>How long the head of a request may take to come.</summary>
+    public TimeSpan HeadTimeout { get; init; }
+
+    /// <summary>Networks of the proxies in front that are believed in what they say of a request's way.</summary>
+    public IReadOnlyList<IPNetwork> TrustedProxies { get; init; } = [];
 
     public bool AllowHostNetwork { get; init; }
 
@@ -77,6 +87,8 @@ public sealed record ServerOptions
     public IReadOnlyList<string> RegistryAllow { get; init; } = [];
 
     public TimeSpan ResultRetention { get; init; }
+
+    public TimeSpan DeadLetterRetention { get; init; }
 
     public TimeSpan LogRetention { get; init; }
 

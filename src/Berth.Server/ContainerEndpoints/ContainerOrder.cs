@@ -133,7 +133,7 @@ internal sealed class ContainerOrder(ServerOptions server)
                     "volume" => Volume(mount, target),
                     "host" => Host(mount, target),
                     "memory" => new ContainerMount(
-                        MountKind.Temporary, "", target, ReadOnly: false, Anonymous: false,
+                        MountKind.Temporary, "", target, mount.ReadOnly, Anonymous: false,
                         ProgramRules.Size(
                             new Asked("mounts.size", mount.Size), LeastTemporary, server.MaxLimits.Memory,
                             "max-memory") ?? UsualTemporary),

@@ -42,7 +42,8 @@ internal sealed class StreamEndpoints(ContainerManager containers, ServerLifetim
         await socket.CloseAsync(feeding);
     }
 
-    /// <summary>Runs another program in a container. Its end is the other side's, unless it was detached.</summary>
+    /// <summary>Runs another program in a container. Its end is the other side's, unless that detaches it, at once or
+    /// later.</summary>
     public async Task ExecAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
@@ -92,20 +93,33 @@ internal sealed class StreamEndpoints(ContainerManager containers, ServerLifetim
 
         if (exec.Detach)
         {
-            _ = SeeToAsync(execution);
+            _ = SeeToAsync(execution, execution.Input);
             await socket.SendAsync(new StreamMessage("started"), over.Token);
             return;
         }
 
-        await using (execution)
+        bool detached = false;
+        try
         {
             await socket.SendAsync(new StreamMessage("started"), over.Token);
-            feeding(FeedAsync(socket, execution, over));
+            feeding(FeedAsync(socket, execution, () => detached = true, over));
             await Task.WhenAll(
                 SendAsync(execution.Output, ProgramStream.Output, socket, over.Token),
                 SendAsync(execution.Error, ProgramStream.Error, socket, over.Token));
             ExecutionEnd end = await execution.Completion.WaitAsync(over.Token);
             await socket.SendAsync(new StreamMessage("exit", ExitCode: CodeOf(end)), over.Token);
+        }
+        finally
+        {
+            if (detached)
+            {
+                // Its input stays open: what waits for somebody to type goes on waiting.
+                _ = SeeToAsync(execution, doneWith: null);
+            }
+            else
+            {
+                await execution.DisposeAsync();
+            }
         }
     }
 
@@ -117,13 +131,14 @@ internal sealed class StreamEndpoints(ContainerManager containers, ServerLifetim
     }
 
     /// <summary>A detached program: what it writes is read and dropped, so that it never waits for a reader.</summary>
-    private static async Task SeeToAsync(IExecution execution)
+    /// <param name="doneWith">Closed at once; null where nothing is.</param>
+    private static async Task SeeToAsync(IExecution execution, Stream? doneWith)
     {
         await using (execution)
         {
             try
             {
-                await execution.Input.DisposeAsync();
+                await (doneWith?.DisposeAsync() ?? ValueTask.CompletedTask);
                 await Task.WhenAll(
                     execution.Output.CopyToAsync(Stream.Null), execution.Error.CopyToAsync(Stream.Null));
             }
@@ -170,10 +185,13 @@ internal sealed class StreamEndpoints(ContainerManager containers, ServerLifetim
             async () => await ((await LiveAsync(entry, over.Token))?.CloseInputAsync(over.Token) ?? Task.CompletedTask),
             size => entry.Live?.Attempt.Resize(size),
             signal => entry.Live?.Attempt.Signal(signal),
+            // To leave it, closing the connection is enough.
+            () => { },
             over);
     }
 
-    private static Task FeedAsync(StreamSocket socket, IExecution execution, CancellationTokenSource over) => FeedAsync(
+    private static Task FeedAsync(
+        StreamSocket socket, IExecution execution, Action leave, CancellationTokenSource over) => FeedAsync(
         socket,
         async input =>
         {
@@ -190,11 +208,12 @@ internal sealed class StreamEndpoints(ContainerManager containers, ServerLifetim
         async () => await execution.Input.DisposeAsync(),
         execution.Resize,
         execution.Signal,
+        leave,
         over);
 
     private static async Task FeedAsync(
         StreamSocket socket, Func<ReadOnlyMemory<byte>, Task<bool>> write, Func<Task> close,
-        Action<TerminalSize> resize, Action<int> signal, CancellationTokenSource over)
+        Action<TerminalSize> resize, Action<int> signal, Action leave, CancellationTokenSource over)
     {
         try
         {
@@ -215,6 +234,10 @@ internal sealed class StreamEndpoints(ContainerManager containers, ServerLifetim
                         break;
                     case { Type: "signal", Signal: { } name }:
                         signal(SignalName.Parse(name));
+                        break;
+                    case { Type: "detach" }:
+                        leave();
+                        await over.CancelAsync();
                         break;
                     default:
                         throw new BerthException(

@@ -132,9 +132,13 @@ internal sealed class StreamSocket(WebSocket socket) : IDisposable
         ReadOnlyMemory<byte> message, WebSocketMessageType type, CancellationToken cancellationToken)
     {
         await sending.WaitAsync(cancellationToken);
+        // One that is called off half-way breaks the connection, and what was sent before with it.
+        using CancellationTokenSource late = new();
+        await using CancellationTokenRegistration calledOff = cancellationToken.Register(
+            static state => ((CancellationTokenSource)state!).CancelAfter(Farewell), late);
         try
         {
-            await socket.SendAsync(message, type, endOfMessage: true, cancellationToken);
+            await socket.SendAsync(message, type, endOfMessage: true, late.Token);
         }
         catch (WebSocketException error)
         {

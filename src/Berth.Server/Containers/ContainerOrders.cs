@@ -47,6 +47,6 @@ internal static class ContainerOrders
     {
         MountKind.Volume => new SandboxMount.Volume(mount.Source, mount.Target, mount.ReadOnly),
         MountKind.Host => new SandboxMount.Host(mount.Source, mount.Target, mount.ReadOnly),
-        _ => new SandboxMount.Temporary(mount.Target, mount.Size),
+        _ => new SandboxMount.Temporary(mount.Target, mount.Size, mount.ReadOnly),
     };
 }

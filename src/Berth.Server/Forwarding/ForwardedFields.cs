@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Berth.Server.Hosting;
 using Microsoft.Extensions.Primitives;
 
 namespace Berth.Server.Forwarding;
@@ -20,8 +21,10 @@ internal static class ForwardedFields
 
     /// <param name="connection">The Connection header beside it, which names further headers of the connection.
     /// </param>
-    public static bool IsRequestField(string name, StringValues connection) =>
-        !SetAnew.Contains(name) && name[0] != ':' && IsAnswerField(name, connection);
+    /// <param name="hasWay">Whether what it says of its way here is to be believed.</param>
+    public static bool IsRequestField(string name, StringValues connection, bool hasWay) =>
+        !SetAnew.Contains(name) && name[0] != ':' && IsAnswerField(name, connection)
+        && (hasWay || !TrustedProxies.Concerns(name));
 
     /// <param name="connection">As with requests.</param>
     public static bool IsAnswerField(string name, StringValues connection) =>

@@ -1,8 +1,9 @@
 using System.Buffers;
 using System.Globalization;
-using System.Net;
 using System.Text;
 using Berth.Core.Errors;
+using Berth.Core.Runs;
+using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
 
@@ -23,35 +24,16 @@ internal static class RequestHead
         IBufferWriter<byte> to, HttpContext context, ForwardRoute route, bool hasBody, bool upgrades)
     {
         HttpRequest from = context.Request;
-        if (route.Target.AsSpan().ContainsAnyExcept(TargetCharacters))
+        Begin(to, from.Method, route.Target);
+        foreach ((string name, string? value) in FieldsOf(from, route.Prefix))
         {
-            throw new BerthException(
-                ErrorCode.InvalidRequest, "The path or query has characters that no URL has: encode them as %XX.");
+            Field(to, name, value);
         }
 
-        Put(to, from.Method);
-        Put(to, " ");
-        Put(to, route.Target);
-        Put(to, " HTTP/1.1\r\n");
-        Field(to, "Host", from.Host.Value ?? "localhost");
-        IHeaderDictionary headers = from.Headers;
-        StringValues connection = headers.Connection;
-        foreach ((string name, StringValues values) in headers)
-        {
-            if (ForwardedFields.IsRequestField(name, connection))
-            {
-                foreach (string? value in values)
-                {
-                    Field(to, name, value);
-                }
-            }
-        }
-
-        WriteWay(to, from, route.Prefix);
         if (upgrades)
         {
             Field(to, "Connection", "Upgrade");
-            Field(to, "Upgrade", headers.Upgrade);
+            Field(to, "Upgrade", from.Headers.Upgrade);
         }
 
         if (hasBody)
@@ -73,18 +55,86 @@ internal static class RequestHead
         Put(to, "\r\n");
     }
 
-    /// <summary>Where it came from.</summary>
-    private static void WriteWay(IBufferWriter<byte> to, HttpRequest from, string prefix)
+    /// <summary>The head of a request that was kept.</summary>
+    /// <param name="own">What Berth itself tells the program.</param>
+    /// <param name="length">Of the body.</param>
+    public static void Write(IBufferWriter<byte> to, ServiceCall call, IEnumerable<HeaderField> own, long length)
     {
-        IPAddress? ip = from.HttpContext.Connection.RemoteIpAddress;
-        string address = ip is null ? "unknown" : (ip.IsIPv4MappedToIPv6 ? ip.MapToIPv4() : ip).ToString();
-        StringValues before = from.Headers["X-Forwarded-For"];
-        Field(to, "X-Forwarded-For", before.Count == 0 ? address : $"{before}, {address}");
-        Field(to, "X-Forwarded-Proto", from.Scheme);
-        Field(to, "X-Forwarded-Host", from.Host.Value);
+        Begin(to, call.Method, call.Target);
+        foreach (HeaderField field in call.Fields.Concat(own))
+        {
+            Field(to, field.Name, field.Value);
+        }
+
+        // RFC 9110, section 8.6: methods that mean nothing by a body say nothing of one that is empty.
+        if (length > 0 || call.Method is not ("GET" or "HEAD" or "DELETE" or "OPTIONS"))
+        {
+            Field(to, "Content-Length", length.ToString(CultureInfo.InvariantCulture));
+        }
+
+        Put(to, "\r\n");
+    }
+
+    /// <summary>A request that is to be sent later.</summary>
+    /// <param name="prefix">As <see cref="ForwardRoute.Prefix"/>.</param>
+    /// <param name="withheld">Headers that say something to Berth alone.</param>
+    /// <exception cref="BerthException">InvalidRequest, as when it is written.</exception>
+    public static ServiceCall Keep(
+        HttpRequest from, string function, int revision, string target, string prefix, IReadOnlySet<string> withheld)
+    {
+        List<HeaderField> fields = [];
+        foreach ((string name, string? value) in FieldsOf(from, prefix))
+        {
+            if (!withheld.Contains(name))
+            {
+                fields.Add(new HeaderField(name, value ?? ""));
+            }
+        }
+
+        ServiceCall call = new(function, revision, from.Method, target, fields);
+        // What can't be written is refused now, when there is somebody to tell.
+        Write(new ArrayBufferWriter<byte>(), call, [], 0);
+        return call;
+    }
+
+    private static void Begin(IBufferWriter<byte> to, string method, string target)
+    {
+        if (target.AsSpan().ContainsAnyExcept(TargetCharacters))
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest, "The path or query has characters that no URL has: encode them as %XX.");
+        }
+
+        Put(to, method);
+        Put(to, " ");
+        Put(to, target);
+        Put(to, " HTTP/1.1\r\n");
+    }
+
+    /// <summary>The caller's headers, with where the request came from.</summary>
+    private static IEnumerable<(string Name, string? Value)> FieldsOf(HttpRequest from, string prefix)
+    {
+        yield return ("Host", from.Host.Value ?? "localhost");
+        IHeaderDictionary headers = from.Headers;
+        StringValues connection = headers.Connection;
+        RequestWay way = RequestWay.Of(from);
+        foreach ((string name, StringValues values) in headers)
+        {
+            if (ForwardedFields.IsRequestField(name, connection, way.IsTold))
+            {
+                foreach (string? value in values)
+                {
+                    yield return (name, value);
+                }
+            }
+        }
+
+        yield return ("X-Forwarded-For", way.For);
+        yield return ("X-Forwarded-Proto", way.Scheme);
+        yield return ("X-Forwarded-Host", way.Host);
         if (prefix.Length > 0)
         {
-            Field(to, "X-Forwarded-Prefix", prefix);
+            yield return ("X-Forwarded-Prefix", prefix);
         }
     }
 

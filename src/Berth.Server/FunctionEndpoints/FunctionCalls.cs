@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Images;
@@ -11,6 +10,8 @@ using Berth.Server.Configuration;
 using Berth.Server.Forwarding;
 using Berth.Server.Functions;
 using Berth.Server.Instances;
+using Berth.Server.Lambda;
+using Berth.Server.LambdaEndpoints;
 using Berth.Server.Rollouts;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -23,13 +24,12 @@ namespace Berth.Server.FunctionEndpoints;
 /// </summary>
 internal sealed class FunctionCalls(
     FunctionManager functions, ServerOptions options, CallAnswer answer, InstanceManager instances,
-    Forwarder forwarder, TimeProvider time)
+    Forwarder forwarder, LambdaForwarder lambda, TimeProvider time)
 {
     public const string Pattern = "/v1/functions/{name}/{**path}";
     public const string OpenFaasPattern = "/function/{name}/{**path}";
     public const string OpenFaasTaskPattern = "/async-function/{name}/{**path}";
 
-    private const string OpenFaasCallHeader = "X-Call-Id";
     private const string OpenFaasCallbackHeader = "X-Callback-Url";
 
     /// <summary>What a caller decides; the rest belongs to the revision.</summary>
@@ -88,10 +88,25 @@ internal sealed class FunctionCalls(
 
     private Task AnswerAsync(HttpContext context, RunKind kind, Preference preference)
     {
-        (FunctionEntry entry, Revision revision) = Choose((string)context.Request.RouteValues["name"]!);
+        (FunctionEntry entry, Revision revision) = functions.Choose((string)context.Request.RouteValues["name"]!);
         if (revision.Spec.Service is not null)
         {
-            return ForwardAsync(context, entry.Record, revision, kind);
+            if (kind == RunKind.Call)
+            {
+                return ForwardAsync(context, entry.Record, revision);
+            }
+
+            if (revision.Spec.Service.Lambda is not null)
+            {
+                throw new BerthException(
+                    ErrorCode.InvalidRequest,
+                    $"Function '{entry.Record.Name}' has the lambda contract, and its calls are answered at once: "
+                    + "leave respond-async away.");
+            }
+
+            RunOrder later = ServiceTask.Read(context, entry.Record, revision, TargetOf(context), options);
+            TellCallId(context);
+            return answer.AnswerAsync(context, later, preference);
         }
 
         if (!ProgramMethods.Contains(context.Request.Method))
@@ -116,48 +131,50 @@ internal sealed class FunctionCalls(
                 ["PATH_INFO"] = "/" + (context.Request.RouteValues["path"] as string ?? ""),
             },
         };
+        RunSpec spec = Merge(entry.Record.Name, revision, asked, given);
         RunOrder order = new(
-            kind, Merge(entry.Record.Name, revision, asked, given), given, asked,
+            // Who waits for an answer decides himself for how long.
+            kind, kind == RunKind.Call ? spec with { MaxAge = null } : spec, given, asked,
             kind == RunKind.Call ? entry.Places.GetValueOrDefault(revision.Number) : null, FunctionLabels.Revision);
-        if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
-        {
-            context.Response.OnStarting(
-                static state =>
-                {
-                    IHeaderDictionary headers = ((HttpResponse)state).Headers;
-                    headers[OpenFaasCallHeader] = headers[RunAnswer.RunId];
-                    return Task.CompletedTask;
-                },
-                context.Response);
-        }
-
+        TellCallId(context);
         return answer.AnswerAsync(context, order, preference);
     }
 
-    private Task ForwardAsync(HttpContext context, Function function, Revision revision, RunKind kind)
+    /// <summary>To OpenFaaS's callers, once it is known.</summary>
+    private void TellCallId(HttpContext context)
     {
-        if (kind == RunKind.Task)
+        if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
         {
-            throw new BerthException(
-                ErrorCode.InvalidRequest,
-                $"Function '{function.Name}' has the http contract, and its calls are answered at once: leave "
-                + "respond-async away.");
+            OpenFaasAnswer.Describe(context.Response, null, time);
         }
+    }
 
-        OptionHeaders given = OptionHeaders.Read(context.Request.Headers, kind);
+    private Task ForwardAsync(HttpContext context, Function function, Revision revision)
+    {
+        OptionHeaders given = OptionHeaders.Read(context.Request.Headers, RunKind.Call);
         if (given.Names.FirstOrDefault(
             n => !n.Equals(OptionHeaders.Timeout, StringComparison.OrdinalIgnoreCase)) is { } foreign)
         {
             throw OptionHeaders.Refuse(
                 foreign, given.Find(foreign),
-                $"a call of function '{function.Name}' takes {OptionHeaders.Timeout} alone: its program answers "
-                + "requests as they are");
+                $"a call of function '{function.Name}' takes {OptionHeaders.Timeout} alone: what its program gets is "
+                + "the request");
         }
 
         (string prefix, string target) = TargetOf(context);
         if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
         {
-            context.Response.Headers[OpenFaasCallHeader] = RunId.New(time.GetUtcNow()).Text;
+            OpenFaasAnswer.Describe(context.Response, RunId.New(time.GetUtcNow()).Text, time);
+        }
+
+        if (revision.Spec.Service!.Lambda is { } contract)
+        {
+            return lambda.AnswerAsync(
+                context, contract,
+                new LambdaRoute(
+                    instances.Of(function, revision), new RevisionKey(function.Name, revision.Number),
+                    TimeoutOf(function.Name, revision, given), Caller.Of(context).Name),
+                new RequestedPath(prefix, target));
         }
 
         ForwardRoute route = new(
@@ -172,8 +189,14 @@ internal sealed class FunctionCalls(
         TimeSpan own = revision.Spec.Run.Timeout;
         TimeSpan? asked = ProgramRules.Time(
             given.Ask(OptionHeaders.Timeout), RunRequest.LeastTime, options.MaxCallTimeout, "max-call-timeout");
-        return asked > own ? throw TooLong(name, own, given.Find(OptionHeaders.Timeout)) : asked ?? own;
+        return TimeoutOf(name, own, asked ?? own, given);
     }
+
+    /// <param name="asked">Holds where the request has the header.</param>
+    public static TimeSpan TimeoutOf(string name, TimeSpan own, TimeSpan asked, OptionHeaders given) =>
+        given.Find(OptionHeaders.Timeout) is not { } text ? own
+        : asked > own ? throw TooLong(name, own, text)
+        : asked;
 
     /// <summary>The part of the path that names the function, and what is left of it with the query, as the caller
     /// wrote both.</summary>
@@ -214,33 +237,6 @@ internal sealed class FunctionCalls(
         return (prefix, rest.StartsWith('/') ? rest : "/" + rest);
     }
 
-    /// <summary><c>NAME</c>, <c>NAME@NUMBER</c> or <c>NAME@TAG</c>. Throws <c>NotFound</c>.</summary>
-    private (FunctionEntry Entry, Revision Revision) Choose(string text)
-    {
-        int at = text.IndexOf('@', StringComparison.Ordinal);
-        FunctionEntry entry = functions.Get(at < 0 ? text : text[..at]);
-        Function function = entry.Record;
-        if (at < 0)
-        {
-            return (entry, function.Find(function.Traffic.Whole ?? function.Traffic.At(Point()))!);
-        }
-
-        string wanted = text[(at + 1)..];
-        bool numbered = int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out int number);
-        if (!numbered && !function.Traffic.Tags.TryGetValue(wanted, out number))
-        {
-            string tags = function.Traffic.Tags.Count == 0 ? "none" : string.Join(", ", function.Traffic.Tags.Keys);
-            throw new BerthException(
-                ErrorCode.NotFound,
-                $"Function '{function.Name}' has no tag '{(wanted.Length > FunctionName.MaxLength ? "…" : wanted)}'; "
-                + $"its tags are: {tags}.");
-        }
-
-        return (entry, function.Find(number) ?? throw FunctionSteps.NoRevision(function, number));
-    }
-
-    private static double Point() => RandomNumberGenerator.GetInt32(int.MaxValue) / (double)int.MaxValue;
-
     private static void RequireCallers(string name, Revision revision, OptionHeaders given)
     {
         if (!revision.Spec.PassArguments && given.Find(OptionHeaders.Argument) is { } argument)
@@ -261,11 +257,6 @@ internal sealed class FunctionCalls(
     private static RunSpec Merge(string name, Revision revision, RunSpec asked, OptionHeaders given)
     {
         RunSpec own = revision.Spec.Run;
-        if (given.Find(OptionHeaders.Timeout) is { } timeout && asked.Timeout > own.Timeout)
-        {
-            throw TooLong(name, own.Timeout, timeout);
-        }
-
         Dictionary<string, string> environment = new(asked.Environment)
         {
             ["BERTH_FUNCTION"] = name,
@@ -290,12 +281,20 @@ internal sealed class FunctionCalls(
             Command = own.Command is null ? null : With(own.Command, asked),
             Arguments = own.Command is null ? With(own.Arguments, asked) : null,
             Environment = environment,
-            Timeout = given.Find(OptionHeaders.Timeout) is null ? own.Timeout : asked.Timeout,
-            MaxAge = asked.MaxAge,
+            Timeout = TimeoutOf(name, own.Timeout, asked.Timeout, given),
+            MaxAge = AgeOf(name, own.MaxAge, asked.MaxAge, given),
             Callback = asked.Callback,
             Labels = labels,
         };
     }
+
+    /// <summary>The revision's, or the shorter one that the call asks for.</summary>
+    public static TimeSpan? AgeOf(string name, TimeSpan? own, TimeSpan? asked, OptionHeaders given) => asked > own
+        ? throw OptionHeaders.Refuse(
+            OptionHeaders.MaxAge, given.Find(OptionHeaders.MaxAge),
+            $"function '{name}' gives up on its calls after {Duration.Format(own!.Value)}, and a call can only ask for "
+            + "less")
+        : asked ?? own;
 
     private static BerthException TooLong(string name, TimeSpan own, string? asked) => OptionHeaders.Refuse(
         OptionHeaders.Timeout, asked,

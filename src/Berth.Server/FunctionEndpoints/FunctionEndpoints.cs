@@ -38,7 +38,8 @@ internal sealed class FunctionEndpoints(
     {
         _ = new QueryText(context.Request);
         FunctionEntry entry = functions.Get(NameOf(context));
-        return JsonBody.WriteAsync(context, Instances(entry.Record, View(entry)), FunctionJson.Default.FunctionView);
+        FunctionView view = View(entry) with { Retry = RetryOrder.View(entry.Record.Newest.Spec.Run) };
+        return JsonBody.WriteAsync(context, Instances(entry.Record, view), FunctionJson.Default.FunctionView);
     }
 
     public async Task DeployAsync(HttpContext context)
@@ -68,7 +69,7 @@ internal sealed class FunctionEndpoints(
         RolloutPlan? plan = request.Rollout is null ? null : RolloutOrder.Read(request.Rollout);
         ImageReference image = RequestedImage.Own(ImageReference.Parse(request.Image), context.Request);
         CatalogDetail detail = await images.DescribeAsync(image, context.RequestAborted);
-        FunctionSpec spec = order.Read(request, image, detail.Image.Digest, detail.Config?.Config);
+        FunctionSpec spec = order.Read(name, request, image, detail.Image.Digest, detail.Config?.Config);
         string caller = Caller.Of(context).Name;
         // What does not come up gets no calls: the revision is made once an instance of it stands ready.
         await using InstanceTrial? trial = spec.Service is not null && functions.Next(name, spec, caller) is { } next

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Berth.Api.Functions;
+using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Images;
@@ -15,17 +16,23 @@ namespace Berth.Server.FunctionEndpoints;
 /// limits, and refused by naming it, its value and the remedy.</summary>
 internal sealed class FunctionOrder(ServerOptions server)
 {
+    private const string SingleUse = "single-use";
+    private const string Strict = "strict";
     private const int MaxPlaces = 100_000;
+
+    private readonly CallbackPolicy callbacks = new(server.CallbackAllow);
 
     /// <summary>The run of each call has two more labels: whose it is.</summary>
     private const int OwnLabels = 2;
 
-    /// <param name="image">As configured; its exposed ports say what contract it has, where the request does
-    /// not.</param>
+    /// <param name="name">The function's.</param>
+    /// <param name="defaults">How the image wants its program run: what it exposes and the like say what contract it
+    /// has, where the request does not.</param>
     public FunctionSpec Read(
-        FunctionRequest request, ImageReference image, Digest digest, ContainerDefaults? defaults)
+        string name, FunctionRequest request, ImageReference image, Digest digest, ContainerDefaults? defaults)
     {
         ServiceSpec? service = ServiceOrder.Read(request, defaults);
+        request = LambdaOrder.WithHandler(request, defaults);
         ProgramRules.RequireOneOf("command", request.Command, new Asked("arguments", null), request.Arguments);
         RunSpec run = new(
             image.ToString(), digest,
@@ -41,11 +48,8 @@ internal sealed class FunctionOrder(ServerOptions server)
                 new Asked("timeout", request.Timeout), RunRequest.LeastTime, server.MaxCallTimeout, "max-call-timeout")
                 ?? server.CallTimeout,
             server.Grace,
-            new RetryPolicy(
-                ProgramRules.Number(Number("attempts", request.Attempts), 1, RunRequest.MaxAttempts, null)
-                    ?? RetryPolicy.Default.MaxAttempts,
-                request.RetryFailures),
-            MaxAge: null,
+            RetryOrder.Read(request, service is not null),
+            RetryOrder.MaxAge(request),
             ProgramRules.Size(
                 new Asked("outputLimit", request.OutputLimit), RunRequest.LeastOutput, server.OutputLimit,
                 "output-limit") ?? server.OutputLimit,
@@ -55,7 +59,9 @@ internal sealed class FunctionOrder(ServerOptions server)
                 new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - OwnLabels),
             ProgramRules.Runtime(new Asked("runtime", request.Runtime), server));
         return new FunctionSpec(
-            run, request.PassArguments,
+            RetryOrder.WithDestinations(
+                run with { Family = IsSingleUse(request, run, service) ? name : null }, request, callbacks),
+            request.PassArguments,
             ProgramRules.Number(Number("maxRunning", request.MaxRunning), 0, MaxPlaces, null) ?? 0,
             ProgramRules.Number(Number("maxWaiting", request.MaxWaiting), 0, MaxPlaces, null)
                 ?? FunctionSpec.DefaultMaxWaiting,
@@ -71,10 +77,26 @@ internal sealed class FunctionOrder(ServerOptions server)
             run.Environment.Count == 0 ? null : run.Environment, run.User,
             run.WorkingDirectory, run.Limits.Memory.ToExactString(), run.Limits.Cpu.ToString(), run.Limits.Pids,
             run.Limits.WritableLayer.ToExactString(), run.Network == NetworkMode.Host ? "host" : "none",
-            Duration.Format(run.Timeout), run.OutputLimit.ToExactString(), run.ResultContentType, run.Retry.MaxAttempts,
-            run.Retry.OnProgramFailure, run.Labels.Count == 0 ? null : run.Labels, spec.MaxRunning, spec.MaxWaiting,
-            Runtime: run.Runtime);
-        return ServiceOrder.Write(spec.Service, request);
+            Duration.Format(run.Timeout), run.OutputLimit.ToExactString(), run.ResultContentType,
+            Labels: run.Labels.Count == 0 ? null : run.Labels, MaxRunning: spec.MaxRunning,
+            MaxWaiting: spec.MaxWaiting, Runtime: run.Runtime);
+        return ServiceOrder.Write(spec.Service, RetryOrder.Write(
+            run, request with { Isolation = run.Family is null ? Strict : SingleUse }));
+    }
+
+    private static bool IsSingleUse(FunctionRequest request, RunSpec run, ServiceSpec? service)
+    {
+        string? hindrance = service is not null ? "with the http contract calls share instances"
+            : run.Runtime is not null ? "only the server's own runtime makes such sandboxes"
+            : run.Network == NetworkMode.Host ? "such sandboxes have no network" : null;
+        Asked asked = new("isolation", request.Isolation);
+        return request.Isolation switch
+        {
+            null => hindrance is null,
+            SingleUse => hindrance is null ? true : throw asked.Refuse(hindrance),
+            Strict => service is null ? false : throw asked.Refuse("with the http contract calls share instances"),
+            _ => throw asked.Refuse($"expected {SingleUse} or {Strict}"),
+        };
     }
 
     private static Asked Number(string member, int? number) =>

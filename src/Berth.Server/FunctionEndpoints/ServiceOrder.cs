@@ -13,6 +13,11 @@ internal static class ServiceOrder
 {
     private const string Stdio = "stdio";
     private const string Http = "http";
+    private const string Lambda = "lambda";
+
+    /// <summary>By which an image says what contract it has.</summary>
+    private const string Label = "berth.contract";
+
     private const int MaxConcurrency = 10_000;
     private const int MaxInstances = 1_000;
     private static readonly TimeSpan LeastTime = TimeSpan.FromMilliseconds(100);
@@ -24,34 +29,42 @@ internal static class ServiceOrder
     public static ServiceSpec? Read(FunctionRequest request, ContainerDefaults? image)
     {
         int? exposed = ExposedPort(image);
-        bool isHttp = request.Contract switch
+        string contract = request.Contract switch
         {
-            null => exposed is not null,
-            Http => true,
-            Stdio => false,
-            _ => throw new Asked("contract", request.Contract).Refuse("expected stdio or http"),
+            null when image?.Labels?.GetValueOrDefault(Label) is (Http or Stdio or Lambda) and var told => told,
+            null => LambdaOrder.IsMeantBy(image) ? Lambda : exposed is not null ? Http : Stdio,
+            Http or Stdio or Lambda => request.Contract,
+            _ => throw new Asked("contract", request.Contract).Refuse("expected stdio, http or lambda"),
         };
-        if (!isHttp)
+        RefuseForeign(request, contract);
+        return contract switch
         {
-            RefuseAny(OfHttp(request), "only functions with the http contract have it: deploy with contract = http");
-            return null;
-        }
+            Stdio => null,
+            Http => new ServiceSpec(
+                Number("port", request.Port, 1, ushort.MaxValue) ?? exposed ?? ServiceSpec.DefaultPort,
+                Probe(request.Probe),
+                Number("concurrency", request.Concurrency, 1, MaxConcurrency) ?? ServiceSpec.DefaultConcurrency,
+                Scale(request), StartLimit(request)),
+            // The Runtime API gives an instance one call after the other.
+            _ => new ServiceSpec(
+                LambdaSpec.RuntimeApiPort, ProbePath: null, Concurrency: 1, Scale(request), StartLimit(request),
+                LambdaOrder.Read(request, image)),
+        };
+    }
 
-        RefuseAny(OfStdio(request), "a function with the http contract has none: deploy with contract = stdio");
+    private static ScaleSpec Scale(FunctionRequest request)
+    {
         int max = Number("maxInstances", request.MaxInstances, 1, MaxInstances) ?? ScaleSpec.Default.Max;
-        ScaleSpec scale = new(
+        return new ScaleSpec(
             Number("minInstances", request.MinInstances, 0, max) ?? 0,
             max,
             Number("target", request.Target, 1, 100) ?? ScaleSpec.Default.Target,
             Time("idle", request.Idle, LongestIdle) ?? ScaleSpec.Default.IdleExpiry,
             Time("scaleDownDelay", request.ScaleDownDelay, LongestIdle) ?? ScaleSpec.Default.DownDelay);
-        return new ServiceSpec(
-            Number("port", request.Port, 1, ushort.MaxValue) ?? exposed ?? ServiceSpec.DefaultPort,
-            Probe(request.Probe),
-            Number("concurrency", request.Concurrency, 1, MaxConcurrency) ?? ServiceSpec.DefaultConcurrency,
-            scale,
-            Time("startTimeout", request.StartTimeout, LongestStart) ?? ServiceSpec.DefaultStartLimit);
     }
+
+    private static TimeSpan StartLimit(FunctionRequest request) =>
+        Time("startTimeout", request.StartTimeout, LongestStart) ?? ServiceSpec.DefaultStartLimit;
 
     /// <summary>A request that would lead to the same.</summary>
     /// <param name="request">All but this part.</param>
@@ -59,20 +72,22 @@ internal static class ServiceOrder
         ? request with { Contract = Stdio }
         : request with
         {
-            Contract = Http,
+            Contract = service.Lambda is null ? Http : Lambda,
+            Isolation = null,
             OutputLimit = null,
             ContentType = null,
-            Attempts = null,
             MaxRunning = null,
-            Port = service.Port,
+            Port = service.Lambda is null ? service.Port : null,
             Probe = service.ProbePath,
-            Concurrency = service.Concurrency,
+            Concurrency = service.Lambda is null ? service.Concurrency : null,
             MinInstances = service.Scale.Min,
             MaxInstances = service.Scale.Max,
             Target = service.Scale.Target,
             Idle = Duration.Format(service.Scale.IdleExpiry),
             ScaleDownDelay = Duration.Format(service.Scale.DownDelay),
             StartTimeout = Duration.Format(service.StartLimit),
+            Handler = service.Lambda?.Handler is { Length: > 0 } handler ? handler : null,
+            Event = service.Lambda is null ? null : LambdaOrder.NameOf(service.Lambda.Events),
         };
 
     /// <summary>The one TCP port that an image exposes; of several, 8080 or else the lowest. Null for none.</summary>
@@ -98,9 +113,39 @@ internal static class ServiceOrder
             : 0;
     }
 
+    private static void RefuseForeign(FunctionRequest request, string contract)
+    {
+        if (contract == Stdio)
+        {
+            RefuseAny(
+                OfInstances(request), "only functions with instances have it: deploy with contract = http or lambda");
+        }
+        else
+        {
+            RefuseAny(
+                OfStdio(request), $"a function with the {contract} contract has none: deploy with contract = stdio");
+        }
+
+        if (contract != Http)
+        {
+            RefuseAny(OfHttp(request), "only functions with the http contract have it: deploy with contract = http");
+        }
+
+        if (contract != Lambda)
+        {
+            RefuseAny(
+                OfLambda(request), "only functions with the lambda contract have it: deploy with contract = lambda");
+        }
+    }
+
     private static IEnumerable<Asked> OfHttp(FunctionRequest request) =>
+        [Of("port", request.Port), new("probe", request.Probe), Of("concurrency", request.Concurrency)];
+
+    private static IEnumerable<Asked> OfLambda(FunctionRequest request) =>
+        [new("handler", request.Handler), new("event", request.Event)];
+
+    private static IEnumerable<Asked> OfInstances(FunctionRequest request) =>
     [
-        Of("port", request.Port), new("probe", request.Probe), Of("concurrency", request.Concurrency),
         Of("minInstances", request.MinInstances), Of("maxInstances", request.MaxInstances),
         Of("target", request.Target), new("idle", request.Idle), new("scaleDownDelay", request.ScaleDownDelay),
         new("startTimeout", request.StartTimeout),
@@ -110,7 +155,7 @@ internal static class ServiceOrder
     [
         new("passArguments", request.PassArguments ? "true" : null), Of("maxRunning", request.MaxRunning),
         new("outputLimit", request.OutputLimit), new("contentType", request.ContentType),
-        Of("attempts", request.Attempts), new("retryFailures", request.RetryFailures ? "true" : null),
+        new("retryFailures", request.RetryFailures ? "true" : null),
         new("runtime", request.Runtime), new("network", request.Network == "host" ? "host" : null),
     ];
 

@@ -29,11 +29,18 @@ internal static class HttpHost
 
     private const int MaxHeaderCount = 2048;
 
-    /// <summary>Bytes a second, counted once a reader has paused for longer than it may.</summary>
+    /// <summary>Bytes a second of a document, counted once its sender has paused for longer than it may.</summary>
     private const double LeastRate = 240;
+
+    /// <summary>Of answers the pause alone counts, in which one block has to be taken. Kestrel adds to it what all that
+    /// was sent so far would have taken at this rate: at 240 bytes a second, who took a megabyte at once could keep the
+    /// connection for an hour without reading.</summary>
+    private const double NoCredit = 1e15;
 
     /// <summary>Kestrel looks once a second.</summary>
     private static readonly TimeSpan LeastGrace = TimeSpan.FromSeconds(2);
+
+    private static readonly TimeSpan DocumentGrace = TimeSpan.FromSeconds(5);
 
     public static WebApplication Build(ServerRooms rooms)
     {
@@ -43,7 +50,7 @@ internal static class HttpHost
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>();
         // Signals are the command line's to handle.
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
-        PrefaceSwitch preface = new(rooms.Time);
+        PrefaceSwitch preface = new(rooms.Options.HeadTimeout, rooms.Time);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);
         builder.WebHost.UseKestrelCore();
         builder.Services.Configure<SocketTransportOptions>(o =>
@@ -62,6 +69,7 @@ internal static class HttpHost
 
         builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, rooms.Options, preface));
         WebApplication application = builder.Build();
+        TrustedProxies proxies = ProxiesOf(rooms.Options);
         AccessGate gate = new(rooms.Tokens, rooms.Options.MetricsOpen);
         ILogger<ProblemMiddleware> logger = rooms.Loggers.CreateLogger<ProblemMiddleware>();
         application.Use(next => new ProblemMiddleware(next, rooms.Time, logger).InvokeAsync);
@@ -74,6 +82,7 @@ internal static class HttpHost
         application.Use(next => context =>
         {
             MessageFraming.Check(context.Request);
+            proxies.Check(context);
             gate.Check(context);
             return next(context);
         });
@@ -95,17 +104,21 @@ internal static class HttpHost
         // Programs' headers pass as they are, byte by byte (RFC 9110, section 5.5); Berth's own are ASCII.
         kestrel.ResponseHeaderEncodingSelector = static _ => Encoding.Latin1;
         kestrel.AllowSynchronousIO = false;
-        // A proxy that ends TLS in front sends its own scheme (RFC 9113, section 8.3.1); HAProxy always "https".
-        kestrel.AllowAlternateSchemes = true;
+        // A proxy that ends TLS in front sends its own scheme (RFC 9113, section 8.3.1); HAProxy always "https". Whose
+        // is allowed TrustedProxies says; where there are none, Kestrel allows the connection's own alone.
+        kestrel.AllowAlternateSchemes = !ProxiesOf(options).IsEmpty;
         kestrel.Limits.MaxConcurrentConnections = options.MaxConnections;
         kestrel.Limits.MaxRequestHeadersTotalSize = MaxHeaders;
         kestrel.Limits.MaxRequestHeaderCount = MaxHeaderCount;
         kestrel.Limits.MaxRequestLineSize = 16 * 1024;
-        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
+        kestrel.Limits.RequestHeadersTimeout = options.HeadTimeout;
         kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
         // A reader may pause as long as a sender; Kestrel's own five seconds end honest ones.
-        kestrel.Limits.MinResponseDataRate = new MinDataRate(
-            LeastRate, options.BodyIdleTimeout > LeastGrace ? options.BodyIdleTimeout : LeastGrace);
+        TimeSpan pause = options.BodyIdleTimeout > LeastGrace ? options.BodyIdleTimeout : LeastGrace;
+        kestrel.Limits.MinResponseDataRate = new MinDataRate(NoCredit, pause);
+        // Of documents, which come at once; what may pause lifts it (PatientBody).
+        kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(
+            LeastRate, pause < DocumentGrace ? pause : DocumentGrace);
         // Every route sets its own limit; what takes no body gets none.
         kestrel.Limits.MaxRequestBodySize = JsonBody.MaxLength;
         // Several blocks under way in each direction, so that neither side waits for the other at every block.
@@ -126,7 +139,7 @@ internal static class HttpHost
                 if (certificate is not null)
                 {
                     listen.Protocols = HttpProtocols.Http1AndHttp2;
-                    listen.UseHttps(certificate);
+                    listen.UseHttps(certificate, tls => tls.HandshakeTimeout = options.HeadTimeout);
                     listen.Use(next => connection => BehindTlsAsync(connection, next));
                     return;
                 }
@@ -141,6 +154,9 @@ internal static class HttpHost
             kestrel.Listen(PrefaceSwitch.Inside, listen => listen.Protocols = HttpProtocols.Http2);
         }
     }
+
+    private static TrustedProxies ProxiesOf(ServerOptions options) =>
+        new(options.TrustedProxies, options.TlsCertificate is null ? "http" : "https");
 
     private static Task BehindTlsAsync(ConnectionContext connection, ConnectionDelegate next)
     {

@@ -12,11 +12,10 @@ namespace Berth.Server.Hosting;
 /// that begins with HTTP/2's preface (RFC 9113, section 3.4) is handed to a second listener inside the process
 /// that speaks only HTTP/2. One that says nothing is closed, because Kestrel's own limits begin only behind this.
 /// </summary>
-internal sealed class PrefaceSwitch(TimeProvider time) : IConnectionListenerFactory, IConnectionListenerFactorySelector
+/// <param name="patience">From a connection's acceptance to its first bytes.</param>
+internal sealed class PrefaceSwitch(TimeSpan patience, TimeProvider time)
+    : IConnectionListenerFactory, IConnectionListenerFactorySelector
 {
-    /// <summary>From a connection's acceptance to its first bytes; as long as Kestrel waits for the headers.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
-
     // A clear connection cannot pile up here: the other listener accepts as fast as it can.
     private readonly Channel<ConnectionContext> handedOver = Channel.CreateBounded<ConnectionContext>(1024);
 
@@ -56,7 +55,7 @@ internal sealed class PrefaceSwitch(TimeProvider time) : IConnectionListenerFact
         CancellationToken stopping =
             connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested
                 ?? CancellationToken.None;
-        using CancellationTokenSource late = new(Patience, time);
+        using CancellationTokenSource late = new(patience, time);
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(
             late.Token, stopping, connection.ConnectionClosed);
         try

@@ -21,6 +21,7 @@ using Berth.Server.Containers;
 using Berth.Server.Functions;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Instances;
+using Berth.Server.Lambda;
 using Berth.Server.Logs;
 using Berth.Server.Metrics;
 using Berth.Server.Rollouts;
@@ -148,6 +149,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             new RunObservers(meters, telemetry, revisions));
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
         FunctionManager functions = new(store, node, revisions, time);
+        InstanceManager instances = InstancesOf(functions, runs, parts);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
         {
             Kept = () => [.. containers.Images(), .. functions.Images()],
@@ -186,7 +188,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Runs = runs,
             Containers = containers,
             Functions = functions,
-            Instances = new InstanceManager(functions, runs, time, loggers.CreateLogger<InstanceManager>()),
+            Instances = instances,
             Revisions = revisions,
             Rollouts = new RolloutPass(functions, revisions, time, loggers.CreateLogger<RolloutPass>()),
         };
@@ -201,6 +203,7 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await Instances.DisposeAsync();
         await Containers.DisposeAsync();
         await Registry.DisposeAsync();
         await Node.DisposeAsync();
@@ -209,6 +212,19 @@ internal sealed class ServerRooms : IAsyncDisposable
         Collector.Dispose();
         Telemetry.Dispose();
         Lifetime.Dispose();
+    }
+
+    /// <summary>With them the tasks that are calls of functions know what these are now.</summary>
+    private static InstanceManager InstancesOf(
+        FunctionManager functions, RunManager runs, NodeParts parts)
+    {
+        RuntimeApi lambda = new(parts.Options.LambdaPayloadLimit, parts.Time, parts.Loggers);
+        InstanceManager instances = new(
+            functions, runs, lambda, parts.Time, parts.Loggers.CreateLogger<InstanceManager>());
+        runs.Forwarding.Call = new FunctionForwarding(functions).Call;
+        runs.DeadLetters.Renew = new FunctionRenewal(functions).Renew;
+        runs.Rooms.Services = new ServiceAttempts(functions, instances, parts.Time).StartAsync;
+        return instances;
     }
 
     private static ContainerManager ContainersOf(
@@ -222,5 +238,8 @@ internal sealed class ServerRooms : IAsyncDisposable
     private static RunOptions RunOptionsOf(ServerOptions options, NodeInfo node) => new(
         options.MaxRunning ?? RunCapacity.DefaultPlaces(node.Cores, node.Memory), options.QueueLimit,
         options.WaitingCallsLimit, options.InputLimit, options.ResultRetention, options.LogRetention,
-        options.RunRetention, StartLimit, LeaseSlack);
+        options.RunRetention, StartLimit, LeaseSlack)
+    {
+        DeadLetterRetention = options.DeadLetterRetention,
+    };
 }

@@ -6,6 +6,7 @@ using Berth.Server.ContainerEndpoints;
 using Berth.Server.Forwarding;
 using Berth.Server.FunctionEndpoints;
 using Berth.Server.ImageEndpoints;
+using Berth.Server.LambdaEndpoints;
 using Berth.Server.Metrics;
 using Berth.Server.OpenApi;
 using Berth.Server.RolloutEndpoints;
@@ -109,13 +110,18 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/runs/{id}/why", runs.WhyAsync);
         Map(routes, "POST", "/v1/runs/{id}/cancel", runs.CancelAsync);
         Map(routes, "GET", "/v1/events", events.OfAllAsync);
+        DeadLetterEndpoints letters = new(rooms.Runs);
+        MapRead(routes, "/v1/dead-letters", letters.ListAsync);
+        Map(routes, "POST", "/v1/dead-letters/{id}/redrive", letters.RedriveAsync);
+        Map(routes, "DELETE", "/v1/dead-letters/{id}", letters.PurgeAsync);
     }
 
     private static void MapFunctions(IEndpointRouteBuilder routes, ServerRooms rooms, CallAnswer answer)
     {
         FunctionCalls calls = new(
             rooms.Functions, rooms.Options, answer, rooms.Instances,
-            new Forwarder(rooms.Options, rooms.Revisions, rooms.Time), rooms.Time);
+            new Forwarder(rooms.Options, rooms.Revisions, rooms.Time),
+            new LambdaForwarder(rooms.Options, rooms.Revisions, rooms.Time), rooms.Time);
         FunctionEndpoints.FunctionEndpoints functions = new(
             rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Options, rooms.Time);
         MapRead(routes, "/v1/functions", functions.ListAsync);
@@ -143,6 +149,21 @@ internal static class ServerRoutes
         }
 
         Map(routes, "POST", FunctionCalls.OpenFaasTaskPattern, calls.TaskAsync);
+        OpenFaasEndpoints openFaas = new(rooms.Functions, rooms.Instances, rooms.Revisions);
+        MapRead(routes, "/system/functions", openFaas.ListAsync);
+        MapRead(routes, "/system/function/{name}", openFaas.GetAsync);
+        MapRead(routes, "/system/info", openFaas.InfoAsync);
+        MapLambda(routes, rooms);
+    }
+
+    private static void MapLambda(IEndpointRouteBuilder routes, ServerRooms rooms)
+    {
+        InvokeEndpoint invoke = new(rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Options, rooms.Time);
+        Map(routes, "POST", AwsApi.Functions + "/{name}/invocations", invoke.InvokeAsync);
+        LambdaFunctionEndpoints functions = new(rooms.Functions);
+        MapRead(routes, AwsApi.Functions, functions.ListAsync);
+        MapRead(routes, AwsApi.Functions + "/{name}", functions.GetAsync);
+        MapRead(routes, AwsApi.Functions + "/{name}/configuration", functions.ConfigurationAsync);
     }
 
     private static void MapImages(IEndpointRouteBuilder routes, ServerRooms rooms)

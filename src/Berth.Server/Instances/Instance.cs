@@ -3,6 +3,7 @@ using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Runs;
 using Berth.Server.Forwarding;
+using Berth.Server.Lambda;
 using Berth.Server.Runs;
 
 namespace Berth.Server.Instances;
@@ -26,8 +27,11 @@ internal sealed class Instance : IDisposable
     private readonly ServiceSpec service;
     private readonly TimeProvider time;
 
-    public Instance(LiveInstance live, ServiceSpec service, TimeProvider time)
+    /// <param name="session">With the lambda contract, which has no connections to the program; becomes this object's
+    /// own.</param>
+    public Instance(LiveInstance live, ServiceSpec service, RuntimeSession? session, TimeProvider time)
     {
+        Session = session;
         this.live = live;
         this.service = service;
         this.time = time;
@@ -38,6 +42,9 @@ internal sealed class Instance : IDisposable
     public RunId Id => live.Id;
 
     public ServiceConnections Connections { get; }
+
+    /// <summary>Through which the program asks for its calls; null with the http contract.</summary>
+    public RuntimeSession? Session { get; }
 
     /// <summary>Calls it has now; guarded by its pool.</summary>
     public int Running { get; set; }
@@ -50,7 +57,40 @@ internal sealed class Instance : IDisposable
     /// <summary>Returns when it can take calls.</summary>
     /// <param name="name">Of its function and revision, for messages.</param>
     /// <exception cref="BerthException">What kept it from getting so far: it ended, or took too long.</exception>
-    public async Task BecomeReadyAsync(string name, long since, CancellationToken cancellationToken)
+    public Task BecomeReadyAsync(string name, long since, CancellationToken cancellationToken) =>
+        Session is null
+            ? AnswerAsync(name, since, cancellationToken)
+            : AskAsync(Session, name, since, cancellationToken);
+
+    private async Task AskAsync(RuntimeSession session, string name, long since, CancellationToken cancellationToken)
+    {
+        TimeSpan left = service.StartLimit - time.GetElapsedTime(since);
+        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task limit = Task.Delay(left > TimeSpan.Zero ? left : TimeSpan.Zero, time, over.Token);
+        await Task.WhenAny(session.Ready, live.Completion, limit);
+        await over.CancelAsync();
+        cancellationToken.ThrowIfCancellationRequested();
+        if (session.Ready.IsCompletedSuccessfully)
+        {
+            return;
+        }
+
+        if (session.Ready.Exception?.InnerException is { } refused)
+        {
+            throw new BerthException(
+                ErrorCode.RunFailed, $"An instance of {name} could not be initialized: {refused.Message}" + Said(),
+                refused);
+        }
+
+        throw live.Completion.IsCompleted
+            ? Ended(name, await live.Completion, "before it could take calls")
+            : new BerthException(
+                ErrorCode.RunFailed,
+                $"An instance of {name} was not ready within {RunSentences.Span(service.StartLimit)}: it did not ask "
+                + $"for an invocation at AWS_LAMBDA_RUNTIME_API ({LambdaEnvironment.RuntimeApi})." + Said());
+    }
+
+    private async Task AnswerAsync(string name, long since, CancellationToken cancellationToken)
     {
         TimeSpan pause = FirstPause;
         string? last = null;
@@ -95,7 +135,11 @@ internal sealed class Instance : IDisposable
                 $"The instance {Id} of {name} gave no whole answer: {error.Message.TrimEnd('.')}." + Said(), error);
     }
 
-    public void Dispose() => Connections.Dispose();
+    public void Dispose()
+    {
+        Connections.Dispose();
+        Session?.Dispose();
+    }
 
     /// <summary>Null when it is ready, else why it isn't.</summary>
     private async Task<string?> ProbeAsync(CancellationToken cancellationToken)

@@ -3,15 +3,19 @@ using System.Globalization;
 using Berth.Core.Functions;
 using Berth.Core.Runs;
 using Berth.Server.Functions;
+using Berth.Server.Lambda;
 using Berth.Server.Runs;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Instances;
 
-/// <summary>The instances of all revisions that answer over HTTP: a pool for each that was called or keeps some ready,
+/// <summary>The instances of all revisions that have some: a pool for each that was called or keeps some ready,
 /// brought to size every other second and whenever a call has to wait.</summary>
+/// <param name="runtimeApi">Becomes this object's own.</param>
 internal sealed class InstanceManager(
-    FunctionManager functions, RunManager runs, TimeProvider time, ILogger<InstanceManager> logger)
+    FunctionManager functions, RunManager runs, RuntimeApi runtimeApi, TimeProvider time,
+    ILogger<InstanceManager> logger)
+    : IAsyncDisposable
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(2);
 
@@ -79,6 +83,13 @@ internal sealed class InstanceManager(
              .. retiring.Keys]);
     }
 
+    /// <summary>After <see cref="StopAsync"/>.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await runtimeApi.DisposeAsync();
+        stopping.Dispose();
+    }
+
     /// <summary>Whether the trial's pool is the revision's from now on.</summary>
     internal bool Adopt(Function function, Revision revision, InstancePool pool)
     {
@@ -114,7 +125,15 @@ internal sealed class InstanceManager(
             environment[variable] = value;
         }
 
-        environment["PORT"] = service.Port.ToString(CultureInfo.InvariantCulture);
+        if (service.Lambda is { } lambda)
+        {
+            LambdaEnvironment.Add(environment, function, revision.Number, own, lambda);
+        }
+        else
+        {
+            environment["PORT"] = service.Port.ToString(CultureInfo.InvariantCulture);
+        }
+
         return own with
         {
             Environment = environment,
@@ -124,6 +143,7 @@ internal sealed class InstanceManager(
                 [FunctionLabels.Revision] = number,
             },
             Timeout = RunSpec.Unlimited,
+            MaxAge = null,
         };
     }
 
@@ -132,7 +152,16 @@ internal sealed class InstanceManager(
         RunSpec spec = SpecOf(function, revision);
         return new InstancePool(
             $"function '{function}' (revision {revision.Number})", revision.Spec.Service!, revision.Spec.MaxWaiting,
-            token => runs.StartInstanceAsync(spec, revision.Caller, token), time, logger);
+            token => StartAsync(spec, revision, token), time, logger);
+    }
+
+    private async Task<Instance> StartAsync(RunSpec spec, Revision revision, CancellationToken cancellationToken)
+    {
+        ServiceSpec service = revision.Spec.Service!;
+        int? listen = service.Lambda is null ? null : service.Port;
+        LiveInstance live = await runs.StartInstanceAsync(spec, listen, revision.Caller, cancellationToken);
+        RuntimeSession? session = service.Lambda is null ? null : await runtimeApi.AttachAsync(live);
+        return new Instance(live, service, session, time);
     }
 
     /// <summary>While a rollout may still go back, so are those it came from.</summary>

@@ -19,9 +19,9 @@ internal sealed record PoolFigures(
 /// has as many as the autoscaler wants. An instance that has a call is never ended but by its own fault.
 /// </summary>
 /// <param name="name">Of function and revision, for messages.</param>
-/// <param name="start">Starts one program.</param>
+/// <param name="start">Starts one program; it need not be ready.</param>
 internal sealed class InstancePool(
-    string name, ServiceSpec service, int maxWaiting, Func<CancellationToken, Task<LiveInstance>> start,
+    string name, ServiceSpec service, int maxWaiting, Func<CancellationToken, Task<Instance>> start,
     TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan FirstRest = TimeSpan.FromSeconds(1);
@@ -95,11 +95,13 @@ internal sealed class InstancePool(
     }
 
     /// <summary>The call is over.</summary>
-    public void Leave(Instance instance)
+    /// <param name="dismiss">It gets no more calls.</param>
+    public void Leave(Instance instance, bool dismiss = false)
     {
         bool ended;
         lock (gate)
         {
+            instance.IsDraining |= dismiss;
             instance.Running--;
             running--;
             ended = instance is { IsDraining: true, Running: 0 };
@@ -114,6 +116,7 @@ internal sealed class InstancePool(
         if (ended)
         {
             End(instance);
+            Scale();
         }
     }
 
@@ -350,11 +353,10 @@ internal sealed class InstancePool(
             using CancellationTokenSource limit = new(service.StartLimit, time);
             using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
                 limit.Token, stopping.Token);
-            LiveInstance live = await start(either.Token);
-            instance = new Instance(live, service, time);
+            instance = await start(either.Token);
             lock (gate)
             {
-                lives.Add(live.Completion);
+                lives.Add(instance.Live.Completion);
             }
 
             await instance.BecomeReadyAsync(name, since, stopping.Token);

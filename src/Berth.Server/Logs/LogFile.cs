@@ -6,34 +6,32 @@ namespace Berth.Server.Logs;
 
 /// <summary>
 /// The segments of one log, written by whoever has the program's streams. Never throws: a log that can't be written
-/// loses lines, not runs. No file is made before the first byte.
+/// loses lines, not runs, says in their place how many, and goes on when it can be written again. No file is made
+/// before the first byte.
 /// </summary>
-internal sealed class LogFile(string folder, long segmentLimit, ILogger logger) : IDisposable
+internal sealed class LogFile(string folder, long segmentLimit, TimeProvider time, ILogger logger) : IDisposable
 {
+    /// <summary>Between two tries to write to a disk that did not take it.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+
     private readonly Lock gate = new();
     private FileStream? file;
     private int segment;
-    private bool failed;
+    private long lost;
+    private long triedAt;
 
     /// <param name="records">Whole records, each with its line end.</param>
     public void Append(ReadOnlySpan<byte> records)
     {
         lock (gate)
         {
-            if (failed)
+            if (lost > 0 && time.GetElapsedTime(triedAt) < Pause)
             {
+                lost += records.Count((byte)'\n');
                 return;
             }
 
-            try
-            {
-                Write(records);
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                failed = true;
-                Log.LogWriteFailed(logger, error, folder);
-            }
+            TryWrite(records);
         }
     }
 
@@ -41,12 +39,53 @@ internal sealed class LogFile(string folder, long segmentLimit, ILogger logger) 
     {
         lock (gate)
         {
-            file?.Dispose();
-            file = null;
+            if (lost > 0)
+            {
+                TryWrite([]);
+            }
+
+            Close();
         }
     }
 
-    private void Write(ReadOnlySpan<byte> records)
+    private void TryWrite(ReadOnlySpan<byte> records)
+    {
+        try
+        {
+            if (lost > 0)
+            {
+                byte[] notice = LogFormat.Notice(
+                    time.GetUtcNow(), $"[berth: {lost} lines are missing here: the server's disk did not take them]");
+                ReadOnlySpan<byte> left = notice;
+                Write(ref left);
+                Log.LogWritableAgain(logger, folder, lost);
+                lost = 0;
+            }
+
+            Write(ref records);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            if (lost == 0)
+            {
+                Log.LogWriteFailed(logger, error, folder);
+            }
+
+            lost += records.Count((byte)'\n');
+            triedAt = time.GetTimestamp();
+            // A part of a record may be in it: opened again, that is seen to.
+            Close();
+        }
+    }
+
+    private void Close()
+    {
+        file?.Dispose();
+        file = null;
+    }
+
+    /// <param name="records">What is not written yet.</param>
+    private void Write(ref ReadOnlySpan<byte> records)
     {
         while (!records.IsEmpty)
         {

@@ -35,6 +35,17 @@ internal static class LogFormat
         return written + rest.Length;
     }
 
+    /// <summary>A whole record with words of the server's own, which stand beside what the program wrote to standard
+    /// error.</summary>
+    public static byte[] Notice(DateTimeOffset at, string text)
+    {
+        byte[] words = Encoding.UTF8.GetBytes(text + "\n");
+        byte[] record = new byte[PrefixLength + words.Length];
+        int length = WritePrefix(record, at, LogStream.Error, partial: false);
+        words.CopyTo(record, length);
+        return record;
+    }
+
     /// <summary>Reads one record without its line end; false for anything that is not one, such as half a record left
     /// by a power cut.</summary>
     public static bool TryParse(ReadOnlyMemory<byte> record, long gap, out LogLine line)

@@ -31,12 +31,12 @@ internal sealed class LogStore
 
     /// <summary>Continues a log with what comes by standard error. The caller disposes it.</summary>
     public RunLogWriter Append(string key) => new(
-        new LogFile(PathOf(key), segmentLimit, logger), ownsFile: true, LogStream.Error, time, signals.For(key));
+        new LogFile(PathOf(key), segmentLimit, time, logger), ownsFile: true, LogStream.Error, time, signals.For(key));
 
     /// <summary>Continues a log with both streams. The caller disposes the writers, then the file.</summary>
     public (RunLogWriter Output, RunLogWriter Error, IDisposable File) AppendBoth(string key)
     {
-        LogFile file = new(PathOf(key), segmentLimit, logger);
+        LogFile file = new(PathOf(key), segmentLimit, time, logger);
         LogSignals.Handle signal = signals.For(key);
         return (
             new RunLogWriter(file, ownsFile: false, LogStream.Output, time, signal),

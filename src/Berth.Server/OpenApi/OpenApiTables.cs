@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Berth.Api.Errors;
 using Berth.Core.Errors;
 using Berth.Server.Access;
+using Berth.Server.LambdaEndpoints;
 
 namespace Berth.Server.OpenApi;
 
@@ -59,7 +60,8 @@ internal static class OpenApiTables
                 .. Enum.GetValues<Role>()
                     .Where(r => Roles.May(r, row.Permission)).Select(r => (JsonNode)Roles.NameOf(r)),
             ]);
-            codes.AddRange(["unauthorized", "forbidden", "internal"]);
+            // AWS's clients are refused in a form of their own.
+            codes.AddRange(AwsApi.IsPattern(row.Pattern) ? [] : ["unauthorized", "forbidden", "internal"]);
         }
 
         operation.Remove(Errors);

@@ -3,6 +3,7 @@ using Berth.Api.Errors;
 using Berth.Api.Runs;
 using Berth.Core.Errors;
 using Berth.Server.Hosting;
+using Berth.Server.LambdaEndpoints;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Problems;
@@ -25,6 +26,11 @@ internal static class ProblemWriter
         {
             context.Response.Headers.RetryAfter =
                 Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        }
+
+        if (AwsApi.IsCalledBy(context.Request))
+        {
+            return AwsProblem.WriteAsync(context, refusal);
         }
 
         if (refusal.Code == ErrorCode.Unauthorized)

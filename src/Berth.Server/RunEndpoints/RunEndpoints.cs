@@ -84,7 +84,8 @@ internal sealed class RunEndpoints(IRunManager runs, ServerLifetime lifetime)
         return labels;
     }
 
-    private static RunId? Cursor(QueryText query)
+    /// <summary>Where a page goes on; null for the first.</summary>
+    public static RunId? Cursor(QueryText query)
     {
         string? text = query.Find("cursor");
         return text is null ? null

@@ -2,7 +2,8 @@ namespace Berth.Server.Runs;
 
 /// <summary>The places that one call needs, taken in order: of its kind where there are such, then the server's.
 /// </summary>
-internal sealed class CallPlace(RunPlaces? own, RunPlaces places)
+/// <param name="caller">Whose turn it is where it has to wait.</param>
+internal sealed class CallPlace(string caller, RunPlaces? own, RunPlaces places)
 {
     private readonly RunPlaces[] lines = own is null ? [places] : [own, places];
     private int taken;
@@ -16,7 +17,7 @@ internal sealed class CallPlace(RunPlaces? own, RunPlaces places)
     {
         while (WaitsFor is { } line)
         {
-            await line.TakeForCallAsync(cancellationToken);
+            await line.TakeForCallAsync(caller, cancellationToken);
             taken++;
         }
     }

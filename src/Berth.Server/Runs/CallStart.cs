@@ -22,7 +22,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         using CancellationTokenSource deadline = new(spec.Timeout, rooms.Time);
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(
             cancellationToken, deadline.Token, entry.Waiting.Token);
-        CallPlace place = new(own, places);
+        CallPlace place = new(caller, own, places);
         try
         {
             await place.TakeAsync(any.Token);

@@ -8,7 +8,7 @@ namespace Berth.Server.Runs;
 /// when the log can't be written, because a program whose standard error is not read may block.</summary>
 internal sealed class ErrorStreamCopy
 {
-    private const int TailLimit = 4096;
+    public const int TailLimit = 4096;
 
     private readonly byte[] tail = new byte[TailLimit];
     private readonly Lock gate = new();
@@ -19,21 +19,33 @@ internal sealed class ErrorStreamCopy
     /// <summary>Completes at the end of the stream. Never faults.</summary>
     public Task Completion { get; }
 
-    public string Tail
+    /// <summary>Bytes read so far.</summary>
+    public long Total
     {
         get
         {
             lock (gate)
             {
-                int count = (int)Math.Min(total, TailLimit);
-                Span<byte> ordered = stackalloc byte[TailLimit];
-                for (int i = 0; i < count; i++)
-                {
-                    ordered[i] = tail[(total - count + i) % TailLimit];
-                }
-
-                return Encoding.UTF8.GetString(ordered[..count]);
+                return total;
             }
+        }
+    }
+
+    public string Tail => TailSince(0);
+
+    /// <summary>What of the tail came after the first <paramref name="mark"/> bytes.</summary>
+    public string TailSince(long mark)
+    {
+        lock (gate)
+        {
+            int count = (int)Math.Min(total - mark, TailLimit);
+            Span<byte> ordered = stackalloc byte[TailLimit];
+            for (int i = 0; i < count; i++)
+            {
+                ordered[i] = tail[(total - count + i) % TailLimit];
+            }
+
+            return Encoding.UTF8.GetString(ordered[..count]);
         }
     }
 

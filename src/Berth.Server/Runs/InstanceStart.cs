@@ -9,7 +9,8 @@ namespace Berth.Server.Runs;
 internal sealed class InstanceStart(RunRooms rooms, CallRegister calls)
 {
     /// <exception cref="BerthException">What keeps the program from running.</exception>
-    public async Task<LiveInstance> BeginAsync(RunSpec spec, string caller, CancellationToken cancellationToken)
+    public async Task<LiveInstance> BeginAsync(
+        RunSpec spec, int? listen, string caller, CancellationToken cancellationToken)
     {
         RunMoment now = rooms.Clock.Moment;
         Run run = Run.Accepted(RunId.New(now.At), RunKind.Instance, spec, caller, now, StoredBody.None);
@@ -19,7 +20,8 @@ internal sealed class InstanceStart(RunRooms rooms, CallRegister calls)
             cancellationToken, entry.Waiting.Token);
         try
         {
-            IAttempt attempt = await rooms.Node.StartAsync(rooms.Order(run, left: null), any.Token);
+            IAttempt attempt = await rooms.Node.StartAsync(
+                rooms.Order(run, left: null) with { Listen = listen }, any.Token);
             return Begin(entry, attempt);
         }
         catch (Exception error)

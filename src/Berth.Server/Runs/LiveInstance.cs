@@ -43,6 +43,27 @@ internal sealed class LiveInstance
     public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
         attempt.ConnectAsync(port, cancellationToken);
 
+    /// <summary>As <see cref="IAttempt.AcceptAsync"/>.</summary>
+    public Task<Stream> AcceptAsync(CancellationToken cancellationToken) => attempt.AcceptAsync(cancellationToken);
+
+    /// <summary>Bytes that it has written so far, as a mark for <see cref="SaidSinceAsync"/>.</summary>
+    public (long Output, long Errors) Mark => (output.Total, errors.Total);
+
+    /// <summary>The last of what it wrote since then, at most 4 KiB, output before errors.</summary>
+    /// <param name="patience">For what it has written already to come through.</param>
+    public async Task<string> SaidSinceAsync((long Output, long Errors) mark, TimeSpan patience, TimeProvider time)
+    {
+        long written = attempt.Written;
+        long begun = time.GetTimestamp();
+        while (output.Total + errors.Total < written && time.GetElapsedTime(begun) < patience)
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(1), time);
+        }
+
+        string said = output.TailSince(mark.Output) + errors.TailSince(mark.Errors);
+        return said.Length > ErrorStreamCopy.TailLimit ? said[^ErrorStreamCopy.TailLimit..] : said;
+    }
+
     /// <summary>For its record: one call, and the bytes of its bodies.</summary>
     public void Count(long received, long sent)
     {
@@ -56,11 +77,11 @@ internal sealed class LiveInstance
         attempt.Stop(reason, reason == EndReason.PlatformFault ? TimeSpan.Zero : attempt.Spec.Grace);
 
     /// <summary>It is not needed any more.</summary>
-    /// <param name="why">A sentence for its record.</param>
-    public void Retire(string why)
+    /// <param name="why">A sentence for its record; the first one stays.</param>
+    public void Retire(string why, EndReason reason = EndReason.Canceled)
     {
-        retired = why;
-        Stop(EndReason.Canceled);
+        retired ??= why;
+        Stop(reason);
     }
 
     private async Task<RunEnd> FinishAsync(IDisposable file, Action<RunEnd, TimeSpan> finish)

@@ -48,6 +48,9 @@ public sealed class RunManager : IRunManager
         starts = new CallStart(rooms, places, calls);
         instances = new InstanceStart(rooms, calls);
         reading = new RunReading(rooms, dispatcher, calls);
+        DeadLetters = new DeadLetterList(rooms, intake, reading);
+        Forwarding = new TaskForwarding(rooms, intake, reading, dispatcher.Poke);
+        rooms.Forwarded = Forwarding.Poke;
         upkeep = new RunUpkeep(rooms, calls);
         callbacks = new CallbackDelivery(rooms, callbackPolicy, signer);
     }
@@ -56,17 +59,23 @@ public sealed class RunManager : IRunManager
 
     internal RunRooms Rooms => rooms;
 
+    internal DeadLetterList DeadLetters { get; }
+
+    internal TaskForwarding Forwarding { get; }
+
     /// <summary>Recovers what the last server left, then begins to accept and to run.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         await new RunRecovery(rooms).RunAsync(cancellationToken);
         // Before anything is accepted: later, the log of a call that the store does not have yet could be among them.
         RunId[] logs = [.. rooms.Logs.List()];
+        // Tasks may need instances at once.
+        accepting = true;
         loops.Add(Task.Run(() => dispatcher.RunAsync(giveUp.Token, stop.Token), CancellationToken.None));
         loops.Add(Task.Run(calls.RecordAsync, CancellationToken.None));
         loops.Add(Task.Run(() => upkeep.RunAsync(logs, stop.Token), CancellationToken.None));
         loops.Add(Task.Run(() => callbacks.RunAsync(stop.Token), CancellationToken.None));
-        accepting = true;
+        loops.Add(Task.Run(() => Forwarding.RunAsync(stop.Token), CancellationToken.None));
     }
 
     /// <summary>
@@ -81,6 +90,7 @@ public sealed class RunManager : IRunManager
         }
 
         accepting = false;
+        rooms.IsStopping = true;
         await stop.CancelAsync();
         if (loops.Count == 0)
         {
@@ -133,6 +143,15 @@ public sealed class RunManager : IRunManager
         return acceptance;
     }
 
+    /// <summary>As <see cref="DeadLetterList.RedriveAsync"/>.</summary>
+    internal async Task<Run> RedriveAsync(RunId id, string caller, CancellationToken cancellationToken)
+    {
+        ThrowUnlessAccepting();
+        RunAcceptance again = await DeadLetters.RedriveAsync(id, caller, cancellationToken);
+        dispatcher.Poke();
+        return again.Run;
+    }
+
     public Task<LiveCall> CallAsync(
         RunSpec spec, string caller, RunPlaces? own, CancellationToken cancellationToken)
     {
@@ -142,10 +161,12 @@ public sealed class RunManager : IRunManager
 
     /// <summary>Starts a program that serves many calls. Throws what keeps it from running.</summary>
     /// <param name="spec">Its timeout and output limit hold for nothing.</param>
-    internal Task<LiveInstance> StartInstanceAsync(RunSpec spec, string caller, CancellationToken cancellationToken)
+    /// <param name="listen">As <see cref="Api.Nodes.AttemptSpec.Listen"/>.</param>
+    internal Task<LiveInstance> StartInstanceAsync(
+        RunSpec spec, int? listen, string caller, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
-        return instances.BeginAsync(spec, caller, cancellationToken);
+        return instances.BeginAsync(spec, listen, caller, cancellationToken);
     }
 
     public Task<Run> GetAsync(RunId id, CancellationToken cancellationToken) => reading.GetAsync(id, cancellationToken);

@@ -24,6 +24,9 @@ public sealed record RunOptions(
     TimeSpan StartLimit,
     TimeSpan LeaseSlack)
 {
+    /// <summary>How long after a dead letter's end it is listed, and its input kept.</summary>
+    public TimeSpan DeadLetterRetention { get; init; } = TimeSpan.FromDays(14);
+
     public static RunOptions Default(int cores, ByteSize memory) => new(
         RunCapacity.DefaultPlaces(cores, memory), QueueLimit: 100_000, WaitingCallsLimit: 1000, ByteSize.GiB(1),
         TimeSpan.FromHours(24), TimeSpan.FromDays(7), TimeSpan.FromDays(30), TimeSpan.FromMinutes(5),

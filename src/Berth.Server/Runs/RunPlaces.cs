@@ -1,18 +1,22 @@
+using System.Globalization;
 using Berth.Core.Errors;
+using Berth.Core.Scaling;
 
 namespace Berth.Server.Runs;
 
 /// <summary>
-/// The places for sandboxes that run at once. Calls and the dispatcher of tasks wait in one line, first come first
-/// served; the line of calls is bounded.
+/// The places for sandboxes that run at once. Calls wait in a bounded line and are served by caller in turn, so that
+/// one caller's flood does not keep back another; the dispatcher of tasks is one more whose turn comes.
 /// </summary>
 /// <param name="knobs">What raises the two limits, as a refusal names it.</param>
 public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
 {
+    /// <summary>No token has this name.</summary>
+    private const string Dispatcher = "";
+
     private readonly Lock gate = new();
-    private readonly LinkedList<TaskCompletionSource> line = new();
+    private readonly FairLine<TaskCompletionSource> line = new(waitingCallsLimit);
     private int taken;
-    private int waitingCalls;
 
     public int Places => places;
 
@@ -35,62 +39,54 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
         {
             lock (gate)
             {
-                return waitingCalls;
+                return line.Count;
             }
         }
     }
 
-    /// <summary>Waits for a place as a call. Throws <c>QueueFull</c> when too many wait already.</summary>
-    public async Task TakeForCallAsync(CancellationToken cancellationToken)
-    {
-        lock (gate)
-        {
-            if (taken >= places && waitingCalls >= waitingCallsLimit)
-            {
-                throw new BerthException(
-                    ErrorCode.QueueFull,
-                    $"{waitingCalls:N0} calls wait for one of {places:N0} places already: send it again later, or "
-                    + $"raise {knobs}.")
-                {
-                    RetryAfter = TimeSpan.FromSeconds(1),
-                };
-            }
-
-            waitingCalls++;
-        }
-
-        try
-        {
-            await TakeAsync(cancellationToken);
-        }
-        finally
-        {
-            lock (gate)
-            {
-                waitingCalls--;
-            }
-        }
-    }
-
-    public async Task TakeAsync(CancellationToken cancellationToken)
+    /// <summary>Waits for a place as a call. Throws <c>QueueFull</c> when too many wait already, also later: where a
+    /// caller with fewer calls waiting comes to a full line, the newest of who has most leaves it.</summary>
+    public Task TakeForCallAsync(string caller, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         TaskCompletionSource turn = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        LinkedListNode<TaskCompletionSource> node;
+        FairLine<TaskCompletionSource>.Place? place;
         lock (gate)
         {
-            if (taken < places && line.Count == 0)
+            if (TryTake())
             {
-                taken++;
-                return;
+                return Task.CompletedTask;
             }
 
-            node = line.AddLast(turn);
+            place = line.Add(caller, turn, out TaskCompletionSource? yielded);
+            if (place is null)
+            {
+                throw Full();
+            }
+
+            yielded?.TrySetException(Full());
         }
 
-        await using CancellationTokenRegistration registration = cancellationToken.Register(
-            () => Leave(node, cancellationToken));
-        await turn.Task;
+        return WaitAsync(turn, place, cancellationToken);
+    }
+
+    /// <summary>Waits for a place as the dispatcher, which no limit keeps out.</summary>
+    public Task TakeForTaskAsync(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        TaskCompletionSource turn = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        FairLine<TaskCompletionSource>.Place place;
+        lock (gate)
+        {
+            if (TryTake())
+            {
+                return Task.CompletedTask;
+            }
+
+            place = line.AddUncounted(Dispatcher, turn);
+        }
+
+        return WaitAsync(turn, place, cancellationToken);
     }
 
     /// <summary>Takes up to <paramref name="most"/> free places that nobody waits for; returns how many.</summary>
@@ -98,7 +94,7 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
     {
         lock (gate)
         {
-            int free = line.Count > 0 ? 0 : Math.Clamp(places - taken, 0, most);
+            int free = line.IsEmpty ? Math.Clamp(places - taken, 0, most) : 0;
             taken += free;
             return free;
         }
@@ -109,10 +105,9 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
         lock (gate)
         {
             // A place goes to the next in line without becoming free in between, or a newcomer could take it.
-            while (line.First is { } first)
+            while (line.TryTake(out TaskCompletionSource? next))
             {
-                line.RemoveFirst();
-                if (first.Value.TrySetResult())
+                if (next!.TrySetResult())
                 {
                     return;
                 }
@@ -122,15 +117,38 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
         }
     }
 
-    private void Leave(LinkedListNode<TaskCompletionSource> node, CancellationToken cancellationToken)
+    private bool TryTake()
+    {
+        bool free = taken < places && line.IsEmpty;
+        taken += free ? 1 : 0;
+        return free;
+    }
+
+    private async Task WaitAsync(
+        TaskCompletionSource turn, FairLine<TaskCompletionSource>.Place place, CancellationToken cancellationToken)
+    {
+        await using CancellationTokenRegistration registration = cancellationToken.Register(
+            () => Leave(turn, place, cancellationToken));
+        await turn.Task;
+    }
+
+    private void Leave(
+        TaskCompletionSource turn, FairLine<TaskCompletionSource>.Place place, CancellationToken cancellationToken)
     {
         lock (gate)
         {
-            if (node.List is not null)
-            {
-                line.Remove(node);
-                node.Value.TrySetCanceled(cancellationToken);
-            }
+            line.Remove(place);
+            turn.TrySetCanceled(cancellationToken);
         }
     }
+
+    private BerthException Full() => new(
+        ErrorCode.QueueFull,
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{line.Count:N0} calls wait for one of {places:N0} places already: send it again later, or raise "
+            + $"{knobs}."))
+    {
+        RetryAfter = TimeSpan.FromSeconds(1),
+    };
 }

@@ -35,7 +35,8 @@ internal static class RunPresentation
             run.Kind != RunKind.Task || !run.State.IsTerminal() ? null : run.Result.Length,
             run.Spec.Labels,
             run.Kind == RunKind.Task ? run.ResultExpiresAt : null,
-            run.Spec.Runtime);
+            run.Spec.Runtime,
+            end?.Answer?.Status);
     }
 
     public static UsageView View(RunUsage usage) => new(
@@ -62,11 +63,30 @@ internal static class RunPresentation
         _ => throw new ArgumentOutOfRangeException(nameof(state), state, "A state without a word."),
     };
 
-    /// <summary>What a step to the end owes to the run's callback.</summary>
-    public static RunChange WithCallback(RunChange change, DateTimeOffset due) =>
-        change.Next is { Spec.Callback: { } target } next && next.State.IsTerminal()
-            ? change with { Callback = new CallbackDraft(target, Body(next), due) }
-            : change;
+    /// <summary>What a step to the end owes to the run's callback and to its destination.</summary>
+    public static RunChange WithCallback(RunChange change, DateTimeOffset due)
+    {
+        Run next = change.Next;
+        if (!next.State.IsTerminal())
+        {
+            return change;
+        }
+
+        Destination? destination = next.State switch
+        {
+            RunState.Succeeded => next.Spec.OnSuccess,
+            RunState.Failed => next.Spec.OnFailure,
+            _ => null,
+        };
+        return change with
+        {
+            Callback = Draft(next.Spec.Callback),
+            Notice = next.Kind == RunKind.Task ? Draft(destination?.Address) : null,
+            Forward = next.Kind == RunKind.Task ? destination?.Function : null,
+        };
+
+        CallbackDraft? Draft(Uri? target) => target is null ? null : new CallbackDraft(target, Body(next), due);
+    }
 
     /// <summary>Event 1, which is told from the run.</summary>
     public static NumberedEvent AcceptedEvent(Run run) =>
@@ -99,7 +119,7 @@ internal static class RunPresentation
         at, RunEventTypes.Ended, run.Attempts,
         run.StartedAt is null
             ? RunSentences.EndedEarly(end.Reason, end.Detail)
-            : RunSentences.Ended(end, run.Spec.Limits, run.Timings.Run));
+            : RunSentences.Ended(run, end));
 
     private static byte[] Body(Run run) => JsonSerializer.SerializeToUtf8Bytes(View(run), RunJson.Default.RunView);
 

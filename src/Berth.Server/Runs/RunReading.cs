@@ -258,7 +258,7 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         : new RunContent(run, new MemoryStream(bytes, writable: false), bytes.Length, ContentType(run, what));
 
     private static string ContentType(Run run, string what) =>
-        what == "result" ? run.Spec.ResultContentType : "application/octet-stream";
+        what == "result" ? run.End?.Answer?.ContentType ?? run.Spec.ResultContentType : "application/octet-stream";
 
     private static BerthException Expired(Run run, string what) => new(
         ErrorCode.ResultExpired,

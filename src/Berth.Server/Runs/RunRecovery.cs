@@ -15,7 +15,7 @@ internal sealed class RunRecovery(RunRooms rooms)
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         await rooms.Store.BoundDelaysAsync(
-            rooms.Clock.Now, RetryPolicy.MaxDelay, CallbackSchedule.Longest, cancellationToken);
+            rooms.Clock.Now, RetryPolicy.LongestDelay * 2, CallbackSchedule.Longest, cancellationToken);
         CrashPoints.Reach(CrashPoint.DelaysBounded);
         int recovered = 0;
         RunId? after = null;

@@ -2,6 +2,7 @@ using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
 using Berth.Server.Events;
+using Berth.Server.Functions;
 using Berth.Server.Logs;
 using Berth.Server.Spool;
 using Berth.Server.Store;
@@ -22,6 +23,26 @@ internal sealed record RunRooms(
     /// <summary>Decides what is due.</summary>
     public SteadyClock Clock { get; } = new(Time);
 
+    /// <summary>Gives a call to an instance of its function; set before anything runs.</summary>
+    public Func<Run, AttemptSpec, CancellationToken, Task<IAttempt>>? Services { get; set; }
+
+    /// <summary>Told that there is an end to be handed on to a function; set before anything runs.</summary>
+    public Action? Forwarded { get; set; }
+
+    /// <summary>The server takes nothing new and ends what is under way.</summary>
+    public bool IsStopping { get; set; }
+
+    /// <summary>Begins an attempt of a task, as <see cref="INode.StartAsync(AttemptSpec, CancellationToken)"/> does.
+    /// </summary>
+    public Task<IAttempt> StartAsync(Run run, CancellationToken cancellationToken)
+    {
+        AttemptSpec order = Order(run, run.Spec.Timeout);
+        return run.Spec.Service is null
+            ? Node.StartAsync(order, cancellationToken)
+            : (Services ?? throw new InvalidOperationException("Nothing answers over HTTP here."))(
+                run, order, cancellationToken);
+    }
+
     /// <param name="left">What is left of its time when it is given to a node; null where it may run for ever.</param>
     public AttemptSpec Order(Run run, TimeSpan? left)
     {
@@ -33,7 +54,8 @@ internal sealed record RunRooms(
             spec.WorkingDirectory, left, spec.Grace);
     }
 
-    public static SandboxSpec Shape(RunSpec spec) => new(spec.Digest, spec.Limits, spec.Network, spec.Runtime);
+    public static SandboxSpec Shape(RunSpec spec) =>
+        new(spec.Digest, spec.Limits, spec.Network, spec.Runtime, spec.Family);
 
     /// <summary>
     /// Makes a step true and tells of it. While the store can't be written it is tried again, because the truth of an
@@ -41,12 +63,18 @@ internal sealed record RunRooms(
     /// </summary>
     public async Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken giveUp)
     {
+        change = DeadLetters.Mark(
+            change, change.Next.Spec.Labels.ContainsKey(FunctionLabels.Function), Options.DeadLetterRetention);
         change = RunPresentation.WithCallback(change, Clock.Now);
         SaveOutcome outcome = await PersistAsync(
             () => Store.SaveAsync(change, giveUp), fault => Log.StepNotStored(Logger, change.Next.Id, fault), giveUp);
         if (outcome is { Applied: true, Current: { } current })
         {
             Publish(change, current);
+            if (change.Forward is not null)
+            {
+                Forwarded?.Invoke();
+            }
         }
 
         return outcome;

@@ -57,6 +57,10 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
         return due.Count;
     }
 
+    /// <summary>Strikes dead letters off that are too old or too many; returns how many.</summary>
+    public Task<int> TrimDeadLettersAsync(CancellationToken cancellationToken) =>
+        rooms.Store.TrimDeadLettersAsync(rooms.Time.GetUtcNow(), DeadLetters.Most, cancellationToken);
+
     /// <summary>Deletes records of runs that ended long ago, with all that is theirs; returns how many.</summary>
     public async Task<int> DeleteRecordsAsync(CancellationToken cancellationToken)
     {
@@ -121,6 +125,7 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
         RepeatAsync("age", AgeInterval, ExpireWaitingAsync, stop),
         RepeatAsync("bodies", RetentionInterval, ExpireBodiesAsync, stop),
         RepeatAsync("records", RetentionInterval, DeleteRecordsAsync, stop),
+        RepeatAsync("dead letters", RetentionInterval, TrimDeadLettersAsync, stop),
         RepeatAsync("logs", RetentionInterval, DeleteLogsAsync, stop));
 
     private async Task<bool> IsLiveAsync(RunId id, CancellationToken cancellationToken) =>

@@ -84,7 +84,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
             return 0;
         }
 
-        await places.TakeAsync(stop);
+        await places.TakeForTaskAsync(stop);
         int held = 1 + places.TakeFree((int)Math.Clamp(rooms.Ledger.Queued - 1, 0, BatchLimit - 1));
         try
         {

@@ -96,7 +96,7 @@ internal sealed class TaskExecution
         RunEnd failure;
         try
         {
-            return await rooms.Node.StartAsync(rooms.Order(run, run.Spec.Timeout), either.Token);
+            return await rooms.StartAsync(run, either.Token);
         }
         catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
         {
@@ -110,7 +110,7 @@ internal sealed class TaskExecution
         }
         catch (BerthException fault)
         {
-            failure = Failure(StartFault.ReasonOf(fault.Code), fault.Message);
+            failure = Failure(StartFault.ReasonOf(fault.Code), fault.Message) with { RetryAfter = fault.RetryAfter };
         }
 
         ReleasePlace();
@@ -135,7 +135,9 @@ internal sealed class TaskExecution
             RunTimings timings = run.Timings with { Prepare = preparation.Prepare, Start = preparation.Start };
             unsaved.Add(new RunEvent(
                 now, RunEventTypes.Started, run.Attempts,
-                RunSentences.Started(preparation.Prepare, preparation.Start, preparation.Prepared)));
+                preparation.Instance is { } instance
+                    ? RunSentences.Taken(instance, preparation.Prepare)
+                    : RunSentences.Started(preparation.Prepare, preparation.Start, preparation.Prepared)));
             RunChange start = RunSteps.Start(run, rooms.Node.Info.Name, timings, now, [.. unsaved]);
             unsaved.Clear();
             run = start.Next;
@@ -171,7 +173,9 @@ internal sealed class TaskExecution
         }
 
         run = run with { Timings = run.Timings with { Run = report.RunTime } };
-        RunEnd end = new(report.Reason, report.ExitCode, report.Signal, report.Detail, report.Usage);
+        RunEnd end = new(
+            report.Reason, report.ExitCode, report.Signal, report.Detail, report.Usage, report.Answer,
+            report.RetryAfter);
         if (streams.OutputPassed && end.Reason is not (EndReason.Canceled or EndReason.TimedOut))
         {
             return end with { Reason = EndReason.OutputLimit, Detail = RunSentences.OutputLimit(run.Spec.OutputLimit) };
@@ -212,7 +216,9 @@ internal sealed class TaskExecution
         }
     }
 
-    private RunChange Decide(RunEnd end, RunMoment now) => handingBack && end.Reason == EndReason.PlatformFault
+    /// <summary>While the server stops, an instance may be gone before its calls are handed back.</summary>
+    private RunChange Decide(RunEnd end, RunMoment now) => end.Reason == EndReason.PlatformFault
+        && (handingBack || (rooms.IsStopping && run.Spec.Service is not null))
         ? RunSteps.HandBack(run, end, now)
         : RunSteps.End(run, end, now, NextRandom(), rooms.Options.ResultRetention, [.. unsaved]);
 

@@ -54,7 +54,11 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
             rooms.Ledger.Submitted();
             rooms.Ledger.Wait(1);
             rooms.Events.Publish(id, 1, RunPresentation.AcceptedEvent(run).Event);
-            rooms.Node.Expect(RunRooms.Shape(submission.Spec));
+            if (submission.Spec.Service is null)
+            {
+                rooms.Node.Expect(RunRooms.Shape(submission.Spec));
+            }
+
             CrashPoints.Reach(CrashPoint.TaskAccepted);
         }
 
@@ -69,9 +73,13 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
                 ErrorCode.InvalidRequest, $"The idempotency key has {key.Length} characters: use 1 to {MaxKeyLength}.");
         }
 
-        if (submission.Spec.Callback is { } target)
+        foreach (Uri? target in (Uri?[])[
+            submission.Spec.Callback, submission.Spec.OnSuccess?.Address, submission.Spec.OnFailure?.Address])
         {
-            callbacks.Check(target);
+            if (target is not null)
+            {
+                callbacks.Check(target);
+            }
         }
 
         long queued = rooms.Ledger.Queued;

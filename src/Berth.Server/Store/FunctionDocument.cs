@@ -48,18 +48,19 @@ internal sealed record RevisionDocument(
 
 internal sealed record ServiceDocument(
     int Port, string? ProbePath, int Concurrency, int Min, int Max, int Target, long IdleMs, long DownDelayMs,
-    long StartLimitMs)
+    long StartLimitMs, LambdaSpec? Lambda = null)
 {
     [JsonIgnore]
     public ServiceSpec Spec => new(
         Port, ProbePath, Concurrency,
         new ScaleSpec(Min, Max, Target, TimeSpan.FromMilliseconds(IdleMs), TimeSpan.FromMilliseconds(DownDelayMs)),
-        TimeSpan.FromMilliseconds(StartLimitMs));
+        TimeSpan.FromMilliseconds(StartLimitMs), Lambda);
 
     public static ServiceDocument Of(ServiceSpec service) => new(
         service.Port, service.ProbePath, service.Concurrency, service.Scale.Min, service.Scale.Max,
         service.Scale.Target, (long)service.Scale.IdleExpiry.TotalMilliseconds,
-        (long)service.Scale.DownDelay.TotalMilliseconds, (long)service.StartLimit.TotalMilliseconds);
+        (long)service.Scale.DownDelay.TotalMilliseconds, (long)service.StartLimit.TotalMilliseconds,
+        service.Lambda);
 }
 
 internal sealed record TrafficDocument(

@@ -79,8 +79,18 @@ public interface IRunStore : IAsyncDisposable
     /// <summary>Deletes inline bodies and marks all bodies of these runs as expired.</summary>
     Task ForgetBodiesAsync(IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken);
 
+    /// <summary>Strikes a dead letter off, with an event that says why; nothing happens where it is none. Its bodies
+    /// are deleted at <paramref name="bodiesDue"/>, or sooner. Returns whether it was one.</summary>
+    Task<bool> CloseDeadLetterAsync(
+        RunId id, RunEvent outcome, DateTimeOffset bodiesDue, CancellationToken cancellationToken);
+
+    /// <summary>Strikes off the dead letters whose bodies are due at <paramref name="now"/>, and the oldest of more
+    /// than <paramref name="most"/>. Returns how many.</summary>
+    Task<int> TrimDeadLettersAsync(DateTimeOffset now, int most, CancellationToken cancellationToken);
+
     /// <summary>
-    /// Deletes records of runs that ended before <paramref name="endedBefore"/> and owe no callback; returns their ids.
+    /// Deletes records of runs that ended before <paramref name="endedBefore"/>, owe no callback and are no dead
+    /// letters; returns their ids.
     /// </summary>
     Task<IReadOnlyList<RunId>> DeleteEndedAsync(DateTimeOffset endedBefore, int limit,
         CancellationToken cancellationToken);
@@ -102,6 +112,13 @@ public interface IRunStore : IAsyncDisposable
     /// <summary>Strikes a callback off, delivered or given up, and adds the event that says so. Returns the event's
     /// number; 0 when it was already struck off.</summary>
     Task<long> CloseCallbackAsync(PendingCallback callback, RunEvent outcome, CancellationToken cancellationToken);
+
+    /// <summary>Runs to be handed on to functions, those accepted first.</summary>
+    Task<IReadOnlyList<PendingForward>> PendingForwardsAsync(int limit, CancellationToken cancellationToken);
+
+    /// <summary>Strikes one of them off, and adds the event that says what came of it. Returns the event's number; 0
+    /// when it was already struck off.</summary>
+    Task<long> CloseForwardAsync(RunId run, RunEvent outcome, CancellationToken cancellationToken);
 
     /// <summary>When the next queued run or callback becomes ready; null when nothing waits.</summary>
     Task<NextDue> NextDueAsync(CancellationToken cancellationToken);
@@ -153,14 +170,26 @@ public sealed record RunQuery(
 {
     /// <summary>Most that a caller from outside gets at once.</summary>
     public const int MaxLimit = 1000;
+
+    /// <summary>Only dead letters.</summary>
+    public bool IsDeadLetter { get; init; }
 }
 
 public sealed record NumberedEvent(long Sequence, RunEvent Event);
 
 /// <param name="Attempt">Deliveries tried before.</param>
 /// <param name="FirstDue">When it was first due; decides when to give up.</param>
+/// <param name="Slot">Which of the run's: <see cref="OfCaller"/> or <see cref="OfDestination"/>.</param>
 public sealed record PendingCallback(
-    RunId Run, Uri Target, ReadOnlyMemory<byte> Body, int Attempt, DateTimeOffset FirstDue, DateTimeOffset Due);
+    RunId Run, Uri Target, ReadOnlyMemory<byte> Body, int Attempt, DateTimeOffset FirstDue, DateTimeOffset Due,
+    int Slot = PendingCallback.OfCaller)
+{
+    public const int OfCaller = 0;
+    public const int OfDestination = 1;
+}
+
+/// <summary>An ended run that is to become a task of another function.</summary>
+public readonly record struct PendingForward(RunId Run, string Function);
 
 public readonly record struct NextDue(DateTimeOffset? Run, DateTimeOffset? Callback);
 

@@ -32,7 +32,15 @@ internal sealed record RunSpecDocument(
     string? ResultContentType,
     string? Callback,
     IReadOnlyDictionary<string, string>? Labels,
-    string? Runtime = null)
+    string? Runtime = null,
+    string? Family = null,
+    ServiceCall? Service = null,
+    long? RetryDelayMs = null,
+    long? RetryMaxDelayMs = null,
+    string? RetryOn = null,
+    string? OnSuccess = null,
+    string? OnFailure = null,
+    int Hops = 0)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -56,6 +64,9 @@ internal sealed record RunSpecDocument(
             Digest = "",
             Environment = Sorted(spec.Environment.Where(IsOfTheRequest)),
             Labels = Sorted(spec.Labels),
+            Service = spec.Service is { } call
+                ? call with { Revision = 0, Fields = [.. call.Fields.Where(IsOfTheRequest)] }
+                : null,
         },
         RunSpecJson.Default.RunSpecDocument);
 
@@ -73,13 +84,23 @@ internal sealed record RunSpecDocument(
         WorkingDirectory,
         TimeSpan.FromMilliseconds(TimeoutMs),
         TimeSpan.FromMilliseconds(GraceMs),
-        new RetryPolicy(MaxAttempts, RetryFailures),
-        MaxAgeMs is { } age ? TimeSpan.FromMilliseconds(age) : null,
+        new RetryPolicy(MaxAttempts, RetryFailures)
+        {
+            BaseDelay = Span(RetryDelayMs) ?? RetryPolicy.UsualBaseDelay,
+            MaxDelay = Span(RetryMaxDelayMs) ?? RetryPolicy.UsualMaxDelay,
+            On = RetryOn is null ? null : RetryRules.Restore(RetryOn),
+        },
+        Span(MaxAgeMs),
         ByteSize.FromBytes(OutputLimit),
         ResultContentType ?? "application/octet-stream",
         Callback is { } callback ? new Uri(callback) : null,
         Labels ?? Nothing,
-        Runtime);
+        Runtime,
+        Family,
+        Service,
+        OnSuccess is null ? null : Destination.Restore(OnSuccess),
+        OnFailure is null ? null : Destination.Restore(OnFailure),
+        Hops);
 
     public static RunSpec Read(ReadOnlySpan<byte> json) =>
         (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
@@ -92,10 +113,27 @@ internal sealed record RunSpecDocument(
         (long)spec.Timeout.TotalMilliseconds, (long)spec.Grace.TotalMilliseconds, spec.Retry.MaxAttempts,
         spec.Retry.OnProgramFailure, (long?)spec.MaxAge?.TotalMilliseconds, spec.OutputLimit.Bytes,
         spec.ResultContentType, spec.Callback?.OriginalString, spec.Labels.Count == 0 ? null : spec.Labels,
-        spec.Runtime);
+        spec.Runtime, spec.Family, spec.Service, Unusual(spec.Retry.BaseDelay, RetryPolicy.UsualBaseDelay),
+        Unusual(spec.Retry.MaxDelay, RetryPolicy.UsualMaxDelay), spec.Retry.On?.Text,
+        spec.OnSuccess?.Text, spec.OnFailure?.Text, spec.Hops);
 
-    private static bool IsOfTheRequest(KeyValuePair<string, string> variable) =>
-        !PerRequest.Contains(variable.Key) && !variable.Key.StartsWith("HTTP_X_FORWARDED_", StringComparison.Ordinal);
+    private static TimeSpan? Span(long? milliseconds) =>
+        milliseconds is { } known ? TimeSpan.FromMilliseconds(known) : null;
+
+    private static long? Unusual(TimeSpan span, TimeSpan usual) =>
+        span == usual ? null : (long)span.TotalMilliseconds;
+
+    private static bool IsOfTheRequest(KeyValuePair<string, string> variable) => IsOfTheRequest(variable.Key);
+
+    private static bool IsOfTheRequest(string variable) =>
+        !PerRequest.Contains(variable) && !variable.StartsWith("HTTP_X_FORWARDED_", StringComparison.Ordinal);
+
+    /// <summary>By the rules of the variables that other programs get for their headers.</summary>
+    private static bool IsOfTheRequest(HeaderField field)
+    {
+        string name = field.Name.ToUpperInvariant().Replace('-', '_');
+        return IsOfTheRequest(name) && IsOfTheRequest("HTTP_" + name);
+    }
 
     private static SortedDictionary<string, string> Sorted(IEnumerable<KeyValuePair<string, string>> pairs) =>
         new(pairs.ToDictionary(), StringComparer.Ordinal);

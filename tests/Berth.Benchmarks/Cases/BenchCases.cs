@@ -12,6 +12,7 @@ internal static class BenchCases
         ["ready"] = new("a fresh container prepared ahead, 1 KiB through cat, 10 a second (P1)", StartCases.ReadyAsync),
         ["cold"] = new("nothing prepared (P3)", StartCases.ColdAsync),
         ["rate"] = new("fresh containers a second through HTTP (P4)", StartCases.RateAsync),
+        ["inner"] = new("fresh sandboxes within a container, a second and one by one (P5)", InnerCase.RunAsync),
         ["stream"] = new("1 GiB through cat, both ways (P20)", StreamCase.RunAsync),
         ["image"] = new("push, pull and unpack of an image until it can run (P19)", ImageCase.RunAsync),
         ["registry"] = new("1 GiB pushed and pulled beside docker-registry", RegistryCase.RunAsync),

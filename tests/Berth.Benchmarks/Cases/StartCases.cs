@@ -122,7 +122,7 @@ internal static class StartCases
         await Task.WhenAll(calls);
     }
 
-    private static async Task<double> RateAsync(int parallel, TimeSpan duration, Func<int, Task<TimeSpan>> act)
+    internal static async Task<double> RateAsync(int parallel, TimeSpan duration, Func<int, Task<TimeSpan>> act)
     {
         long start = TimeProvider.System.GetTimestamp();
         int done = 0;

@@ -105,12 +105,14 @@ internal sealed class BerthRig : IAsyncDisposable
         [$"BERTH_HOST=http://127.0.0.1:{Port}", $"BERTH_TOKEN={Token}", .. variables, berth, .. arguments]);
 
     /// <summary>One synchronous call; the answer must be <paramref name="body"/> again.</summary>
-    public async Task<TimeSpan> EchoAsync(byte[] body)
+    public Task<TimeSpan> EchoAsync(byte[] body) => EchoAsync(body, "/v1/call/bench/busybox:1");
+
+    /// <summary>The same through another address of a program that echoes.</summary>
+    public async Task<TimeSpan> EchoAsync(byte[] body, string path)
     {
         long start = TimeProvider.System.GetTimestamp();
         using ByteArrayContent content = new(body);
-        using HttpResponseMessage answer = await Http.PostAsync(new Uri("/v1/call/bench/busybox:1", UriKind.Relative),
-            content);
+        using HttpResponseMessage answer = await Http.PostAsync(new Uri(path, UriKind.Relative), content);
         byte[] echoed = await answer.Content.ReadAsByteArrayAsync();
         TimeSpan elapsed = TimeProvider.System.GetElapsedTime(start);
         return answer.StatusCode == HttpStatusCode.OK && echoed.AsSpan().SequenceEqual(body)

@@ -1,3 +1,4 @@
+using Berth.Api.Nodes;
 using Berth.Core.Images;
 using Berth.IntegrationTests.Nodes;
 using Berth.Testing.Programs;
@@ -9,7 +10,7 @@ namespace Berth.IntegrationTests.Containment;
 /// The program of attacks.c in an image, run once as root of the sandbox and once as a plain user, with what each
 /// attack came to.
 /// </summary>
-public sealed class AttackProgram(NodeFixture node) : IAsyncLifetime
+public class AttackProgram(NodeFixture node) : IAsyncLifetime
 {
     private static int images;
 
@@ -17,6 +18,12 @@ public sealed class AttackProgram(NodeFixture node) : IAsyncLifetime
     public IReadOnlyDictionary<string, string> AsRoot { get; private set; } = new Dictionary<string, string>();
 
     public IReadOnlyDictionary<string, string> AsUser { get; private set; } = new Dictionary<string, string>();
+
+    /// <summary>Null for a container for each run.</summary>
+    protected virtual string? Family => null;
+
+    /// <summary>The shape that attacks run in.</summary>
+    internal SandboxSpec Sandbox => node.Of(Image) with { Family = Family };
 
     /// <summary>The image with the program at /attacks and busybox's commands.</summary>
     public Digest Image { get; private set; }
@@ -32,14 +39,24 @@ public sealed class AttackProgram(NodeFixture node) : IAsyncLifetime
         AsUser = await RunAsync("1000:1000");
     }
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public ValueTask DisposeAsync()
+    {
+        GC.SuppressFinalize(this);
+        return ValueTask.CompletedTask;
+    }
 
     private async Task<Dictionary<string, string>> RunAsync(string? user)
     {
         RunOutcome run = await node.Node.RunAsync(
-            SandboxRuns.Spec(node.Of(Image), "/attacks") with { User = user });
+            SandboxRuns.Spec(Sandbox, "/attacks") with { User = user });
         Assert.True(run.Report.ExitCode == 0, $"{run.Report}\n{run.Output}\n{run.Error}");
         return run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split('\t'))
             .ToDictionary(fields => fields[0], fields => fields[1]);
     }
+}
+
+/// <summary>The same within one container for all runs.</summary>
+public sealed class InnerAttackProgram(NodeFixture node) : AttackProgram(node)
+{
+    protected override string? Family => "attacks";
 }

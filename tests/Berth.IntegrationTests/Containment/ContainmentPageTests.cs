@@ -22,7 +22,7 @@ public sealed class ContainmentPageTests
     [Fact]
     public void There_are_as_many_attacks_as_promised()
     {
-        int others = ResourceAttack.All.Count + NetworkAttackTests.Rows.Count + ImageAttack.All.Count;
+        int others = ResourceAttack.All.Count + NetworkAttackContract.Rows.Count + ImageAttack.All.Count;
 
         Assert.True(others >= 14, $"There are {others}.");
         Assert.All(ResourceAttack.All, a => Assert.NotEmpty(a.Outcome));

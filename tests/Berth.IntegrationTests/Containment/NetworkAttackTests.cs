@@ -8,7 +8,15 @@ namespace Berth.IntegrationTests.Containment;
 
 /// <summary>No network means none: not the machine's own services, not its neighbours, not its metadata.</summary>
 [Collection("containers")]
-public sealed class NetworkAttackTests(NodeFixture node, AttackProgram program) : IClassFixture<AttackProgram>
+public sealed class NetworkAttackTests(NodeFixture node, AttackProgram program)
+    : NetworkAttackContract(program, node), IClassFixture<AttackProgram>;
+
+/// <summary>The same within one container for all runs.</summary>
+[Collection("containers")]
+public sealed class InnerNetworkAttackTests(NodeFixture node, InnerAttackProgram program)
+    : NetworkAttackContract(program, node), IClassFixture<InnerAttackProgram>;
+
+public abstract class NetworkAttackContract(AttackProgram program, NodeFixture node)
 {
     /// <summary>Name, what it does and what it comes to, for the page.</summary>
     public static IReadOnlyList<(string Name, string What, string Outcome)> Rows { get; } =
@@ -65,7 +73,7 @@ public sealed class NetworkAttackTests(NodeFixture node, AttackProgram program) 
     public async Task Sockets_in_the_machines_folders_are_not_there()
     {
         RunOutcome run = await node.Node.RunAsync(SandboxRuns.Spec(
-            node.Of(program.Image), "sh", "-c", "ls -d /run/* /var/run/* /run/berth 2>/dev/null; echo end"));
+            program.Sandbox, "sh", "-c", "ls -d /run/* /var/run/* /run/berth 2>/dev/null; echo end"));
 
         Assert.Equal("end\n", run.Output);
     }
@@ -73,7 +81,7 @@ public sealed class NetworkAttackTests(NodeFixture node, AttackProgram program) 
     private async Task<string> ReachAsync(string address, int port)
     {
         RunOutcome run = await node.Node.RunAsync(SandboxRuns.Spec(
-            node.Of(program.Image), "/attacks", "reach", address, port.ToString()));
+            program.Sandbox, "/attacks", "reach", address, port.ToString()));
         return run.Output.Trim();
     }
 }

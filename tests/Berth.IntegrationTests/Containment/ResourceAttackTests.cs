@@ -11,7 +11,15 @@ namespace Berth.IntegrationTests.Containment;
 /// nothing had been. That nothing is left on the machine is asked when the node is gone.
 /// </summary>
 [Collection("containers")]
-public sealed class ResourceAttackTests(NodeFixture node, AttackProgram program) : IClassFixture<AttackProgram>
+public sealed class ResourceAttackTests(NodeFixture node, AttackProgram program)
+    : ResourceAttackContract(program, node), IClassFixture<AttackProgram>;
+
+/// <summary>The same within one container for all runs.</summary>
+[Collection("containers")]
+public sealed class InnerResourceAttackTests(NodeFixture node, InnerAttackProgram program)
+    : ResourceAttackContract(program, node), IClassFixture<InnerAttackProgram>;
+
+public abstract class ResourceAttackContract(AttackProgram program, NodeFixture node)
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan DeadlineOfEndless = TimeSpan.FromSeconds(1.5);
@@ -37,7 +45,7 @@ public sealed class ResourceAttackTests(NodeFixture node, AttackProgram program)
     [Fact]
     public async Task A_program_of_many_processes_gets_no_more_processor_time_than_its_share()
     {
-        SandboxSpec spec = node.Of(program.Image) with
+        SandboxSpec spec = program.Sandbox with
         {
             Limits = NodeFixture.Limits with { Cpu = CpuQuota.FromMillicores(250) },
         };
@@ -54,5 +62,5 @@ public sealed class ResourceAttackTests(NodeFixture node, AttackProgram program)
     private static string Start(string text) => text[..Math.Min(text.Length, 2000)];
 
     private Task<RunOutcome> ShellAsync(string script, TimeSpan deadline) => node.Node.RunAsync(
-        SandboxRuns.Spec(node.Of(program.Image), "sh", "-c", script).Within(deadline));
+        SandboxRuns.Spec(program.Sandbox, "sh", "-c", script).Within(deadline));
 }

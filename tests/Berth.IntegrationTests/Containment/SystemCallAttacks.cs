@@ -75,7 +75,7 @@ internal static class SystemCallAttacks
             trusted-attribute              EPERM
             setuid-program                 nothing  no new privileges: the bit is ignored
             init-program-write             EACCES
-            init-program-remove            EBUSY  a mount
+            init-program-remove            EBUSY|EROFS  a mount; within a container of many, in a folder nobody writes
             init-program-replace           EXDEV
             inherited-descriptors          nothing  none beyond the three streams and the progress pipe
             terminal-input                 ENOTTY  a sandbox has no terminal unless asked

@@ -4,7 +4,15 @@ namespace Berth.IntegrationTests.Containment;
 
 /// <summary>What a program in a default sandbox gets from the kernel when it wants out.</summary>
 [Collection("containers")]
-public sealed class SystemCallTests(AttackProgram program) : IClassFixture<AttackProgram>
+public sealed class SystemCallTests(AttackProgram program)
+    : SystemCallContract(program), IClassFixture<AttackProgram>;
+
+/// <summary>The same within one container for all runs.</summary>
+[Collection("containers")]
+public sealed class InnerSystemCallTests(InnerAttackProgram program)
+    : SystemCallContract(program), IClassFixture<InnerAttackProgram>;
+
+public abstract class SystemCallContract(AttackProgram program)
 {
     private static readonly SystemCallAttack[] All = [.. SystemCallAttacks.All.SelectMany(g => g.Attacks)];
 

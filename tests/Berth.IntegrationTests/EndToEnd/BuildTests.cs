@@ -62,6 +62,57 @@ public sealed class BuildTests(ServerFixture fixture) : IClassFixture<ServerFixt
         Assert.Contains("apt install buildah", result.Error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Another_file_is_built_up_to_a_stage_with_plain_words_for_its_progress()
+    {
+        string context = Directory.CreateDirectory(Path.Combine(Server.Folder, "stages")).FullName;
+        File.Copy("/bin/busybox", Path.Combine(context, "busybox"), overwrite: true);
+        await File.WriteAllTextAsync(
+            Path.Combine(context, "Dockerfile.slim"),
+            """
+            FROM scratch AS early
+            COPY busybox /bin/busybox
+            CMD ["/bin/busybox", "echo", "early"]
+            FROM early AS late
+            RUN ["/bin/busybox", "false"]
+            """,
+            TestContext.Current.CancellationToken);
+
+        ToolResult built = await BuildAsync(
+            "image", "build", "-f", Path.Combine(context, "Dockerfile.slim"), "--target", "early", "demo/early",
+            context);
+
+        Assert.Matches("^demo/early:latest sha256:[0-9a-f]{64}$", built.Succeed());
+        Assert.Contains("COPY busybox /bin/busybox\n", built.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("late", built.Error, StringComparison.Ordinal);
+        // No terminal: nothing is drawn over, and no colours.
+        Assert.DoesNotContain(built.Error, c => c is '\r' or '\e');
+        Assert.Equal("early", (await Server.BerthAsync("run", "demo/early")).Succeed());
+    }
+
+    [Theory]
+    [InlineData("--quiet")]
+    [InlineData("--no-cache")]
+    public async Task A_step_that_fails_is_told_in_its_own_words_and_makes_no_image(string flag)
+    {
+        string context = Directory.CreateDirectory(Path.Combine(Server.Folder, "failing")).FullName;
+        File.Copy("/bin/busybox", Path.Combine(context, "busybox"), overwrite: true);
+        await File.WriteAllTextAsync(
+            Path.Combine(context, "Dockerfile"),
+            "FROM scratch\nCOPY busybox /bin/busybox\n"
+            + "RUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo oh dear >&2; exit 3\"]\n",
+            TestContext.Current.CancellationToken);
+
+        ToolResult failed = await BuildAsync("image", "build", flag, "demo/failing", context);
+
+        Assert.Equal((64, ""), (failed.ExitCode, failed.Text));
+        Assert.Contains("\noh dear\n", failed.Error, StringComparison.Ordinal);
+        Assert.Contains("exit status 3", failed.Error, StringComparison.Ordinal);
+        Assert.Contains("berth: buildah build ended with exit code 3", failed.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain(
+            "demo/failing", (await Server.BerthAsync("image", "ls", "-q")).Succeed(), StringComparison.Ordinal);
+    }
+
     private static Task WriteAsync(string context, string word) => File.WriteAllTextAsync(
         Path.Combine(context, "Dockerfile"),
         $"""

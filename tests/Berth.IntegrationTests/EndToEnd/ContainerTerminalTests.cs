@@ -60,6 +60,13 @@ public sealed class ContainerTerminalTests(BusyboxFixture fixture) : IClassFixtu
         shell.Type("exit 9\r");
 
         Assert.Equal(9, await shell.EndsAsync());
+        using Pty left = Open(
+            "exec -it web sh -c 'echo up$((6*7)); until [ -e /go ]; do sleep 0.05; done; : > /went; sleep 600'");
+        await left.ShowsAsync("up42");
+        left.Type(ControlPControlQ);
+        Assert.Equal(0, await left.EndsAsync());
+        await fixture.BerthAsync("exec", "web", "sh", "-c", ": > /go");
+        await fixture.BerthAsync("exec", "web", "sh", "-c", "until [ -e /went ]; do sleep 0.05; done");
         Assert.Equal("running", (await fixture.InspectAsync("web")).GetProperty("state").GetString());
         await fixture.BerthAsync("rm", "-f", "web");
     }

@@ -26,6 +26,8 @@ internal static class GuideMask
         (new(@"\b\d{10,}\b"), "NUMBER"),
         // What stands ready, and whether one waits for it, is a matter of the moment; a file's size is the package's.
         (new(@"(?<key>Taken up after TIME|The program runs:).*"), "${key}"),
+        // What is remembered of the calls fades while the page is read.
+        (new(@"(?<key>\d+ aimed at in each; ).*"), "${key}REASON"),
         (new(@"^(?<key>RUN +)(?:preparing|ready|removing)(?= +- )", RegexOptions.Multiline), "${key}STATE"),
         (new(@"(?<key>berth_sandboxes\{.*\}) \d+"), "${key} NUMBER"),
         (new(@"^total \d+$", RegexOptions.Multiline), "total NUMBER"),

@@ -14,8 +14,8 @@ public sealed class GuideTests
     // The later pages use the images that the first one makes.
     private static readonly string[] Pages =
     [
-        "first-image", "calls", "tasks", "functions", "services", "rollouts", "containers",
-        "limits-and-isolation", "troubleshooting", "running-a-server", "registry", "security",
+        "first-image", "calls", "tasks", "functions", "services", "lambda", "rollouts",
+        "containers", "limits-and-isolation", "troubleshooting", "running-a-server", "registry", "security",
     ];
 
     [Fact]

@@ -72,6 +72,45 @@ public sealed class QuickstartTests : IDisposable
         await NothingIsLeftAsync();
     }
 
+    [Fact]
+    public async Task What_a_killed_installation_left_mounted_goes_with_the_next()
+    {
+        string tools = Directory.CreateDirectory(Path.Combine(folder, "tools")).FullName;
+        File.Copy(
+            Path.Combine(ServerProcess.RepositoryRoot(), "samples/thumbnail/layers.sh"),
+            Path.Combine(folder, "layers.sh"));
+        Dictionary<string, string> variables = new(Variables)
+        {
+            ["PATH"] = $"{tools}:{Environment.GetEnvironmentVariable("PATH")}",
+        };
+        string script = Path.Combine(folder, "layers.sh");
+        string layers = Path.Combine(folder, "out/sample");
+        WriteScript(
+            "tools/mmdebstrap",
+            "mkdir -p $WORK/all/proc $WORK/all/sys; for f in proc sys; do mount -t tmpfs none $WORK/all/$f; done\n"
+            + "kill -9 $PPID $$");
+
+        ToolResult killed = await Tool.RunAsync("bash", [script, layers], [], variables);
+        Assert.NotEqual(0, killed.ExitCode);
+        Assert.Equal(2, MountsBelow(folder).Length);
+
+        WriteScript(
+            "tools/mmdebstrap",
+            "mkdir -p $WORK/system $WORK/all/proc; touch $WORK/between; sleep 0.01; echo new > $WORK/all/new\n"
+            + "mount -t tmpfs none $WORK/all/proc");
+        (await Tool.RunAsync("bash", [script, layers], [], variables)).Succeed();
+
+        Assert.Empty(MountsBelow(folder));
+        Assert.True(File.Exists(Path.Combine(layers, "tool/new")));
+        Assert.Equal(["sample", "sample.lock"], EntriesOf(Path.Combine(folder, "out"), "sample*"));
+    }
+
+    private static string[] MountsBelow(string path) =>
+        [.. File.ReadLines("/proc/self/mountinfo").Where(l => l.Contains(path + "/", StringComparison.Ordinal))];
+
+    private static string[] EntriesOf(string path, string pattern) =>
+        [.. Directory.GetFileSystemEntries(path, pattern).Select(e => Path.GetFileName(e)).Order()];
+
     private Task<ToolResult> RunAsync() => Tool.RunAsync("bash", ["-c", $"{Line} --stop"], [], Variables);
 
     private async Task NothingIsLeftAsync()

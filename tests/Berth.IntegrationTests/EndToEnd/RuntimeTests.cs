@@ -182,7 +182,7 @@ public sealed class RuntimeTests
 
         await Condition.HoldsAsync(
             "the server says why", () => server.Log.Contains(why, StringComparison.Ordinal));
-        Assert.Equal(HostObjectCount.None, HostObjectCount.Of(server.Instance, "/run/berth"));
+        Assert.Empty(HostTraces.Of(server.Instance));
     }
 
     private static Task<ServerProcess> StartAsync()

@@ -6,7 +6,7 @@ namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
 /// What a server may leave: on the machine while it is stopped nothing at all, in its data folder nothing that it does
-/// not know of. Network namespaces have no list of their own: one lives by a process, a mount or a name in /run/netns.
+/// not know of. See <see cref="HostTraces"/>.
 /// </summary>
 internal static class ServerTraces
 {
@@ -16,16 +16,20 @@ internal static class ServerTraces
     /// <param name="folder">Named by everything that it started.</param>
     public static Task AreGoneAsync(string folder, string data) => Condition.HoldsAsync(
         "the stopped server has left nothing",
-        () => Task.FromResult(Describe([.. OnTheMachine(folder, NodeOptions.InstanceOf(data)), .. InTheData(data)])));
+        () => Task.FromResult(Describe(
+            [.. OnTheMachine(folder, data, NodeOptions.InstanceOf(data)), .. InTheData(data)])));
 
     /// <summary>The machine holds exactly the sandboxes that a running server tells of.</summary>
     public static Task AreOnlySandboxesAsync(ServerProcess server) => Condition.HoldsAsync(
-        "every control group is a sandbox that the server knows",
+        "every control group is a sandbox that the server knows, and no namespace is held",
         async () =>
         {
             HashSet<string> groups = ControlGroups(server);
             string told = await server.Http.GetStringAsync(new Uri("/v1/sandboxes", UriKind.Relative));
-            return Describe([.. groups.Where(id => !told.Contains(id, StringComparison.Ordinal))]);
+            return Describe([
+                .. groups.Where(id => !told.Contains(id, StringComparison.Ordinal)),
+                .. HostTraces.NamespacesHeld(server.Pid),
+            ]);
         });
 
     /// <summary>Ids of sandboxes that have a control group in any hierarchy.</summary>
@@ -46,12 +50,16 @@ internal static class ServerTraces
         .Where(d => Read(d + "/cmdline").Contains($"\0--root\0/run/berth/{server.Instance}", StringComparison.Ordinal))
         .Select(d => int.Parse(Path.GetFileName(d)));
 
-    private static IEnumerable<string> OnTheMachine(string folder, string instance)
+    private static IEnumerable<string> OnTheMachine(string folder, string data, string instance)
     {
-        HostObjectCount left = HostObjectCount.Of(instance, "/run/berth");
-        if (left != HostObjectCount.None)
+        IEnumerable<string> traces =
+        [
+            .. HostTraces.Of(instance, data), .. HostTraces.MountsElsewhere($"/run/berth/{instance}"),
+            .. HostTraces.MountsElsewhere(folder),
+        ];
+        foreach (string left in traces)
         {
-            yield return left.ToString();
+            yield return left;
         }
 
         foreach (string mount in File.ReadLines("/proc/self/mountinfo").Where(line => line.Contains(folder)))

@@ -201,6 +201,56 @@ public sealed class ServiceFunctionTests
         await EndAsync(server);
     }
 
+    [Fact]
+    public async Task A_call_that_nobody_waits_for_outlives_its_instance_and_its_server()
+    {
+        await using ServerProcess server = await StartAsync();
+        await DeployAsync(server, "svc", "--contract", "http", "--attempts", "2", "--retry-max-delay", "200ms");
+        string echo = (await server.ShellAsync("printf hello | $BERTH function invoke --async svc")).Succeed();
+        Assert.Equal("failed", await StateAsync(server, echo));
+
+        using HttpResponseMessage accepted = await LaterAsync(server, "svc/exit/3");
+        string crashed = accepted.Headers.GetValues("Berth-Run-Id").Single();
+        Assert.Equal("failed", await StateAsync(server, crashed));
+        string why = (await server.BerthAsync("why", crashed)).Succeed();
+        Assert.Contains("Attempt 1 of 2 failed (no_answer)", why, StringComparison.Ordinal);
+        Assert.Contains("it exited with 3", why, StringComparison.Ordinal);
+
+        using HttpResponseMessage slow = await LaterAsync(server, "svc/slow/1500");
+        string killed = slow.Headers.GetValues("Berth-Run-Id").Single();
+        await Condition.HoldsAsync(
+            "the program has the call",
+            async () => (await server.BerthAsync("why", killed)).Text is var told
+                && told.Contains("has the call", StringComparison.Ordinal) ? null : "not yet");
+        await server.KillAsync();
+        await server.StartAsync();
+
+        Assert.Equal("succeeded", await StateAsync(server, killed));
+        Assert.Contains(
+            "was cut off by the end of the server", (await server.BerthAsync("why", killed)).Succeed(),
+            StringComparison.Ordinal);
+        await EndAsync(server);
+    }
+
+    private static async Task<HttpResponseMessage> LaterAsync(ServerProcess server, string path)
+    {
+        using HttpRequestMessage request = RequestTo(
+            server, HttpMethod.Get, $"{server.Address}/v1/functions/{path}");
+        request.Headers.Add("Prefer", "respond-async");
+        HttpResponseMessage accepted = await server.Http.SendAsync(request, Soon);
+        Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
+        return accepted;
+    }
+
+    /// <summary>Of a task, once it has ended.</summary>
+    private static async Task<string> StateAsync(ServerProcess server, string id)
+    {
+        using HttpRequestMessage request = RequestTo(server, HttpMethod.Get, $"{server.Address}/v1/runs/{id}?wait=60s");
+        using HttpResponseMessage told = await server.Http.SendAsync(request, Soon);
+        using JsonDocument run = JsonDocument.Parse(await told.Content.ReadAsStringAsync(Soon));
+        return run.RootElement.GetProperty("state").GetString()!;
+    }
+
     private static async Task<ServerProcess> StartAsync()
     {
         ServerProcess server = new();

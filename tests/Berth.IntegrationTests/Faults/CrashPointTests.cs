@@ -10,7 +10,7 @@ namespace Berth.IntegrationTests.Faults;
 /// such kills nothing acknowledged is lost, nothing happened twice and nothing is left on the machine.
 /// BERTH_TEST_CRASH_POINTS=TaskStored,BlobNamed makes a chain of one's own.
 /// </summary>
-[Collection("server")]
+[Collection("crash points")]
 public sealed class CrashPointTests
 {
     private const int ChainLength = 11;
@@ -213,7 +213,7 @@ public sealed class CrashPointTests
 
     private static IEnumerable<CrashPoint> UnderLoad() => Enum.GetValues<CrashPoint>()
         .Except(OfAnEmptyFolder).Except(OfAStart.Select(s => s.Point)).Except(OfAStop).Except(OfRetention)
-        .Except(ContainerCrashTests.Points);
+        .Except(ContainerCrashTests.Points).Except(InnerCrashTests.Points);
 
     private static IEnumerable<CrashPoint> ChainFrom(CrashPoint first) =>
         System.Environment.GetEnvironmentVariable("BERTH_TEST_CRASH_POINTS") is { Length: > 0 } chosen

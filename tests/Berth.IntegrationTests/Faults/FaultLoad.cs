@@ -168,8 +168,8 @@ internal sealed class FaultLoad : IAsyncDisposable
     {
         // Behind what takes all places for longer than it may wait.
         string[] before = await Task.WhenAll(
-            Enumerable.Range(0, 3).Select(_ => SubmitAsync("before", "sleep 2.5", null)));
-        string id = await SubmitAsync("old", "true", "1s");
+            Enumerable.Range(0, 3).Select(_ => SubmitAsync("before", "sleep 1.3", null)));
+        string id = await SubmitAsync("old", "true", "200ms");
         await EndsAsync(id);
         foreach (string other in before)
         {

@@ -23,8 +23,7 @@ public sealed class FullDiskTests
         TaskBook book = new(server, "full");
         string running = await book.SubmitAsync("running", TaskBook.Bytes(1, 1000), "sleep 3; exec cat");
         await book.SubmitAsync("before", TaskBook.Bytes(2, 20_000));
-        string filler = Path.Combine(disk.Path, "filler");
-        Fill(filler);
+        disk.Fill();
 
         using HttpResponseMessage blob = await server.Http.PostAsync(
             "/v2/demo/raw/blobs/uploads/?digest=sha256:" + new string('0', 64), Bytes(TaskBook.Bytes(3, 5_000_000)));
@@ -38,7 +37,7 @@ public sealed class FullDiskTests
             "/v1/call/demo/busybox", new ByteArrayContent("still here"u8.ToArray()));
         Assert.Equal("still here", await call.Content.ReadAsStringAsync());
 
-        File.Delete(filler);
+        disk.Free();
         await Condition.HoldsAsync(
             "tasks are accepted again",
             async () =>
@@ -98,23 +97,5 @@ public sealed class FullDiskTests
                 return refused.StatusCode == HttpStatusCode.Accepted ? "accepted" : null;
             });
         return refused!;
-    }
-
-    private static void Fill(string path)
-    {
-        using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
-        byte[] block = new byte[64 * 1024];
-        try
-        {
-            while (true)
-            {
-                file.Write(block);
-            }
-        }
-        catch (IOException)
-        {
-            // Full, as intended.
-            return;
-        }
     }
 }

@@ -125,6 +125,17 @@ public sealed class ExtrasTests(NodeFixture fixture)
     }
 
     [Fact]
+    public async Task A_folder_in_memory_may_be_for_reading_only()
+    {
+        SandboxMount[] mounts = [new SandboxMount.Temporary("/etc", ByteSize.MiB(1), ReadOnly: true)];
+
+        RunOutcome run = await RunAsync(None with { Mounts = mounts }, "ls /etc | wc -l; echo no > /etc/file");
+
+        Assert.Equal("0\n", run.Output);
+        Assert.Contains("Read-only", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_read_only_root_can_not_be_written_but_mounts_can()
     {
         SandboxExtras extras = None with

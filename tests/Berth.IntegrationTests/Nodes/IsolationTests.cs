@@ -10,8 +10,10 @@ namespace Berth.IntegrationTests.Nodes;
 
 /// <summary>What a program in a sandbox can see and change, and what it can't.</summary>
 [Collection("containers")]
-public sealed class IsolationTests(NodeFixture fixture)
+public class IsolationTests(NodeFixture fixture)
 {
+    private protected virtual SandboxSpec Plain => fixture.Plain;
+
     [Fact]
     public async Task What_one_run_writes_no_other_sees()
     {
@@ -42,19 +44,6 @@ public sealed class IsolationTests(NodeFixture fixture)
         Assert.Equal("0", fields[0]);
         Assert.True(uint.Parse(fields[1]) >= 1_000_000, $"Root is host user {fields[1]}.");
         Assert.Equal("65536", fields[2]);
-    }
-
-    [Fact]
-    public async Task Two_sandboxes_have_different_owners()
-    {
-        await using IAttempt first = await fixture.Node.StartAsync(
-            SandboxRuns.Spec(fixture.Plain, "sh", "-c", "cat /proc/self/uid_map; sleep 600"), CancellationToken.None);
-        byte[] map = new byte[64];
-        int length = await first.Output.ReadAsync(map);
-
-        RunOutcome second = await ShellAsync("cat /proc/self/uid_map");
-
-        Assert.NotEqual(System.Text.Encoding.ASCII.GetString(map, 0, length), second.Output);
     }
 
     [Fact]
@@ -126,25 +115,13 @@ public sealed class IsolationTests(NodeFixture fixture)
     }
 
     [Fact]
-    public async Task On_the_machines_network_its_devices_are_seen_but_not_its_control_groups()
-    {
-        SandboxSpec spec = fixture.Plain with { Network = NetworkMode.Host };
-
-        RunOutcome run = await fixture.Node.RunAsync(
-            SandboxRuns.Spec(spec, "sh", "-c",
-                "readlink /proc/self/ns/net; ls /sys/fs/cgroup; echo x > /sys/kernel/uevent_seqnum"));
-
-        Assert.Equal(File.ResolveLinkTarget("/proc/self/ns/net", false)!.Name, run.Output.Trim());
-        Assert.Equal(1, run.Report.ExitCode);
-    }
-
-    [Fact]
     public async Task The_image_may_not_turn_system_folders_into_links()
     {
-        Digest image = fixture.Images.AddOnTop("linked-dev", layer => File.CreateSymbolicLink(layer + "/dev", "/etc"));
+        Digest image = fixture.Images.AddOnTop(
+            "linked-dev" + Plain.Family, layer => File.CreateSymbolicLink(layer + "/dev", "/etc"));
 
         BerthException error = await Assert.ThrowsAsync<BerthException>(
-            () => fixture.Node.StartAsync(SandboxRuns.Spec(fixture.Of(image), "true"), CancellationToken.None));
+            () => fixture.Node.StartAsync(SandboxRuns.Spec(Of(image), "true"), CancellationToken.None));
 
         Assert.Equal(ErrorCode.ArchiveRefused, error.Code);
         Assert.Contains("/dev", error.Message, StringComparison.Ordinal);
@@ -155,13 +132,13 @@ public sealed class IsolationTests(NodeFixture fixture)
     {
         string target = Path.GetTempFileName();
         await File.WriteAllTextAsync(target, "untouched");
-        Digest image = fixture.Images.AddOnTop("linked-hosts", layer =>
+        Digest image = fixture.Images.AddOnTop("linked-hosts" + Plain.Family, layer =>
         {
             Directory.CreateDirectory(layer + "/etc");
             File.CreateSymbolicLink(layer + "/etc/hosts", target);
         });
 
-        RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(fixture.Of(image), "cat", "/etc/hosts"));
+        RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(Of(image), "cat", "/etc/hosts"));
 
         Assert.Contains("localhost", run.Output, StringComparison.Ordinal);
         Assert.Equal("untouched", await File.ReadAllTextAsync(target));
@@ -175,7 +152,7 @@ public sealed class IsolationTests(NodeFixture fixture)
         string tools = fixture.Images.PathOfLayer("tools");
         Digest image = fixture.Images.Add("repeated", new(Env: ["PATH=/bin"]), files, tools, files, files);
 
-        RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(fixture.Of(image), "cat", "/etc/greeting"));
+        RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(Of(image), "cat", "/etc/greeting"));
 
         Assert.Equal("hello from the image\n", run.Output);
     }
@@ -186,7 +163,7 @@ public sealed class IsolationTests(NodeFixture fixture)
         Digest image = fixture.Images.AddDeep("deep", ImageConfigDocument.MaxLayers);
 
         RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(
-            fixture.Of(image), "sh", "-c", "cat /number /etc/greeting; ls / | grep -c number-"));
+            Of(image), "sh", "-c", "cat /number /etc/greeting; ls / | grep -c number-"));
 
         int top = ImageConfigDocument.MaxLayers - 1;
         Assert.Equal($"{top}\nhello from the image\n{top - 1}\n", run.Output);
@@ -197,7 +174,7 @@ public sealed class IsolationTests(NodeFixture fixture)
     {
         Digest image = fixture.Images.Add("scratch", new());
 
-        RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(fixture.Of(image), "/bin/true"));
+        RunOutcome run = await fixture.Node.RunAsync(SandboxRuns.Spec(Of(image), "/bin/true"));
 
         Assert.Equal(EndReason.EntryPointMissing, run.Report.Reason);
     }
@@ -206,9 +183,54 @@ public sealed class IsolationTests(NodeFixture fixture)
     public async Task A_missing_image_is_named()
     {
         BerthException error = await Assert.ThrowsAsync<BerthException>(() => fixture.Node.StartAsync(
-            SandboxRuns.Spec(fixture.Of(Digest.Sha256("nothing"u8)), "true"), CancellationToken.None));
+            SandboxRuns.Spec(Of(Digest.Sha256("nothing"u8)), "true"), CancellationToken.None));
 
         Assert.Equal(ErrorCode.ImageNotFound, error.Code);
+    }
+
+    private Task<RunOutcome> ShellAsync(string script) =>
+        fixture.Node.RunAsync(SandboxRuns.Spec(Plain, "sh", "-c", script));
+
+    private SandboxSpec Of(Digest image) => Plain with { Image = image };
+}
+
+/// <summary>The same where all sandboxes are made within one container.</summary>
+[Collection("containers")]
+public sealed class InnerIsolationTests(NodeFixture fixture) : IsolationTests(fixture)
+{
+    private readonly NodeFixture fixture = fixture;
+
+    private protected override SandboxSpec Plain => fixture.PlainInner;
+}
+
+/// <summary>What holds only between sandboxes that are containers of their own.</summary>
+[Collection("containers")]
+public sealed class StrictIsolationTests(NodeFixture fixture)
+{
+    [Fact]
+    public async Task Two_sandboxes_have_different_owners()
+    {
+        await using IAttempt first = await fixture.Node.StartAsync(
+            SandboxRuns.Spec(fixture.Plain, "sh", "-c", "cat /proc/self/uid_map; sleep 600"), CancellationToken.None);
+        byte[] map = new byte[64];
+        int length = await first.Output.ReadAsync(map);
+
+        RunOutcome second = await ShellAsync("cat /proc/self/uid_map");
+
+        Assert.NotEqual(System.Text.Encoding.ASCII.GetString(map, 0, length), second.Output);
+    }
+
+    [Fact]
+    public async Task On_the_machines_network_its_devices_are_seen_but_not_its_control_groups()
+    {
+        SandboxSpec spec = fixture.Plain with { Network = NetworkMode.Host };
+
+        RunOutcome run = await fixture.Node.RunAsync(
+            SandboxRuns.Spec(spec, "sh", "-c",
+                "readlink /proc/self/ns/net; ls /sys/fs/cgroup; echo x > /sys/kernel/uevent_seqnum"));
+
+        Assert.Equal(File.ResolveLinkTarget("/proc/self/ns/net", false)!.Name, run.Output.Trim());
+        Assert.Equal(1, run.Report.ExitCode);
     }
 
     private Task<RunOutcome> ShellAsync(string script) =>

@@ -45,6 +45,9 @@ public sealed class NodeFixture : IAsyncLifetime
 
     internal SandboxSpec Plain => new(Images.Plain, Limits, NetworkMode.None);
 
+    /// <summary>Its sandboxes are made within one container.</summary>
+    internal SandboxSpec PlainInner => Plain with { Family = "family" };
+
     internal SandboxSpec Of(Digest image) => Plain with { Image = image };
 
     public async ValueTask InitializeAsync() => await Node.StartAsync(CancellationToken.None);
@@ -52,10 +55,10 @@ public sealed class NodeFixture : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         await Node.DisposeAsync();
-        HostObjectCount left = HostObjectCount.Of(Options.Instance, Options.RuntimeFolder);
+        IReadOnlyList<string> left = HostTraces.Of(Options.Instance, folder);
         int open = Images.Open;
         Images.Dispose();
-        Assert.Equal(HostObjectCount.None, left);
+        Assert.Empty(left);
         Assert.Equal(0, open);
     }
 }

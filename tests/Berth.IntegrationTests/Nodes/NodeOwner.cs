@@ -50,6 +50,7 @@ internal static class NodeOwner
         {
             "prepare" => await PrepareAsync(node, spec),
             "run" => await RunOneAsync(node, spec),
+            "churn-inner" => await ChurnAsync(node, spec with { Family = "family" }),
             _ => await ChurnAsync(node, spec),
         };
     }

@@ -35,7 +35,7 @@ public sealed class RuncEngineContractTests : EngineContract, IAsyncLifetime
     {
         await engine.DisposeAsync();
         images.Dispose();
-        Assert.Equal(HostObjectCount.None, HostObjectCount.Of(options.Instance, options.RuntimeFolder));
+        Assert.Empty(HostTraces.Of(options.Instance));
     }
 
     protected override Task<ImageHandle> OpenImageAsync() => images.OpenAsync(images.Plain, CancellationToken.None);

@@ -42,7 +42,7 @@ public abstract class RuntimeEngineContractTests : EngineContract, IAsyncLifetim
     {
         await engine.DisposeAsync();
         images.Dispose();
-        Assert.Equal(HostObjectCount.None, HostObjectCount.Of(options.Instance, options.RuntimeFolder));
+        Assert.Empty(HostTraces.Of(options.Instance));
     }
 
     protected override Task<ImageHandle> OpenImageAsync() => images.OpenAsync(images.Plain, CancellationToken.None);

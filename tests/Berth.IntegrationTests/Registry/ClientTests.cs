@@ -1,50 +1,31 @@
+using System.Text.Json;
 using Berth.Core.Images;
 using Berth.Oci.Images;
-using Berth.Oci.Layers;
-using Berth.Oci.Repositories;
-using Berth.Registry.Access;
-using Berth.Registry.Unpacking;
 using Berth.Testing.Content;
-using Berth.Testing.Registry;
-using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
 namespace Berth.IntegrationTests.Registry;
 
-/// <summary>skopeo and buildah log in, push and pull through the token flow.</summary>
-public sealed class ClientTests : IAsyncLifetime
+/// <summary>skopeo and buildah log in to a server, push and pull through the token flow.</summary>
+[Collection(RegistryClients.Name)]
+public sealed class ClientTests(RegistryFixture fixture) : IDisposable
 {
     private readonly TemporaryFolder folder = new();
-    private TestRegistry registry = null!;
 
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
 
-    private string Login => folder["auth.json"];
-
-    public async ValueTask InitializeAsync()
-    {
-        registry = await TestRegistry.StartAsync();
-        await Tool.RunAsync(
-            "skopeo", "login", "--authfile", Login, "--tls-verify=false", "-u", "berth", "-p", FakeAuthorizer.Admin,
-            registry.Host);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await registry.DisposeAsync();
-        folder.Dispose();
-    }
+    public void Dispose() => folder.Dispose();
 
     [Fact]
     public async Task An_image_copied_in_comes_out_byte_by_byte()
     {
         await LayoutImage.WriteAsync(folder["in"], "v1", "amd64");
 
-        await CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/app:v1"));
-        await CopyAsync(Remote("demo/app:v1"), $"oci:{folder["out"]}:v1");
+        await fixture.CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/app:v1"));
+        await fixture.CopyAsync(Remote("demo/app:v1"), $"oci:{folder["out"]}:v1");
 
         Assert.Equal(BlobNames("in"), BlobNames("out"));
-        string raw = await SkopeoAsync("inspect", "--raw", Remote("demo/app:v1"));
+        string raw = await fixture.SkopeoAsync("inspect", "--raw", Remote("demo/app:v1"));
         string manifest = Digest.Sha256(System.Text.Encoding.UTF8.GetBytes(raw)).Hex;
         Assert.Contains(manifest, BlobNames("in"));
     }
@@ -54,9 +35,9 @@ public sealed class ClientTests : IAsyncLifetime
     {
         await LayoutImage.WriteAsync(folder["in"], "multi", "amd64", "arm64", "riscv64");
 
-        await CopyAsync($"oci:{folder["in"]}:multi", Remote("demo/multi:v1"), "--all");
-        await CopyAsync(Remote("demo/multi:v1"), $"oci:{folder["out"]}:multi", "--all");
-        await CopyAsync(Remote("demo/multi:v1"), $"oci:{folder["one"]}:one", "--override-arch=arm64");
+        await fixture.CopyAsync($"oci:{folder["in"]}:multi", Remote("demo/multi:v1"), "--all");
+        await fixture.CopyAsync(Remote("demo/multi:v1"), $"oci:{folder["out"]}:multi", "--all");
+        await fixture.CopyAsync(Remote("demo/multi:v1"), $"oci:{folder["one"]}:one", "--override-arch=arm64");
 
         Assert.Equal(BlobNames("in"), BlobNames("out"));
         Assert.Equal(3, BlobNames("one").Length);
@@ -67,10 +48,10 @@ public sealed class ClientTests : IAsyncLifetime
     {
         await LayoutImage.WriteAsync(folder["in"], "v1", "amd64");
 
-        await CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/docker:v1"), "--format=v2s2");
-        await CopyAsync(Remote("demo/docker:v1"), $"dir:{folder["out"]}");
+        await fixture.CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/v2s2:v1"), "--format=v2s2");
+        await fixture.CopyAsync(Remote("demo/v2s2:v1"), $"dir:{folder["out"]}");
 
-        string raw = await SkopeoAsync("inspect", "--raw", Remote("demo/docker:v1"));
+        string raw = await fixture.SkopeoAsync("inspect", "--raw", Remote("demo/v2s2:v1"));
         Assert.Contains(MediaTypes.DockerManifest, raw, StringComparison.Ordinal);
         Assert.Equal(raw, await File.ReadAllTextAsync(Path.Combine(folder["out"], "manifest.json"), Stop));
     }
@@ -79,46 +60,48 @@ public sealed class ClientTests : IAsyncLifetime
     public async Task A_second_repository_mounts_what_the_first_has()
     {
         await LayoutImage.WriteAsync(folder["in"], "v1", "amd64");
-        await CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/first:v1"));
-        long pushed = registry.Server.Counters.BlobsPushed;
+        await fixture.CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/first:v1"));
+        long pushed = await fixture.BlobsPushedAsync();
 
-        await CopyAsync(Remote("demo/first:v1"), Remote("demo/second:v1"));
+        await fixture.CopyAsync(Remote("demo/first:v1"), Remote("demo/second:v1"));
 
         // The layer was mounted; skopeo sends a configuration anew, always.
-        Assert.Equal(pushed + 1, registry.Server.Counters.BlobsPushed);
-        Assert.NotNull(registry.Repositories.FindTag("demo/second", "v1"));
+        Assert.Equal(pushed + 1, await fixture.BlobsPushedAsync());
+        Assert.Equal(await fixture.DigestAsync("demo/first", "v1"), await fixture.DigestAsync("demo/second", "v1"));
     }
 
     [Fact]
     public async Task Tags_are_listed_and_an_image_deleted()
     {
         await LayoutImage.WriteAsync(folder["in"], "v1", "amd64");
-        await CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/tags:a"));
-        await CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/tags:b"));
+        await fixture.CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/tags:a"));
+        await fixture.CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/tags:b"));
 
-        string tags = await SkopeoAsync("list-tags", Remote("demo/tags"));
-        await SkopeoAsync("delete", Remote("demo/tags:a"));
+        string tags = await fixture.SkopeoAsync("list-tags", Remote("demo/tags"));
+        await fixture.SkopeoAsync("delete", Remote("demo/tags:a"));
 
         Assert.Contains("\"a\"", tags, StringComparison.Ordinal);
         Assert.Contains("\"b\"", tags, StringComparison.Ordinal);
-        Assert.False(registry.Repositories.Exists("demo/tags"));
+        Assert.DoesNotContain(
+            "demo/tags", (await fixture.Server.BerthAsync("image", "ls", "-q")).Succeed(), StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task A_wrong_password_and_a_missing_right_are_refused()
     {
-        registry.Authorizer.Add("reader", (_, action) => action == RegistryAction.Pull);
+        string reader = (await fixture.Server.BerthAsync("token", "create", "--name", "reader", "--role", "pull"))
+            .Succeed();
         await LayoutImage.WriteAsync(folder["in"], "v1", "amd64");
-        await CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/app:v1"));
+        await fixture.CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/rights:v1"));
 
         (int login, _, string loginErrors) = await Tool.TryAsync(
             "skopeo", "login", "--authfile", folder["other.json"], "--tls-verify=false", "-u", "x", "-p", "wrong",
-            registry.Host);
+            fixture.Server.Host);
         (int push, _, string pushErrors) = await Tool.TryAsync(
-            "skopeo", "copy", "--dest-creds", "any:reader", "--dest-tls-verify=false", $"oci:{folder["in"]}:v1",
-            Remote("demo/app:v2"));
+            "skopeo", "copy", "--dest-creds", $"any:{reader}", "--dest-tls-verify=false", $"oci:{folder["in"]}:v1",
+            Remote("demo/rights:v2"));
         (int pull, _, string pullErrors) = await Tool.TryAsync(
-            "skopeo", "copy", "--src-creds", "any:reader", "--src-tls-verify=false", Remote("demo/app:v1"),
+            "skopeo", "copy", "--src-creds", $"any:{reader}", "--src-tls-verify=false", Remote("demo/rights:v1"),
             $"oci:{folder["out"]}:v1");
 
         Assert.True(login != 0, loginErrors);
@@ -127,58 +110,51 @@ public sealed class ClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Buildah_builds_pushes_and_pulls()
+    public async Task Buildah_builds_logs_in_pushes_and_pulls()
     {
-        await File.WriteAllTextAsync(folder["hello"], "hello", Stop);
         string container = (await BuildahAsync("from", "scratch")).Trim();
-        await BuildahAsync("copy", container, folder["hello"], "/hello");
-        await BuildahAsync("config", "--cmd", "/hello", container);
+        await BuildahAsync("copy", container, "/bin/busybox", "/bin/busybox");
+        await BuildahAsync("config", "--entrypoint", """["/bin/busybox"]""", container);
         await BuildahAsync("commit", container, "localhost/built:v1");
+        await BuildahAsync(
+            "login", "--authfile", folder["auth"], "--tls-verify=false", "-u", "any", "-p", fixture.Server.Token,
+            fixture.Server.Host);
 
         await BuildahAsync(
-            "push", "--authfile", Login, "--tls-verify=false", "localhost/built:v1", Remote("demo/built:v1"));
+            "push", "--authfile", folder["auth"], "--tls-verify=false", "--digestfile", folder["digest"],
+            "localhost/built:v1", Remote("demo/buildah:v1"));
         await BuildahAsync("rm", container);
         await BuildahAsync("rmi", "localhost/built:v1");
-        string pulled = await BuildahAsync(
-            "pull", "-q", "--authfile", Login, "--tls-verify=false", Remote("demo/built:v1"));
+        string pulled = (await BuildahAsync(
+            "pull", "-q", "--authfile", folder["auth"], "--tls-verify=false", Remote("demo/buildah:v1"))).Trim();
 
-        ImageCatalog catalog = new(registry.Repositories, registry.Content);
-        CatalogDetail image = await catalog.DescribeAsync(ImageReference.Parse("demo/built:v1"), Stop);
-        Assert.Equal(["/hello"], image.Config!.Config!.Cmd);
-        Assert.Equal(image.Manifest!.Config.Digest.Hex, pulled.Trim());
-        await BuildahAsync("rmi", pulled.Trim());
+        string digest = await File.ReadAllTextAsync(folder["digest"], Stop);
+        Assert.Equal(digest, await fixture.DigestAsync("demo/buildah", "v1"));
+        Assert.Equal(
+            digest,
+            (await BuildahAsync("inspect", "--type", "image", "--format", "{{.FromImageDigest}}", pulled)).Trim());
+        await fixture.RunsAsync("demo/buildah:v1");
     }
 
     [Fact]
     public async Task Layers_are_unpacked_when_the_push_is_answered()
     {
-        await LayoutImage.WriteAsync(folder["in"], "v1", PlatformChoice.Here.Architecture);
-        ImageCatalog catalog = new(registry.Repositories, registry.Content);
-        await using LayerStore layers = new(registry.Content, folder["layers"], LayerLimits.Default, registry.Time);
-        registry.Observers.Add(new UnpackOnPush(catalog, layers, registry.Time, NullLoggerFactory.Instance));
+        string here = PlatformChoice.Here.Architecture;
+        await LayoutImage.WriteAsync(folder["in"], "v1", here);
 
-        await CopyAsync($"oci:{folder["in"]}:v1", Remote("demo:v1"));
+        await fixture.CopyAsync($"oci:{folder["in"]}:v1", Remote("demo/unpacked:v1"));
 
-        CatalogDetail image = await catalog.DescribeAsync(ImageReference.Parse("demo:v1"), Stop);
-        string layer = layers.PathOf(Assert.Single(image.Image.DiffIds))!;
-        Assert.Equal(PlatformChoice.Here.Architecture, await File.ReadAllTextAsync(Path.Combine(layer, "name"), Stop));
+        string config = await fixture.SkopeoAsync("inspect", "--config", "--raw", Remote("demo/unpacked:v1"));
+        using JsonDocument read = JsonDocument.Parse(config);
+        string layer = read.RootElement.GetProperty("rootfs").GetProperty("diff_ids")[0].GetString()!;
+        Assert.Equal(here, await File.ReadAllTextAsync(
+            Path.Combine(fixture.Server.Data, "layers", Digest.Parse(layer).Hex, "name"), Stop));
     }
 
-    private string Remote(string name) => $"docker://{registry.Host}/{name}";
+    private string Remote(string name) => fixture.Remote(name);
 
     private string[] BlobNames(string layout) =>
         [.. Directory.GetFiles(Path.Combine(folder[layout], "blobs/sha256")).Select(f => Path.GetFileName(f)).Order()];
-
-    private Task<string> CopyAsync(string source, string target, params string[] options) => Tool.RunAsync(
-        "skopeo",
-        [
-            .. options.Where(o => o.StartsWith("--override", StringComparison.Ordinal)), "copy", "-q",
-            .. options.Where(o => !o.StartsWith("--override", StringComparison.Ordinal)), "--authfile", Login,
-            "--src-tls-verify=false", "--dest-tls-verify=false", source, target,
-        ]);
-
-    private Task<string> SkopeoAsync(string command, params string[] arguments) =>
-        Tool.RunAsync("skopeo", [command, "--authfile", Login, "--tls-verify=false", .. arguments]);
 
     private Task<string> BuildahAsync(params string[] arguments) => Tool.RunAsync(
         "buildah",

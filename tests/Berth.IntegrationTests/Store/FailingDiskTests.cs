@@ -28,8 +28,7 @@ public sealed class FailingDiskTests
         }
 
         IReadOnlyList<ClaimedRun> claimed = await store.ClaimAsync(100, Noon, None);
-        string filler = Path.Combine(disk.Path, "filler");
-        Fill(filler);
+        disk.Fill();
 
         BerthException? refusal = null;
         int accepted = 0;
@@ -57,7 +56,7 @@ public sealed class FailingDiskTests
         Assert.NotNull(refusal.RetryAfter);
         Assert.Equal(RunState.Succeeded, (await store.FindAsync(claimed[0].Run.Id, None))!.State);
 
-        File.Delete(filler);
+        disk.Free();
         await Eventually.BecomesTrueAsync(() => store.Condition == StoreCondition.Accepting, "the store accepts again");
         await AcceptAsync(store);
         Assert.Equal(accepted + 1, (await store.CountAsync(None)).Queued);
@@ -92,24 +91,6 @@ public sealed class FailingDiskTests
         byte[] input = new byte[16 * 1024];
         Run run = Accepted(input: new StoredBody(BodyPlace.Inline, input.Length));
         return (await store.AcceptAsync(new NewRun(run, input, null, default), None)).Run.Id;
-    }
-
-    private static void Fill(string path)
-    {
-        using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
-        byte[] chunk = new byte[64 * 1024];
-        try
-        {
-            while (true)
-            {
-                file.Write(chunk);
-            }
-        }
-        catch (IOException)
-        {
-            // Full, as intended.
-            return;
-        }
     }
 
     private static Task<SqliteRunStore> OpenAsync(MountedDisk disk) => SqliteRunStore.OpenAsync(

@@ -17,6 +17,8 @@ internal sealed class MountedDisk : IAsyncDisposable
 
     public string Path { get; }
 
+    private string Filler => System.IO.Path.Combine(Path, "filler");
+
     /// <summary>In memory.</summary>
     public static async Task<MountedDisk> TmpfsAsync(int mebibytes)
     {
@@ -40,6 +42,31 @@ internal sealed class MountedDisk : IAsyncDisposable
         await disk.MountAsync(image);
         return disk;
     }
+
+    /// <summary>From now on there is no room; done again, none that came since.</summary>
+    public void Fill()
+    {
+        using FileStream file = new(Filler, FileMode.Append, FileAccess.Write, FileShare.None, bufferSize: 0);
+        // Down to the file system's own blocks.
+        foreach (int size in (int[])[64 * 1024, 1024])
+        {
+            try
+            {
+                while (true)
+                {
+                    file.Write(new byte[size]);
+                }
+            }
+            catch (IOException)
+            {
+                // Full, as intended.
+                continue;
+            }
+        }
+    }
+
+    /// <summary>There is room again.</summary>
+    public void Free() => File.Delete(Filler);
 
     /// <summary>From now on every write and sync fails, as after an error of the disk.</summary>
     public Task BreakAsync() => Tool.RunAsync("mount", "-o", "remount,abort", Path);

@@ -1,4 +1,5 @@
 using Berth.Api.Nodes;
+using Berth.Core.Errors;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Node.Cgroups;
@@ -116,6 +117,9 @@ public sealed class FakeSandbox : ISandbox
 
     public async Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
         await Nodes.FakeAttempt.ConnectHereAsync(port, cancellationToken);
+
+    public LoopbackListener Listen(int port) => throw new BerthException(
+        ErrorCode.InvalidRequest, "Programs here have this machine's network, where nobody listens for them alone.");
 
     public void Pause() => Signal(Stop);
 

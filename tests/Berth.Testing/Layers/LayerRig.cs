@@ -41,6 +41,20 @@ public sealed class LayerRig : IAsyncDisposable
         return new Descriptor(MediaTypes.OciLayer, digest.Text, blob.Length);
     }
 
+    /// <summary>Stores a blob piece by piece.</summary>
+    public async Task<Digest> PutAsync(Stream content, CancellationToken cancellationToken)
+    {
+        await using IBlobWriter writer = Content.BeginWrite();
+        byte[] block = new byte[64 * 1024];
+        int count;
+        while ((count = await content.ReadAsync(block, cancellationToken)) > 0)
+        {
+            await writer.WriteAsync(block.AsMemory(0, count), cancellationToken);
+        }
+
+        return await writer.CommitAsync(null, cancellationToken);
+    }
+
     /// <summary>Unpacks a plain tar and returns its folder.</summary>
     public async Task<string> UnpackAsync(byte[] tar, CancellationToken cancellationToken) =>
         await Store.EnsureUnpackedAsync(await PutAsync(tar, cancellationToken), Digest.Sha256(tar), cancellationToken);

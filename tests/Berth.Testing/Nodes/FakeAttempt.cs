@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
@@ -28,7 +29,9 @@ internal sealed class FakeAttempt : IAttempt
     private readonly string? machineFault;
     private readonly Action<FakeAttempt> ended;
     private readonly long startedAt;
+    private readonly Socket? listener;
     private readonly Lock gate = new();
+    private readonly ConcurrentQueue<(int Number, string Command, FakeExecution Execution)> further = [];
     private EndReason? stopReason;
     private ITimer? deadline;
     private ITimer? graceTimer;
@@ -41,6 +44,12 @@ internal sealed class FakeAttempt : IAttempt
         this.ended = ended;
         startedAt = time.GetTimestamp();
         StartedAt = time.GetUtcNow();
+        if (spec.Listen is not null)
+        {
+            listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+            listener.Listen();
+        }
     }
 
     public AttemptSpec Spec { get; }
@@ -135,6 +144,20 @@ internal sealed class FakeAttempt : IAttempt
         }
     }
 
+    public async Task<Stream> AcceptAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return new NetworkStream(await listener!.AcceptAsync(cancellationToken), ownsSocket: true);
+        }
+        catch (Exception error) when (error is SocketException or ObjectDisposedException)
+        {
+            throw new IOException("The program has ended.", error);
+        }
+    }
+
+    public long Written => output.Writer.Written + error.Writer.Written;
+
     public AttemptFigures? Measure() => completion.Task.IsCompleted
         ? null
         : new AttemptFigures(TimeSpan.FromMilliseconds(2), ByteSize.MiB(1), ByteSize.MiB(1), 1);
@@ -145,18 +168,27 @@ internal sealed class FakeAttempt : IAttempt
         [
             new ProcessView(
                 2, 0, TimeSpan.FromMilliseconds(2), ByteSize.MiB(1), string.Join(' ', Spec.Command ?? ["cat"])),
+            .. further.Where(f => !f.Execution.Completion.IsCompleted).Select(f => new ProcessView(
+                f.Number, 0, TimeSpan.FromMilliseconds(1), ByteSize.MiB(1), f.Command)),
         ];
 
     public Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
         completion.Task.IsCompleted
             ? throw new BerthException(ErrorCode.NodeFault, "The attempt has ended.")
-            : Task.FromResult<IExecution>(FakeExecution.Start(spec, Spec.Environment, time, completion.Task));
+            : Task.FromResult<IExecution>(StartFurther(spec));
 
     public async ValueTask DisposeAsync()
     {
         Stop(EndReason.Canceled, TimeSpan.Zero);
         await completion.Task;
         await input.Writer.DisposeAsync();
+    }
+
+    private FakeExecution StartFurther(ExecutionSpec spec)
+    {
+        FakeExecution execution = FakeExecution.Start(spec, Spec.Environment, time, completion.Task);
+        further.Enqueue((further.Count + 3, string.Join(' ', spec.Command), execution));
+        return execution;
     }
 
     private IReadOnlyList<string> Command =>
@@ -175,6 +207,7 @@ internal sealed class FakeAttempt : IAttempt
             graceTimer?.Dispose();
         }
 
+        listener?.Dispose();
         ended(this);
         var usage = new RunUsage(
             TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), ByteSize.MiB(1),
@@ -194,7 +227,8 @@ internal sealed class FakeAttempt : IAttempt
         {
             var shell = new FakeShell(
                 input.Reader, output.Writer, error.Writer, progress.Writer, time, Spec.Environment,
-                terminated.Token, killed.Token);
+                terminated.Token, killed.Token, token => ConnectHereAsync(
+                    ((IPEndPoint)listener!.LocalEndPoint!).Port, token));
             return await shell.RunAsync(Command);
         }
         catch (OperationCanceledException)

@@ -15,11 +15,13 @@ public sealed record FakeEnd(EndReason Reason, int? ExitCode = null, int? Signal
 /// <summary>
 /// The handful of busybox commands that tests of the server need, run in memory: <c>cat, echo, sleep, true, false, env,
 /// yes, tail /dev/zero</c> (out of memory) and <c>sh -c</c> with statements <c>echo … [>&amp;2]</c>, <c>exit N</c>,
-/// <c>kill -N $$</c>, <c>trap '' TERM</c>, <c>progress PERCENT MESSAGE</c> separated by semicolons.
+/// <c>kill -N $$</c>, <c>trap '' TERM</c>, <c>progress PERCENT MESSAGE</c> separated by semicolons. And <c>lambda</c>,
+/// which is no command: <see cref="FakeLambda"/>.
 /// </summary>
 internal sealed class FakeShell(
     Stream input, Stream output, Stream error, ChannelWriter<ProgressReport> progress, TimeProvider time,
-    IReadOnlyDictionary<string, string> environment, CancellationToken terminated, CancellationToken killed)
+    IReadOnlyDictionary<string, string> environment, CancellationToken terminated, CancellationToken killed,
+    Func<CancellationToken, Task<Stream>>? connect = null)
 {
     private bool ignoresTerminate;
 
@@ -27,7 +29,7 @@ internal sealed class FakeShell(
 
     /// <summary>Whether there is such a command.</summary>
     public static bool Knows(string command) => Path.GetFileName(command)
-        is "cat" or "echo" or "sleep" or "true" or "false" or "env" or "yes" or "tail" or "sh";
+        is "cat" or "echo" or "sleep" or "true" or "false" or "env" or "yes" or "tail" or "sh" or "lambda";
 
     /// <summary>Runs the command. Ending by a signal is an OperationCanceledException.</summary>
     public async Task<FakeEnd> RunAsync(IReadOnlyList<string> command)
@@ -51,6 +53,10 @@ internal sealed class FakeShell(
             case "env":
                 await PrintAsync(output, string.Concat(environment.Select(e => $"{e.Key}={e.Value}\n")));
                 return FakeEnd.Exit(0);
+            case "lambda":
+                Func<CancellationToken, Task<Stream>> api =
+                    connect ?? throw new IOException("Nobody listens for this program.");
+                return await new FakeLambda(api, error, time, environment).RunAsync(command, Stop);
             case "yes":
                 return await FloodAsync();
             case "tail" when command.Count == 2 && command[1] == "/dev/zero":

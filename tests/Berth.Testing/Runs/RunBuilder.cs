@@ -29,9 +29,20 @@ public static class RunBuilder
         new SandboxLimits(ByteSize.MiB(300), CpuQuota.FromMillicores(250), 77, ByteSize.MiB(9)),
         NetworkMode.Host, ["sh", "-c", "echo"], ["a", ""],
         new Dictionary<string, string> { ["K"] = "v", ["LEER"] = "" }, "1000:1000",
-        "/work", TimeSpan.FromSeconds(7), TimeSpan.FromSeconds(1), new RetryPolicy(9, true), TimeSpan.FromMinutes(3),
+        "/work", TimeSpan.FromSeconds(7), TimeSpan.FromSeconds(1),
+        new RetryPolicy(9, true)
+        {
+            BaseDelay = TimeSpan.FromMilliseconds(50),
+            MaxDelay = TimeSpan.FromMinutes(2),
+            On = RetryRules.Restore("exit=75,signal"),
+        },
+        TimeSpan.FromMinutes(3),
         ByteSize.KiB(12),
-        "image/png", new Uri("https://example.org/done?x=1"), new Dictionary<string, string> { ["team"] = "blue" });
+        "image/png", new Uri("https://example.org/done?x=1"), new Dictionary<string, string> { ["team"] = "blue" },
+        "runsc", "thumbnail",
+        new ServiceCall(
+            "shop", 3, "PUT", "/a%20b?c", [new HeaderField("Host", "x"), new HeaderField("X-Own", "ä, b")]),
+        Destination.Restore("thumbnail"), Destination.Restore("https://example.org/failed"), 3);
 
     public static RunEnd End(EndReason reason) => new(
         reason, reason == EndReason.Completed ? 0 : null, null, "a sentence",

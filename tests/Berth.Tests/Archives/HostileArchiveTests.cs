@@ -10,9 +10,8 @@ using Xunit;
 namespace Berth.Tests.Archives;
 
 /// <summary>
-/// No hostile archive of an image becomes one: each is refused by a rule, soon, with little memory, and leaves nothing.
+/// No hostile archive of an image becomes one: each is refused by a rule, and leaves nothing.
 /// </summary>
-[Collection("memory")]
 public sealed class HostileArchiveTests
 {
     private static readonly ErrorCode[] Rules =

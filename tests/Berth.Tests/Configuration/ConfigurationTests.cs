@@ -91,9 +91,28 @@ public sealed class ConfigurationTests : IDisposable
         Assert.Equal(defaults.CallbackAllow, written.CallbackAllow);
         Assert.Equal(defaults.RegistryAllow, written.RegistryAllow);
         Assert.Equal(defaults.MountAllow, written.MountAllow);
+        Assert.Equal(defaults.TrustedProxies, written.TrustedProxies);
         Assert.Equal(WithoutLists(defaults), WithoutLists(written));
         Assert.NotEmpty(key.Description);
         Assert.NotEmpty(key.Expected);
+    }
+
+    [Theory]
+    [InlineData("127.0.0.1", "127.0.0.1/32")]
+    [InlineData("10.0.0.0/8,fd00::/8", "10.0.0.0/8 fd00::/8")]
+    [InlineData("::1", "::1/128")]
+    [InlineData("10.1.2.3/8", "10.0.0.0/8")]
+    [InlineData("10.0.0.0/33", null)]
+    [InlineData("proxy.internal", null)]
+    [InlineData("1", null)]
+    public void Trusted_proxies_are_addresses_and_networks(string written, string? expected)
+    {
+        string? read = null;
+        Exception? refusal = Record.Exception(() => read = string.Join(
+            ' ', Read(null, new() { ["BERTH_TRUSTED_PROXY"] = written }).TrustedProxies));
+
+        Assert.Equal(expected, read);
+        Assert.Equal(expected is null, refusal is Berth.Core.Errors.BerthException);
     }
 
     [Theory]
@@ -214,5 +233,5 @@ public sealed class ConfigurationTests : IDisposable
     }
 
     private static ServerOptions WithoutLists(ServerOptions options) =>
-        options with { Listen = [], CallbackAllow = [], RegistryAllow = [], MountAllow = [] };
+        options with { Listen = [], CallbackAllow = [], RegistryAllow = [], MountAllow = [], TrustedProxies = [] };
 }

@@ -107,6 +107,27 @@ public sealed class StreamTests
         Assert.Equal("exited", stopped.State);
     }
 
+    [Fact]
+    public async Task A_program_that_is_detached_later_goes_on_with_its_input_open()
+    {
+        await using ContainerRig rig = await ContainerRig.StartAsync();
+        await rig.RunAsync(new ContainerRequest(Name: "web", Command: ["sleep", "600"]));
+        await using ProgramConnection program = await rig.Containers.ExecuteAsync(
+            "web", new ExecRequest(["cat"], OpenInput: true), null, CancellationToken.None);
+        await program.WriteAsync("here\n"u8.ToArray(), CancellationToken.None);
+        ProgramPiece? echo = await program.ReadAsync(CancellationToken.None);
+        Assert.Equal("here\n", Encoding.UTF8.GetString(echo!.Value.Bytes.Span));
+
+        await program.DetachAsync(CancellationToken.None);
+
+        Assert.Null(await program.ReadAsync(CancellationToken.None));
+        Assert.Null(program.ExitCode);
+        Assert.Contains(
+            await rig.Containers.ProcessesAsync("web", CancellationToken.None), p => p.Command == "cat");
+        ContainerView stopped = await rig.Containers.StopAsync("web", TimeSpan.Zero, CancellationToken.None);
+        Assert.Equal("exited", stopped.State);
+    }
+
     [Theory]
     [InlineData("no-such-program", ErrorCode.RunEntryPointMissing)]
     [InlineData("", ErrorCode.InvalidRequest)]

@@ -123,7 +123,7 @@ public sealed partial class DocumentTests
     private static bool HasAnchor(string file, string anchor) =>
         new MarkdownPage(file, File.ReadAllText(file)).Anchors().Contains(anchor);
 
-    // What is in $( ) is a command of its own, and one word of the command around it.
+    // What is in $( ) or <( ) is a command of its own, and one word of the command around it.
     private static IEnumerable<string> Parts(string line) =>
         Substitution().Matches(line).Select(m => m.Groups["inner"].Value).Append(Substitution().Replace(line, "value"));
 
@@ -147,7 +147,7 @@ public sealed partial class DocumentTests
     [GeneratedRegex(@"(?:^|[|;&(]|\bxargs -r )\s*(?:[A-Z_]+=\S*\s+)*(?:out/|\$ )?berth (?<rest>[^|;&]*)")]
     private static partial Regex Invocation();
 
-    [GeneratedRegex(@"\$\((?<inner>[^()]*)\)")]
+    [GeneratedRegex(@"[$<]\((?<inner>[^()]*)\)")]
     private static partial Regex Substitution();
 
     [GeneratedRegex(@"\s#\s.*$")]

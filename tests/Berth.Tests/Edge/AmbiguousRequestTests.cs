@@ -25,7 +25,8 @@ public sealed class AmbiguousRequestTests(ServerRigFixture fixture) : IClassFixt
 
         int before = Rig.Node.Started.Count;
 
-        string answer = await SendAsync(request.Text + AmbiguousRequest.Second);
+        string answer = await SendAsync(request.Text + AmbiguousRequest.Second).WaitAsync(
+            HangGuard.Limit, TestContext.Current.CancellationToken);
 
         Assert.Matches("^HTTP/1.1 (4..|501|505) ", answer);
         Assert.Equal(1, AnswersIn(answer));

@@ -113,7 +113,9 @@ public sealed class HostileTokenTests(ServerRigFixture fixture) : IClassFixture<
                 string absent = await AnswerAsync(
                     row, secret, "01k00000000000000000000000", "demo/nothing:1", "nothing", "9");
                 Assert.Equal(absent, there);
-                Assert.StartsWith(role is null ? "401 " : "403 ", there, StringComparison.Ordinal);
+                // AWS's own interface knows no 401.
+                bool says401 = role is null && !row.Pattern.StartsWith("/2015-03-31/", StringComparison.Ordinal);
+                Assert.StartsWith(says401 ? "401 " : "403 ", there, StringComparison.Ordinal);
                 compared++;
             }
         }

@@ -9,10 +9,10 @@ namespace Berth.Tests.Edge;
 /// borne; nobody else notices.</summary>
 public sealed class Http2EdgeTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
-    private static readonly string[] Good =
+    internal static readonly string[] Good =
         [":method: GET", ":scheme: http", ":authority: a", ":path: /healthz"];
 
-    private static readonly Dictionary<string, byte[]> Malformed = new()
+    internal static readonly Dictionary<string, byte[]> Malformed = new()
     {
         ["name in capitals"] = Request([.. Good, "X-Upper: b"]),
         ["connection"] = Request([.. Good, "connection: close"]),
@@ -172,7 +172,7 @@ public sealed class Http2EdgeTests(ServerRigFixture fixture) : IClassFixture<Ser
         _ => Http2Wire.Frame(Http2Wire.Data, 0, 1),
     };
 
-    private static byte[] Request(params string[] fields) =>
+    internal static byte[] Request(params string[] fields) =>
         Http2Wire.Frame(Http2Wire.Headers, Http2Wire.EndHeaders | Http2Wire.EndStream, 1, Http2Wire.Fields(fields));
 
     private static byte[] Open(params string[] fields) =>

@@ -22,16 +22,16 @@ internal sealed class Http2Wire : IAsyncDisposable
     public const byte EndStream = 1;
     public const byte EndHeaders = 4;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-
     private readonly TcpClient client = new() { NoDelay = true };
     private NetworkStream? stream;
-    private readonly CancellationTokenSource limit = new(Patience);
+    private readonly CancellationTokenSource limit = new(HangGuard.Limit);
 
-    public static async Task<Http2Wire> OpenAsync(ServerRig rig)
+    public static Task<Http2Wire> OpenAsync(ServerRig rig) => OpenAsync(rig.Address);
+
+    public static async Task<Http2Wire> OpenAsync(Uri address)
     {
         Http2Wire wire = new();
-        await wire.client.ConnectAsync(rig.Address.Host, rig.Address.Port);
+        await wire.client.ConnectAsync(address.Host, address.Port);
         // Kept: a client whose connection has been ended gives none any more.
         wire.stream = wire.client.GetStream();
         await wire.SendAsync([.. "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8, .. Frame(Settings, 0, 0)]);

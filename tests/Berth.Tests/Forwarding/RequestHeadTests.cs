@@ -2,7 +2,9 @@ using System.Buffers;
 using System.Net;
 using System.Text;
 using Berth.Core.Errors;
+using Berth.Server.Calls;
 using Berth.Server.Forwarding;
+using Berth.Server.Hosting;
 using Berth.Server.Rollouts;
 using Microsoft.AspNetCore.Http;
 using Xunit;
@@ -27,6 +29,9 @@ public sealed class RequestHeadTests
     [InlineData("Berth-Instance", "forged")]
     [InlineData("Expect", "100-continue")]
     [InlineData("Forwarded", "for=192.0.2.9")]
+    [InlineData("X-Real-IP", "192.0.2.9")]
+    [InlineData("X-Forwarded-User", "somebody-else")]
+    [InlineData("x-forwarded-port", "54321")]
     public void What_is_between_caller_and_server_alone_does_not_pass(string name, string value)
     {
         string head = Write(request => request.Headers[name] = value);
@@ -63,10 +68,92 @@ public sealed class RequestHeadTests
         Assert.Contains("\r\nX-Forwarded-Host: berth.example\r\n", head, StringComparison.Ordinal);
         Assert.Contains("\r\nX-Forwarded-Proto: http\r\n", head, StringComparison.Ordinal);
         Assert.Contains("\r\nX-Forwarded-Prefix: /v1/functions/f\r\n", head, StringComparison.Ordinal);
-        // The last is the one that Berth saw; those before it are hearsay.
-        Assert.Contains("\r\nX-Forwarded-For: 192.0.2.9, 198.51.100.7\r\n", head, StringComparison.Ordinal);
+        Assert.Contains("\r\nX-Forwarded-For: 198.51.100.7\r\n", head, StringComparison.Ordinal);
+        Assert.DoesNotContain("192.0.2.9", head, StringComparison.Ordinal);
         Assert.DoesNotContain("forged", head, StringComparison.Ordinal);
         Assert.DoesNotContain("gopher", head, StringComparison.Ordinal);
+    }
+
+    /// <summary>The peer is 198.51.100.7, and proxies are that one and 10.0.0.0/8.</summary>
+    [Theory]
+    [InlineData("", "198.51.100.7")]
+    [InlineData("192.0.2.9", "192.0.2.9, 198.51.100.7")]
+    [InlineData("192.0.2.9, 10.0.0.1", "192.0.2.9, 10.0.0.1, 198.51.100.7")]
+    [InlineData("203.0.113.5, 192.0.2.9, 10.0.0.1", "192.0.2.9, 10.0.0.1, 198.51.100.7")]
+    [InlineData("10.0.0.2,192.0.2.9", "192.0.2.9, 198.51.100.7")]
+    [InlineData("10.0.0.2, ::ffff:10.0.0.3", "10.0.0.2, ::ffff:10.0.0.3, 198.51.100.7")]
+    [InlineData("203.0.113.5, unknown", "unknown, 198.51.100.7")]
+    [InlineData(" , ,", "198.51.100.7")]
+    public void A_trusted_proxy_tells_whose_request_it_was_and_what_that_one_claimed_before_is_left_out(
+        string written, string expected)
+    {
+        string head = Write(request =>
+        {
+            Trust(request);
+            request.Headers["X-Forwarded-For"] = written;
+            request.Headers["X-Forwarded-Proto"] = "https";
+            request.Headers["X-Forwarded-Host"] = "public.example";
+            request.Headers["X-Forwarded-User"] = "ada";
+            request.Headers["X-Forwarded-Prefix"] = "/forged";
+            request.Headers["Forwarded"] = "for=192.0.2.9";
+        });
+
+        Assert.Contains($"\r\nX-Forwarded-For: {expected}\r\n", head, StringComparison.Ordinal);
+        Assert.Contains("\r\nX-Forwarded-Proto: https\r\n", head, StringComparison.Ordinal);
+        Assert.Contains("\r\nX-Forwarded-Host: public.example\r\n", head, StringComparison.Ordinal);
+        Assert.Contains("\r\nX-Forwarded-User: ada\r\n", head, StringComparison.Ordinal);
+        Assert.Contains("\r\nX-Forwarded-Prefix: /v1/functions/f\r\n", head, StringComparison.Ordinal);
+        Assert.DoesNotContain("\r\nForwarded:", head, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_trusted_proxy_can_name_no_scheme_but_the_webs()
+    {
+        string head = Write(request =>
+        {
+            Trust(request);
+            request.Headers["X-Forwarded-Proto"] = "gopher";
+        });
+
+        Assert.Contains("\r\nX-Forwarded-Proto: http\r\n", head, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("198.51.100.8", "http", true)]
+    [InlineData("198.51.100.8", "https", false)]
+    [InlineData("198.51.100.7", "https", true)]
+    [InlineData("::ffff:198.51.100.7", "https", true)]
+    [InlineData("198.51.100.7", "ftp", false)]
+    [InlineData(null, "https", false)]
+    public void Another_scheme_than_the_connections_is_a_trusted_proxys_to_send(string? peer, string scheme, bool taken)
+    {
+        DefaultHttpContext context = new();
+        context.Request.Scheme = scheme;
+        context.Connection.RemoteIpAddress = peer is null ? null : IPAddress.Parse(peer);
+
+        BerthException? refusal = (BerthException?)Record.Exception(() => Proxies.Check(context));
+
+        Assert.Equal(taken ? (ErrorCode?)null : ErrorCode.InvalidRequest, refusal?.Code);
+    }
+
+    /// <summary>Programs whose calls are programs are told in variables.</summary>
+    [Fact]
+    public void A_programs_variables_have_a_requests_way_from_a_trusted_proxy_alone()
+    {
+        DefaultHttpContext context = new();
+        context.Request.Scheme = "http";
+        context.Connection.RemoteIpAddress = IPAddress.Parse("198.51.100.7");
+        context.Request.Headers["X-Forwarded-For"] = "192.0.2.9";
+        context.Request.Headers["X-Real-IP"] = "192.0.2.9";
+        context.Request.Headers["X-Mine"] = "1";
+
+        Dictionary<string, string> before = CgiVariables.Of(context.Request);
+        Trust(context.Request);
+        Dictionary<string, string> after = CgiVariables.Of(context.Request);
+
+        Assert.Equal((false, false, "1"), (
+            before.ContainsKey("HTTP_X_FORWARDED_FOR"), before.ContainsKey("HTTP_X_REAL_IP"), before["HTTP_X_MINE"]));
+        Assert.Equal("192.0.2.9", after["HTTP_X_FORWARDED_FOR"]);
     }
 
     [Theory]
@@ -105,6 +192,11 @@ public sealed class RequestHeadTests
         ];
         Assert.Equal(expected is null ? [] : [expected.Trim()], framing);
     }
+
+    private static TrustedProxies Proxies { get; } = new(
+        [IPNetwork.Parse("198.51.100.7/32"), IPNetwork.Parse("10.0.0.0/8")], "http");
+
+    private static void Trust(HttpRequest request) => Proxies.Check(request.HttpContext);
 
     private static string Write(Action<HttpRequest> with, string target = "/a?b=c", bool hasBody = false)
     {

@@ -25,6 +25,7 @@ using Berth.Server.Store;
 using Berth.Testing.Content;
 using Berth.Testing.Fuzzing;
 using Berth.Testing.Layers;
+using Berth.Tests.Edge;
 using Microsoft.Extensions.Primitives;
 using Xunit;
 using LogRecord = Berth.Server.Logs.LogFormat;
@@ -127,11 +128,11 @@ public sealed class ParserFuzzTests
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void Takes_it_or_refuses_it_in_the_words_meant_for_that(string parser)
+    public async Task Takes_it_or_refuses_it_in_the_words_meant_for_that(string parser)
     {
         (Action<byte[]> feed, byte[][] seeds) = Parsers[parser];
         Mutator mutator = new(seeds);
-        for (int number = 0; number < Texts; number++)
+        await HangGuard.ForEachAsync(Texts, $"Of what {parser} are read from, text", number =>
         {
             byte[] text = mutator.Make(number);
             try
@@ -146,7 +147,7 @@ public sealed class ParserFuzzTests
             {
                 Assert.Fail($"{parser}, text {number}: {Convert.ToBase64String(text)}\n{defect}");
             }
-        }
+        });
     }
 
     private static (Action<byte[]>, byte[][]) Text(Action<string> parse, params string[] seeds) =>
@@ -192,6 +193,8 @@ public sealed class ParserFuzzTests
         StartFrame.TryDecode(bytes, out _);
         BootFrame.TryDecode(bytes, out _);
         ExecFrame.TryDecode(bytes, out _);
+        OuterFrame.TryDecode(bytes, out _);
+        CellFrames.TryDecode(bytes, out _);
         ExecRefusedFrame.TryDecode(bytes, out _);
         RefusedFrame.TryDecode(bytes, out _);
         FailedFrame.TryDecode(bytes, out _);

@@ -3,25 +3,27 @@ using System.Net.Sockets;
 using System.Text;
 using Berth.Testing.Fuzzing;
 using Berth.Testing.Server;
+using Berth.Tests.Edge;
 using Xunit;
 
 namespace Berth.Tests.Fuzzing;
 
 /// <summary>
 /// Requests that are nearly right, each on a connection of its own, against a whole server: none makes it fail, none
-/// keeps a connection for good, and afterwards it serves as before. <c>BERTH_FUZZ</c> sets how many.
+/// keeps a connection for longer than <see cref="HangGuard.Limit"/>, and afterwards it serves as before.
+/// <c>BERTH_FUZZ</c> sets how many.
 /// </summary>
 public sealed class RequestFuzzTests
 {
+    internal const string Hang = "hang";
+
     private const int AtOnce = 8;
-    private const string Hang = "hang";
 
     private static readonly int Requests = FuzzCount.Of(50_000);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Follows every request, so that its connection ends.</summary>
-    private static readonly byte[] Last = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"u8.ToArray();
+    internal static readonly byte[] Last = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"u8.ToArray();
 
     [Fact]
     public async Task Nothing_nearly_right_makes_the_server_fail_or_hang()
@@ -77,9 +79,10 @@ public sealed class RequestFuzzTests
         return null;
     }
 
-    private static async Task<string> SendAsync(Uri address, byte[] request)
+    /// <summary>All that is answered to a request and <see cref="Last"/>, or <see cref="Hang"/>.</summary>
+    internal static async Task<string> SendAsync(Uri address, byte[] request)
     {
-        using CancellationTokenSource limit = new(Patience, TimeProvider.System);
+        using CancellationTokenSource limit = new(HangGuard.Limit, TimeProvider.System);
         using TcpClient client = new() { NoDelay = true };
         StringBuilder answer = new();
         try

@@ -77,6 +77,42 @@ public sealed class FrameTests
         Assert.False(StartFrame.TryDecode([.. payload, 0], out _));
     }
 
+    [Fact]
+    public void An_order_to_an_outer_container_is_read_as_it_was_written()
+    {
+        byte[] payload = Payload(OuterFrame.Encode(0x5FB, 1, 2, 3, [Bytes("/proc/kcore")], [Bytes("/proc/sys")]));
+
+        Assert.True(OuterFrame.TryDecode(payload, out OuterFrame? frame));
+
+        Assert.Equal(
+            (0x5FB, 1, 2, 3), (frame!.Capabilities, frame.Writable, frame.WritableFiles, frame.SharedMemory));
+        Assert.Equal(["/proc/kcore"], frame.Hidden.Select(h => Text(payload, h)));
+        Assert.Equal(["/proc/sys"], frame.ReadOnly.Select(r => Text(payload, r)));
+        Assert.All(
+            Enumerable.Range(0, payload.Length), n => Assert.False(OuterFrame.TryDecode(payload.AsSpan(0, n), out _)));
+        Assert.False(OuterFrame.TryDecode([.. payload, 0], out _));
+    }
+
+    [Theory]
+    [InlineData(0, "/proc/sys")]
+    [InlineData(-1, "/proc/sys")]
+    [InlineData(1, "/etc/passwd")]
+    [InlineData(1, "proc/sys")]
+    public void An_outer_container_hides_only_what_is_in_proc_and_limits_everything(long bytes, string path)
+    {
+        Assert.False(OuterFrame.TryDecode(Payload(OuterFrame.Encode(0, bytes, 1, 1, [Bytes(path)], [])), out _));
+        Assert.False(OuterFrame.TryDecode(Payload(OuterFrame.Encode(0, 1, bytes, 1, [], [Bytes(path)])), out _));
+    }
+
+    [Fact]
+    public void A_cells_number_is_read_as_it_was_written()
+    {
+        Assert.True(CellFrames.TryDecode(Payload(CellFrames.EncodeCell(7)), out int cell));
+        Assert.True(CellFrames.TryDecode(Payload(CellFrames.EncodeSpawn(8)), out int spawn));
+        Assert.False(CellFrames.TryDecode(Payload(CellFrames.EncodeCell(-1)), out _));
+        Assert.Equal((7, 8), (cell, spawn));
+    }
+
     [Theory]
     [InlineData("", "/")]
     [InlineData("cat", "")]

@@ -7,7 +7,6 @@ using Xunit;
 
 namespace Berth.Tests.Layers;
 
-[Collection("memory")]
 public sealed class HostileLayerTests : IAsyncDisposable
 {
     private readonly LayerRig rig = new(HostileLayers.Limits);

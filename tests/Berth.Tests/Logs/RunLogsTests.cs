@@ -179,6 +179,29 @@ public sealed class RunLogsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_log_that_can_be_written_again_goes_on_and_says_how_many_lines_are_missing()
+    {
+        string path = Path.Combine(folder["logs"], Id.Text);
+        using RunLogWriter writer = logs.Append(Id);
+        writer.Write("one\n"u8);
+        Directory.Move(path, path + ".away");
+        await File.WriteAllTextAsync(path, "a file where the folder should be", None);
+        writer.Write(new byte[ByteSize.KiB(30).Bytes]);
+        writer.Write("\nlost\nlost too\n"u8);
+        File.Delete(path);
+        Directory.Move(path + ".away", path);
+
+        writer.Write("too soon to try again\n"u8);
+        time.Advance(TimeSpan.FromSeconds(1));
+        writer.Write("two\n"u8);
+
+        List<string> lines = [.. (await ReadAsync()).Select(Text)];
+        Assert.Equal("one", lines[0]);
+        Assert.Equal(
+            ["[berth: 4 lines are missing here: the server's disk did not take them]", "two"], lines[^2..]);
+    }
+
+    [Fact]
     public async Task Half_a_record_left_by_a_killed_server_does_not_take_the_next_with_it()
     {
         Write("one\n");

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.RegularExpressions;
+using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Registry.Access;
 using Berth.Testing.Registry;
@@ -239,6 +240,101 @@ public sealed partial class AccessTests : IAsyncLifetime
         using HttpClient bearer = registry.ClientWith(new AuthenticationHeaderValue("Bearer", token));
         using HttpResponseMessage pull = await bearer.GetAsync("/v2/team/app/manifests/v1", Stop);
         await ExpectAsync(HttpStatusCode.OK, pull);
+    }
+
+    [Fact]
+    public async Task However_much_is_asked_for_the_token_is_one_that_is_read_back()
+    {
+        string[] scopes =
+        [
+            "registry:catalog:*," + new string('x', 1000), "registry:" + new string('y', 1000) + ":*",
+            "registry:catalog:" + new string('z', 20_000), "repository:team/app:pull,pull,*,*,pull,*,push,pull",
+            .. Enumerable.Range(0, 40).Select(i => $"repository:team/{new string('a', 240)}{i}:pull,push,delete,*"),
+        ];
+        registry.Authorizer.Add("greedy", (_, _) => true);
+        using HttpClient client = registry.ClientWith(null);
+        using FormUrlEncodedContent form = new(new Dictionary<string, string>
+        {
+            ["grant_type"] = "password",
+            ["password"] = "greedy",
+            ["scope"] = string.Join(' ', scopes),
+        });
+        using HttpResponseMessage response = await client.PostAsync("/v2/token", form, Stop);
+
+        await ExpectAsync(HttpStatusCode.OK, response);
+        string token = (await response.JsonAsync()).GetProperty("token").GetString()!;
+        using HttpClient bearer = registry.ClientWith(new AuthenticationHeaderValue("Bearer", token));
+        using HttpResponseMessage catalog = await bearer.GetAsync("/v2/_catalog", Stop);
+        using HttpResponseMessage pull = await bearer.GetAsync("/v2/team/app/manifests/v1", Stop);
+        await ExpectAsync(HttpStatusCode.OK, catalog);
+        await ExpectAsync(HttpStatusCode.OK, pull);
+        Assert.StartsWith(
+            "registry:catalog:* repository:team/app:pull,push,delete repository:team/a",
+            (await response.JsonAsync()).GetProperty("scope").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_token_that_would_not_be_read_back_is_not_issued()
+    {
+        RegistryTokens tokens = new(Path.Combine(registry.Folder, "another.key"), registry.Time);
+        RegistryScope[] scopes =
+        [
+            .. Enumerable.Range(0, 100).Select(i => new RegistryScope("repository", new string('a', 250), ["pull"])),
+        ];
+
+        int most = Enumerable.Range(0, scopes.Length).Last(n => Issue(n) is null);
+
+        Assert.NotNull(tokens.Read(tokens.Issue("somebody", scopes[..most])));
+        BerthException refusal = Issue(most + 1)!;
+        Assert.Equal(ErrorCode.InvalidRequest, refusal.Code);
+        Assert.Contains("ask for fewer scopes", refusal.Message, StringComparison.Ordinal);
+
+        BerthException? Issue(int count) =>
+            (BerthException?)Record.Exception(() => tokens.Issue("somebody", scopes[..count]));
+    }
+
+    [Theory]
+    [InlineData("PATCH", "Content-Range")]
+    [InlineData("POST", "digest-algorithm")]
+    [InlineData("POST", "grant_type")]
+    public async Task A_refusal_tells_the_beginning_of_what_it_refuses_and_nothing_that_steers_a_terminal(
+        string method, string what)
+    {
+        string hostile = new string('x', 20) + "\u001b[2J\u202e" + new string('y', 4000);
+        HttpClient client = registry.Client;
+        using HttpResponseMessage begun = await client.PostAsync("/v2/team/app/blobs/uploads/", null, Stop);
+        using HttpRequestMessage request = new(new HttpMethod(method), what switch
+        {
+            "digest-algorithm" => "/v2/team/app/blobs/uploads/?digest-algorithm=" + Uri.EscapeDataString(hostile),
+            "grant_type" => "/v2/token",
+            _ => begun.Headers.Location!.ToString(),
+        });
+        request.Content = what == "grant_type"
+            ? new FormUrlEncodedContent(new Dictionary<string, string> { ["grant_type"] = hostile })
+            : Bytes("x"u8.ToArray());
+        if (what == "Content-Range")
+        {
+            request.Content.Headers.TryAddWithoutValidation(what, new string('x', 4000));
+        }
+
+        using HttpResponseMessage response = await client.SendAsync(request, Stop);
+
+        await ExpectAsync(HttpStatusCode.BadRequest, response);
+        string message = (await response.JsonAsync()).GetProperty("errors")[0].GetProperty("message").GetString()!;
+        Assert.Contains(what, message, StringComparison.Ordinal);
+        Assert.Contains("…", message, StringComparison.Ordinal);
+        Assert.True(message.Length < 250, $"The refusal has {message.Length} characters.");
+        Assert.DoesNotContain(message, c => char.IsControl(c) || c == '\u202e');
+    }
+
+    [Fact]
+    public void A_right_that_is_none_is_told_by_its_beginning()
+    {
+        BerthException refusal = Assert.Throws<BerthException>(
+            () => RepositoryGrant.Parse("team/*:\u001b[2J" + new string('x', 60_000)));
+
+        Assert.StartsWith("'team/*:?[2Jxxx", refusal.Message, StringComparison.Ordinal);
+        Assert.True(refusal.Message.Length < 300, $"The refusal has {refusal.Message.Length} characters.");
     }
 
     [Theory]

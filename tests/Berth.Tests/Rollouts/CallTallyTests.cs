@@ -62,6 +62,8 @@ public sealed class CallTallyTests
     [InlineData(EndReason.TimedOut, false, CallVerdict.Nothing)]
     [InlineData(EndReason.EntryPointMissing, false, CallVerdict.Failed)]
     [InlineData(EndReason.NotRunnable, false, CallVerdict.Failed)]
+    [InlineData(EndReason.NoAnswer, true, CallVerdict.Failed)]
+    [InlineData(EndReason.BadStatus, true, CallVerdict.Failed)]
     [InlineData(EndReason.Canceled, true, CallVerdict.Nothing)]
     [InlineData(EndReason.ClientGone, true, CallVerdict.Nothing)]
     [InlineData(EndReason.Expired, false, CallVerdict.Nothing)]

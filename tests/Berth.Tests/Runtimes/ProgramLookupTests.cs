@@ -73,6 +73,28 @@ public sealed class ProgramLookupTests : IDisposable
             why, Assert.Throws<LookupException>(() => Find("tool", user)).Message, StringComparison.Ordinal);
 
     [Theory]
+    [InlineData("etc/passwd", "folder", "ada", "the image's /etc/passwd is not a regular file; use a number")]
+    [InlineData("etc/group", "folder", "ada:users", "the image's /etc/group is not a regular file; use a number")]
+    [InlineData("etc/passwd", "large", "ada", "the image's /etc/passwd is larger than 1 MiB; use a number")]
+    [InlineData("etc/passwd", "loop", "ada", "the image's /etc/passwd can't be opened; use a number")]
+    public void An_account_file_that_kindnone_kindthe_image_s_fault(string file, string kind, string user, string why)
+    {
+        Replace(file, kind);
+
+        Assert.Contains(
+            why, Assert.Throws<LookupException>(() => Find("tool", user)).Message, StringComparison.Ordinal);
+        Assert.Equal(7, Find("tool", "7:8").User.User);
+    }
+
+    [Fact]
+    public void Without_a_usable_group_file_a_user_has_its_own_group_alone()
+    {
+        Replace("etc/group", "folder");
+
+        Assert.Equal([100], Find("tool", "ada").User.Groups);
+    }
+
+    [Theory]
     [InlineData("/proc/1", "lies in /proc")]
     [InlineData("/srv/../..", "'..' in it")]
     [InlineData("/bin/tool", "is not a folder")]
@@ -84,6 +106,24 @@ public sealed class ProgramLookupTests : IDisposable
         new ProgramStart(
             [command, "argument"], new Dictionary<string, string> { ["PATH"] = "/usr/bin:/bin" }, user, folder),
         root, owner: 0);
+
+    private void Replace(string name, string kind)
+    {
+        string path = $"{root}/{name}";
+        File.Delete(path);
+        switch (kind)
+        {
+            case "folder":
+                Directory.CreateDirectory(path);
+                break;
+            case "loop":
+                File.CreateSymbolicLink(path, Path.GetFileName(path));
+                break;
+            default:
+                File.WriteAllText(path, new string('x', (1024 * 1024) + 1));
+                break;
+        }
+    }
 
     private void Add(string name, bool executable)
     {

@@ -37,6 +37,24 @@ public sealed class FairLineTests
     }
 
     [Fact]
+    public void Who_is_not_counted_gets_into_a_full_line_has_its_turn_and_never_yields()
+    {
+        FairLine<string> line = new(2);
+        line.Add("a", "a1", out _);
+        line.Add("a", "a2", out _);
+        line.AddUncounted("z", "z1");
+        line.AddUncounted("z", "z2");
+        FairLine<string>.Place last = line.AddUncounted("z", "z3");
+
+        Assert.NotNull(line.Add("b", "b1", out string? yielded));
+        line.Remove(last);
+
+        Assert.Equal(("a2", 2), (yielded, line.Count));
+        Assert.Equal(["a1", "z1", "b1", "z2"], TakeAll(line));
+        Assert.Equal((0, true), (line.Count, line.IsEmpty));
+    }
+
+    [Fact]
     public void Who_leaves_is_not_served_and_leaving_twice_is_once()
     {
         FairLine<string> line = new(3);

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using Berth.Testing.Clocks;
 using Berth.Testing.Server;
@@ -49,7 +50,8 @@ public sealed class ConnectionTests
     [InlineData(0x87)]
     public async Task A_proxy_may_send_its_preface_in_pieces_and_the_scheme_that_it_was_asked_with(byte scheme)
     {
-        await using ServerRig rig = await ServerRig.StartAsync();
+        await using ServerRig rig = await ServerRig.StartAsync(
+            o => o with { TrustedProxies = [IPNetwork.Parse("127.0.0.0/8")] });
         await using RawConnection connection = await RawConnection.OpenAsync(rig);
         foreach (char letter in Preface)
         {

@@ -15,15 +15,17 @@ internal sealed class RawConnection : IAsyncDisposable
     private readonly CancellationTokenSource limit = new(Patience);
     private NetworkStream? stream;
 
-    private RawConnection(ServerRig rig) => Authorization = $"Authorization: Bearer {rig.AdminToken}\r\n";
+    private RawConnection(string token) => Authorization = $"Authorization: Bearer {token}\r\n";
 
     /// <summary>The administrator's header line.</summary>
     public string Authorization { get; }
 
-    public static async Task<RawConnection> OpenAsync(ServerRig rig)
+    public static Task<RawConnection> OpenAsync(ServerRig rig) => OpenAsync(rig.Address, rig.AdminToken);
+
+    public static async Task<RawConnection> OpenAsync(Uri address, string token)
     {
-        RawConnection connection = new(rig);
-        await connection.client.ConnectAsync(rig.Address.Host, rig.Address.Port);
+        RawConnection connection = new(token);
+        await connection.client.ConnectAsync(address.Host, address.Port);
         connection.stream = connection.client.GetStream();
         return connection;
     }

@@ -40,6 +40,9 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("GET /v1/runs/{id}/why", Users),
         ("POST /v1/runs/{id}/cancel", Users),
         ("GET /v1/events", Users),
+        ("GET /v1/dead-letters", Users),
+        ("POST /v1/dead-letters/{id}/redrive", Users),
+        ("DELETE /v1/dead-letters/{id}", Users),
         ("GET /v1/functions", Users),
         ("GET /v1/functions/{name}", Users),
         ("PUT /v1/functions/{name}", Publishers),
@@ -67,6 +70,13 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("DELETE /function/{name}/{**path}", Users),
         ("OPTIONS /function/{name}/{**path}", Users),
         ("POST /async-function/{name}/{**path}", Users),
+        ("GET /system/functions", Users),
+        ("GET /system/function/{name}", Users),
+        ("GET /system/info", AnyToken),
+        ("POST /2015-03-31/functions/{name}/invocations", Users),
+        ("GET /2015-03-31/functions", Users),
+        ("GET /2015-03-31/functions/{name}", Users),
+        ("GET /2015-03-31/functions/{name}/configuration", Users),
         ("GET /v1/containers", Users),
         ("POST /v1/containers", Users),
         ("GET /v1/containers/{id}", Users),
@@ -155,6 +165,12 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
             {
                 Assert.Equal(HttpStatusCode.OK, response.StatusCode);
             }
+            else if (IsOfAws(route))
+            {
+                Assert.Equal(
+                    (HttpStatusCode.Forbidden, "UnrecognizedClientException"),
+                    (response.StatusCode, TypeOf(response)));
+            }
             else
             {
                 await response.ProblemAsync(401, "unauthorized");
@@ -173,7 +189,11 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
 
             using HttpResponseMessage response = await AskAsync(route, "Bearer " + token);
 
-            if (who == Everybody || who.Split(' ').Contains(Roles.NameOf(role)))
+            if (IsOfAws(route))
+            {
+                Assert.Equal(!who.Split(' ').Contains(Roles.NameOf(role)), TypeOf(response) == "AccessDeniedException");
+            }
+            else if (who == Everybody || who.Split(' ').Contains(Roles.NameOf(role)))
             {
                 Assert.True(
                     response.StatusCode is not (HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
@@ -188,6 +208,12 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
             }
         }
     }
+
+    /// <summary>Refused in the form of its clients.</summary>
+    private static bool IsOfAws(string route) => route.Contains(" /2015-03-31/", StringComparison.Ordinal);
+
+    private static string? TypeOf(HttpResponseMessage response) =>
+        response.Headers.TryGetValues("x-amzn-ErrorType", out IEnumerable<string>? types) ? types.Single() : null;
 
     [Fact]
     public async Task A_refusal_is_the_same_whether_the_thing_exists_or_not()

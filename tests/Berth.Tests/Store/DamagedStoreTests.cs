@@ -6,6 +6,7 @@ using Berth.Server.Store.Sqlite;
 using Berth.Testing;
 using Berth.Testing.Content;
 using Microsoft.Extensions.Logging.Abstractions;
+using Berth.Tests.Gates;
 using Xunit;
 using static Berth.Testing.Runs.RunBuilder;
 
@@ -168,13 +169,19 @@ public sealed class DamagedStoreTests : IDisposable
     {
         using System.Diagnostics.Process python = System.Diagnostics.Process.Start(
             "python3", ["-c", """
-                import sqlite3, sys
+                import glob, sqlite3, sys
                 db = sqlite3.connect(sys.argv[1])
                 old = sqlite3.connect(sys.argv[2])
-                old.executescript("\n".join(db.iterdump()))
+                for path in sorted(glob.glob(sys.argv[3] + "/000[1-4]_*.sql")):
+                    old.executescript(open(path).read())
+                for (table,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                    names = ", ".join(column[1] for column in old.execute(f"PRAGMA table_info({table})"))
+                    for row in db.execute(f"SELECT {names} FROM {table}"):
+                        old.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", row)
                 old.execute("PRAGMA user_version = 4")
                 old.commit()
-                """, Database, folder["plain"]]);
+                """, Database, folder["plain"],
+                Path.Combine(Repository.Root, "src/Berth.Server/Store/Sqlite/Migrations")]);
         await python.WaitForExitAsync(None);
         File.Move(folder["plain"], Database, overwrite: true);
     }

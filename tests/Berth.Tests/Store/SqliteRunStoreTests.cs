@@ -36,7 +36,7 @@ public sealed class SqliteRunStoreTests : RunStoreContract
         Assert.Equal("None=0 Inline=1 Spooled=2 Expired=3", Numbers<BodyPlace>());
         Assert.Equal(
             "Completed=0 ExitCode=1 Signal=2 OutOfMemory=3 TimedOut=4 OutputLimit=5 EntryPointMissing=6 Canceled=7 "
-            + "ClientGone=8 Expired=9 PlatformFault=10 NotRunnable=11",
+            + "ClientGone=8 Expired=9 PlatformFault=10 NotRunnable=11 NoAnswer=12 BadStatus=13",
             Numbers<EndReason>());
 
         static string Numbers<T>() where T : struct, Enum =>

@@ -21,6 +21,11 @@ internal static class RunReads
             Add("AND seq IN (SELECT run FROM run_labels WHERE name = ? AND value = ?) ", name, value);
         }
 
+        if (query.IsDeadLetter)
+        {
+            sql.Append("AND dead = 1 ");
+        }
+
         sql.Append("ORDER BY id DESC LIMIT ?");
         using SqliteStatement statement = database.PrepareOnce(sql.ToString());
         values.ForEach(bind => bind(statement));
@@ -102,8 +107,8 @@ internal static class RunReads
     {
         string marks = string.Join(", ", except.Select(_ => "?"));
         using SqliteStatement statement = database.PrepareOnce(
-            "SELECT id, target, body, attempt, first_due, due FROM callbacks JOIN runs ON seq = run WHERE due <= ? "
-            + $"AND host NOT IN ({marks}) ORDER BY due LIMIT ?");
+            "SELECT id, target, body, attempt, first_due, due, slot FROM callbacks JOIN runs ON seq = run "
+            + $"WHERE due <= ? AND host NOT IN ({marks}) ORDER BY due LIMIT ?");
         statement.Bind(RunRows.Micros(now));
         foreach (string host in except)
         {
@@ -116,7 +121,8 @@ internal static class RunReads
         {
             callbacks.Add(new PendingCallback(
                 RunId.Parse(statement.Text(0)), new Uri(statement.Text(1)), statement.Blob(2).ToArray(),
-                (int)statement.Int64(3), RunRows.Time(statement.Int64(4)), RunRows.Time(statement.Int64(5))));
+                (int)statement.Int64(3), RunRows.Time(statement.Int64(4)), RunRows.Time(statement.Int64(5)),
+                (int)statement.Int64(6)));
         }
 
         return callbacks;

@@ -14,9 +14,9 @@ internal static class RunRows
         + "exit_code, signal, detail, node, cpu_user, cpu_system, peak_memory, bytes_in, bytes_out, queue_time, "
         + "prepare_time, "
         + "start_time, run_time, percent, progress, input_place, input_length, result_place, result_length, "
-        + "result_expires_at, last_event, expires_at, seq";
+        + "result_expires_at, last_event, expires_at, http_status, content_type, dead, seq";
 
-    public const int SeqColumn = 35;
+    public const int SeqColumn = 38;
 
     public static long Micros(DateTimeOffset time) =>
         (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
@@ -49,7 +49,8 @@ internal static class RunRows
         new StoredBody((BodyPlace)row.Int64(28), row.Int64(29)),
         new StoredBody((BodyPlace)row.Int64(30), row.Int64(31)),
         Time(row.NullableInt64(32)),
-        row.Int64(33));
+        row.Int64(33),
+        row.Int64(37) != 0);
 
     public static List<Run> ReadAll(SqliteStatement statement)
     {
@@ -80,7 +81,9 @@ internal static class RunRows
             .Bind(Micros(run.Timings.Start)).Bind(Micros(run.Timings.Run))
             .Bind(run.Progress?.Percent).Bind(run.Progress?.Message)
             .Bind((long)run.Result.Place).Bind(run.Result.Length)
-            .Bind(Micros(run.ResultExpiresAt)).Bind(hasBodies ? Micros(run.ResultExpiresAt) : null);
+            .Bind(Micros(run.ResultExpiresAt)).Bind(hasBodies ? Micros(run.ResultExpiresAt) : null)
+            .Bind((long?)end?.Answer?.Status).Bind(end?.Answer?.ContentType)
+            .Bind(run.IsDeadLetter ? 1 : 0);
     }
 
     public const string ChangingColumns =
@@ -88,16 +91,17 @@ internal static class RunRows
         + "cpu_user, "
         + "cpu_system, peak_memory, bytes_in, bytes_out, queue_time, prepare_time, start_time, run_time, percent, "
         + "progress, "
-        + "result_place, result_length, result_expires_at, bodies_due";
+        + "result_place, result_length, result_expires_at, bodies_due, http_status, content_type, dead";
 
-    public const int ChangingCount = 26;
+    public const int ChangingCount = 29;
 
     private static RunEnd? ReadEnd(SqliteStatement row) => row.NullableInt64(12) is not { } reason
         ? null
         : new RunEnd(
             (EndReason)reason, (int?)row.NullableInt64(13), (int?)row.NullableInt64(14), row.NullableText(15),
             new RunUsage(Span(row, 17), Span(row, 18), ByteSize.FromBytes(row.Int64(19)), row.Int64(20),
-                row.Int64(21)));
+                row.Int64(21)),
+            row.NullableInt64(35) is { } status ? new ServiceAnswer((int)status, row.NullableText(36)) : null);
 
     private static TimeSpan Span(SqliteStatement row, int column) => TimeSpan.FromMicroseconds(row.Int64(column));
 

@@ -10,14 +10,15 @@ internal static class RunWrites
         "INSERT INTO runs (id, kind, cancel, caller, image, digest, spec, created_at, expires_at, input_place, "
         + "input_length, "
         + "last_event, " + RunRows.ChangingColumns + ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        + "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING "
-        + "RETURNING seq";
+        + "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        + "ON CONFLICT (id) DO NOTHING RETURNING seq";
 
     // The claim is checked where it is used: generation and state in the statement that writes.
     private const string UpdateRun =
         "UPDATE runs SET (" + RunRows.ChangingColumns + ") = "
-        + "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), last_event = last_event + ? "
-        + "WHERE id = ? AND generation = ? AND ((1 << state) & ?) <> 0 AND (? <> 0 OR cancel = 0) RETURNING seq, "
+        + "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), "
+        + "last_event = last_event + ? WHERE id = ? AND generation = ? AND ((1 << state) & ?) <> 0 "
+        + "AND (? <> 0 OR cancel = 0) RETURNING seq, "
         + "last_event, cancel";
 
     private const string SelectRun = "SELECT " + RunRows.Columns + " FROM runs WHERE id = ?";
@@ -91,16 +92,27 @@ internal static class RunWrites
                 .Bind(seq).Bind(change.InlineResult.Span).Run();
         }
 
-        if (change.Callback is { } callback)
+        Owe(database, seq, PendingCallback.OfCaller, change.Callback);
+        Owe(database, seq, PendingCallback.OfDestination, change.Notice);
+        if (change.Forward is { } function)
         {
-            long due = RunRows.Micros(callback.Due);
-            database.Prepare(
-                "INSERT INTO callbacks (run, target, host, body, attempt, first_due, due) VALUES (?, ?, ?, ?, 0, ?, ?)")
-                .Bind(seq).Bind(callback.Target.OriginalString).Bind(callback.Target.IdnHost)
-                .Bind(callback.Body.Span).Bind(due).Bind(due).Run();
+            ForwardWrites.Add(database, seq, function);
         }
 
         return new SaveOutcome(Applied: true, next with { LastEvent = lastEvent, CancelRequested = cancel });
+    }
+
+    private static void Owe(SqliteDatabase database, long seq, int slot, CallbackDraft? callback)
+    {
+        if (callback is not null)
+        {
+            long due = RunRows.Micros(callback.Due);
+            database.Prepare(
+                "INSERT INTO callbacks (run, slot, target, host, body, attempt, first_due, due) "
+                + "VALUES (?, ?, ?, ?, ?, 0, ?, ?)")
+                .Bind(seq).Bind(slot).Bind(callback.Target.OriginalString).Bind(callback.Target.IdnHost)
+                .Bind(callback.Body.Span).Bind(due).Bind(due).Run();
+        }
     }
 
     public static Run? RequestCancel(SqliteDatabase database, RunId id, RunEvent reason)
@@ -126,6 +138,18 @@ internal static class RunWrites
         Run? run = statement.Step() ? RunRows.Read(statement) : null;
         statement.Reset();
         return run;
+    }
+
+    /// <summary>Of a run that has ended; returns the event's number.</summary>
+    public static long AddEvent(SqliteDatabase database, long seq, RunEvent entry)
+    {
+        SqliteStatement update = database.Prepare(
+            "UPDATE runs SET last_event = last_event + 1 WHERE seq = ? RETURNING last_event").Bind(seq);
+        update.Step();
+        long number = update.Int64(0);
+        update.Reset();
+        AddEvents(database, seq, number - 1, [entry]);
+        return number;
     }
 
     public static void AddEvents(SqliteDatabase database, long seq, long after, IReadOnlyList<RunEvent> events)

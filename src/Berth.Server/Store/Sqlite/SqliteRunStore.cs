@@ -111,6 +111,15 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
     public Task ForgetBodiesAsync(IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => UpkeepWrites.ForgetBodies(database, ids), cancellationToken);
 
+    public Task<bool> CloseDeadLetterAsync(
+        RunId id, RunEvent outcome, DateTimeOffset bodiesDue, CancellationToken cancellationToken) =>
+        Write(
+            WritePurpose.Finish, database => DeadLetterWrites.Close(database, id, outcome, bodiesDue),
+            cancellationToken);
+
+    public Task<int> TrimDeadLettersAsync(DateTimeOffset now, int most, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => DeadLetterWrites.Trim(database, now, most), cancellationToken);
+
     public Task<IReadOnlyList<RunId>> DeleteEndedAsync(DateTimeOffset endedBefore, int limit,
         CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => UpkeepWrites.DeleteEnded(database, endedBefore, limit),
@@ -132,6 +141,13 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
         CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => UpkeepWrites.CloseCallback(database, callback, outcome),
             cancellationToken);
+
+    public Task<IReadOnlyList<PendingForward>> PendingForwardsAsync(
+        int limit, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => ForwardWrites.Pending(database, limit), cancellationToken);
+
+    public Task<long> CloseForwardAsync(RunId run, RunEvent outcome, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => ForwardWrites.Close(database, run, outcome), cancellationToken);
 
     public Task<NextDue> NextDueAsync(CancellationToken cancellationToken) =>
         readers.ReadAsync(RunReads.NextDue, cancellationToken);

@@ -22,7 +22,7 @@ internal static class UpkeepWrites
         foreach (RunId id in ids)
         {
             SqliteStatement update = database.Prepare(
-                    "UPDATE runs SET bodies_due = NULL, input_place = iif(input_place = 0, 0, 3), "
+                    "UPDATE runs SET bodies_due = NULL, dead = 0, input_place = iif(input_place = 0, 0, 3), "
                     + "result_place = iif(result_place = 0, 0, 3) WHERE id = ? AND bodies_due IS NOT NULL RETURNING "
                     + "seq")
                 .Bind(id.Text);
@@ -41,8 +41,9 @@ internal static class UpkeepWrites
     public static IReadOnlyList<RunId> DeleteEnded(SqliteDatabase database, DateTimeOffset endedBefore, int limit)
     {
         SqliteStatement select = database.Prepare(
-                "SELECT seq, id FROM runs WHERE ended_at < ? AND state >= 3 "
-                + "AND NOT EXISTS (SELECT 1 FROM callbacks WHERE callbacks.run = seq) ORDER BY ended_at LIMIT ?")
+                "SELECT seq, id FROM runs WHERE ended_at < ? AND state >= 3 AND dead = 0 "
+                + "AND NOT EXISTS (SELECT 1 FROM callbacks WHERE callbacks.run = seq) "
+                + "AND NOT EXISTS (SELECT 1 FROM forwards WHERE forwards.run = seq) ORDER BY ended_at LIMIT ?")
             .Bind(RunRows.Micros(endedBefore)).Bind(limit);
         List<(long Seq, RunId Id)> ended = [];
         while (select.Step())
@@ -65,16 +66,17 @@ internal static class UpkeepWrites
 
     public static bool DeferCallback(SqliteDatabase database, PendingCallback callback, DateTimeOffset next)
     {
-        database.Prepare("UPDATE callbacks SET attempt = ?, due = ? WHERE run = (SELECT seq FROM runs WHERE id = ?)")
-            .Bind(callback.Attempt + 1).Bind(RunRows.Micros(next)).Bind(callback.Run.Text).Run();
+        database.Prepare("UPDATE callbacks SET attempt = ?, due = ? WHERE run = (SELECT seq FROM runs WHERE id = ?) "
+                + "AND slot = ?")
+            .Bind(callback.Attempt + 1).Bind(RunRows.Micros(next)).Bind(callback.Run.Text).Bind(callback.Slot).Run();
         return true;
     }
 
     public static long CloseCallback(SqliteDatabase database, PendingCallback callback, RunEvent outcome)
     {
         SqliteStatement delete = database.Prepare(
-                "DELETE FROM callbacks WHERE run = (SELECT seq FROM runs WHERE id = ?) RETURNING run")
-            .Bind(callback.Run.Text);
+                "DELETE FROM callbacks WHERE run = (SELECT seq FROM runs WHERE id = ?) AND slot = ? RETURNING run")
+            .Bind(callback.Run.Text).Bind(callback.Slot);
         if (!delete.Step())
         {
             return 0;
@@ -82,13 +84,6 @@ internal static class UpkeepWrites
 
         long seq = delete.Int64(0);
         delete.Reset();
-        SqliteStatement update = database.Prepare(
-            "UPDATE runs SET last_event = last_event + 1 WHERE seq = ? RETURNING last_event")
-            .Bind(seq);
-        update.Step();
-        long number = update.Int64(0);
-        update.Reset();
-        RunWrites.AddEvents(database, seq, number - 1, [outcome]);
-        return number;
+        return RunWrites.AddEvent(database, seq, outcome);
     }
 }

@@ -97,6 +97,31 @@ internal static class ManifestRequirements
             }),
         new("manifest-invalid", Push, "What is no manifest is refused.",
             async rig => (await rig.PutManifestAsync("v1", "{}"u8.ToArray())).ExpectError(400, "MANIFEST_INVALID")),
+        new("manifest-type-mismatch", Push, "The Content-Type SHOULD match the mediaType field: another is refused.",
+            async rig =>
+            {
+                byte[] manifest = await rig.PushImageAsync("v1");
+                (await rig.PutManifestAsync("v2", manifest, MediaTypes.DockerManifest))
+                    .ExpectError(400, "MANIFEST_INVALID");
+                (await rig.PutManifestAsync("v2", manifest, MediaTypes.OciIndex)).ExpectError(400, "MANIFEST_INVALID");
+                (await rig.GetAsync("manifests/v2")).Expect(404);
+            }),
+        new("manifest-any-type", Push, "Configuration and layers of types that the registry does not know are taken.",
+            async rig =>
+            {
+                await rig.PushBlobAsync(Config);
+                await rig.PushBlobAsync(Layer);
+                byte[] manifest = Artifact("application/vnd.example.layer.v9+br", Sha256(Layer).Text, Layer.Length);
+                (await rig.PutManifestAsync("v1", manifest)).Expect(201);
+                Assert.Equal(manifest, (await rig.GetAsync("manifests/v1")).Expect(200).Body);
+            }),
+        new("manifest-foreign", Push, "Layers that may not be distributed need not be in the registry.",
+            async rig =>
+            {
+                await rig.PushBlobAsync(Config);
+                byte[] manifest = Artifact("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Absent, 9);
+                (await rig.PutManifestAsync("v1", manifest)).Expect(201);
+            }),
         new("subject-header", Subjects, "With a subject the registry MUST respond with OCI-Subject.",
             async rig =>
             {
@@ -105,6 +130,15 @@ internal static class ManifestRequirements
                 (await rig.PutManifestAsync(Sha256(about).Text, about)).Expect(201)
                     .ExpectHeader("OCI-Subject", Sha256(image).Text);
                 Assert.Empty((await rig.PutManifestAsync("v1", image)).Header("OCI-Subject"));
+            }),
+        new("subject-index", Subjects, "Of an image index as of an image manifest.",
+            async rig =>
+            {
+                byte[] image = await rig.PushImageAsync("v1");
+                byte[] about = JsonSerializer.SerializeToUtf8Bytes(
+                    new ImageIndex(2, MediaTypes.OciIndex, [], Subject(image), "text/x"), OciJson.Default.ImageIndex);
+                (await rig.PutManifestAsync(Sha256(about).Text, about, MediaTypes.OciIndex)).Expect(201)
+                    .ExpectHeader("OCI-Subject", Sha256(image).Text);
             }),
         new("subject-missing", "Push", "A registry MUST accept a manifest with a subject that does not exist (yet).",
             async rig =>
@@ -144,4 +178,11 @@ internal static class ManifestRequirements
         new("delete-blob-404", Blobs, "If the blob is not found, a 404 code MUST be returned.",
             async rig => (await rig.DeleteAsync($"blobs/{Absent}")).ExpectError(404, "BLOB_UNKNOWN")),
     ];
+
+    private static byte[] Artifact(string layerType, string layer, long size) => JsonSerializer.SerializeToUtf8Bytes(
+        new ImageManifest(
+            2, MediaTypes.OciManifest,
+            new Descriptor("application/vnd.example.config.v9", Sha256(Config).Text, Config.Length),
+            [new Descriptor(layerType, layer, size)]),
+        OciJson.Default.ImageManifest);
 }

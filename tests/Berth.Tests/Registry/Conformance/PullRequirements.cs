@@ -172,6 +172,23 @@ internal static class PullRequirements
                 (await rig.HeadAsync($"blobs/{Sha256(Layer)}")).ExpectHeader("Content-Length", $"{Layer.Length}");
                 (await rig.HeadAsync("manifests/v1")).ExpectHeader("Content-Length", $"{manifest.Length}");
             }),
+        new("head-as-get", Existence, "HEAD is GET without the body (RFC 9110, 9.3.2): type, length, digest and tag.",
+            async rig =>
+            {
+                await rig.PushImageAsync("v1");
+                foreach (string path in (string[])["manifests/v1", $"blobs/{Sha256(Layer)}"])
+                {
+                    Answer whole = (await rig.GetAsync(path)).Expect(200);
+                    Answer head = (await rig.HeadAsync(path)).Expect(200);
+                    Assert.Empty(head.Body);
+                    foreach (string name in
+                        (string[])["Content-Type", "Content-Length", "Docker-Content-Digest", "ETag"])
+                    {
+                        Assert.NotEmpty(whole.Header(name));
+                        head.ExpectHeader(name, whole.Header(name));
+                    }
+                }
+            }),
         new("head-404", Existence, "If the blob or manifest is not found in the repository, the code MUST be 404.",
             async rig =>
             {

@@ -87,6 +87,22 @@ internal static class PushRequirements
                 await ExpectPullableAsync(
                     rig, await rig.FinishAsync(next, Sha256(Layer), Layer[10..], $"10-{Layer.Length - 1}"), Layer);
             }),
+        new("chunk-any-size", Chunks,
+            "A registry that requires a least size of chunks SHOULD tell OCI-Chunk-Min-Length; this one takes any.",
+            async rig =>
+            {
+                Answer begun = (await rig.PostAsync("blobs/uploads/")).Expect(202);
+                Assert.Empty(begun.Header("OCI-Chunk-Min-Length"));
+                string next = begun.Location;
+                foreach (int place in Enumerable.Range(0, 3))
+                {
+                    next = (await rig.PatchAsync(next, Layer[place..(place + 1)], $"{place}-{place}")).Expect(202)
+                        .Location;
+                }
+
+                await ExpectPullableAsync(
+                    rig, await rig.FinishAsync(next, Sha256(Layer), Layer[3..], $"3-{Layer.Length - 1}"), Layer);
+            }),
         new("chunk-digest-needed", Chunks, "The closing PUT MUST include the digest of the whole blob.",
             async rig =>
             {
