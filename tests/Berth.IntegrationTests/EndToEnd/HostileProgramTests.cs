@@ -22,7 +22,7 @@ public sealed class HostileProgramTests(HostileProgramTests.Fixture fixture)
     [InlineData("run_failed", "dd if=/dev/zero of=/tmp/x bs=1M", "Berth-Disk: 8Mi")]
     [InlineData("run_failed", "dd if=/dev/zero of=/dev/x bs=1M")]
     [InlineData(
-        "run_timed_out", "bomb() { bomb & bomb & wait; }; trap '' TERM; bomb; sleep 1000", "Berth-Timeout: 2s",
+        "run_timed_out", "bomb() { bomb & bomb & wait; }; trap '' TERM; bomb & exec sleep 1000", "Berth-Timeout: 2s",
         "Berth-Pids: 64")]
     [InlineData("run_timed_out", "trap '' TERM; while :; do sleep 1000; done", "Berth-Timeout: 500ms")]
     [InlineData("run_timed_out", "setsid sh -c 'trap \"\" TERM; sleep 1000' & wait", "Berth-Timeout: 500ms")]
