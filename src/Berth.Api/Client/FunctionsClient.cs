@@ -1,3 +1,4 @@
+using System.Globalization;
 using Berth.Api.Functions;
 using Berth.Api.Runs;
 using Berth.Core.Functions;
@@ -42,6 +43,28 @@ public sealed class FunctionsClient
         exchange.PutAsync(
             "v1/traffic/" + Checked(name), traffic, FunctionJson.Default.TrafficView,
             FunctionJson.Default.FunctionView, cancellationToken);
+
+    /// <summary>Changes how many instances there are.</summary>
+    public Task<FunctionView> ScaleAsync(string name, ScaleRequest request, CancellationToken cancellationToken) =>
+        exchange.PutAsync(
+            "v1/scale/" + Checked(name), request, FunctionJson.Default.ScaleRequest,
+            FunctionJson.Default.FunctionView, cancellationToken);
+
+    /// <summary>Opens what its programs wrote, each line behind the id of its run. The caller disposes it.</summary>
+    /// <param name="revision">Of this one alone; null for all.</param>
+    public async Task<Stream> OpenLogsAsync(
+        string name, int? revision, LogOptions options, CancellationToken cancellationToken)
+    {
+        string path = "v1/logs/" + Checked(name) + Query.Of(
+            ("follow", options.Follow ? "true" : null),
+            ("tail", options.Tail?.ToString(CultureInfo.InvariantCulture)),
+            ("since", options.Since?.ToString("O", CultureInfo.InvariantCulture)),
+            ("timestamps", options.Timestamps ? "true" : null),
+            ("revision", revision?.ToString(CultureInfo.InvariantCulture)));
+        HttpResponseMessage response = await exchange.SendSafelyAsync(
+            () => new HttpRequestMessage(HttpMethod.Get, exchange.UriOf(path)), cancellationToken);
+        return await response.Content.ReadAsStreamAsync(cancellationToken);
+    }
 
     /// <param name="revision">The one that gets all calls; null for the split before the last change.</param>
     public Task<FunctionView> RollBackAsync(string name, int? revision, CancellationToken cancellationToken) =>

@@ -135,10 +135,12 @@ public sealed record InstanceView(
 
 /// <summary>How many instances of a revision there are, and why.</summary>
 /// <param name="Waiting">Calls that wait for one.</param>
+/// <param name="Min">Kept without calls.</param>
+/// <param name="Max">At most.</param>
 /// <param name="Why">The last decision on how many there should be, with its numbers.</param>
 /// <param name="Trouble">Why the last start of one failed; null when it did not.</param>
 public sealed record ScalingView(
-    int Revision, int Ready, int Starting, int Running, int Waiting, string Why, string? Trouble);
+    int Revision, int Ready, int Starting, int Running, int Waiting, int Min, int Max, string Why, string? Trouble);
 
 public sealed record FunctionList(IReadOnlyList<FunctionView> Functions);
 
@@ -168,6 +170,14 @@ public sealed record ShareView(int Revision, int Percent);
 public sealed record TrafficView(
     IReadOnlyList<ShareView> Shares, IReadOnlyDictionary<string, int>? Tags = null);
 
+/// <summary>How many instances there are to be, from now on; what is null stays. No revision is made, and no instance
+/// ended but those that are too many.</summary>
+/// <param name="Idle">As in a <see cref="FunctionRequest"/>, like all of these.</param>
+/// <param name="Revision">Of this one; null for those that calls are routed to.</param>
+public sealed record ScaleRequest(
+    int? MinInstances = null, int? MaxInstances = null, int? Target = null, string? Idle = null,
+    string? ScaleDownDelay = null, int? Revision = null);
+
 /// <param name="Revision">The one to go back to; null for what was before the last change.</param>
 public sealed record RollbackRequest(int? Revision = null);
 
@@ -181,4 +191,5 @@ public sealed record RollbackRequest(int? Revision = null);
 [JsonSerializable(typeof(RevisionList))]
 [JsonSerializable(typeof(TrafficView))]
 [JsonSerializable(typeof(RollbackRequest))]
+[JsonSerializable(typeof(ScaleRequest))]
 public sealed partial class FunctionJson : JsonSerializerContext;

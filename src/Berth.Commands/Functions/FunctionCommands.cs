@@ -16,7 +16,7 @@ internal static class FunctionCommands
             new("berth function rollback thumbnail", "Take the last change back"),
         ],
         new DeployCommand(), new FunctionListCommand(), new FunctionGetCommand(), new FunctionWhyCommand(),
-        new InvokeCommand(),
+        new InvokeCommand(), new FunctionLogsCommand(), new ScaleCommand(),
         new RevisionsCommand(), new FunctionDiffCommand(), new TrafficCommand(), new RollbackCommand(),
         new FunctionRemoveCommand());
 
@@ -106,35 +106,40 @@ internal sealed class FunctionWhyCommand : Verb
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
-        string name = session.Get(function);
-        FunctionView view = await session.Client.Functions.GetAsync(name, cancellationToken);
+        FunctionView view = await session.Client.Functions.GetAsync(session.Get(function), cancellationToken);
+        await WriteAsync(session, view);
+        return 0;
+    }
+
+    /// <summary>How many instances there are, and why.</summary>
+    public static async Task WriteAsync(Session session, FunctionView view)
+    {
         TextWriter output = session.Terminal.Out;
         if (view.Scaling is null)
         {
             await output.WriteLineAsync(
-                $"Each call of function {name} is a program of its own: 'berth why RUN' tells about one.");
-            return 0;
+                $"Each call of function {view.Name} is a program of its own: 'berth why RUN' tells about one.");
+            return;
         }
 
         if (view.Scaling.Count == 0)
         {
             await output.WriteLineAsync(
-                $"Function {name} has no instances: nothing was called since the server started.");
+                $"Function {view.Name} has no instances: nothing was called since the server started.");
         }
 
         foreach (ScalingView scaling in view.Scaling)
         {
             await output.WriteLineAsync(
                 $"Revision {scaling.Revision}: {scaling.Ready} ready, {scaling.Starting} starting, "
-                + $"{scaling.Running} calls running, {scaling.Waiting} waiting.");
+                + $"{scaling.Running} calls running, {scaling.Waiting} waiting; "
+                + $"{scaling.Min} to {scaling.Max} allowed.");
             await output.WriteLineAsync("  " + scaling.Why);
             if (scaling.Trouble is { } trouble)
             {
                 await output.WriteLineAsync("  " + trouble);
             }
         }
-
-        return 0;
     }
 }
 

@@ -1,5 +1,6 @@
 using Berth.Core.Errors;
 using Berth.Core.Rollouts;
+using Berth.Core.Scaling;
 
 namespace Berth.Core.Functions;
 
@@ -28,6 +29,44 @@ public static class FunctionSteps
         {
             Revisions = [.. next.Revisions.Where((r, i) => i >= excess || IsReachable(next, r.Number))],
         };
+    }
+
+    /// <summary>Changes how many instances revisions have, in place: what their programs are stays, and those that run
+    /// go on.</summary>
+    /// <param name="numbers">Of the revisions; null for those that calls are routed to.</param>
+    /// <exception cref="BerthException">NotFound; Conflict, where none of them has instances; InvalidRequest, where the
+    /// limits contradict each other.</exception>
+    public static Function Rescale(Function function, IReadOnlyList<int>? numbers, Func<ScaleSpec, ScaleSpec> change)
+    {
+        int[] wanted = [.. numbers ?? [.. function.Traffic.Shares.Select(s => s.Revision)]];
+        foreach (int number in wanted)
+        {
+            _ = function.Find(number) ?? throw NoRevision(function, number);
+        }
+
+        Revision[] revisions = [.. function.Revisions];
+        bool hasInstances = false;
+        bool changed = false;
+        for (int i = 0; i < revisions.Length; i++)
+        {
+            if (wanted.Contains(revisions[i].Number) && revisions[i].Spec.Service is { } service)
+            {
+                ScaleSpec scale = ScaleSpec.Checked(change(service.Scale));
+                hasInstances = true;
+                changed |= scale != service.Scale;
+                revisions[i] = revisions[i] with
+                {
+                    Spec = revisions[i].Spec with { Service = service with { Scale = scale } },
+                };
+            }
+        }
+
+        return !hasInstances
+            ? throw new BerthException(
+                ErrorCode.Conflict,
+                $"Each call of function '{function.Name}' is a program of its own: it has no instances to scale. Its "
+                + "calls at once are limited by maxRunning of a revision.")
+            : changed ? function with { Revisions = revisions } : function;
     }
 
     /// <summary>Gives a revision <paramref name="percent"/> of the calls, and a tag.</summary>

@@ -22,6 +22,8 @@ public sealed record ScaleDecision(int Wanted, string Why);
 /// <param name="concurrency">Calls that one instance takes at once.</param>
 public sealed class Autoscaler(ScaleSpec spec, int concurrency)
 {
+    private ScaleSpec spec = spec;
+
     private readonly LinkedList<(TimeSpan At, int Wanted)> recent = new();
     private TimeSpan burstEnd = TimeSpan.MinValue;
     private int burstPeak;
@@ -32,6 +34,14 @@ public sealed class Autoscaler(ScaleSpec spec, int concurrency)
 
     /// <summary>Calls aimed at in each instance.</summary>
     private double Aim => Math.Max(1, concurrency * spec.Target / 100.0);
+
+    /// <summary>From now on by other settings. What is known of the load stays; how many were wanted before does not
+    /// keep there from being fewer.</summary>
+    public void Rescale(ScaleSpec next)
+    {
+        spec = next;
+        recent.Clear();
+    }
 
     /// <param name="ready">Instances that take calls.</param>
     /// <param name="routed">Whether calls are routed to the revision, so that the minimum is kept.</param>

@@ -1,3 +1,5 @@
+using Berth.Core.Errors;
+
 namespace Berth.Core.Scaling;
 
 /// <summary>Between how many instances a revision is kept, and when it grows and shrinks.</summary>
@@ -8,6 +10,11 @@ namespace Berth.Core.Scaling;
 /// <param name="DownDelay">Fewer are kept only when fewer were wanted for this long.</param>
 public sealed record ScaleSpec(int Min, int Max, int Target, TimeSpan IdleExpiry, TimeSpan DownDelay)
 {
+    /// <exception cref="BerthException">InvalidRequest, where it keeps more than it allows.</exception>
+    public static ScaleSpec Checked(ScaleSpec spec) => spec.Min <= spec.Max ? spec : throw new BerthException(
+        ErrorCode.InvalidRequest,
+        $"minInstances = {spec.Min} can't be used with maxInstances = {spec.Max}: no more are kept than there may be.");
+
     public static ScaleSpec Default { get; } =
         new(0, 20, 70, TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(30));
 }

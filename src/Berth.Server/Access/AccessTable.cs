@@ -43,6 +43,8 @@ public static class AccessTable
         new("GET", "/v1/revisions/{name}/{number}", Permission.FunctionManage),
         new("PUT", "/v1/traffic/{name}", Permission.FunctionManage),
         new("POST", "/v1/traffic/{name}/rollback", Permission.FunctionManage),
+        new("GET", "/v1/logs/{name}", Permission.RunRead),
+        new("PUT", "/v1/scale/{name}", Permission.FunctionManage),
         new("GET", "/v1/rollouts/{name}", Permission.FunctionRead),
         new("PUT", "/v1/rollouts/{name}", Permission.FunctionManage),
         new("DELETE", "/v1/rollouts/{name}", Permission.FunctionManage),

@@ -135,6 +135,23 @@ internal sealed class FunctionEndpoints(
         await JsonBody.WriteAsync(context, View(entry), FunctionJson.Default.FunctionView);
     }
 
+    public async Task ScaleAsync(HttpContext context)
+    {
+        _ = new QueryText(context.Request);
+        ScaleRequest request = await JsonBody.ReadAsync(context, FunctionRequestJson.Default.ScaleRequest);
+        FunctionEntry entry = await functions.ChangeAsync(
+            NameOf(context),
+            function => FunctionSteps.Rescale(
+                function, request.Revision is { } number ? [number] : null, now => ServiceOrder.Change(request, now)),
+            context.RequestAborted);
+        foreach (Revision revision in entry.Record.Revisions)
+        {
+            instances.Find(entry.Record.Name, revision.Number)?.Scale();
+        }
+
+        await JsonBody.WriteAsync(context, Instances(entry.Record, View(entry)), FunctionJson.Default.FunctionView);
+    }
+
     public async Task RollBackAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
@@ -182,7 +199,7 @@ internal sealed class FunctionEndpoints(
             [
                 .. pools.Select(p => (p.Revision, Figures: p.Pool.Figures())).Select(p => new ScalingView(
                     p.Revision, p.Figures.Ready, p.Figures.Starting, p.Figures.Running, p.Figures.Waiting,
-                    p.Figures.Why, p.Figures.Trouble)),
+                    p.Figures.Scale.Min, p.Figures.Scale.Max, p.Figures.Why, p.Figures.Trouble)),
             ],
         };
     }
@@ -210,4 +227,5 @@ internal sealed class FunctionEndpoints(
 [JsonSerializable(typeof(FunctionRequest))]
 [JsonSerializable(typeof(TrafficView))]
 [JsonSerializable(typeof(RollbackRequest))]
+[JsonSerializable(typeof(ScaleRequest))]
 internal sealed partial class FunctionRequestJson : JsonSerializerContext;

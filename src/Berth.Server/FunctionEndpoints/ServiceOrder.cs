@@ -63,6 +63,14 @@ internal static class ServiceOrder
             Time("scaleDownDelay", request.ScaleDownDelay, LongestIdle) ?? ScaleSpec.Default.DownDelay);
     }
 
+    /// <summary>What is null stays as it is.</summary>
+    public static ScaleSpec Change(ScaleRequest request, ScaleSpec now) => new(
+        Number("minInstances", request.MinInstances, 0, MaxInstances) ?? now.Min,
+        Number("maxInstances", request.MaxInstances, 1, MaxInstances) ?? now.Max,
+        Number("target", request.Target, 1, 100) ?? now.Target,
+        Time("idle", request.Idle, LongestIdle) ?? now.IdleExpiry,
+        Time("scaleDownDelay", request.ScaleDownDelay, LongestIdle) ?? now.DownDelay);
+
     private static TimeSpan StartLimit(FunctionRequest request) =>
         Time("startTimeout", request.StartTimeout, LongestStart) ?? ServiceSpec.DefaultStartLimit;
 

@@ -78,6 +78,13 @@ internal sealed class FunctionManager(
                 }
 
                 bool same = IsSame(spec, old);
+                if (!same && IsSameProgram(spec, old))
+                {
+                    // Another number of instances of the same program makes no revision.
+                    old = FunctionSteps.Rescale(old, [old.Newest.Number], _ => spec.Service!.Scale);
+                    same = true;
+                }
+
                 if (plan is null)
                 {
                     return !same ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
@@ -93,11 +100,12 @@ internal sealed class FunctionManager(
             },
             cancellationToken);
 
-    /// <summary>The revision that these settings would make now; null where the newest one has them already.</summary>
+    /// <summary>The revision that these settings would make now; null where the newest one has them already, but for
+    /// how many instances there are.</summary>
     public Revision? Next(string name, FunctionSpec spec, string caller)
     {
         Function? function = entries.GetValueOrDefault(name)?.Record;
-        return function is not null && IsSame(spec, function)
+        return function is not null && IsSameProgram(spec, function)
             ? null
             : new Revision((function?.Newest.Number ?? 0) + 1, spec, time.GetUtcNow(), caller);
     }
@@ -183,6 +191,12 @@ internal sealed class FunctionManager(
 
     private static bool IsSame(FunctionSpec spec, Function function) => FunctionDocument.Write(spec).AsSpan()
         .SequenceEqual(FunctionDocument.Write(function.Newest.Spec));
+
+    /// <summary>But for how many instances of it there are.</summary>
+    private static bool IsSameProgram(FunctionSpec spec, Function function) =>
+        spec.Service is { } service && function.Newest.Spec.Service is { } now
+            ? IsSame(spec with { Service = service with { Scale = now.Scale } }, function)
+            : IsSame(spec, function);
 
     private static string Shown(string name) => name.Length > FunctionName.MaxLength
         ? name[..FunctionName.MaxLength] + "…"

@@ -5,6 +5,7 @@ using Berth.Server.Calls;
 using Berth.Server.ContainerEndpoints;
 using Berth.Server.Forwarding;
 using Berth.Server.FunctionEndpoints;
+using Berth.Server.Functions;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.LambdaEndpoints;
 using Berth.Server.Metrics;
@@ -132,6 +133,10 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/revisions/{name}/{number}", functions.RevisionAsync);
         Map(routes, "PUT", "/v1/traffic/{name}", functions.RouteAsync);
         Map(routes, "POST", "/v1/traffic/{name}/rollback", functions.RollBackAsync);
+        FunctionLogEndpoint logs = new(
+            new FunctionLog(rooms.Functions, rooms.Runs), rooms.Lifetime, rooms.Time);
+        Map(routes, "GET", "/v1/logs/{name}", logs.HandleAsync);
+        Map(routes, "PUT", "/v1/scale/{name}", functions.ScaleAsync);
         RolloutEndpoints.RolloutEndpoints rollouts = new(rooms.Functions, rooms.Rollouts, rooms.Revisions, rooms.Time);
         MapRead(routes, "/v1/rollouts/{name}", rollouts.GetAsync);
         Map(routes, "PUT", "/v1/rollouts/{name}", rollouts.StartAsync);

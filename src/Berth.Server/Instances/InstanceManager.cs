@@ -190,13 +190,13 @@ internal sealed class InstanceManager(
             }
 
             bool routed = IsRouted(function!, revision);
-            if (routed && service.Scale.Min > 0)
-            {
-                Of(function!, revision).IsRouted = true;
-            }
-            else if (Find(name, revision.Number) is { } pool)
+            InstancePool? pool = routed && service.Scale.Min > 0
+                ? Of(function!, revision)
+                : Find(name, revision.Number);
+            if (pool is not null)
             {
                 pool.IsRouted = routed;
+                pool.Rescale(service.Scale);
             }
         }
     }

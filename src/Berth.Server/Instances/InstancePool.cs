@@ -1,4 +1,3 @@
-using System.Globalization;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Runs;
@@ -7,12 +6,6 @@ using Berth.Server.Runs;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Instances;
-
-/// <summary>What a pool is doing, for people and metrics.</summary>
-/// <param name="Why">The last decision on how many there should be, a sentence.</param>
-/// <param name="Trouble">Why the last start failed; null when it did not.</param>
-internal sealed record PoolFigures(
-    int Ready, int Starting, int Running, int Waiting, string Why, string? Trouble);
 
 /// <summary>
 /// The instances of one revision: gives each call the least busy one, lets calls wait in turn when all are full, and
@@ -33,6 +26,7 @@ internal sealed class InstancePool(
     private readonly FairLine<Waiter> line = new(maxWaiting);
     private readonly LoadMeter load = new();
     private readonly Autoscaler autoscaler = new(service.Scale, service.Concurrency);
+    private ScaleSpec settings = service.Scale;
     private readonly CancellationTokenSource stopping = new();
     private readonly HashSet<Task> lives = [];
     private readonly long epoch = time.GetTimestamp();
@@ -75,7 +69,7 @@ internal sealed class InstancePool(
 
             if (ready.Count == 0 && starting == 0 && trouble is { } fault && Now < restUntil)
             {
-                throw Again(fault, restUntil - Now);
+                throw PoolRefusal.Again(fault, restUntil - Now);
             }
 
             waiter = new Waiter();
@@ -117,6 +111,19 @@ internal sealed class InstancePool(
         {
             End(instance);
             Scale();
+        }
+    }
+
+    /// <summary>Other settings for how many there are, from the next <see cref="Scale"/> on.</summary>
+    public void Rescale(ScaleSpec scale)
+    {
+        lock (gate)
+        {
+            if (scale != settings)
+            {
+                settings = scale;
+                autoscaler.Rescale(scale);
+            }
         }
     }
 
@@ -175,7 +182,8 @@ internal sealed class InstancePool(
         lock (gate)
         {
             return new PoolFigures(
-                ready.Count(i => !i.IsDraining), starting, running, line.Count, why, trouble?.Message);
+                ready.Count(i => !i.IsDraining), starting, running, line.Count, settings, why,
+                trouble?.Message);
         }
     }
 
@@ -438,7 +446,7 @@ internal sealed class InstancePool(
             Log.InstanceFailed(logger, name, fault.Message);
         }
 
-        waiting.ForEach(w => w.Turn.TrySetException(Again(fault, FirstRest)));
+        waiting.ForEach(w => w.Turn.TrySetException(PoolRefusal.Again(fault, FirstRest)));
         return fault;
     }
 
@@ -473,20 +481,7 @@ internal sealed class InstancePool(
     private void End(Instance instance) => instance.Live.Retire(retired ? "Its revision is not served here any more."
         : why);
 
-    private BerthException Full() => new(
-        ErrorCode.QueueFull,
-        string.Create(
-            CultureInfo.InvariantCulture,
-            $"{maxWaiting:N0} calls wait for an instance of {name} already: send it again later, or raise max-waiting, "
-            + $"concurrency or max-instances."))
-    {
-        RetryAfter = TimeSpan.FromSeconds(1),
-    };
-
-    private static BerthException Again(BerthException fault, TimeSpan after) => new(fault.Code, fault.Message, fault)
-    {
-        RetryAfter = after > TimeSpan.FromSeconds(1) ? after : TimeSpan.FromSeconds(1),
-    };
+    private BerthException Full() => PoolRefusal.Full(name, maxWaiting);
 
     private sealed class Waiter
     {

@@ -5,6 +5,7 @@ internal sealed class LogSignals
 {
     private readonly Lock gate = new();
     private readonly Dictionary<string, Signal> followed = new(StringComparer.Ordinal);
+    private readonly List<LogWatch> watches = [];
 
     /// <summary>The writer's side of a log's signal.</summary>
     public Handle For(string key) => new(this, key);
@@ -24,6 +25,26 @@ internal sealed class LogSignals
         }
     }
 
+    /// <summary>Begins to be told of every log that is written. The caller disposes what it gets.</summary>
+    public LogWatch Watch()
+    {
+        LogWatch watch = new(this);
+        lock (gate)
+        {
+            watches.Add(watch);
+        }
+
+        return watch;
+    }
+
+    internal void Leave(LogWatch watch)
+    {
+        lock (gate)
+        {
+            watches.Remove(watch);
+        }
+    }
+
     /// <summary>No more lines will come.</summary>
     public void Complete(string key) => Wake(key, completed: true);
 
@@ -32,6 +53,11 @@ internal sealed class LogSignals
         TaskCompletionSource woken;
         lock (gate)
         {
+            foreach (LogWatch watch in watches)
+            {
+                watch.Note(key, completed);
+            }
+
             if (!followed.TryGetValue(key, out Signal? signal))
             {
                 return;

@@ -79,6 +79,14 @@ internal sealed class LogStore
         }
     }
 
+    /// <summary>A reader of its own of what there is and what is added to it; null where nothing was written yet. The
+    /// caller disposes it.</summary>
+    public LogCursor? Open(string key) =>
+        LogSegments.List(PathOf(key)).Count == 0 ? null : new LogCursor(PathOf(key), segmentLimit);
+
+    /// <summary>As <see cref="LogSignals.Watch"/>.</summary>
+    public LogWatch Watch() => signals.Watch();
+
     public void Delete(string key)
     {
         string path = PathOf(key);

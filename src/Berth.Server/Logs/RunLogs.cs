@@ -31,6 +31,12 @@ public sealed class RunLogs
         RunId id, LogQuery query, Func<CancellationToken, Task<bool>> isLive, CancellationToken cancellationToken) =>
         store.ReadAsync(id.Text, query, isLive, cancellationToken);
 
+    /// <summary>As <see cref="LogStore.Open"/>.</summary>
+    internal LogCursor? Open(RunId id) => store.Open(id.Text);
+
+    /// <summary>As <see cref="LogStore.Watch"/>; logs go by the ids of their runs.</summary>
+    internal LogWatch Watch() => store.Watch();
+
     public void Delete(RunId id) => store.Delete(id.Text);
 
     /// <summary>Runs that have a log here.</summary>

@@ -14,8 +14,8 @@ public static class OpenApiDocument
     // The order of the parts is the order of the document and of its reference page.
     private static readonly string[] Parts =
     [
-        "document", "options", "calls", "runs", "functions", "lambda", "rollouts", "containers", "images",
-        "repositories", "machine", "tokens", "registry",
+        "document", "options", "calls", "runs", "functions", "scaling", "lambda", "rollouts", "containers",
+        "images", "repositories", "machine", "tokens", "registry",
     ];
 
     private static readonly Lazy<byte[]> Written =

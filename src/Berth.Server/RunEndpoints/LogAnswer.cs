@@ -1,6 +1,5 @@
 using System.IO.Pipelines;
 using Berth.Server.Hosting;
-using Berth.Server.Logs;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.RunEndpoints;
@@ -13,9 +12,9 @@ internal sealed class LogAnswer(HttpContext context, ServerLifetime lifetime)
 
     /// <param name="lines">What is to be told; asked for with a token that ends with the caller and the server.</param>
     /// <param name="write">Puts one line into the answer, or leaves it out.</param>
-    public async Task SendAsync(
-        string contentType, bool follow, Func<CancellationToken, IAsyncEnumerable<LogLine>> lines,
-        Action<PipeWriter, LogLine> write)
+    public async Task SendAsync<T>(
+        string contentType, bool follow, Func<CancellationToken, IAsyncEnumerable<T>> lines,
+        Action<PipeWriter, T> write)
     {
         context.Response.ContentType = contentType;
         context.Response.Headers.XContentTypeOptions = "nosniff";
@@ -31,7 +30,7 @@ internal sealed class LogAnswer(HttpContext context, ServerLifetime lifetime)
 
         try
         {
-            await foreach (LogLine line in lines(either.Token))
+            await foreach (T line in lines(either.Token))
             {
                 write(writer, line);
                 if (follow || writer.UnflushedBytes >= FlushAt)

@@ -21,15 +21,22 @@ internal static class LogText
     }
 
     /// <param name="within">Whether what was written last goes on here.</param>
-    public static void Write(IBufferWriter<byte> writer, LogLine line, bool within, bool timestamps)
+    /// <param name="prefix">Of each line that is begun.</param>
+    public static void Write(
+        IBufferWriter<byte> writer, LogLine line, bool within, bool timestamps, string prefix = "")
     {
         if (line.Gap > 0)
         {
             writer.Write(Encoding.ASCII.GetBytes(
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{(within ? "\n" : "")}[{line.Gap} bytes left out: the log had reached its limit]\n")));
+                    $"{(within ? "\n" : "")}{prefix}[{line.Gap} bytes left out: the log had reached its limit]\n")));
             within = false;
+        }
+
+        if (!within)
+        {
+            writer.Write(Encoding.ASCII.GetBytes(prefix));
         }
 
         if (timestamps && !within)

@@ -171,6 +171,9 @@ public sealed class RunManager : IRunManager
 
     public Task<Run> GetAsync(RunId id, CancellationToken cancellationToken) => reading.GetAsync(id, cancellationToken);
 
+    /// <inheritdoc cref="RunReading.Live"/>
+    internal IReadOnlyList<Run> Live(string label, string value) => reading.Live(label, value);
+
     public Task<RunList> ListAsync(RunQuery query, CancellationToken cancellationToken) =>
         reading.ListAsync(query, cancellationToken);
 

@@ -37,6 +37,10 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         return new RunList(more ? page[..limit] : page, more ? page[limit - 1].Id : null);
     }
 
+    /// <summary>Those that have a label and that the store does not have yet: calls and instances under way.</summary>
+    public IReadOnlyList<Run> Live(string label, string value) =>
+        [.. calls.Unrecorded.Where(r => r.Spec.Labels.TryGetValue(label, out string? of) && of == value)];
+
     public async Task<Run> WaitAsync(RunId id, TimeSpan limit, CancellationToken cancellationToken)
     {
         using RunEventHub.Subscription subscription = rooms.Events.Subscribe(id);

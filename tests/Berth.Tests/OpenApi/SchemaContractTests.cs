@@ -37,7 +37,8 @@ public sealed class SchemaContractTests
         typeof(UpstreamView), typeof(PruneRequest),
         typeof(ContainerRequest), typeof(MountView), typeof(HealthCheckRequest), typeof(VolumeRequest),
         typeof(SystemPruneRequest), typeof(StreamMessage), typeof(ExecRequest),
-        typeof(FunctionRequest), typeof(TrafficView), typeof(RollbackRequest), typeof(RolloutRequest),
+        typeof(FunctionRequest), typeof(TrafficView), typeof(RollbackRequest), typeof(ScaleRequest),
+        typeof(RolloutRequest),
     ];
 
     private static readonly JsonTypeInfo[] Contracts = [.. Walk(
@@ -49,7 +50,8 @@ public sealed class SchemaContractTests
         ContainerJson.Default.StreamMessage,
         FunctionJson.Default.FunctionRequest, FunctionJson.Default.FunctionList,
         FunctionJson.Default.FunctionDeployment, FunctionJson.Default.RevisionList,
-        FunctionJson.Default.RollbackRequest, RolloutJson.Default.RolloutView,
+        FunctionJson.Default.RollbackRequest, FunctionJson.Default.ScaleRequest,
+        RolloutJson.Default.RolloutView,
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
         ImageJson.Default.ImageDiff, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,

@@ -51,6 +51,8 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("GET /v1/revisions/{name}/{number}", Publishers),
         ("PUT /v1/traffic/{name}", Publishers),
         ("POST /v1/traffic/{name}/rollback", Publishers),
+        ("GET /v1/logs/{name}", Users),
+        ("PUT /v1/scale/{name}", Publishers),
         ("GET /v1/rollouts/{name}", Users),
         ("PUT /v1/rollouts/{name}", Publishers),
         ("DELETE /v1/rollouts/{name}", Publishers),
