@@ -30,7 +30,8 @@ public sealed class LoopbackListener : IDisposable
         Socket? socket = null;
         try
         {
-            socket = NetworkNamespace.MakeSocket(init.Pid);
+            socket = new Socket(new SafeSocketHandle(
+                    NetworkNamespace.MakeSocket(init.Pid).Release(), ownsHandle: true));
             // After the socket was made: the number may have been another process's by then.
             if (init.Exited.IsCompleted)
             {

@@ -21,5 +21,6 @@ public static class Errno
     public const int NotEmpty = 39;
     public const int NotSupported = 95;
     public const int ConnectionReset = 104;
+    public const int InProgress = 115;
     public const int NoChild = 10;
 }

@@ -46,6 +46,7 @@ internal static partial class Libc
     public const int MSG_CMSG_CLOEXEC = 0x40000000;
     public const int SOL_SOCKET = 1;
     public const int SCM_RIGHTS = 1;
+    public const int SO_ERROR = 4;
     public const short POLLIN = 1;
     public const short POLLOUT = 4;
     public const int AT_FDCWD = -100;
@@ -100,6 +101,15 @@ internal static partial class Libc
         public nuint Length;
         public int Level;
         public int Type;
+    }
+
+    /// <summary>struct sockaddr_in; port and address in the network's order.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 16)]
+    public struct InternetAddress
+    {
+        public ushort Family;
+        public ushort Port;
+        public uint Address;
     }
 
     /// <summary>struct open_how.</summary>
@@ -195,6 +205,13 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "socket", SetLastError = true)]
     public static partial int MakeSocket(int domain, int type, int protocol);
+
+    [LibraryImport("libc", EntryPoint = "connect", SetLastError = true)]
+    public static unsafe partial int Connect(FileDescriptor socket, InternetAddress* address, int length);
+
+    [LibraryImport("libc", EntryPoint = "getsockopt", SetLastError = true)]
+    public static unsafe partial int GetSocketOption(
+        FileDescriptor socket, int level, int option, int* value, int* length);
 
     [LibraryImport("libc", EntryPoint = "setns", SetLastError = true)]
     public static partial int SetNamespace(FileDescriptor descriptor, int kind);

@@ -1,5 +1,3 @@
-using System.Net.Sockets;
-
 namespace Berth.Node.Linux;
 
 /// <summary>
@@ -11,20 +9,11 @@ internal static class NetworkNamespace
     private static readonly Lazy<FileDescriptor> Own = new(() => Open("/proc/thread-self/ns/net"));
 
     /// <summary>A TCP socket in the network of a process. Throws LinuxException when that is gone.</summary>
-    public static Socket MakeSocket(int pid)
+    public static FileDescriptor MakeSocket(int pid)
     {
         FileDescriptor own = Own.Value;
         using FileDescriptor other = Open($"/proc/{pid}/ns/net");
-        int number = MakeIn(other, own);
-        try
-        {
-            return new Socket(new SafeSocketHandle(number, ownsHandle: true)) { NoDelay = true };
-        }
-        catch
-        {
-            _ = Libc.Close(number);
-            throw;
-        }
+        return new FileDescriptor(MakeIn(other, own));
     }
 
     /// <summary>Synchronous, because it is the thread that changes its namespace.</summary>

@@ -31,4 +31,47 @@ internal static class Sockets
             ? new FileDescriptor(*(int*)(control + sizeof(Libc.ControlHeader)))
             : throw new LinuxException("recvmsg", "no descriptor came", Errno.Invalid);
     }
+
+    /// <summary>A TCP socket of this process's network, close-on-exec. Throws LinuxException.</summary>
+    public static FileDescriptor MakeTcp()
+    {
+        int number = Libc.MakeSocket(Libc.AF_INET, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0);
+        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("socket");
+    }
+
+    /// <summary>Begins to connect a non-blocking socket to 127.0.0.1. Throws LinuxException.</summary>
+    public static unsafe void BeginConnectLoopback(FileDescriptor socket, int port)
+    {
+        Libc.InternetAddress address = new()
+        {
+            Family = Libc.AF_INET,
+            Port = System.Buffers.Binary.BinaryPrimitives.ReverseEndianness((ushort)port),
+            Address = System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(0x7f000001u),
+        };
+        if (Libc.Connect(socket, &address, sizeof(Libc.InternetAddress)) < 0
+            && Marshal.GetLastPInvokeError() != Errno.InProgress)
+        {
+            throw LinuxException.Last("connect");
+        }
+    }
+
+    /// <summary>Whether what was begun has come to an end. Throws LinuxException when it failed.</summary>
+    public static unsafe bool IsConnected(FileDescriptor socket)
+    {
+        Libc.PollEntry entry = new() { Descriptor = socket.Number, Events = Libc.POLLOUT };
+        int ready = Libc.Poll(&entry, 1, 0);
+        if (ready == 0 || (ready < 0 && Marshal.GetLastPInvokeError() == Errno.Interrupted))
+        {
+            return false;
+        }
+
+        int error;
+        int length = sizeof(int);
+        if (ready < 0 || Libc.GetSocketOption(socket, Libc.SOL_SOCKET, Libc.SO_ERROR, &error, &length) < 0)
+        {
+            throw LinuxException.Last("getsockopt");
+        }
+
+        return error == 0 ? true : throw new LinuxException("connect", "127.0.0.1", error);
+    }
 }

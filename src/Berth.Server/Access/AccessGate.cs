@@ -20,7 +20,7 @@ internal sealed class AccessGate(TokenStore tokens, bool metricsOpen)
             return;
         }
 
-        Caller caller = Authenticate(context);
+        Caller caller = Recall(context) ?? Authenticate(context);
         if (row is not null && !caller.May(row.Permission))
         {
             throw new BerthException(
@@ -30,6 +30,25 @@ internal sealed class AccessGate(TokenStore tokens, bool metricsOpen)
         }
 
         caller.AttachTo(context);
+    }
+
+    /// <summary>The caller of the token that this connection has sent before, if it sends it again.</summary>
+    private Caller? Recall(HttpContext context)
+    {
+        if (HttpProtocol.IsHttp2(context.Request.Protocol) || context.Features.Get<KnownCaller>() is not { } known)
+        {
+            return null;
+        }
+
+        string? header = context.Request.Headers.Authorization;
+        if (header is not null && known.Of(header) is { } caller && tokens.Has(caller))
+        {
+            return caller;
+        }
+
+        caller = TryAuthenticate(header, tokens);
+        known.Learn(header, caller);
+        return caller;
     }
 
     /// <summary>

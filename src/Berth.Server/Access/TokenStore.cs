@@ -66,20 +66,33 @@ public sealed class TokenStore
 
         DateTimeOffset now = time.GetUtcNow();
         AccessToken token = entry.Token;
-        if (!presented.Matches(token.Hash) || token.ExpiresAt <= now || !Roles.TryParse(token.Role, out Role role))
+        if (!presented.Matches(token.Hash) || token.ExpiresAt <= now)
         {
             return null;
         }
 
         entry.Touch(now);
-        return new Caller(token.Id, token.Name, role, entry.Grants);
+        return entry.Holder;
+    }
+
+    /// <summary>Whether a caller that <see cref="Find"/> gave would be found again.</summary>
+    internal bool Has(Caller caller)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        if (!tokens.TryGetValue(caller.TokenId, out Entry? entry) || !ReferenceEquals(entry.Holder, caller)
+            || entry.Token.ExpiresAt <= now)
+        {
+            return false;
+        }
+
+        entry.Touch(now);
+        return true;
     }
 
     /// <summary>The holder of the token with this public part; null when there is none, or none any more.</summary>
     public Caller? FindById(string id) =>
         tokens.TryGetValue(id, out Entry? entry) && !(entry.Token.ExpiresAt <= time.GetUtcNow())
-        && Roles.TryParse(entry.Token.Role, out Role role)
-            ? new Caller(id, entry.Token.Name, role, entry.Grants)
+            ? entry.Holder
             : null;
 
     /// <summary>Makes a token; its secret is returned this once and kept nowhere.</summary>
@@ -207,8 +220,11 @@ public sealed class TokenStore
 
         public AccessToken Token => token;
 
-        public IReadOnlyList<RepositoryGrant>? Grants { get; } = token.Role == Roles.NameOf(Role.Robot)
-            ? [.. (token.Repositories ?? []).Select(RepositoryGrant.Parse)]
+        /// <summary>Null where nobody knows the role.</summary>
+        public Caller? Holder { get; } = Roles.TryParse(token.Role, out Role role)
+            ? new Caller(
+                token.Id, token.Name, role,
+                role == Role.Robot ? [.. (token.Repositories ?? []).Select(RepositoryGrant.Parse)] : null)
             : null;
 
         public AccessToken Current => lastUsed == 0

@@ -1,6 +1,8 @@
 using System.Buffers;
 using System.Globalization;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+using Berth.Server.Loops;
 
 namespace Berth.Server.Forwarding;
 
@@ -37,6 +39,9 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
     /// <summary>Something of an answer has come.</summary>
     public bool HasAnswered { get; private set; }
 
+    /// <summary>Whose thread goes on when something comes; null where it is no socket.</summary>
+    public EventLoop? Loop => (stream as LoopStream)?.Socket.Loop;
+
     /// <summary>Whether it was used before, so that the program may have closed it meanwhile.</summary>
     public bool IsUsed { get; set; }
 
@@ -50,7 +55,7 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
         {
             try
             {
-                return stream is not NetworkStream network || !network.Socket.Poll(0, SelectMode.SelectRead);
+                return stream is not LoopStream own || !own.Socket.Inner.Poll(0, SelectMode.SelectRead);
             }
             catch (Exception error) when (error is SocketException or ObjectDisposedException)
             {
@@ -79,6 +84,7 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
     /// <summary>Status and headers; interim answers are passed over.</summary>
     /// <param name="upgrades">Whether 101 was asked for.</param>
     /// <exception cref="IOException">The connection ended, or the answer is malformed.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<AnswerHead> ReadHeadAsync(string method, bool upgrades)
     {
         HasAnswered = false;
@@ -107,24 +113,32 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
 
     /// <summary>More of the body; empty at its end. Good until the next call.</summary>
     /// <param name="trailers">Gets what comes after a chunked body.</param>
-    public async ValueTask<ReadOnlyMemory<byte>> ReadAsync(AnswerHead trailers)
+    public ValueTask<ReadOnlyMemory<byte>> ReadAsync(AnswerHead trailers) =>
+        framing == AnswerFraming.Chunked && left == 0 && !bodyEnded ? ReadChunkAsync(trailers)
+        : bodyEnded ? default
+        : start == end ? ReadMoreAsync()
+        : new ValueTask<ReadOnlyMemory<byte>>(Take());
+
+    private async ValueTask<ReadOnlyMemory<byte>> ReadChunkAsync(AnswerHead trailers)
     {
-        if (framing == AnswerFraming.Chunked && left == 0 && !bodyEnded)
+        await BeginChunkAsync(trailers);
+        return bodyEnded ? default : start == end ? await ReadMoreAsync() : Take();
+    }
+
+    private async ValueTask<ReadOnlyMemory<byte>> ReadMoreAsync()
+    {
+        if (await FillAsync())
         {
-            await BeginChunkAsync(trailers);
+            return Take();
         }
 
-        if (bodyEnded)
-        {
-            return default;
-        }
+        bodyEnded = framing == AnswerFraming.Close;
+        return bodyEnded ? default : throw new IOException("it closed the connection in the middle of its answer");
+    }
 
-        if (start == end && !await FillAsync())
-        {
-            bodyEnded = framing == AnswerFraming.Close;
-            return bodyEnded ? default : throw new IOException("it closed the connection in the middle of its answer");
-        }
-
+    /// <summary>What is here of the body.</summary>
+    private ReadOnlyMemory<byte> Take()
+    {
         int count = framing == AnswerFraming.Close ? end - start : (int)Math.Min(left, end - start);
         ReadOnlyMemory<byte> part = buffer.AsMemory(start, count);
         start += count;
@@ -199,6 +213,7 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
     }
 
     /// <summary>Bytes up to and with the next <paramref name="mark"/>, all in the buffer.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<int> FindAsync(string mark, int most, string what)
     {
         int searched = 0;
@@ -226,6 +241,7 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<bool> FillAsync()
     {
         if (start == end)

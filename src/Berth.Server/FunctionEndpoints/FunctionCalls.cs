@@ -12,6 +12,7 @@ using Berth.Server.Functions;
 using Berth.Server.Instances;
 using Berth.Server.Lambda;
 using Berth.Server.LambdaEndpoints;
+using Berth.Server.Loops;
 using Berth.Server.Rollouts;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -24,7 +25,7 @@ namespace Berth.Server.FunctionEndpoints;
 /// </summary>
 internal sealed class FunctionCalls(
     FunctionManager functions, ServerOptions options, CallAnswer answer, InstanceManager instances,
-    Forwarder forwarder, LambdaForwarder lambda, TimeProvider time)
+    Forwarder forwarder, LambdaForwarder lambda, LoopExit exit, TimeProvider time)
 {
     public const string Pattern = "/v1/functions/{name}/{**path}";
     public const string OpenFaasPattern = "/function/{name}/{**path}";
@@ -89,6 +90,17 @@ internal sealed class FunctionCalls(
     private Task AnswerAsync(HttpContext context, RunKind kind, Preference preference)
     {
         (FunctionEntry entry, Revision revision) = functions.Choose((string)context.Request.RouteValues["name"]!);
+        if (kind == RunKind.Call && revision.Spec.Service is { Lambda: null })
+        {
+            return ForwardAsync(context, entry.Record, revision);
+        }
+
+        return exit.RunAsync(context, c => AnswerAsync(c, kind, preference, entry, revision));
+    }
+
+    private Task AnswerAsync(
+        HttpContext context, RunKind kind, Preference preference, FunctionEntry entry, Revision revision)
+    {
         if (revision.Spec.Service is not null)
         {
             if (kind == RunKind.Call)

@@ -5,6 +5,7 @@ using System.Text;
 using Berth.Core.Errors;
 using Berth.Server.Access;
 using Berth.Server.Configuration;
+using Berth.Server.Loops;
 using Berth.Server.Problems;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -47,20 +48,15 @@ internal static class HttpHost
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(rooms.Loggers);
         builder.Services.AddRoutingCore();
-        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>();
+        BlockPoolFactory blocks = new();
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(blocks);
         // Signals are the command line's to handle.
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
         PrefaceSwitch preface = new(rooms.Options.HeadTimeout, rooms.Time);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = Timeout.InfiniteTimeSpan);
         builder.WebHost.UseKestrelCore();
-        builder.Services.Configure<SocketTransportOptions>(o =>
-        {
-            o.CreateBoundListenSocket = Listen;
-            // A request is worked on where its bytes came in, and its answer sent from there: each hand-over to another
-            // thread wakes one. What blocks holds up its own connection alone.
-            o.UnsafePreferInlineScheduling = true;
-        });
-        // After Kestrel's own transport, which is only added where there is none yet.
+        // After Kestrel's own transport, which is only added where there is none yet, and asked last.
+        builder.Services.AddSingleton<IConnectionListenerFactory>(new LoopTransport(Listen, blocks.Create()));
         builder.Services.AddSingleton<IConnectionListenerFactory>(preface);
         if (rooms.Options.TlsCertificate is not null)
         {
@@ -74,17 +70,19 @@ internal static class HttpHost
         ILogger<ProblemMiddleware> logger = rooms.Loggers.CreateLogger<ProblemMiddleware>();
         application.Use(next => new ProblemMiddleware(next, rooms.Time, logger).InvokeAsync);
         application.UseRouting();
-        application.UseWebSockets(new WebSocketOptions
-        {
-            KeepAliveInterval = TimeSpan.FromSeconds(30),
-            KeepAliveTimeout = TimeSpan.FromSeconds(60),
-        });
+        application.UseWhen(
+            static context => !LoopWork.Is(context),
+            branch => branch.UseWebSockets(new WebSocketOptions
+            {
+                KeepAliveInterval = TimeSpan.FromSeconds(30),
+                KeepAliveTimeout = TimeSpan.FromSeconds(60),
+            }));
         application.Use(next => context =>
         {
             MessageFraming.Check(context.Request);
             proxies.Check(context);
             gate.Check(context);
-            return next(context);
+            return LoopWork.Is(context) ? next(context) : rooms.Exit.RunAsync(context, next);
         });
         ServerRoutes.Map(application, rooms);
         return application;
@@ -136,6 +134,11 @@ internal static class HttpHost
         {
             kestrel.Listen(address.Address, address.Port, listen =>
             {
+                listen.Use(next => connection =>
+                {
+                    connection.Features.Set(new KnownCaller());
+                    return next(connection);
+                });
                 if (certificate is not null)
                 {
                     listen.Protocols = HttpProtocols.Http1AndHttp2;

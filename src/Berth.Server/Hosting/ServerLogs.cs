@@ -19,6 +19,9 @@ internal static class ServerLogs
         // The framework's own messages are of use to its developers.
         logging.AddFilter("Microsoft", LogLevel.Warning);
         logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Error);
+        // With it, each request would be given an activity and a scope that nobody reads; what failed is logged by
+        // ProblemMiddleware.
+        logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
         // It logs a failed start, which is thrown to the command line too.
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         logging.AddFilter("System", LogLevel.Warning);

@@ -23,6 +23,7 @@ using Berth.Server.ImageEndpoints;
 using Berth.Server.Instances;
 using Berth.Server.Lambda;
 using Berth.Server.Logs;
+using Berth.Server.Loops;
 using Berth.Server.Metrics;
 using Berth.Server.Rollouts;
 using Berth.Server.Runs;
@@ -56,6 +57,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         Data = data;
         Time = parts.Time;
         Loggers = parts.Loggers;
+        Exit = new LoopExit(Loggers.CreateLogger<LoopExit>());
         Node = node;
         Store = store;
     }
@@ -69,6 +71,8 @@ internal sealed class ServerRooms : IAsyncDisposable
     public ILoggerFactory Loggers { get; }
 
     public ServerLifetime Lifetime { get; } = new();
+
+    public LoopExit Exit { get; }
 
     public required RunMeters Meters { get; init; }
 

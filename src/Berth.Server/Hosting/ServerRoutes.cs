@@ -8,6 +8,7 @@ using Berth.Server.FunctionEndpoints;
 using Berth.Server.Functions;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.LambdaEndpoints;
+using Berth.Server.Loops;
 using Berth.Server.Metrics;
 using Berth.Server.OpenApi;
 using Berth.Server.RolloutEndpoints;
@@ -122,7 +123,7 @@ internal static class ServerRoutes
         FunctionCalls calls = new(
             rooms.Functions, rooms.Options, answer, rooms.Instances,
             new Forwarder(rooms.Options, rooms.Revisions, rooms.Time),
-            new LambdaForwarder(rooms.Options, rooms.Revisions, rooms.Time), rooms.Time);
+            new LambdaForwarder(rooms.Options, rooms.Revisions, rooms.Time), rooms.Exit, rooms.Time);
         FunctionEndpoints.FunctionEndpoints functions = new(
             rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Options, rooms.Time);
         MapRead(routes, "/v1/functions", functions.ListAsync);
@@ -145,12 +146,12 @@ internal static class ServerRoutes
         Map(routes, "POST", "/v1/rollouts/{name}/pause", rollouts.PauseAsync);
         Map(routes, "POST", "/v1/rollouts/{name}/resume", rollouts.ResumeAsync);
         // HEAD goes where GET goes.
-        MapRead(routes, FunctionCalls.Pattern, calls.CallAsync);
-        MapRead(routes, FunctionCalls.OpenFaasPattern, calls.CallAsync);
+        MapRead(routes, FunctionCalls.Pattern, calls.CallAsync).WithMetadata(LoopWork.Own);
+        MapRead(routes, FunctionCalls.OpenFaasPattern, calls.CallAsync).WithMetadata(LoopWork.Own);
         foreach (string method in FunctionCalls.Methods.Where(m => m != "GET"))
         {
-            Map(routes, method, FunctionCalls.Pattern, calls.CallAsync);
-            Map(routes, method, FunctionCalls.OpenFaasPattern, calls.CallAsync);
+            Map(routes, method, FunctionCalls.Pattern, calls.CallAsync).WithMetadata(LoopWork.Own);
+            Map(routes, method, FunctionCalls.OpenFaasPattern, calls.CallAsync).WithMetadata(LoopWork.Own);
         }
 
         Map(routes, "POST", FunctionCalls.OpenFaasTaskPattern, calls.TaskAsync);
@@ -207,9 +208,11 @@ internal static class ServerRoutes
     };
 
     /// <summary>A route whose answer is there at once: HEAD tells the same without the body.</summary>
-    private static void MapRead(IEndpointRouteBuilder routes, string pattern, RequestDelegate handler) =>
+    private static IEndpointConventionBuilder MapRead(
+        IEndpointRouteBuilder routes, string pattern, RequestDelegate handler) =>
         routes.MapMethods(pattern, ["GET", "HEAD"], handler).WithMetadata(AccessTable.Find("GET", pattern));
 
-    private static void Map(IEndpointRouteBuilder routes, string method, string pattern, RequestDelegate handler) =>
+    private static IEndpointConventionBuilder Map(
+        IEndpointRouteBuilder routes, string method, string pattern, RequestDelegate handler) =>
         routes.MapMethods(pattern, [method], handler).WithMetadata(AccessTable.Find(method, pattern));
 }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Berth.Server.Hosting;
@@ -20,6 +21,7 @@ internal sealed class StrictTransport(IDuplexPipe inner) : PipeReader, IDuplexPi
 
     public PipeWriter Output => inner.Output;
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public override async ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) =>
         Look(await inner.Input.ReadAsync(cancellationToken));
 

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Hosting;
 
@@ -21,6 +22,12 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Flags,
 
     [ThreadStatic]
     private static int stored;
+
+    private static readonly Func<ILogger, string, IDisposable?> Traced =
+        LoggerMessage.DefineScope<string>("TraceId:{TraceId}");
+
+    /// <summary>So that whatever the log says of a request can be found by its trace.</summary>
+    public static IDisposable? Scope(ILogger logger, HttpContext context) => Traced(logger, Of(context).TraceId);
 
     public string Parent => $"00-{TraceId}-{SpanId}-{Flags}";
 

@@ -18,13 +18,8 @@ internal sealed partial class ProblemMiddleware(
     /// <summary>As long as Kestrel reads a body that nobody wants in HTTP/1.1.</summary>
     private static readonly TimeSpan DropTime = TimeSpan.FromSeconds(5);
 
-    // Whatever the log says of a request can be found by its trace.
-    private static readonly Func<ILogger, string, IDisposable?> Traced =
-        LoggerMessage.DefineScope<string>("TraceId:{TraceId}");
-
     public async Task InvokeAsync(HttpContext context)
     {
-        using IDisposable? scope = Traced(logger, TraceContext.Of(context).TraceId);
         try
         {
             await next(context);
@@ -62,11 +57,13 @@ internal sealed partial class ProblemMiddleware(
         }
         catch (IOException fault) when (DurableFile.IsOfTheDisk(fault))
         {
+            using IDisposable? scope = TraceContext.Scope(logger, context);
             LogDisk(context.Request.Method, context.Request.Path, fault);
             await RefuseAsync(context, DurableFile.Refusal("the data folder", fault));
         }
         catch (Exception defect)
         {
+            using IDisposable? scope = TraceContext.Scope(logger, context);
             LogDefect(context.Request.Method, context.Request.Path, defect);
             await RefuseAsync(context, new BerthException(
                 ErrorCode.Internal,
@@ -78,6 +75,7 @@ internal sealed partial class ProblemMiddleware(
     {
         if (context.Response.HasStarted)
         {
+            using IDisposable? scope = TraceContext.Scope(logger, context);
             LogTorn(context.Request.Method, context.Request.Path, refusal.Message);
             context.Abort();
             return;

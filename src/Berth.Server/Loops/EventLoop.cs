@@ -1,0 +1,165 @@
+using System.Collections.Concurrent;
+using System.ComponentModel;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Berth.Server.Loops;
+
+/// <summary>
+/// A thread in epoll_wait(2) that carries on itself what waited for a socket: a call that goes on to an instance changes
+/// threads nowhere, and no thread has to be woken for it but this one. What runs here must not block; the rest leaves by
+/// <see cref="LoopExit"/>. There are as many as processors, from the first use to the end of the process.
+/// </summary>
+internal sealed class EventLoop
+{
+    private const int EventsPerWait = 256;
+    private const long WakeUp = 0;
+
+    [ThreadStatic]
+    private static EventLoop? current;
+
+    private static readonly Lazy<EventLoop[]> All = new(
+        () => [.. Enumerable.Range(0, Environment.ProcessorCount).Select(i => new EventLoop(i))]);
+
+    private static int lastGiven;
+
+    private readonly SafeFileHandle epoll;
+    private readonly SafeFileHandle wake;
+    private readonly ConcurrentDictionary<long, LoopSocket> watched = new();
+    private readonly ConcurrentQueue<Action> posted = new();
+    private long lastKey = WakeUp;
+    private int woken;
+
+    private EventLoop(int index)
+    {
+        Index = index;
+        epoll = LoopLibc.EpollCreate(LoopLibc.EPOLL_CLOEXEC);
+        wake = LoopLibc.EventFd(0, LoopLibc.EFD_CLOEXEC | LoopLibc.EFD_NONBLOCK);
+        if (epoll.IsInvalid || wake.IsInvalid)
+        {
+            throw new Win32Exception();
+        }
+
+        Add(wake, LoopLibc.EPOLLIN, WakeUp);
+        new Thread(Run) { IsBackground = true, Name = $"Berth loop {index}" }.Start();
+    }
+
+    /// <summary>The one whose thread this is; null elsewhere.</summary>
+    public static EventLoop? Current => current;
+
+    public static int Count => Environment.ProcessorCount;
+
+    /// <summary>From 0 to <see cref="Count"/> - 1.</summary>
+    public int Index { get; }
+
+    /// <summary>This thread's own, or each in turn.</summary>
+    public static EventLoop Any() =>
+        current ?? All.Value[(uint)Interlocked.Increment(ref lastGiven) % (uint)All.Value.Length];
+
+    /// <summary>Edges only: a descriptor that is ready when added counts as an edge (epoll(7)).</summary>
+    /// <returns>What <see cref="Forget"/> takes.</returns>
+    public long Watch(SafeHandle descriptor, LoopSocket owner)
+    {
+        long key = Interlocked.Increment(ref lastKey);
+        watched[key] = owner;
+        try
+        {
+            Add(
+                descriptor, LoopLibc.EPOLLIN | LoopLibc.EPOLLOUT | LoopLibc.EPOLLRDHUP | LoopLibc.EPOLLET, key);
+            return key;
+        }
+        catch
+        {
+            watched.TryRemove(key, out _);
+            throw;
+        }
+    }
+
+    public unsafe void Forget(SafeHandle descriptor, long key)
+    {
+        if (watched.TryRemove(key, out _) && !descriptor.IsClosed)
+        {
+            LoopLibc.EpollEvent entry = default;
+            _ = LoopLibc.EpollControl(epoll, LoopLibc.EPOLL_CTL_DEL, descriptor, &entry);
+        }
+    }
+
+    /// <summary>Lets the others of this loop go first.</summary>
+    public Turn NextTurn() => new(this);
+
+    private unsafe void Post(Action action)
+    {
+        posted.Enqueue(action);
+        if (current != this && Interlocked.Exchange(ref woken, 1) == 0)
+        {
+            long one = 1;
+            _ = LoopLibc.Write(wake, (byte*)&one, sizeof(long));
+        }
+    }
+
+    private unsafe void Add(SafeHandle descriptor, uint events, long key)
+    {
+        LoopLibc.EpollEvent entry = new() { Events = events, Data = key };
+        if (LoopLibc.EpollControl(epoll, LoopLibc.EPOLL_CTL_ADD, descriptor, &entry) < 0)
+        {
+            throw new Win32Exception();
+        }
+    }
+
+    private unsafe void Run()
+    {
+        current = this;
+        nint descriptor = epoll.DangerousGetHandle();
+        LoopLibc.EpollEvent* events = stackalloc LoopLibc.EpollEvent[EventsPerWait];
+        while (true)
+        {
+            int count = LoopLibc.EpollWait(descriptor, events, EventsPerWait, posted.IsEmpty ? -1 : 0);
+            if (count < 0 && Marshal.GetLastPInvokeError() != LoopLibc.EINTR)
+            {
+                throw new Win32Exception();
+            }
+
+            for (int i = 0; i < count; i++)
+            {
+                if (events[i].Data == WakeUp)
+                {
+                    Drain();
+                }
+                else if (watched.TryGetValue(events[i].Data, out LoopSocket? socket))
+                {
+                    socket.OnReady(events[i].Events);
+                }
+            }
+
+            // Those there now: what they post comes after the next look at the sockets.
+            for (int left = posted.Count; left > 0 && posted.TryDequeue(out Action? action); left--)
+            {
+                action();
+            }
+        }
+    }
+
+    private unsafe void Drain()
+    {
+        Volatile.Write(ref woken, 0);
+        long count;
+        _ = LoopLibc.Read(wake.DangerousGetHandle(), (byte*)&count, sizeof(long));
+    }
+
+    /// <summary>Awaited, the rest runs in the loop after what is ready there now.</summary>
+    internal readonly struct Turn(EventLoop loop) : ICriticalNotifyCompletion
+    {
+        public bool IsCompleted => false;
+
+        public Turn GetAwaiter() => this;
+
+        public void GetResult()
+        {
+        }
+
+        public void OnCompleted(Action continuation) => loop.Post(continuation);
+
+        public void UnsafeOnCompleted(Action continuation) => loop.Post(continuation);
+    }
+}

@@ -1,0 +1,88 @@
+using System.Buffers;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+
+namespace Berth.Server.Loops;
+
+/// <summary>Kestrel's connections over TCP, each watched by an <see cref="EventLoop"/>.</summary>
+/// <param name="listen">Makes a listening socket.</param>
+/// <param name="memory">For what comes and goes.</param>
+internal sealed class LoopTransport(Func<EndPoint, Socket> listen, MemoryPool<byte> memory)
+    : IConnectionListenerFactory, IConnectionListenerFactorySelector
+{
+    /// <summary>Connections that nobody has accepted yet.</summary>
+    private const int Backlog = 512;
+
+    public bool CanBind(EndPoint endpoint) => endpoint is IPEndPoint;
+
+    public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            Socket socket = listen(endpoint);
+            try
+            {
+                socket.Listen(Backlog);
+                return ValueTask.FromResult<IConnectionListener>(new Listener(socket, memory));
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+        }
+        catch (SocketException error) when (error.SocketErrorCode == SocketError.AddressAlreadyInUse)
+        {
+            throw new AddressInUseException(error.Message, error);
+        }
+    }
+
+    private sealed class Listener(Socket listening, MemoryPool<byte> memory) : IConnectionListener
+    {
+        public EndPoint EndPoint { get; } = listening.LocalEndPoint!;
+
+        public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default)
+        {
+            while (true)
+            {
+                Socket? accepted = null;
+                try
+                {
+                    accepted = await listening.AcceptAsync(cancellationToken);
+                    accepted.NoDelay = true;
+                    LoopConnection connection = new(accepted, EventLoop.Any(), memory);
+                    connection.Start();
+                    return connection;
+                }
+                catch (ObjectDisposedException) when (accepted is null)
+                {
+                    // Unbound.
+                    return null;
+                }
+                catch (SocketException error) when (
+                    accepted is null && error.SocketErrorCode == SocketError.OperationAborted)
+                {
+                    return null;
+                }
+                catch (Exception error) when (error is SocketException or ObjectDisposedException)
+                {
+                    // It was reset while it waited in the backlog.
+                    accepted?.Dispose();
+                }
+            }
+        }
+
+        public ValueTask UnbindAsync(CancellationToken cancellationToken = default)
+        {
+            listening.Dispose();
+            return ValueTask.CompletedTask;
+        }
+
+        public ValueTask DisposeAsync()
+        {
+            listening.Dispose();
+            return ValueTask.CompletedTask;
+        }
+    }
+}
