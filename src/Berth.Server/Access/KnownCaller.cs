@@ -1,8 +1,8 @@
 namespace Berth.Server.Access;
 
 /// <summary>
-/// Whose token a connection of HTTP/1.1 sent last. Kestrel gives a header that is the same as in the request before as the
-/// same string: then its secret need not be hashed again. Nothing is kept that Kestrel does not keep.
+/// Whose token a connection of HTTP/1.1 sent last. Kestrel gives a header that is the same as in the request before as
+/// the same string: then its secret need not be hashed again. Nothing is kept that Kestrel does not keep.
 /// </summary>
 internal sealed class KnownCaller
 {

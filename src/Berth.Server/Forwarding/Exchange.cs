@@ -1,6 +1,7 @@
 using System.Buffers;
 using Berth.Core.Errors;
 using Berth.Server.Instances;
+using Berth.Server.Loops;
 using Berth.Server.Problems;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -70,14 +71,24 @@ internal sealed class Exchange(
     {
         while (true)
         {
-            if (!connection.HasMore && !context.Response.HasStarted)
+            int fields = answer.Fields.Count;
+            ValueTask<ReadOnlyMemory<byte>> reading = connection.ReadAsync(answer);
+            if (!reading.IsCompleted && !context.Response.HasStarted)
             {
-                // The body comes later: the headers are wanted now.
-                await context.Response.BodyWriter.FlushAsync();
+                // Many programs write head and body one after the other: what follows at once goes out with the head.
+                if (EventLoop.Current is { } loop)
+                {
+                    await loop.NextTurn();
+                }
+
+                // Where the body comes later, the headers are wanted now.
+                if (!reading.IsCompleted)
+                {
+                    await context.Response.BodyWriter.FlushAsync();
+                }
             }
 
-            int fields = answer.Fields.Count;
-            ReadOnlyMemory<byte> part = await connection.ReadAsync(answer);
+            ReadOnlyMemory<byte> part = await reading;
             if (part.IsEmpty)
             {
                 CopyTrailers(answer, fields);

@@ -147,9 +147,6 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
         return part;
     }
 
-    /// <summary>Whether more of the body is here already, or it has ended.</summary>
-    public bool HasMore => bodyEnded || start < end;
-
     /// <summary>What comes, as it comes, after a switch of protocols; empty at the end.</summary>
     public async ValueTask<ReadOnlyMemory<byte>> ReadRawAsync()
     {

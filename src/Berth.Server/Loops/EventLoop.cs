@@ -7,9 +7,9 @@ using Microsoft.Win32.SafeHandles;
 namespace Berth.Server.Loops;
 
 /// <summary>
-/// A thread in epoll_wait(2) that carries on itself what waited for a socket: a call that goes on to an instance changes
-/// threads nowhere, and no thread has to be woken for it but this one. What runs here must not block; the rest leaves by
-/// <see cref="LoopExit"/>. There are as many as processors, from the first use to the end of the process.
+/// A thread in epoll_wait(2) that carries on itself what waited for a socket: a call that goes on to an instance
+/// changes threads nowhere, and no thread has to be woken for it but this one. What runs here must not block; the rest
+/// leaves by <see cref="LoopExit"/>. There are as many as processors, from the first use to the end of the process.
 /// </summary>
 internal sealed class EventLoop
 {

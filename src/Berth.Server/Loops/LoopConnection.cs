@@ -20,7 +20,7 @@ internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSock
     private static long lastId = TimeProvider.System.GetTimestamp();
 
     private readonly LoopSocket socket;
-    private readonly IDuplexPipe application;
+    private readonly Ends application;
     private readonly CancellationTokenSource closed = new();
     private readonly TaskCompletionSource toldClosed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock gate = new();

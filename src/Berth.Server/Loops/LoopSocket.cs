@@ -8,8 +8,8 @@ using Microsoft.AspNetCore.Connections;
 namespace Berth.Server.Loops;
 
 /// <summary>
-/// A connected socket that an <see cref="EventLoop"/> watches, with one reader and one writer at a time. Calls are tried
-/// at once; who has to wait goes on in the loop's thread.
+/// A connected socket that an <see cref="EventLoop"/> watches, with one reader and one writer at a time. Calls are
+/// tried at once; who has to wait goes on in the loop's thread.
 /// </summary>
 internal sealed class LoopSocket : IDisposable
 {
