@@ -58,10 +58,12 @@ public sealed class LoopSocketTests
             byte[] got = new byte[Length + 1];
             int count = 0;
             int read;
-            while ((read = await theirs.ReceiveAsync(got.AsMemory(count), SocketFlags.None).AsTask().WaitAsync(Patience)) > 0)
+            do
             {
+                read = await theirs.ReceiveAsync(got.AsMemory(count), SocketFlags.None).AsTask().WaitAsync(Patience);
                 count += read;
             }
+            while (read > 0);
 
             await writing;
             await echo;
