@@ -19,7 +19,6 @@ internal sealed unsafe class InnerRoot
     private static ReadOnlySpan<byte> LayersTogether =>
         "lowerdir=/,upperdir=upper,workdir=work,userxattr,volatile,xino=off,index=off,metacopy=off\0"u8;
 
-    private const int ReachableByAll = 0b111_001_001;
     private const int ReadableByAll = 0b111_101_101;
 
     private readonly byte* layerOptions;
@@ -76,7 +75,7 @@ internal sealed unsafe class InnerRoot
 
         fixed (byte* workplace = "/dev/.berth-cell\0"u8)
         {
-            Check(Kernel.MakeDirectory(workplace, ReachableByAll), "mkdir " + Workplace);
+            Check(Kernel.MakeDirectory(workplace, ReadableByAll), "mkdir " + Workplace);
         }
     }
 
@@ -174,8 +173,7 @@ internal sealed unsafe class InnerRoot
     private void Hide()
     {
         fixed (byte* nothing = "/dev/null\0"u8)
-        fixed (byte* kind = "tmpfs\0"u8)
-        fixed (byte* empty = "nr_inodes=1,mode=0755\0"u8)
+        fixed (byte* empty = "dev/.berth-cell\0"u8)
         {
             foreach (nint file in hiddenFiles)
             {
@@ -184,8 +182,8 @@ internal sealed unsafe class InnerRoot
 
             foreach (nint folder in hiddenFolders)
             {
-                Check(
-                    Kernel.Mount(kind, (byte*)folder, kind, Kernel.MS_RDONLY, empty), "hiding a folder of /proc");
+                // The workplace as it was when /dev was taken: empty, and in a tree that can't be written.
+                Check(Kernel.Mount(empty, (byte*)folder, null, Kernel.MS_BIND, null), "hiding a folder of /proc");
             }
         }
 

@@ -23,6 +23,7 @@ internal sealed unsafe class OuterContainer(ControlSocket control, InnerRoot roo
     public bool Run()
     {
         InnerRoot.PrepareOuter();
+        LimitBounds();
         int ended = Kernel.SignalDescriptor(1UL << (Kernel.SIGCHLD - 1));
         if (ended < 0)
         {
@@ -139,8 +140,8 @@ internal sealed unsafe class OuterContainer(ControlSocket control, InnerRoot roo
         LimitCapabilities();
     }
 
-    /// <summary>What no process of the sandbox may ever have again.</summary>
-    private void LimitCapabilities()
+    /// <summary>What no program of a sandbox may ever get; this process keeps what it has, and executes nothing.</summary>
+    private void LimitBounds()
     {
         for (int capability = 0; capability <= HighestCapability; capability++)
         {
@@ -152,7 +153,11 @@ internal sealed unsafe class OuterContainer(ControlSocket control, InnerRoot roo
                 throw new InitException(Kernel.Errno, "prctl PR_CAPBSET_DROP");
             }
         }
+    }
 
+    /// <summary>What no process of the sandbox may ever have again.</summary>
+    private void LimitCapabilities()
+    {
         Kernel.CapabilityHeader header = new() { Version = CapabilityVersion };
         Kernel.CapabilityData* data = stackalloc Kernel.CapabilityData[2];
         for (int i = 0; i < 2; i++)

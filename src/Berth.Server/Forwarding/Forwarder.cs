@@ -28,11 +28,14 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
 {
     public const string InstanceHeader = "Berth-Instance";
 
+    private readonly DeadlinePool deadlines = new(time);
+
     public async Task ForwardAsync(HttpContext context, ForwardRoute route)
     {
         CallAnswer.LimitBody(context, options.BodyLimit, "body-limit");
         PatientBody.Install(context, options.BodyIdleTimeout, time);
-        using CancellationTokenSource deadline = new(route.Timeout, time);
+        using DeadlinePool.Lease lease = deadlines.Take(route.Timeout);
+        CancellationTokenSource deadline = lease.Source;
         await using CancellationTokenRegistration gone = context.RequestAborted.UnsafeRegister(
             static state => ((CancellationTokenSource)state!).Cancel(), deadline);
         Instance? instance = null;
