@@ -140,7 +140,8 @@ internal sealed unsafe class OuterContainer(ControlSocket control, InnerRoot roo
         LimitCapabilities();
     }
 
-    /// <summary>What no program of a sandbox may ever get; this process keeps what it has, and executes nothing.</summary>
+    /// <summary>What no program of a sandbox may ever get; this process keeps what it has, and executes
+    /// nothing.</summary>
     private void LimitBounds()
     {
         for (int capability = 0; capability <= HighestCapability; capability++)
