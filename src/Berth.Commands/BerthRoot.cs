@@ -7,6 +7,7 @@ using Berth.Commands.Images;
 using Berth.Commands.Repositories;
 using Berth.Commands.Rollouts;
 using Berth.Commands.Runs;
+using Berth.Commands.Secrets;
 using Berth.Commands.Servers;
 using Berth.Commands.Tasks;
 using Berth.Commands.Terminals;
@@ -40,7 +41,7 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         Command[] commands =
         [
             new RunCommand(), FunctionCommands.All(), RolloutCommands.All(), TaskCommands.All(),
-            DeadLetterCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
+            DeadLetterCommands.All(), SecretCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
             new CreateCommand(), new StartCommand(), new StopCommand(), new RestartCommand(), new KillCommand(),
             new PauseCommand(), new UnpauseCommand(), new RemoveContainerCommand(), new RenameCommand(),
             new WaitContainerCommand(), new ExecCommand(), new AttachCommand(), new CopyCommand(),

@@ -141,6 +141,7 @@ public sealed class BerthServer : IAsyncDisposable
         CrashPoints.Reach(CrashPoint.AdministratorTokenStored);
         await rooms.Node.StartAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.NodeStarted);
+        await rooms.Secrets.StartAsync(cancellationToken);
         // Before the tasks, which may be calls of them.
         await rooms.Functions.StartAsync(cancellationToken);
         await rooms.Runs.StartAsync(cancellationToken);

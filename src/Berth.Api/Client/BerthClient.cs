@@ -28,6 +28,7 @@ public sealed class BerthClient : IDisposable
         Volumes = new VolumesClient(exchange);
         Functions = new FunctionsClient(exchange, Runs);
         Rollouts = new RolloutsClient(exchange);
+        Secrets = new SecretsClient(exchange);
     }
 
     /// <summary>Uses <paramref name="handler"/> instead of the network for everything but synchronous calls and
@@ -43,6 +44,7 @@ public sealed class BerthClient : IDisposable
         Volumes = new VolumesClient(exchange);
         Functions = new FunctionsClient(exchange, Runs);
         Rollouts = new RolloutsClient(exchange);
+        Secrets = new SecretsClient(exchange);
     }
 
     public Uri Address => exchange.Address;
@@ -62,6 +64,8 @@ public sealed class BerthClient : IDisposable
     public FunctionsClient Functions { get; }
 
     public RolloutsClient Rollouts { get; }
+
+    public SecretsClient Secrets { get; }
 
     public Task<VersionView> VersionAsync(CancellationToken cancellationToken) =>
         exchange.GetAsync("v1/version", NodeJson.Default.VersionView, cancellationToken);

@@ -56,6 +56,9 @@ namespace Berth.Api.Functions;
 /// an ENTRYPOINT; null for the image's CMD.</param>
 /// <param name="Event">With lambda, what a call's body becomes: <c>raw</c>, the event as it is, or <c>http</c>, an
 /// event that tells the whole request, as API Gateway makes them (payload format 2.0). Null for raw.</param>
+/// <param name="Secrets">What the program gets of the server's secrets: <c>NAME</c>, as the file
+/// <c>/run/secrets/NAME</c>, <c>NAME:/run/secrets/FILE</c>, or <c>NAME:env=VARIABLE</c>. Values are those that the
+/// secrets have when a program starts.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -99,7 +102,8 @@ public sealed record FunctionRequest(
     string? OnSuccess = null,
     string? OnFailure = null,
     string? Handler = null,
-    string? Event = null);
+    string? Event = null,
+    IReadOnlyList<string>? Secrets = null);
 
 /// <summary>What is told about a function.</summary>
 /// <param name="Revision">Number of the newest.</param>
@@ -113,11 +117,13 @@ public sealed record FunctionRequest(
 /// <param name="Calls">What its calls of the last five minutes came to; null where it had none since the server
 /// started.</param>
 /// <param name="Retry">Of calls that nobody waits for; null in lists.</param>
+/// <param name="Isolation">Of the newest revision: <c>single-use</c> or <c>strict</c>; null in lists, and where calls
+/// share instances.</param>
 public sealed record FunctionView(
     string Name, int Revision, string Image, string ImageDigest, DateTimeOffset CreatedAt, DateTimeOffset DeployedAt,
     TrafficView Traffic, int? Running, int? Waiting, IReadOnlyList<InstanceView>? Instances = null,
     IReadOnlyList<ScalingView>? Scaling = null, string? Rollout = null, CallFigures? Calls = null,
-    RetryView? Retry = null);
+    RetryView? Retry = null, string? Isolation = null);
 
 /// <summary>When a call that nobody waits for is tried again, by the newest revision.</summary>
 /// <param name="On">The words of <c>retryOn</c>; null for what is usual.</param>

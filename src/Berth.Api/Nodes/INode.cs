@@ -234,7 +234,16 @@ public abstract record SandboxMount(string Target, bool ReadOnly)
     /// <summary>An empty folder in memory, gone with the sandbox and charged to it.</summary>
     public sealed record Temporary(string Target, ByteSize Size, bool ReadOnly = false)
         : SandboxMount(Target, ReadOnly);
+
+    /// <summary>A folder in memory with these files, which only the program's user can read and nobody can write.
+    /// </summary>
+    /// <param name="User">As <see cref="AttemptSpec.User"/>.</param>
+    public sealed record Files(string Target, IReadOnlyList<SandboxFile> Content, string? User)
+        : SandboxMount(Target, true);
 }
+
+/// <param name="Name">One part of a path.</param>
+public sealed record SandboxFile(string Name, ReadOnlyMemory<byte> Content);
 
 /// <summary>One attempt as the server orders it.</summary>
 /// <param name="Id">"run id-attempt number"; unique for all time.</param>

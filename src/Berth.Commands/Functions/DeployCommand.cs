@@ -50,6 +50,12 @@ internal sealed class DeployCommand : Verb
         "--isolation", "single-use|strict",
         "A sandbox for each call within one container, or a container for each; single-use if not given");
 
+    private readonly Option<string[]> secrets = new("--secret")
+    {
+        HelpName = "NAME[:/run/secrets/FILE|:env=VARIABLE]",
+        Description = "A secret that the program gets, as a file in /run/secrets or as a variable; may be repeated",
+    };
+
     private readonly ServiceSettings service = new();
     private readonly RetrySettings retry = new();
 
@@ -72,7 +78,7 @@ internal sealed class DeployCommand : Verb
     {
         foreach (Option option in (Option[])[
             timeout, outputLimit, contentType, maxRunning, maxWaiting, passArguments, traffic, tag,
-            isolation])
+            isolation, secrets])
         {
             Add(option);
         }
@@ -95,7 +101,8 @@ internal sealed class DeployCommand : Verb
             run.Network, session.Get(timeout), session.Get(outputLimit), session.Get(contentType),
             Labels: run.Labels, MaxRunning: Count(session, maxRunning), MaxWaiting: Count(session, maxWaiting),
             Traffic: Count(session, traffic), Tag: session.Get(tag), Runtime: run.Runtime,
-            Rollout: plan.ReadWithSteps(session), Isolation: session.Get(isolation));
+            Rollout: plan.ReadWithSteps(session), Isolation: session.Get(isolation),
+            Secrets: session.Get(secrets) is { Length: > 0 } used ? used : null);
         request = retry.Add(session, service.Add(session, request));
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);

@@ -1,5 +1,6 @@
 using Berth.Core.Images;
 using Berth.Core.Resources;
+using Berth.Core.Secrets;
 
 namespace Berth.Core.Runs;
 
@@ -41,6 +42,8 @@ public enum RunKind
 /// <param name="OnSuccess">What a task is handed on to when it has succeeded; null for nothing.</param>
 /// <param name="OnFailure">And when it has failed.</param>
 /// <param name="Hops">Destinations that led to it.</param>
+/// <param name="Secrets">What its program gets of the server's secrets; null for none. Their values are never
+/// here.</param>
 public sealed record RunSpec(
     string Image,
     Digest Digest,
@@ -64,8 +67,12 @@ public sealed record RunSpec(
     ServiceCall? Service = null,
     Destination? OnSuccess = null,
     Destination? OnFailure = null,
-    int Hops = 0)
+    int Hops = 0,
+    IReadOnlyList<SecretUse>? Secrets = null)
 {
+    /// <summary>Such files are put into a container as it is made: none stands ready, and none is shared.</summary>
+    public bool HasSecretFiles => Secrets?.Any(s => s.File is not null) == true;
+
     /// <summary>Of a program that may run for ever.</summary>
     public static TimeSpan Unlimited => System.Threading.Timeout.InfiniteTimeSpan;
 

@@ -111,7 +111,8 @@ public sealed class RuncEngine : IEngine
             CrashPoints.Reach(CrashPoint.OwnerTaken);
             await MountRootAsync(objects, spec, image, extras, cancellationToken);
             CrashPoints.Reach(CrashPoint.RootMounted);
-            RuntimeConfig config = CompleteRoot(objects, spec, extras, hostName);
+            RuntimeConfig config = CompleteRoot(
+                objects, spec, extras, hostName, image.Config.Config?.User ?? "");
             if (spec.Runtime is { } name)
             {
                 return Further(RuntimeOf(name), objects, spec, hostName, config);
@@ -207,8 +208,8 @@ public sealed class RuncEngine : IEngine
             string hostName = HostNameOf(objects);
             objects.Owner = await owners!.TakeAsync(cancellationToken);
             await MountRootAsync(objects, own, image, extras: null, cancellationToken);
-            await WriteBundleAsync(
-                objects, CompleteRoot(objects, own, extras: null, hostName, isOuter: true), cancellationToken);
+            RuntimeConfig config = CompleteRoot(objects, own, extras: null, hostName, imageUser: "", isOuter: true);
+            await WriteBundleAsync(objects, config, cancellationToken);
             streams = await CreateAsync(objects);
             using (FileSystems.OpenFifo(folders.StateOf(objects.Id) + "/exec.fifo"))
             {
@@ -308,7 +309,8 @@ public sealed class RuncEngine : IEngine
 
     /// <summary>Puts into a mounted root what every sandbox has, and says what is to be made of it.</summary>
     private RuntimeConfig CompleteRoot(
-        HostObjects objects, SandboxSpec spec, SandboxExtras? extras, string hostName, bool isOuter = false)
+        HostObjects objects, SandboxSpec spec, SandboxExtras? extras, string hostName, string imageUser,
+        bool isOuter = false)
     {
         string folder = folders.Of(objects.Id);
         OwnerRange owner = objects.Owner!;
@@ -316,7 +318,8 @@ public sealed class RuncEngine : IEngine
         RootPreparation.Complete(root, owner, hostName, spec.Network == NetworkMode.Host);
         if (extras is { Mounts.Count: > 0 })
         {
-            ExtraMounts.Attach(extras.Mounts, root, owner, storage.Volumes, folder + "/fs/memory");
+            ExtraMounts.Attach(
+                extras.Mounts, root, owner, storage.Volumes, folder + "/fs/memory", imageUser);
         }
 
         // Last, because a volume may have been mounted over them.

@@ -16,9 +16,11 @@ internal static class ExtraMounts
 
     /// <param name="volumes">Folder of the node's named volumes.</param>
     /// <param name="staging">Folder below which what is in memory may be mounted first.</param>
+    /// <param name="imageUser">Whom the image has its program run as.</param>
     /// <exception cref="BerthException">InvalidRequest naming the mount, or NodeFault.</exception>
     public static void Attach(
-        IReadOnlyList<SandboxMount> mounts, string root, OwnerRange owner, string volumes, string staging)
+        IReadOnlyList<SandboxMount> mounts, string root, OwnerRange owner, string volumes, string staging,
+        string imageUser)
     {
         using FileDescriptor inside = FileSystems.OpenFolder(root);
         for (int i = 0; i < mounts.Count; i++)
@@ -28,6 +30,7 @@ internal static class ExtraMounts
             {
                 SandboxMount.Volume volume => Bind(VolumeFolder(volumes, volume.Name), volume.Name, mount, owner),
                 SandboxMount.Host host => Bind(HostPath(host), host.Path, mount, owner),
+                SandboxMount.Files files => FilesInMemory.Make(files, inside, owner, imageUser),
                 SandboxMount.Temporary memory => InMemory(memory, owner, $"{staging}/{Number(i)}"),
                 _ => throw new InvalidOperationException($"There is no mount of type {mount.GetType().Name}."),
             };

@@ -26,6 +26,12 @@ public enum Permission
     /// </summary>
     FunctionManage,
 
+    /// <summary>See which secrets there are and what uses them; nobody sees their values.</summary>
+    SecretRead,
+
+    /// <summary>Make, replace and remove secrets.</summary>
+    SecretManage,
+
     ImageRead,
 
     /// <summary>Push images, and copy them in and out by the server's own pulls and pushes.</summary>
@@ -102,7 +108,10 @@ public static class Roles
             [Role.Admin] = Enum.GetValues<Permission>().ToFrozenSet(),
             // Who may remove a name may give it to another image, so these two go together.
             [Role.Publisher] =
-                [.. OfUser, Permission.ImageOverwrite, Permission.ImageDelete, Permission.FunctionManage],
+            [
+                .. OfUser, Permission.ImageOverwrite, Permission.ImageDelete, Permission.FunctionManage,
+                Permission.SecretRead, Permission.SecretManage,
+            ],
             [Role.User] = [.. OfUser],
             [Role.Pull] = [.. OfPull],
             [Role.Robot] = [Permission.Open, Permission.Authenticated, Permission.Registry],

@@ -16,6 +16,7 @@ using Berth.Server.ImageEndpoints;
 using Berth.Server.Instances;
 using Berth.Server.RolloutEndpoints;
 using Berth.Server.Rollouts;
+using Berth.Server.Secrets;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.FunctionEndpoints;
@@ -23,9 +24,9 @@ namespace Berth.Server.FunctionEndpoints;
 /// <summary>Functions, their revisions and who gets their calls.</summary>
 internal sealed class FunctionEndpoints(
     FunctionManager functions, InstanceManager instances, RevisionMeters meters, ImageCatalog images,
-    ServerOptions options, TimeProvider time)
+    SecretVault secrets, ServerOptions options, TimeProvider time)
 {
-    private readonly FunctionOrder order = new(options);
+    private readonly FunctionOrder order = new(options, secrets);
 
     public Task ListAsync(HttpContext context)
     {
@@ -38,7 +39,11 @@ internal sealed class FunctionEndpoints(
     {
         _ = new QueryText(context.Request);
         FunctionEntry entry = functions.Get(NameOf(context));
-        FunctionView view = View(entry) with { Retry = RetryOrder.View(entry.Record.Newest.Spec.Run) };
+        FunctionView view = View(entry) with
+        {
+            Retry = RetryOrder.View(entry.Record.Newest.Spec.Run),
+            Isolation = FunctionOrder.IsolationOf(entry.Record.Newest.Spec),
+        };
         return JsonBody.WriteAsync(context, Instances(entry.Record, view), FunctionJson.Default.FunctionView);
     }
 

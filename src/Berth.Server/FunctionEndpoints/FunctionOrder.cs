@@ -9,12 +9,13 @@ using Berth.Core.Runs;
 using Berth.Oci.Images;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
+using Berth.Server.Secrets;
 
 namespace Berth.Server.FunctionEndpoints;
 
 /// <summary>Turns a request into what a revision is to be, and back: every member checked against the operator's
 /// limits, and refused by naming it, its value and the remedy.</summary>
-internal sealed class FunctionOrder(ServerOptions server)
+internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
 {
     private const string SingleUse = "single-use";
     private const string Strict = "strict";
@@ -58,6 +59,7 @@ internal sealed class FunctionOrder(ServerOptions server)
             ProgramRules.Labels(
                 new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - OwnLabels),
             ProgramRules.Runtime(new Asked("runtime", request.Runtime), server));
+        run = run with { Secrets = SecretOrder.Read(request, run, secrets) };
         return new FunctionSpec(
             RetryOrder.WithDestinations(
                 run with { Family = IsSingleUse(request, run, service) ? name : null }, request, callbacks),
@@ -79,16 +81,22 @@ internal sealed class FunctionOrder(ServerOptions server)
             run.Limits.WritableLayer.ToExactString(), run.Network == NetworkMode.Host ? "host" : "none",
             Duration.Format(run.Timeout), run.OutputLimit.ToExactString(), run.ResultContentType,
             Labels: run.Labels.Count == 0 ? null : run.Labels, MaxRunning: spec.MaxRunning,
-            MaxWaiting: spec.MaxWaiting, Runtime: run.Runtime);
+            MaxWaiting: spec.MaxWaiting, Runtime: run.Runtime, Secrets: SecretOrder.Write(run));
         return ServiceOrder.Write(spec.Service, RetryOrder.Write(
             run, request with { Isolation = run.Family is null ? Strict : SingleUse }));
     }
+
+    /// <summary>What calls have between each other; null where they share instances.</summary>
+    public static string? IsolationOf(FunctionSpec spec) =>
+        spec.Service is not null ? null : spec.Run.Family is null ? Strict : SingleUse;
 
     private static bool IsSingleUse(FunctionRequest request, RunSpec run, ServiceSpec? service)
     {
         string? hindrance = service is not null ? "with the http contract calls share instances"
             : run.Runtime is not null ? "only the server's own runtime makes such sandboxes"
-            : run.Network == NetworkMode.Host ? "such sandboxes have no network" : null;
+            : run.Network == NetworkMode.Host ? "such sandboxes have no network"
+            : run.HasSecretFiles ? "secrets as files take a container for each call: have them as variables, or strict"
+            : null;
         Asked asked = new("isolation", request.Isolation);
         return request.Isolation switch
         {

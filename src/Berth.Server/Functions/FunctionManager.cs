@@ -156,8 +156,12 @@ internal sealed class FunctionManager(
             FunctionEntry entry = new(next, PlacesOf(next, old));
             entries[name] = entry;
             Changed?.Invoke(name, next);
-            // The first call finds a sandbox ready.
-            node.Expect(RunRooms.Shape(next.Newest.Spec.Run));
+            if (!next.Newest.Spec.Run.HasSecretFiles)
+            {
+                // The first call finds a sandbox ready.
+                node.Expect(RunRooms.Shape(next.Newest.Spec.Run));
+            }
+
             return (entry, old?.Record);
         }
         finally

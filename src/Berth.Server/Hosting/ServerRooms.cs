@@ -27,6 +27,7 @@ using Berth.Server.Loops;
 using Berth.Server.Metrics;
 using Berth.Server.Rollouts;
 using Berth.Server.Runs;
+using Berth.Server.Secrets;
 using Berth.Server.Spool;
 using Berth.Server.Store;
 using Berth.Server.Store.Sqlite;
@@ -116,6 +117,10 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required FunctionManager Functions { get; init; }
 
+    public required SecretVault Secrets { get; init; }
+
+    public required SecretUsers SecretUsers { get; init; }
+
     public required InstanceManager Instances { get; init; }
 
     public required RevisionMeters Revisions { get; init; }
@@ -153,6 +158,8 @@ internal sealed class ServerRooms : IAsyncDisposable
             new RunObservers(meters, telemetry, revisions));
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
         FunctionManager functions = new(store, node, revisions, time);
+        SecretVault secrets = new(store, SecretKeys.LoadOrCreate(data["secrets.key"]), time);
+        runs.Rooms.Secrets = secrets.Resolve;
         InstanceManager instances = InstancesOf(functions, runs, parts);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
         {
@@ -192,6 +199,8 @@ internal sealed class ServerRooms : IAsyncDisposable
             Runs = runs,
             Containers = containers,
             Functions = functions,
+            Secrets = secrets,
+            SecretUsers = new SecretUsers(functions),
             Instances = instances,
             Revisions = revisions,
             Rollouts = new RolloutPass(functions, revisions, time, loggers.CreateLogger<RolloutPass>()),

@@ -125,7 +125,7 @@ internal static class ServerRoutes
             new Forwarder(rooms.Options, rooms.Revisions, rooms.Time),
             new LambdaForwarder(rooms.Options, rooms.Revisions, rooms.Time), rooms.Exit, rooms.Time);
         FunctionEndpoints.FunctionEndpoints functions = new(
-            rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Options, rooms.Time);
+            rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Secrets, rooms.Options, rooms.Time);
         MapRead(routes, "/v1/functions", functions.ListAsync);
         MapRead(routes, "/v1/functions/{name}", calls.OrRoot(functions.GetAsync));
         Map(routes, "PUT", "/v1/functions/{name}", calls.OrRoot(functions.DeployAsync));
@@ -154,6 +154,11 @@ internal static class ServerRoutes
             Map(routes, method, FunctionCalls.OpenFaasPattern, calls.CallAsync).WithMetadata(LoopWork.Own);
         }
 
+        SecretEndpoints.SecretEndpoints secrets = new(rooms.Secrets, rooms.SecretUsers);
+        MapRead(routes, "/v1/secrets", secrets.ListAsync);
+        MapRead(routes, "/v1/secrets/{name}", secrets.GetAsync);
+        Map(routes, "PUT", "/v1/secrets/{name}", secrets.PutAsync);
+        Map(routes, "DELETE", "/v1/secrets/{name}", secrets.RemoveAsync);
         Map(routes, "POST", FunctionCalls.OpenFaasTaskPattern, calls.TaskAsync);
         OpenFaasEndpoints openFaas = new(rooms.Functions, rooms.Instances, rooms.Revisions);
         MapRead(routes, "/system/functions", openFaas.ListAsync);

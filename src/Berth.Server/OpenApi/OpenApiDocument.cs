@@ -14,7 +14,8 @@ public static class OpenApiDocument
     // The order of the parts is the order of the document and of its reference page.
     private static readonly string[] Parts =
     [
-        "document", "options", "calls", "runs", "functions", "scaling", "lambda", "rollouts", "containers",
+        "document", "options", "calls", "runs", "functions", "scaling", "lambda", "rollouts", "secrets",
+        "containers",
         "images", "repositories", "machine", "tokens", "registry",
     ];
 

@@ -1,9 +1,11 @@
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
+using Berth.Core.Secrets;
 using Berth.Server.Events;
 using Berth.Server.Functions;
 using Berth.Server.Logs;
+using Berth.Server.Secrets;
 using Berth.Server.Spool;
 using Berth.Server.Store;
 using Microsoft.Extensions.Logging;
@@ -29,6 +31,9 @@ internal sealed record RunRooms(
     /// <summary>Told that there is an end to be handed on to a function; set before anything runs.</summary>
     public Action? Forwarded { get; set; }
 
+    /// <summary>Values of secrets as they are now, for a program that starts; set before anything runs.</summary>
+    public Func<IReadOnlyList<SecretUse>, SecretValues>? Secrets { get; set; }
+
     /// <summary>The server takes nothing new and ends what is under way.</summary>
     public bool IsStopping { get; set; }
 
@@ -44,14 +49,24 @@ internal sealed record RunRooms(
     }
 
     /// <param name="left">What is left of its time when it is given to a node; null where it may run for ever.</param>
+    /// <exception cref="BerthException">NotFound, Conflict: a secret of its program is gone.</exception>
     public AttemptSpec Order(Run run, TimeSpan? left)
     {
         RunSpec spec = run.Spec;
         Dictionary<string, string> environment = new(spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text };
+        // An instance has them already where the call is one of a service's.
+        SecretValues values = spec is { Secrets: { } uses, Service: null }
+            ? (Secrets ?? throw new InvalidOperationException("Nothing keeps secrets here."))(uses)
+            : SecretValues.None;
+        foreach ((string variable, string value) in values.Variables)
+        {
+            environment[variable] = value;
+        }
+
         return new AttemptSpec(
             $"{run.Id}-{run.Generation}", run.Id, run.Generation, Shape(spec), spec.Command, spec.Arguments,
             environment, spec.User,
-            spec.WorkingDirectory, left, spec.Grace);
+            spec.WorkingDirectory, left, spec.Grace, Extras: values.Extras(spec.User));
     }
 
     public static SandboxSpec Shape(RunSpec spec) =>

@@ -54,7 +54,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
             rooms.Ledger.Submitted();
             rooms.Ledger.Wait(1);
             rooms.Events.Publish(id, 1, RunPresentation.AcceptedEvent(run).Event);
-            if (submission.Spec.Service is null)
+            if (submission.Spec is { Service: null, HasSecretFiles: false })
             {
                 rooms.Node.Expect(RunRooms.Shape(submission.Spec));
             }

@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Core.Secrets;
 
 namespace Berth.Server.Store;
 
@@ -40,7 +41,8 @@ internal sealed record RunSpecDocument(
     string? RetryOn = null,
     string? OnSuccess = null,
     string? OnFailure = null,
-    int Hops = 0)
+    int Hops = 0,
+    IReadOnlyList<string>? Secrets = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -100,7 +102,8 @@ internal sealed record RunSpecDocument(
         Service,
         OnSuccess is null ? null : Destination.Restore(OnSuccess),
         OnFailure is null ? null : Destination.Restore(OnFailure),
-        Hops);
+        Hops,
+        Secrets is null ? null : [.. Secrets.Select(SecretUse.Restore)]);
 
     public static RunSpec Read(ReadOnlySpan<byte> json) =>
         (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
@@ -115,7 +118,8 @@ internal sealed record RunSpecDocument(
         spec.ResultContentType, spec.Callback?.OriginalString, spec.Labels.Count == 0 ? null : spec.Labels,
         spec.Runtime, spec.Family, spec.Service, Unusual(spec.Retry.BaseDelay, RetryPolicy.UsualBaseDelay),
         Unusual(spec.Retry.MaxDelay, RetryPolicy.UsualMaxDelay), spec.Retry.On?.Text,
-        spec.OnSuccess?.Text, spec.OnFailure?.Text, spec.Hops);
+        spec.OnSuccess?.Text, spec.OnFailure?.Text, spec.Hops,
+        spec.Secrets is null ? null : [.. spec.Secrets.Select(s => s.Text)]);
 
     private static TimeSpan? Span(long? milliseconds) =>
         milliseconds is { } known ? TimeSpan.FromMilliseconds(known) : null;

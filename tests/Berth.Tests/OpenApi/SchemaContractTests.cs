@@ -11,6 +11,7 @@ using Berth.Api.Nodes;
 using Berth.Api.Repositories;
 using Berth.Api.Rollouts;
 using Berth.Api.Runs;
+using Berth.Api.Secrets;
 using Berth.Api.Server;
 using Berth.Core.Containers;
 using Berth.Core.Rollouts;
@@ -52,6 +53,7 @@ public sealed class SchemaContractTests
         FunctionJson.Default.FunctionDeployment, FunctionJson.Default.RevisionList,
         FunctionJson.Default.RollbackRequest, FunctionJson.Default.ScaleRequest,
         RolloutJson.Default.RolloutView,
+        SecretJson.Default.SecretList,
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
         ImageJson.Default.ImageDiff, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,

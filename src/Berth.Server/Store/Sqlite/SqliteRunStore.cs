@@ -3,6 +3,7 @@ using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Server.Secrets;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Store.Sqlite;
@@ -11,7 +12,7 @@ namespace Berth.Server.Store.Sqlite;
 /// The embedded store: one SQLite file in write-ahead mode, one writing thread with group commit, a few readers. A
 /// write is acknowledged after its sync. One server per file: the data folder's lock sees to that.
 /// </summary>
-public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
+public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore, ISecretStore
 {
     /// <summary>So long may the look at all pages hold up a start; what it leaves is looked at when it is used.
     /// </summary>
@@ -172,6 +173,15 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore
 
     public Task DeleteFunctionAsync(string name, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => FunctionWrites.Delete(database, name), cancellationToken);
+
+    Task<IReadOnlyList<SecretRecord>> ISecretStore.AllSecretsAsync(CancellationToken cancellationToken) =>
+        readers.ReadAsync(SecretWrites.All, cancellationToken);
+
+    Task ISecretStore.PutAsync(SecretRecord secret, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => SecretWrites.Put(database, secret), cancellationToken);
+
+    Task ISecretStore.DeleteSecretAsync(string name, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => SecretWrites.Delete(database, name), cancellationToken);
 
     public Task DeleteAsync(ContainerId id, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => ContainerWrites.Delete(database, id), cancellationToken);

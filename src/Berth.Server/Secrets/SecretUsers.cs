@@ -1,0 +1,15 @@
+using Berth.Server.Functions;
+
+namespace Berth.Server.Secrets;
+
+/// <summary>What uses a secret, in words that a sentence can list.</summary>
+internal sealed class SecretUsers(FunctionManager functions)
+{
+    /// <summary>Functions of which a revision that is kept names it, since calls can be led back to that.</summary>
+    public IReadOnlyList<string> Of(string name) =>
+    [
+        .. functions.All
+            .Where(e => e.Record.Revisions.Any(r => r.Spec.Run.Secrets?.Any(s => s.Secret == name) == true))
+            .Select(e => $"function {e.Record.Name}"),
+    ];
+}
