@@ -151,15 +151,11 @@ internal sealed class ServerRooms : IAsyncDisposable
         RunMeters meters = new();
         RevisionMeters revisions = new();
         TelemetryExport telemetry = new(options, time, loggers.CreateLogger<TelemetryExport>());
-        RunManager runs = new(
-            store, node, new RunSpool(data["spool"]),
-            new RunLogs(data["logs"], options.LogLimit, time, loggers.CreateLogger<RunLogs>()),
-            RunOptionsOf(options, node.Info), callbacks, signer, time, loggers.CreateLogger<RunManager>(),
-            new RunObservers(meters, telemetry, revisions));
+        RunManager runs = RunsOf(
+            store, node, data, parts, callbacks, signer, new RunObservers(meters, telemetry, revisions));
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
         FunctionManager functions = new(store, node, revisions, time);
-        SecretVault secrets = new(store, SecretKeys.LoadOrCreate(data["secrets.key"]), time);
-        runs.Rooms.Secrets = secrets.Resolve;
+        SecretVault secrets = SecretsOf(store, data, runs);
         InstanceManager instances = InstancesOf(functions, runs, parts);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
         {
@@ -225,6 +221,21 @@ internal sealed class ServerRooms : IAsyncDisposable
         Collector.Dispose();
         Telemetry.Dispose();
         Lifetime.Dispose();
+    }
+
+    private static RunManager RunsOf(
+        IRunStore store, INode node, DataFolder data, NodeParts parts, CallbackPolicy callbacks, CallbackSigner signer,
+        IRunObserver observer) => new(
+        store, node, new RunSpool(data["spool"]),
+        new RunLogs(data["logs"], parts.Options.LogLimit, parts.Time, parts.Loggers.CreateLogger<RunLogs>()),
+        RunOptionsOf(parts.Options, node.Info), callbacks, signer, parts.Time,
+        parts.Loggers.CreateLogger<RunManager>(), observer);
+
+    private static SecretVault SecretsOf(ISecretStore store, DataFolder data, RunManager runs)
+    {
+        SecretVault secrets = new(store, SecretKeys.LoadOrCreate(data["secrets.key"]), runs.Rooms.Time);
+        runs.Rooms.Secrets = secrets.Resolve;
+        return secrets;
     }
 
     /// <summary>With them the tasks that are calls of functions know what these are now.</summary>

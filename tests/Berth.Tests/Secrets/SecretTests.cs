@@ -209,7 +209,7 @@ public sealed class SecretTests : IAsyncLifetime
     private Task<SecretView> PutAsync(string name, string value, bool replace = false) =>
         client.Secrets.PutAsync(name, Encoding.UTF8.GetBytes(value), replace, CancellationToken.None);
 
-    private Task DeployAsync(
+    private Task<FunctionDeployment> DeployAsync(
         string name, string[] secrets, string[]? command = null, Dictionary<string, string>? environment = null) =>
         client.Functions.DeployAsync(
             name,
