@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Berth.Commands.Access;
 using Berth.Commands.Containers;
+using Berth.Commands.Declarations;
+using Berth.Commands.Development;
 using Berth.Commands.Functions;
 using Berth.Commands.Help;
 using Berth.Commands.Images;
@@ -40,7 +42,9 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         });
         Command[] commands =
         [
-            new RunCommand(), FunctionCommands.All(), RolloutCommands.All(), TaskCommands.All(),
+            new RunCommand(), FunctionCommands.All(), new ApplyCommand(), new DeclarationDiffCommand(),
+            new DevCommand(),
+            RolloutCommands.All(), TaskCommands.All(),
             DeadLetterCommands.All(), SecretCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
             new CreateCommand(), new StartCommand(), new StopCommand(), new RestartCommand(), new KillCommand(),
             new PauseCommand(), new UnpauseCommand(), new RemoveContainerCommand(), new RenameCommand(),

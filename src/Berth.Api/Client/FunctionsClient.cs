@@ -29,6 +29,12 @@ public sealed class FunctionsClient
         PathOf(name), request, FunctionJson.Default.FunctionRequest, FunctionJson.Default.FunctionDeployment,
         cancellationToken);
 
+    /// <summary>What <see cref="DeployAsync"/> would lead to.</summary>
+    public Task<FunctionPlan> PlanAsync(
+        string name, FunctionRequest request, CancellationToken cancellationToken) => exchange.PostAsync(
+        "v1/plans/" + Checked(name), request, FunctionJson.Default.FunctionRequest, FunctionJson.Default.FunctionPlan,
+        cancellationToken);
+
     public Task RemoveAsync(string name, CancellationToken cancellationToken) =>
         exchange.DeleteAsync(PathOf(name), cancellationToken);
 

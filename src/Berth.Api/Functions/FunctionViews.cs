@@ -119,11 +119,23 @@ public sealed record FunctionRequest(
 /// <param name="Retry">Of calls that nobody waits for; null in lists.</param>
 /// <param name="Isolation">Of the newest revision: <c>single-use</c> or <c>strict</c>; null in lists, and where calls
 /// share instances.</param>
+/// <param name="Project">The label <c>berth.project</c> of the newest revision: the set of files that it comes from.
+/// </param>
 public sealed record FunctionView(
     string Name, int Revision, string Image, string ImageDigest, DateTimeOffset CreatedAt, DateTimeOffset DeployedAt,
     TrafficView Traffic, int? Running, int? Waiting, IReadOnlyList<InstanceView>? Instances = null,
     IReadOnlyList<ScalingView>? Scaling = null, string? Rollout = null, CallFigures? Calls = null,
-    RetryView? Retry = null, string? Isolation = null);
+    RetryView? Retry = null, string? Isolation = null, string? Project = null);
+
+/// <summary>What a deployment would lead to; nothing was changed.</summary>
+/// <param name="Now">Number of the newest revision; null where there is no such function.</param>
+/// <param name="Revision">Number of the newest revision afterwards; that of now where none would be made.</param>
+/// <param name="Changed">False where everything is so already.</param>
+/// <param name="Before">Settings of the newest revision, all of them; null where there is none.</param>
+/// <param name="After">Settings as they would be, with what is left to the image and the server filled in.</param>
+public sealed record FunctionPlan(
+    string Name, int? Now, int Revision, bool Changed, FunctionRequest? Before, string? BeforeDigest,
+    FunctionRequest After, string AfterDigest);
 
 /// <summary>When a call that nobody waits for is tried again, by the newest revision.</summary>
 /// <param name="On">The words of <c>retryOn</c>; null for what is usual.</param>
@@ -193,6 +205,7 @@ public sealed record RollbackRequest(int? Revision = null);
 [JsonSerializable(typeof(FunctionView))]
 [JsonSerializable(typeof(FunctionList))]
 [JsonSerializable(typeof(FunctionDeployment))]
+[JsonSerializable(typeof(FunctionPlan))]
 [JsonSerializable(typeof(RevisionView))]
 [JsonSerializable(typeof(RevisionList))]
 [JsonSerializable(typeof(TrafficView))]

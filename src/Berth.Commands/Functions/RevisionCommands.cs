@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Berth.Api.Functions;
 using Berth.Commands.Images;
@@ -100,7 +99,7 @@ internal sealed class FunctionDiffCommand : Verb
         {
             if (!JsonNode.DeepEquals(left[member], right[member]))
             {
-                table.Add(member, Text(left[member]), Text(right[member]));
+                table.Add(member, SettingTable.Text(left[member]), SettingTable.Text(right[member]));
             }
         }
 
@@ -108,7 +107,6 @@ internal sealed class FunctionDiffCommand : Verb
         return 0;
     }
 
-    /// <summary>With what the image's name stood for, and each variable and label a setting of its own.</summary>
     private static JsonObject SettingsOf(string name, IReadOnlyList<RevisionView> revisions, int number)
     {
         RevisionView revision = revisions.FirstOrDefault(r => r.Number == number)
@@ -116,30 +114,8 @@ internal sealed class FunctionDiffCommand : Verb
                 ErrorCode.NotFound,
                 $"Function '{name}' has no revision {number}: it has "
                 + $"{string.Join(", ", revisions.Select(r => r.Number).Order())}.");
-        JsonObject settings = JsonSerializer.SerializeToNode(revision.Spec, FunctionJson.Default.FunctionRequest)!
-            .AsObject();
-        settings["imageDigest"] = ImageListCommand.ShortDigest(revision.ImageDigest);
-        foreach (string group in (string[])["environment", "labels"])
-        {
-            if (settings[group] is JsonObject members)
-            {
-                settings.Remove(group);
-                foreach ((string member, JsonNode? value) in members.ToArray())
-                {
-                    settings[$"{group}.{member}"] = value?.DeepClone();
-                }
-            }
-        }
-
-        return settings;
+        return SettingTable.Of(revision.Spec, revision.ImageDigest);
     }
-
-    private static string Text(JsonNode? value) => value switch
-    {
-        null => "-",
-        JsonArray words => string.Join(' ', words.Select(w => w?.ToString())),
-        _ => value.ToString(),
-    };
 }
 
 internal sealed class TrafficCommand : Verb

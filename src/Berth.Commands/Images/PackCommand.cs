@@ -1,12 +1,7 @@
 using System.CommandLine;
-using System.Globalization;
-using Berth.Commands.Terminals;
 using Berth.Core.Errors;
 using Berth.Core.Images;
-using Berth.Core.Resources;
-using Berth.Oci.Distribution;
 using Berth.Oci.Images;
-using Berth.Oci.Packing;
 
 namespace Berth.Commands.Images;
 
@@ -80,55 +75,6 @@ internal sealed class PackCommand : Verb
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
         ImageReference target = BerthRegistry.Parse(session.Get(image));
-        using BerthRegistry registry = new(session);
-        using ProgressLine line = new(session.Terminal, session.Get(quiet));
-        RegistryRepository repository = registry.Repository(target);
-        using RegistryConnection? elsewhere = OpenElsewhere(session, out PackBase? at);
-        if (at is null && session.Get(below) is { } local)
-        {
-            ImageReference reference = BerthRegistry.Parse(local);
-            at = new PackBase(registry.Repository(reference), reference.TagOrDigest);
-        }
-
-        List<PackedLayer> layers = [];
-        Digest digest;
-        try
-        {
-            foreach (string folder in session.Get(folders))
-            {
-                layers.Add(await PackFolderAsync(session, folder, line, cancellationToken));
-            }
-
-            CopyMeter meter = new(line, $"sending {target.Repository}");
-            ImagePacker packer = new(repository, new CopyOptions(Progress: meter.Take));
-            digest = await packer.PackAsync(
-                layers, at, Wanted(session, session.Get(folders)[^1]), target.TagToGive, cancellationToken);
-        }
-        finally
-        {
-            layers.ForEach(l => l.Dispose());
-        }
-
-        await session.Terminal.Out.WriteLineAsync(
-            session.Get(quiet) ? digest.Text : $"{target.Repository}:{target.TagToGive} {digest}");
-        return 0;
-    }
-
-    private async Task<PackedLayer> PackFolderAsync(
-        Session session, string folder, ProgressLine line, CancellationToken cancellationToken)
-    {
-        string name = Path.GetFileName(Path.GetFullPath(folder));
-        PackedLayer layer = await PackedLayer.CreateAsync(
-            Wanted(session, folder), Path.GetTempPath(), bytes => line.Show($"packing {name}", bytes, null),
-            cancellationToken);
-        line.Finish(
-            $"{name}: {ByteSize.FromBytes(layer.Bytes)} in {layer.Entries} entries, "
-            + $"{ByteSize.FromBytes(layer.Layer.Size)} packed");
-        return layer;
-    }
-
-    private PackOptions Wanted(Session session, string folder)
-    {
         ContainerDefaults overrides = new(
             User: session.Get(user),
             Env: session.Get(environment) is { Length: > 0 } variables
@@ -140,36 +86,13 @@ internal sealed class PackCommand : Verb
             Labels: session.Get(labels) is { Length: > 0 } pairs
                 ? pairs.Select(l => Pair(l, "--label").Split('=', 2)).ToDictionary(p => p[0], p => p[1])
                 : null);
-        return new PackOptions(
-            folder, session.Get(prefix)
-                ?? "", Timestamp(session), session.Get(keepOwners), PlatformChoice.Here, overrides);
-    }
-
-    // https://reproducible-builds.org/specs/source-date-epoch/
-    private static DateTimeOffset Timestamp(Session session) => session.Terminal.Variable("SOURCE_DATE_EPOCH") switch
-    {
-        null or "" => DateTimeOffset.UnixEpoch,
-        { } text when long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long seconds) =>
-            DateTimeOffset.FromUnixTimeSeconds(seconds),
-        { } text =>
-            throw new BerthException(
-                ErrorCode.InvalidRequest, $"SOURCE_DATE_EPOCH: '{text}' is not a number of seconds."),
-    };
-
-    private RegistryConnection? OpenElsewhere(Session session, out PackBase? found)
-    {
-        found = null;
-        if (
-            session.Get(below) is not { } text
-                || ImageReference.Parse(text) is not { RegistryHost: not null } reference)
-        {
-            return null;
-        }
-
-        RegistryConnection connection = new(
-            RegistryConnection.AddressOf(reference, insecure: false)!, null, session.Terminal.Time);
-        found = new PackBase(connection.Repository(reference), reference.TagOrDigest);
-        return connection;
+        FolderPacking packing = new(
+            target, session.Get(folders), session.Get(below), session.Get(prefix) ?? "", overrides,
+            session.Get(keepOwners), session.Get(quiet));
+        Digest digest = await packing.RunAsync(session, cancellationToken);
+        await session.Terminal.Out.WriteLineAsync(
+            session.Get(quiet) ? digest.Text : $"{target.Repository}:{target.TagToGive} {digest}");
+        return 0;
     }
 
     private static string Pair(string text, string option) => text.IndexOf('=', StringComparison.Ordinal) > 0

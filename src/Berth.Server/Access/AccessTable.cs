@@ -39,6 +39,7 @@ public static class AccessTable
         new("GET", "/v1/functions/{name}", Permission.FunctionRead),
         new("PUT", "/v1/functions/{name}", Permission.FunctionManage),
         new("DELETE", "/v1/functions/{name}", Permission.FunctionManage),
+        new("POST", "/v1/plans/{name}", Permission.FunctionManage),
         new("GET", "/v1/revisions/{name}", Permission.FunctionManage),
         new("GET", "/v1/revisions/{name}/{number}", Permission.FunctionManage),
         new("PUT", "/v1/traffic/{name}", Permission.FunctionManage),

@@ -49,6 +49,40 @@ internal sealed class FunctionEndpoints(
 
     public async Task DeployAsync(HttpContext context)
     {
+        (string name, FunctionRequest request, RolloutPlan? plan, FunctionSpec spec) = await ReadAsync(context);
+        string caller = Caller.Of(context).Name;
+        // What does not come up gets no calls: the revision is made once an instance of it stands ready.
+        await using InstanceTrial? trial = spec.Service is not null && functions.Next(name, spec, caller) is { } next
+            ? await instances.TryAsync(name, next, context.RequestAborted)
+            : null;
+        (FunctionEntry entry, Function? before) = await functions.DeployAsync(
+            name, spec, request.Traffic ?? 100, request.Tag, plan, caller, context.RequestAborted);
+        bool changed = !ReferenceEquals(entry.Record, before);
+        trial?.Adopt(entry.Record);
+        await JsonBody.WriteAsync(
+            context, new FunctionDeployment(View(entry), entry.Record.Newest.Number, changed),
+            FunctionJson.Default.FunctionDeployment,
+            before is null ? StatusCodes.Status201Created : StatusCodes.Status200OK);
+    }
+
+    /// <summary>What the same request to <see cref="DeployAsync"/> would lead to.</summary>
+    public async Task PlanAsync(HttpContext context)
+    {
+        (string name, _, _, FunctionSpec spec) = await ReadAsync(context);
+        Function? now = functions.Find(name)?.Record;
+        Revision? next = functions.Next(name, spec, Caller.Of(context).Name);
+        FunctionPlan told = new(
+            name, now?.Newest.Number, next?.Number ?? now!.Newest.Number,
+            now is null || !FunctionManager.IsSame(spec, now),
+            now is null ? null : FunctionOrder.Write(now.Newest.Spec), now?.Newest.Spec.Run.Digest.Text,
+            FunctionOrder.Write(spec), spec.Run.Digest.Text);
+        await JsonBody.WriteAsync(context, told, FunctionJson.Default.FunctionPlan);
+    }
+
+    /// <summary>A request that is to be a revision, checked.</summary>
+    private async Task<(string Name, FunctionRequest Request, RolloutPlan? Plan, FunctionSpec Spec)> ReadAsync(
+        HttpContext context)
+    {
         _ = new QueryText(context.Request);
         FunctionRequest request = await JsonBody.ReadAsync(
             context, FunctionRequestJson.Default.FunctionRequest, JsonBody.LargeLength);
@@ -74,20 +108,8 @@ internal sealed class FunctionEndpoints(
         RolloutPlan? plan = request.Rollout is null ? null : RolloutOrder.Read(request.Rollout);
         ImageReference image = RequestedImage.Own(ImageReference.Parse(request.Image), context.Request);
         CatalogDetail detail = await images.DescribeAsync(image, context.RequestAborted);
-        FunctionSpec spec = order.Read(name, request, image, detail.Image.Digest, detail.Config?.Config);
-        string caller = Caller.Of(context).Name;
-        // What does not come up gets no calls: the revision is made once an instance of it stands ready.
-        await using InstanceTrial? trial = spec.Service is not null && functions.Next(name, spec, caller) is { } next
-            ? await instances.TryAsync(name, next, context.RequestAborted)
-            : null;
-        (FunctionEntry entry, Function? before) = await functions.DeployAsync(
-            name, spec, request.Traffic ?? 100, request.Tag, plan, caller, context.RequestAborted);
-        bool changed = !ReferenceEquals(entry.Record, before);
-        trial?.Adopt(entry.Record);
-        await JsonBody.WriteAsync(
-            context, new FunctionDeployment(View(entry), entry.Record.Newest.Number, changed),
-            FunctionJson.Default.FunctionDeployment,
-            before is null ? StatusCodes.Status201Created : StatusCodes.Status200OK);
+        return (name, request, plan, order.Read(
+            name, request, image, detail.Image.Digest, detail.Config?.Config));
     }
 
     public async Task RemoveAsync(HttpContext context)
@@ -181,7 +203,8 @@ internal sealed class FunctionEndpoints(
             newest.CreatedAt, View(function.Traffic), limited ? entry.Places.Values.Sum(p => p.Taken) : null,
             limited ? entry.Places.Values.Sum(p => p.WaitingCalls) : null,
             Rollout: function.Rollout is { IsUnderWay: true } rollout ? RolloutOrder.NameOf(rollout.State) : null,
-            Calls: Recent(function, function.Revisions));
+            Calls: Recent(function, function.Revisions),
+            Project: newest.Spec.Run.Labels.GetValueOrDefault(FunctionLabels.Project));
     }
 
     /// <summary>With what runs for it now.</summary>

@@ -193,7 +193,7 @@ internal sealed class FunctionManager(
         }
     }
 
-    private static bool IsSame(FunctionSpec spec, Function function) => FunctionDocument.Write(spec).AsSpan()
+    internal static bool IsSame(FunctionSpec spec, Function function) => FunctionDocument.Write(spec).AsSpan()
         .SequenceEqual(FunctionDocument.Write(function.Newest.Spec));
 
     /// <summary>But for how many instances of it there are.</summary>

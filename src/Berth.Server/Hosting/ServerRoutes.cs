@@ -130,6 +130,7 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/functions/{name}", calls.OrRoot(functions.GetAsync));
         Map(routes, "PUT", "/v1/functions/{name}", calls.OrRoot(functions.DeployAsync));
         Map(routes, "DELETE", "/v1/functions/{name}", calls.OrRoot(functions.RemoveAsync));
+        Map(routes, "POST", "/v1/plans/{name}", functions.PlanAsync);
         MapRead(routes, "/v1/revisions/{name}", functions.RevisionsAsync);
         MapRead(routes, "/v1/revisions/{name}/{number}", functions.RevisionAsync);
         Map(routes, "PUT", "/v1/traffic/{name}", functions.RouteAsync);

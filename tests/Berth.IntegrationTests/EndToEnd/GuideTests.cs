@@ -14,7 +14,7 @@ public sealed class GuideTests
     // The later pages use the images that the first one makes.
     private static readonly string[] Pages =
     [
-        "first-image", "calls", "tasks", "functions", "services", "lambda", "rollouts", "secrets",
+        "first-image", "calls", "tasks", "functions", "services", "berth-yaml", "lambda", "rollouts", "secrets",
         "containers", "limits-and-isolation", "troubleshooting", "running-a-server", "registry", "security",
     ];
 

@@ -47,6 +47,7 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("GET /v1/functions/{name}", Users),
         ("PUT /v1/functions/{name}", Publishers),
         ("DELETE /v1/functions/{name}", Publishers),
+        ("POST /v1/plans/{name}", Publishers),
         ("GET /v1/revisions/{name}", Publishers),
         ("GET /v1/revisions/{name}/{number}", Publishers),
         ("PUT /v1/traffic/{name}", Publishers),
