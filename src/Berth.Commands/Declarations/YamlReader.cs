@@ -89,7 +89,12 @@ internal sealed class YamlReader
             return named;
         }
 
-        NodeEvent begun = (NodeEvent)now;
+        // The parser leaves some values out without a word, such as after a tab.
+        if (now is not NodeEvent begun)
+        {
+            throw Refuse(at, "a value is missing here.");
+        }
+
         if (!begun.Tag.IsEmpty && !begun.Tag.IsNonSpecific)
         {
             throw Refuse(at, $"the tag '{begun.Tag.Value}' can't be used: write the value alone.");
