@@ -65,6 +65,20 @@ public readonly record struct RunId : IComparable<RunId>
         }));
     }
 
+    /// <summary>Its 128 bits, the highest first.</summary>
+    public byte[] ToBytes()
+    {
+        UInt128 value = 0;
+        foreach (char digit in Text)
+        {
+            value = (value << 5) | (UInt128)Alphabet.IndexOf(digit, StringComparison.Ordinal);
+        }
+
+        byte[] bytes = new byte[16];
+        BinaryPrimitives.WriteUInt128BigEndian(bytes, value);
+        return bytes;
+    }
+
     public static RunId Parse(string value) => TryParse(value, out RunId id)
         ? id
         : throw new BerthException(

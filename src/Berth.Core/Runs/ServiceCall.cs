@@ -1,12 +1,14 @@
 namespace Berth.Core.Runs;
 
-/// <summary>A request to a function whose program answers over HTTP, kept until its turn comes. The run's input is its
-/// body.</summary>
+/// <summary>A request to a function with instances, kept until its turn comes. The run's input is its body.</summary>
 /// <param name="Revision">The one that was chosen when it was accepted.</param>
 /// <param name="Target">Path and query for the program, as the caller wrote them.</param>
 /// <param name="Fields">Headers for the program in their order, but for those that frame the body.</param>
+/// <param name="IsEvent">The body is an event for a function with the lambda contract, whatever that makes of
+/// requests.</param>
 public sealed record ServiceCall(
-    string Function, int Revision, string Method, string Target, IReadOnlyList<HeaderField> Fields);
+    string Function, int Revision, string Method, string Target, IReadOnlyList<HeaderField> Fields,
+    bool IsEvent = false);
 
 public sealed record HeaderField(string Name, string Value);
 

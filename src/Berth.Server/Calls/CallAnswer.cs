@@ -20,9 +20,10 @@ namespace Berth.Server.Calls;
 /// <param name="Asked">As in <see cref="RunSubmission"/>.</param>
 /// <param name="Places">Of its kind, of which it needs one beside the server's; null for none.</param>
 /// <param name="Revision">The label that says which revision of a function it is; null where it is of none.</param>
+/// <param name="EventLimit">Of a task's input, where it must be less than others'; with the operator's setting.</param>
 internal sealed record RunOrder(
     RunKind Kind, RunSpec Spec, OptionHeaders Given, RunSpec? Asked = null, RunPlaces? Places = null,
-    string? Revision = null)
+    string? Revision = null, (ByteSize Size, string Setting)? EventLimit = null)
 {
     /// <summary>Says whose revision made the answer.</summary>
     public void Describe(RunSpec answered, IHeaderDictionary headers)
@@ -58,7 +59,10 @@ internal sealed class CallAnswer(
     {
         RunSubmission submission = new(
             order.Spec, Caller.Of(context).Name, RunRequest.IdempotencyKey(order.Given), order.Asked);
-        LimitBody(context, options.InputLimit, "input-limit");
+        (ByteSize most, string setting) = order.EventLimit is { } own && own.Size.Bytes < options.InputLimit.Bytes
+            ? own
+            : (options.InputLimit, "input-limit");
+        LimitBody(context, most, setting);
         PatientBody.Install(context, options.BodyIdleTimeout, time);
         long start = time.GetTimestamp();
         RunAcceptance acceptance = await runs.SubmitAsync(

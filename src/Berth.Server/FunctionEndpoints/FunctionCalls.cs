@@ -108,14 +108,6 @@ internal sealed class FunctionCalls(
                 return ForwardAsync(context, entry.Record, revision);
             }
 
-            if (revision.Spec.Service.Lambda is not null)
-            {
-                throw new BerthException(
-                    ErrorCode.InvalidRequest,
-                    $"Function '{entry.Record.Name}' has the lambda contract, and its calls are answered at once: "
-                    + "leave respond-async away.");
-            }
-
             RunOrder later = ServiceTask.Read(context, entry.Record, revision, TargetOf(context), options);
             TellCallId(context);
             return answer.AnswerAsync(context, later, preference);

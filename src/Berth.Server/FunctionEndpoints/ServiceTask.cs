@@ -8,13 +8,14 @@ using Berth.Server.Calls;
 using Berth.Server.Configuration;
 using Berth.Server.Forwarding;
 using Berth.Server.Functions;
+using Berth.Server.LambdaEndpoints;
 using Berth.Server.Telemetry;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.FunctionEndpoints;
 
-/// <summary>Turns a call of a function with the http contract that nobody waits for into a task: the request is kept
-/// as its program is to get it.</summary>
+/// <summary>Turns a call of a function with instances that nobody waits for into a task: the request is kept as its
+/// program is to get it, or as the event that it becomes is to tell of it.</summary>
 internal static class ServiceTask
 {
     /// <summary>What a caller decides; the rest belongs to the revision.</summary>
@@ -47,8 +48,7 @@ internal static class ServiceTask
             options) with
         {
             Image = $"function {context.Request.RouteValues["name"]}",
-            Service = RequestHead.Keep(
-                context.Request, function.Name, revision.Number, path.Target, path.Prefix, ForBerth),
+            Service = Keep(context, function.Name, revision, path),
         };
         asked = asked with
         {
@@ -71,6 +71,25 @@ internal static class ServiceTask
             Labels = labels,
             Service = asked.Service,
         };
-        return new RunOrder(RunKind.Task, spec, given, asked, Revision: FunctionLabels.Revision);
+        return new RunOrder(
+            RunKind.Task, spec, given, asked, Revision: FunctionLabels.Revision,
+            EventLimit: revision.Spec.Service!.Lambda is null
+                ? null
+                : (options.LambdaPayloadLimit, LambdaBody.Setting));
+    }
+
+    private static ServiceCall Keep(
+        HttpContext context, string function, Revision revision, (string Prefix, string Target) path)
+    {
+        ServiceCall call = RequestHead.Keep(
+            context.Request, function, revision.Number, path.Target, path.Prefix, ForBerth);
+        bool needsTrace = revision.Spec.Service!.Lambda is not null
+            && !context.Request.Headers.ContainsKey(KeptEvent.TraceHeader);
+        return needsTrace
+            ? call with
+            {
+                Fields = [.. call.Fields, new HeaderField(KeptEvent.TraceHeader, LambdaBody.TraceOf(context))],
+            }
+            : call;
     }
 }

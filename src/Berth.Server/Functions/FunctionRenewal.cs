@@ -22,7 +22,8 @@ internal sealed class FunctionRenewal(FunctionManager functions)
         Function function = functions.Get(name).Record;
         // The one with most of the calls: one run says nothing about a share.
         Revision now = function.Find(function.Traffic.Shares.MaxBy(s => s.Percent)!.Revision)!;
-        if (now.Spec.Service is null != spec.Service is null)
+        bool isForeignEvent = spec.Service is { IsEvent: true } && now.Spec.Service?.Lambda is null;
+        if (now.Spec.Service is null != spec.Service is null || isForeignEvent)
         {
             throw new BerthException(
                 ErrorCode.Conflict,

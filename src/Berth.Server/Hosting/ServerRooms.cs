@@ -247,7 +247,8 @@ internal sealed class ServerRooms : IAsyncDisposable
             functions, runs, lambda, parts.Time, parts.Loggers.CreateLogger<InstanceManager>());
         runs.Forwarding.Call = new FunctionForwarding(functions).Call;
         runs.DeadLetters.Renew = new FunctionRenewal(functions).Renew;
-        runs.Rooms.Services = new ServiceAttempts(functions, instances, parts.Time).StartAsync;
+        runs.Rooms.Services = new ServiceAttempts(
+            functions, instances, parts.Options.LambdaPayloadLimit, parts.Time).StartAsync;
         return instances;
     }
 

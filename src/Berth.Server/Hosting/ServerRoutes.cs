@@ -170,7 +170,8 @@ internal static class ServerRoutes
 
     private static void MapLambda(IEndpointRouteBuilder routes, ServerRooms rooms)
     {
-        InvokeEndpoint invoke = new(rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Options, rooms.Time);
+        InvokeEndpoint invoke = new(
+            rooms.Functions, rooms.Instances, rooms.Runs, rooms.Revisions, rooms.Options, rooms.Time);
         Map(routes, "POST", AwsApi.Functions + "/{name}/invocations", invoke.InvokeAsync);
         LambdaFunctionEndpoints functions = new(rooms.Functions);
         MapRead(routes, AwsApi.Functions, functions.ListAsync);

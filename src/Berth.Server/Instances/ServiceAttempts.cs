@@ -2,16 +2,22 @@ using System.Globalization;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
+using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Server.Forwarding;
 using Berth.Server.Functions;
+using Berth.Server.Lambda;
+using Berth.Server.LambdaEndpoints;
+using Berth.Server.Rollouts;
 using Berth.Server.Runs;
 
 namespace Berth.Server.Instances;
 
-/// <summary>Begins the attempts of tasks that are calls of functions with the http contract: each gets a place in an
-/// instance of its revision and a connection of its own.</summary>
-internal sealed class ServiceAttempts(FunctionManager functions, InstanceManager instances, TimeProvider time)
+/// <summary>Begins the attempts of tasks that are calls of functions with instances: each gets a place in one of its
+/// revision, and a connection of its own where the program is the one that listens.</summary>
+/// <param name="eventLimit">Of an event, with the lambda contract.</param>
+internal sealed class ServiceAttempts(
+    FunctionManager functions, InstanceManager instances, ByteSize eventLimit, TimeProvider time)
 {
     /// <summary>Between looks whether there is room in the line for an instance.</summary>
     private static readonly TimeSpan LinePause = TimeSpan.FromMilliseconds(250);
@@ -20,9 +26,19 @@ internal sealed class ServiceAttempts(FunctionManager functions, InstanceManager
     public async Task<IAttempt> StartAsync(Run run, AttemptSpec order, CancellationToken cancellationToken)
     {
         ServiceCall call = run.Spec.Service!;
-        InstancePool pool = PoolOf(call);
+        (InstancePool pool, LambdaSpec? contract) = PoolOf(call);
         long since = time.GetTimestamp();
         Instance instance = await EnterAsync(pool, run.Caller, cancellationToken);
+        if (contract is not null)
+        {
+            LambdaRoute route = new(
+                pool, new RevisionKey(call.Function, call.Revision), run.Spec.Timeout, run.Caller);
+            return new LambdaAttempt(
+                order, call, contract,
+                LambdaCall.Begin(route, instance, KeptEvent.IdOf(run.Id).ToString(), time), pool.Name, eventLimit,
+                new AttemptPreparation(time.GetElapsedTime(since), TimeSpan.Zero, true, instance.Id.Text), time);
+        }
+
         try
         {
             // Never one that was used before, which the program may be closing: the request is sent once.
@@ -65,15 +81,16 @@ internal sealed class ServiceAttempts(FunctionManager functions, InstanceManager
         }
     }
 
-    private InstancePool PoolOf(ServiceCall call)
+    private (InstancePool Pool, LambdaSpec? Contract) PoolOf(ServiceCall call)
     {
         Function function = functions.Get(call.Function).Record;
         Revision revision = function.Find(call.Revision) ?? throw FunctionSteps.NoRevision(function, call.Revision);
-        return revision.Spec.Service is null
-            ? throw new BerthException(
+        bool fits = revision.Spec.Service is { } service && (service.Lambda is not null || !call.IsEvent);
+        return fits
+            ? (instances.Of(function, revision), revision.Spec.Service!.Lambda)
+            : throw new BerthException(
                 ErrorCode.NotFound,
-                $"Revision {call.Revision} of function '{call.Function}' has the http contract no more: another "
-                + "function has the name now.")
-            : instances.Of(function, revision);
+                $"Revision {call.Revision} of function '{call.Function}' has not the contract of this call: another "
+                + "function has the name now.");
     }
 }

@@ -29,7 +29,7 @@ internal sealed class LambdaCall : IAsyncDisposable
     private const int MaxTries = 5;
 
     private readonly LambdaRoute route;
-    private readonly RevisionMeters meters;
+    private readonly RevisionMeters? meters;
     private readonly TimeProvider time;
     private readonly CancellationTokenSource deadline;
     private readonly DateTimeOffset ends;
@@ -38,18 +38,19 @@ internal sealed class LambdaCall : IAsyncDisposable
     private CallVerdict verdict = CallVerdict.Nothing;
     private long entered;
     private bool overran;
+    private volatile bool abandoned;
     private long received;
     private long sent;
     private (long Output, long Errors) mark;
 
-    private LambdaCall(LambdaRoute route, RevisionMeters meters, TimeProvider time)
+    private LambdaCall(LambdaRoute route, string? id, RevisionMeters? meters, TimeProvider time)
     {
         this.route = route;
         this.meters = meters;
         this.time = time;
         deadline = new CancellationTokenSource(route.Timeout, time);
         ends = time.GetUtcNow() + route.Timeout;
-        Id = Guid.CreateVersion7(time.GetUtcNow()).ToString();
+        Id = id ?? Guid.CreateVersion7(time.GetUtcNow()).ToString();
     }
 
     /// <summary>What the program knows the call by.</summary>
@@ -69,7 +70,7 @@ internal sealed class LambdaCall : IAsyncDisposable
     public static async Task<LambdaCall> BeginAsync(
         LambdaRoute route, RevisionMeters meters, TimeProvider time, CancellationToken gone)
     {
-        LambdaCall call = new(route, meters, time);
+        LambdaCall call = new(route, null, meters, time);
         try
         {
             await call.EnterAsync(gone);
@@ -79,6 +80,26 @@ internal sealed class LambdaCall : IAsyncDisposable
         {
             await call.DisposeAsync();
             throw;
+        }
+    }
+
+    /// <summary>A try of a task, which has its instance already. Its time begins now, and the task is what counts.
+    /// </summary>
+    /// <param name="id">The same for every try.</param>
+    public static LambdaCall Begin(LambdaRoute route, Instance taken, string id, TimeProvider time) =>
+        new(route, id, null, time) { instance = taken, entered = time.GetTimestamp() };
+
+    /// <summary>Nobody wants its answer any more. The instance is ended, since nothing else ends a handler.</summary>
+    public void Abandon()
+    {
+        abandoned = true;
+        try
+        {
+            deadline.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It has just ended.
         }
     }
 
@@ -171,13 +192,16 @@ internal sealed class LambdaCall : IAsyncDisposable
             if (overran)
             {
                 instance.Live.Retire(
-                    $"It overran the {RunSentences.Span(route.Timeout)} of call {Id}.", EndReason.TimedOut);
+                    abandoned
+                        ? $"Call {Id} was ended while it had it."
+                        : $"It overran the {RunSentences.Span(route.Timeout)} of call {Id}.",
+                    abandoned ? EndReason.Canceled : EndReason.TimedOut);
             }
 
             Leave(overran);
         }
 
-        meters.Count(
+        meters?.Count(
             route.Revision, overran ? CallVerdict.Failed : verdict,
             entered == 0 ? TimeSpan.Zero : time.GetElapsedTime(entered));
         deadline.Dispose();

@@ -1,12 +1,8 @@
 using System.Buffers;
 using System.Globalization;
-using System.Net;
-using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
-using Berth.Server.Forwarding;
-using Berth.Server.Hosting;
-using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Primitives;
 
 namespace Berth.Server.LambdaEndpoints;
@@ -24,32 +20,31 @@ internal static class HttpEvent
 
     /// <param name="function">Stands for the id of the interface.</param>
     public static ReadOnlyMemory<byte> Write(
-        HttpContext context, RequestedPath path, byte[] body, string function, string id, DateTimeOffset now)
+        EventRequest request, byte[] body, string function, string id, DateTimeOffset now)
     {
-        HttpRequest request = context.Request;
-        int question = path.Target.IndexOf('?', StringComparison.Ordinal);
-        string rawPath = question < 0 ? path.Target : path.Target[..question];
+        int question = request.Target.IndexOf('?', StringComparison.Ordinal);
+        string rawPath = question < 0 ? request.Target : request.Target[..question];
         ArrayBufferWriter<byte> to = new(1024 + body.Length);
         using Utf8JsonWriter json = new(to, Lenient);
         json.WriteStartObject();
         json.WriteString("version", "2.0");
         json.WriteString("routeKey", Stage);
         json.WriteString("rawPath", rawPath);
-        json.WriteString("rawQueryString", question < 0 ? "" : path.Target[(question + 1)..]);
-        WriteCookies(json, request.Headers.Cookie);
-        WriteHeaders(json, request, path.Prefix);
-        WriteQuery(json, request.Query);
+        json.WriteString("rawQueryString", question < 0 ? "" : request.Target[(question + 1)..]);
+        WriteCookies(json, request.Cookies);
+        WriteHeaders(json, request.Headers);
+        WriteQuery(json, QueryHelpers.ParseQuery(question < 0 ? "" : request.Target[question..]));
         json.WriteStartObject("requestContext");
         json.WriteString("accountId", Account);
         json.WriteString("apiId", function);
-        json.WriteString("domainName", request.Host.Host);
+        json.WriteString("domainName", request.Host);
         json.WriteString("domainPrefix", function);
         json.WriteStartObject("http");
         json.WriteString("method", request.Method);
         json.WriteString("path", rawPath);
         json.WriteString("protocol", request.Protocol);
-        json.WriteString("sourceIp", AddressOf(context));
-        json.WriteString("userAgent", request.Headers.UserAgent.ToString());
+        json.WriteString("sourceIp", request.SourceAddress);
+        json.WriteString("userAgent", request.Find("user-agent"));
         json.WriteEndObject();
         json.WriteString("requestId", id);
         json.WriteString("routeKey", Stage);
@@ -63,7 +58,7 @@ internal static class HttpEvent
         return to.WrittenMemory;
     }
 
-    private static void WriteCookies(Utf8JsonWriter json, StringValues cookies)
+    private static void WriteCookies(Utf8JsonWriter json, IReadOnlyList<string> cookies)
     {
         if (cookies.Count == 0)
         {
@@ -71,9 +66,9 @@ internal static class HttpEvent
         }
 
         json.WriteStartArray("cookies");
-        foreach (string? line in cookies)
+        foreach (string line in cookies)
         {
-            foreach (string cookie in (line ?? "").Split(
+            foreach (string cookie in line.Split(
                 ';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             {
                 json.WriteStringValue(cookie);
@@ -83,35 +78,18 @@ internal static class HttpEvent
         json.WriteEndArray();
     }
 
-    /// <summary>Names in small letters, values of the same name joined by commas.</summary>
-    private static void WriteHeaders(Utf8JsonWriter json, HttpRequest request, string prefix)
+    private static void WriteHeaders(Utf8JsonWriter json, IReadOnlyDictionary<string, string> headers)
     {
         json.WriteStartObject("headers");
-        IHeaderDictionary headers = request.Headers;
-        RequestWay way = RequestWay.Of(request);
-        foreach ((string name, StringValues values) in headers)
+        foreach ((string name, string value) in headers)
         {
-            if (ForwardedFields.IsRequestField(name, headers.Connection, way.IsTold)
-                && !name.Equals("Cookie", StringComparison.OrdinalIgnoreCase))
-            {
-                json.WriteString(LowerCase(name), values.ToString());
-            }
+            json.WriteString(name, value);
         }
 
-        if (request.ContentLength is { } length)
-        {
-            json.WriteString("content-length", length.ToString(CultureInfo.InvariantCulture));
-        }
-
-        json.WriteString("host", request.Host.Value);
-        json.WriteString("x-forwarded-for", way.For);
-        json.WriteString("x-forwarded-proto", way.Scheme);
-        json.WriteString("x-forwarded-host", way.Host);
-        json.WriteString("x-forwarded-prefix", prefix);
         json.WriteEndObject();
     }
 
-    private static void WriteQuery(Utf8JsonWriter json, IQueryCollection query)
+    private static void WriteQuery(Utf8JsonWriter json, Dictionary<string, StringValues> query)
     {
         if (query.Count == 0)
         {
@@ -127,7 +105,7 @@ internal static class HttpEvent
         json.WriteEndObject();
     }
 
-    private static void WriteBody(Utf8JsonWriter json, HttpRequest request, byte[] body)
+    private static void WriteBody(Utf8JsonWriter json, EventRequest request, byte[] body)
     {
         bool isText = IsText(request) && Utf8.IsValid(body);
         if (body.Length > 0 && isText)
@@ -143,24 +121,15 @@ internal static class HttpEvent
     }
 
     /// <summary>What API Gateway takes for text; all else comes in base 64.</summary>
-    private static bool IsText(HttpRequest request)
+    private static bool IsText(EventRequest request)
     {
-        string type = request.ContentType ?? "application/json";
+        string type = request.Find("content-type") is { Length: > 0 } told ? told : "application/json";
         int end = type.IndexOf(';', StringComparison.Ordinal);
         ReadOnlySpan<char> media = (end < 0 ? type : type.AsSpan(0, end)).Trim();
         const StringComparison anyCase = StringComparison.OrdinalIgnoreCase;
-        return request.Headers.ContentEncoding.Count == 0
+        return request.Find("content-encoding").Length == 0
             && (media.StartsWith("text/", anyCase) || media.EndsWith("json", anyCase) || media.EndsWith("xml", anyCase)
                 || media.EndsWith("javascript", anyCase)
                 || media.Equals("application/x-www-form-urlencoded", anyCase));
     }
-
-    private static string AddressOf(HttpContext context)
-    {
-        IPAddress? ip = context.Connection.RemoteIpAddress;
-        return ip is null ? "unknown" : (ip.IsIPv4MappedToIPv6 ? ip.MapToIPv4() : ip).ToString();
-    }
-
-    private static string LowerCase(string name) => string.Create(
-        name.Length, name, static (to, from) => Ascii.ToLower(from, to, out _));
 }

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
+using Berth.Core.Runs;
 using Berth.Server.Access;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
@@ -13,17 +14,18 @@ using Berth.Server.Functions;
 using Berth.Server.Instances;
 using Berth.Server.Lambda;
 using Berth.Server.Rollouts;
+using Berth.Server.Runs;
+using Berth.Server.Store;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.LambdaEndpoints;
 
 /// <summary>AWS Lambda's Invoke, for its own clients: <c>POST /2015-03-31/functions/NAME/invocations</c>.</summary>
 internal sealed class InvokeEndpoint(
-    FunctionManager functions, InstanceManager instances, RevisionMeters meters, ServerOptions options,
-    TimeProvider time)
+    FunctionManager functions, InstanceManager instances, IRunManager runs, RevisionMeters meters,
+    ServerOptions options, TimeProvider time)
 {
     private const string TypeHeader = "X-Amz-Invocation-Type";
-    private const string ClientContextHeader = "X-Amz-Client-Context";
 
     /// <summary>Of the context's base 64; AWS's own limit.</summary>
     private const int MaxClientContext = 3583;
@@ -42,16 +44,43 @@ internal sealed class InvokeEndpoint(
                 context.Response.StatusCode = StatusCodes.Status204NoContent;
                 break;
             case "Event":
-                await AwsProblem.WriteAsync(
-                    context, StatusCodes.Status501NotImplemented, "InvalidParameterValueException",
-                    $"Function '{function.Name}' can't be called with {TypeHeader} = Event: only calls that somebody "
-                    + "waits for are known. Send RequestResponse.");
+                await SubmitAsync(context, function, revision);
                 break;
             default:
                 throw new BerthException(
                     ErrorCode.InvalidRequest, $"{TypeHeader} is RequestResponse, DryRun or Event.");
         }
     }
+
+    /// <summary>Accepted once it is durable. Tried again, dropped and handed on as the revision says.</summary>
+    private async Task SubmitAsync(HttpContext context, Function function, Revision revision)
+    {
+        LambdaBody.Limit(context, options.LambdaPayloadLimit, options.BodyIdleTimeout, time);
+        ClientContextOf(context.Request);
+        ReadOnlyMemory<byte> payload = LambdaBody.OrEmptyObject(
+            await LambdaBody.ReadAsync(context, context.RequestAborted));
+        if (!IsJson(payload.Span))
+        {
+            await RefuseTextAsync(context);
+            return;
+        }
+
+        string client = context.Request.Headers[KeptEvent.ClientContextHeader].ToString();
+        RunSpec task = KeptEvent.Task(
+            function, revision, LambdaBody.TraceOf(context), client.Length == 0 ? null : client);
+        using MemoryStream input = new(payload.ToArray(), writable: false);
+        RunAcceptance accepted = await runs.SubmitAsync(
+            new RunSubmission(task, Caller.Of(context).Name, null, null), input, context.RequestAborted);
+        IHeaderDictionary headers = context.Response.Headers;
+        headers[AwsApi.RequestId] = KeptEvent.IdOf(accepted.Run.Id).ToString();
+        headers[RunAnswer.RunId] = accepted.Run.Id.Text;
+        headers["X-Amz-Executed-Version"] = revision.Number.ToString(CultureInfo.InvariantCulture);
+        context.Response.StatusCode = StatusCodes.Status202Accepted;
+    }
+
+    private static Task RefuseTextAsync(HttpContext context) => AwsProblem.WriteAsync(
+        context, StatusCodes.Status400BadRequest, "InvalidRequestContentException",
+        "Could not parse request body into json: an event of Lambda is JSON.");
 
     private (Function Function, Revision Revision) Choose(HttpRequest request)
     {
@@ -93,9 +122,7 @@ internal sealed class InvokeEndpoint(
             ReadOnlyMemory<byte> payload = LambdaBody.OrEmptyObject(await LambdaBody.ReadAsync(context, call.Deadline));
             if (!IsJson(payload.Span))
             {
-                await AwsProblem.WriteAsync(
-                    context, StatusCodes.Status400BadRequest, "InvalidRequestContentException",
-                    "Could not parse request body into json: an event of Lambda is JSON.");
+                await RefuseTextAsync(context);
                 return;
             }
 
@@ -197,7 +224,7 @@ internal sealed class InvokeEndpoint(
 
     private static string? ClientContextOf(HttpRequest request)
     {
-        string text = request.Headers[ClientContextHeader].ToString();
+        string text = request.Headers[KeptEvent.ClientContextHeader].ToString();
         if (text.Length == 0)
         {
             return null;
@@ -209,7 +236,8 @@ internal sealed class InvokeEndpoint(
             ? json
             : throw new BerthException(
                 ErrorCode.InvalidRequest,
-                $"{ClientContextHeader} is JSON on one line in base 64, {MaxClientContext} characters at most.");
+                $"{KeptEvent.ClientContextHeader} is JSON on one line in base 64, {MaxClientContext} characters at "
+                + "most.");
     }
 
     private static bool IsJson(ReadOnlySpan<byte> text)

@@ -74,7 +74,7 @@ internal static class LambdaBody
     /// <summary>The caller's, or one that continues the request's own.</summary>
     public static string TraceOf(HttpContext context)
     {
-        StringValues given = context.Request.Headers["X-Amzn-Trace-Id"];
+        StringValues given = context.Request.Headers[KeptEvent.TraceHeader];
         if (given is [{ Length: > 0 and <= MaxTrace } text] && text.All(c => c is >= ' ' and <= '~'))
         {
             return text;

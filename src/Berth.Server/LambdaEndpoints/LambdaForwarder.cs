@@ -29,7 +29,8 @@ internal sealed class LambdaForwarder(ServerOptions options, RevisionMeters mete
         byte[] body = await LambdaBody.ReadAsync(context, call.Deadline);
         bool isHttp = contract.Events == LambdaEvents.Http;
         ReadOnlyMemory<byte> payload = isHttp
-            ? HttpEvent.Write(context, path, body, route.Revision.Function, call.Id, time.GetUtcNow())
+            ? HttpEvent.Write(
+                EventRequest.Of(context, path), body, route.Revision.Function, call.Id, time.GetUtcNow())
             : LambdaBody.OrEmptyObject(body);
         LambdaBody.Check(payload.Length, options.LambdaPayloadLimit);
         LambdaAnswer answer = await call.InvokeAsync(LambdaBody.Event(context, payload));

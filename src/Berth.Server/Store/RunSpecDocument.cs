@@ -53,6 +53,7 @@ internal sealed record RunSpecDocument(
         "TRACEPARENT", "TRACESTATE", "BERTH_PARENT_SPAN", "CONTENT_LENGTH", "HTTP_HOST", "HTTP_USER_AGENT",
         "HTTP_DATE", "HTTP_VIA",
         "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID", "HTTP_ACCEPT_ENCODING",
+        "HTTP_X_AMZN_TRACE_ID",
     }.ToFrozenSet();
 
     public static byte[] Write(RunSpec spec) =>
