@@ -16,7 +16,8 @@ packages() {
     test)
       if [ "$(uname -m)" = x86_64 ]; then echo user-mode-linux; fi
       echo gcc skopeo buildah umoci podman docker.io docker-registry busybox-static zstd curl jq python3 attr mount \
-        util-linux xfsprogs faketime runsc nbdkit libnbd-bin fuse3 fiu-utils
+        util-linux xfsprogs faketime runsc nbdkit libnbd-bin fuse3 fiu-utils graphicsmagick lighttpd fonts-dejavu-core \
+        tesseract-ocr
       ;;
     # What Berth is measured beside: the Docker engine and registry, an HTTP load generator.
     bench) echo docker.io docker-registry wrk openssl nginx-light ;;

@@ -14,7 +14,8 @@ public sealed class GuideTests
     // The later pages use the images that the first one makes.
     private static readonly string[] Pages =
     [
-        "first-image", "calls", "tasks", "functions", "services", "berth-yaml", "lambda", "rollouts", "secrets",
+        "first-image", "calls", "tasks", "functions", "services", "berth-yaml", "lambda", "pictures",
+        "rollouts", "secrets",
         "containers", "limits-and-isolation", "troubleshooting", "running-a-server", "registry", "security",
     ];
 
@@ -24,6 +25,9 @@ public sealed class GuideTests
         await using ServerProcess server = new();
         await server.StartAsync("--callback-allow", "127.0.0.1", "--node-name", "vm", "--max-running", "16");
         string folder = Directory.CreateDirectory(Path.Combine(server.Folder, "reader")).FullName;
+        // A page is read where Berth's sources are.
+        File.CreateSymbolicLink(
+            Path.Combine(folder, "samples"), Path.Combine(ServerProcess.RepositoryRoot(), "samples"));
         Dictionary<string, string> variables = Variables(server, folder);
         // What the pages say, and what it is here; the longer ones first.
         (string Said, string Here)[] places =
@@ -81,8 +85,7 @@ public sealed class GuideTests
             $"[storage]\ndriver = \"vfs\"\ngraphroot = \"{folder}/images\"\nrunroot = \"{folder}/images-run\"\n");
         return new(server.Variables)
         {
-            ["PATH"] =
-                $"{Path.GetDirectoryName(ServerProcess.Executable)}:{Environment.GetEnvironmentVariable("PATH")}",
+            ["PATH"] = DebianPackages.PathWith(server.Folder),
             ["CONTAINERS_STORAGE_CONF"] = storage,
             ["REGISTRY_AUTH_FILE"] = Path.Combine(folder, "auth.json"),
         };
