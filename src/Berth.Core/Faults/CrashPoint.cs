@@ -90,6 +90,13 @@ public enum CrashPoint
     LayerFrozen,
     VolumeRemoved,
 
+    // Dead letters and destinations.
+    RedriveAccepted,
+    RedriveClosed,
+    LettersTrimmed,
+    ForwardAccepted,
+    ForwardClosed,
+
     // Callbacks.
     CallbackSent,
     CallbackClosed,

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Server.Functions;
 using Berth.Server.Store;
@@ -41,9 +42,11 @@ internal sealed class DeadLetterList(RunRooms rooms, TaskIntake intake, RunReadi
         // A blank, which no caller's key has. Cut off before it is struck off, it is the same task the next time.
         RunAcceptance again = await intake.AcceptAsync(
             new RunSubmission(spec, run.Caller, "redrive " + id.Text, run.Spec), stream, cancellationToken);
+        CrashPoints.Reach(CrashPoint.RedriveAccepted);
         await CloseAsync(
             run, RunEventTypes.Redriven, $"Sent again by {caller}, as run {again.Run.Id}.",
             rooms.Time.GetUtcNow() + rooms.Options.ResultRetention, cancellationToken);
+        CrashPoints.Reach(CrashPoint.RedriveClosed);
         return again;
     }
 

@@ -58,8 +58,17 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
     }
 
     /// <summary>Strikes dead letters off that are too old or too many; returns how many.</summary>
-    public Task<int> TrimDeadLettersAsync(CancellationToken cancellationToken) =>
-        rooms.Store.TrimDeadLettersAsync(rooms.Time.GetUtcNow(), DeadLetters.Most, cancellationToken);
+    public async Task<int> TrimDeadLettersAsync(CancellationToken cancellationToken)
+    {
+        int trimmed = await rooms.Store.TrimDeadLettersAsync(
+            rooms.Time.GetUtcNow(), DeadLetters.Most, cancellationToken);
+        if (trimmed > 0)
+        {
+            CrashPoints.Reach(CrashPoint.LettersTrimmed);
+        }
+
+        return trimmed;
+    }
 
     /// <summary>Deletes records of runs that ended long ago, with all that is theirs; returns how many.</summary>
     public async Task<int> DeleteRecordsAsync(CancellationToken cancellationToken)

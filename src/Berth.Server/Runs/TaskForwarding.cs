@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Berth.Api.Runs;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Server.Store;
 
@@ -81,6 +82,7 @@ internal sealed class TaskForwarding(RunRooms rooms, TaskIntake intake, RunReadi
         {
             RunEvent outcome = await ForwardAsync(forward, stop);
             long sequence = await rooms.Store.CloseForwardAsync(forward.Run, outcome, CancellationToken.None);
+            CrashPoints.Reach(CrashPoint.ForwardClosed);
             if (sequence > 0)
             {
                 rooms.Events.Publish(forward.Run, sequence, outcome);
@@ -108,6 +110,7 @@ internal sealed class TaskForwarding(RunRooms rooms, TaskIntake intake, RunReadi
             await using Stream input = await InputAsync(run, stop);
             RunAcceptance made = await intake.AcceptAsync(
                 new RunSubmission(spec, run.Caller, "destination " + run.Id.Text, run.Spec), input, stop);
+            CrashPoints.Reach(CrashPoint.ForwardAccepted);
             poke();
             return new RunEvent(
                 rooms.Time.GetUtcNow(), RunEventTypes.Forwarded, run.Attempts,

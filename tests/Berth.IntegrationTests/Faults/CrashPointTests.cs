@@ -213,7 +213,8 @@ public sealed class CrashPointTests
 
     private static IEnumerable<CrashPoint> UnderLoad() => Enum.GetValues<CrashPoint>()
         .Except(OfAnEmptyFolder).Except(OfAStart.Select(s => s.Point)).Except(OfAStop).Except(OfRetention)
-        .Except(ContainerCrashTests.Points).Except(InnerCrashTests.Points);
+        .Except(ContainerCrashTests.Points).Except(InnerCrashTests.Points)
+        .Except(AfterwardsCrashTests.Points);
 
     private static IEnumerable<CrashPoint> ChainFrom(CrashPoint first) =>
         System.Environment.GetEnvironmentVariable("BERTH_TEST_CRASH_POINTS") is { Length: > 0 } chosen
