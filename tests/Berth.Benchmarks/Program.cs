@@ -1,7 +1,8 @@
 using Berth.Benchmarks.Cases;
 using Berth.Benchmarks.Rigs;
 
-// berth-bench CASE…|all [--berth PATH] [--work DIR]: runs the cases in order and prints one table row a figure.
+// berth-bench CASE…|all [--berth PATH] [--work DIR] [--scale 0.1]: runs the cases in order and prints one table row a
+// figure.
 // The other modes are parts of cases that need a process of their own.
 if (args is ["echo-server", var port])
 {

@@ -28,6 +28,9 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
 {
     public const string InstanceHeader = "Berth-Instance";
 
+    /// <summary>Only on calls that had to wait.</summary>
+    public const string QueueHeader = "Berth-Queue-Ms";
+
     private readonly DeadlinePool deadlines = new(time);
 
     public async Task ForwardAsync(HttpContext context, ForwardRoute route)
@@ -43,9 +46,17 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
         long entered = 0;
         try
         {
-            instance = await route.Pool.EnterAsync(route.Caller, deadline.Token);
-            entered = time.GetTimestamp();
             IHeaderDictionary headers = context.Response.Headers;
+            ValueTask<Instance> entering = route.Pool.EnterAsync(route.Caller, deadline.Token);
+            long asked = entering.IsCompleted ? 0 : time.GetTimestamp();
+            instance = await entering;
+            entered = time.GetTimestamp();
+            if (asked != 0)
+            {
+                headers[QueueHeader] = time.GetElapsedTime(asked, entered).TotalMilliseconds
+                    .ToString("0.###", CultureInfo.InvariantCulture);
+            }
+
             headers[RunAnswer.Revision] = route.Revision.Number.ToString(CultureInfo.InvariantCulture);
             headers[InstanceHeader] = instance.Id.Text;
             bool whole = await ExchangeAsync(context, route, instance, deadline.Token);

@@ -18,10 +18,7 @@ internal static class ServiceCase
 
     public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options)
     {
-        Directory.CreateDirectory(options.Work);
-        string program = Path.Combine(options.Work, "service");
-        await Command.RunAsync(
-            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing/Programs/service.c", "-o", program);
+        string program = await CompileAsync(options);
         await using BerthRig rig = await BerthRig.StartAsync(options);
         await PushAsync(rig, options, program);
         return
@@ -32,7 +29,17 @@ internal static class ServiceCase
         ];
     }
 
-    private static async Task PushAsync(BerthRig rig, BenchOptions options, string program)
+    /// <summary>The path of a small server of HTTP.</summary>
+    internal static async Task<string> CompileAsync(BenchOptions options)
+    {
+        Directory.CreateDirectory(options.Work);
+        string program = Path.Combine(options.Work, "service");
+        await Command.RunAsync(
+            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing/Programs/service.c", "-o", program);
+        return program;
+    }
+
+    internal static async Task PushAsync(BerthRig rig, BenchOptions options, string program)
     {
         string root = Path.Combine(options.Work, "service-root");
         Directory.CreateDirectory(root + "/bin");
@@ -152,7 +159,7 @@ internal static class ServiceCase
             string.Create(CultureInfo.InvariantCulture, $"server {server:0.00}, sandbox {sandbox:0.00}"));
     }
 
-    private static async Task<int> CountAsync(BerthRig rig, string function)
+    internal static async Task<int> CountAsync(BerthRig rig, string function)
     {
         using JsonDocument view = JsonDocument.Parse(await rig.Http.GetStringAsync(
             new Uri($"/v1/functions/{function}", UriKind.Relative)));

@@ -109,7 +109,7 @@ internal static class StartCases
     }
 
     /// <summary>Starts one call at each tick whether or not the one before has ended.</summary>
-    private static async Task OpenRateAsync(TimeSpan interval, int count, Func<Task> act, int skip)
+    internal static async Task OpenRateAsync(TimeSpan interval, int count, Func<Task> act, int skip)
     {
         List<Task> calls = [];
         using PeriodicTimer timer = new(interval);

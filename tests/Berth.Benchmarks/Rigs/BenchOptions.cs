@@ -3,12 +3,17 @@ namespace Berth.Benchmarks.Rigs;
 /// <summary>What to measure and with which executable.</summary>
 /// <param name="Berth">Path of the published executable.</param>
 /// <param name="Work">An empty folder on the disk to measure on; removed at the end of each case.</param>
-internal sealed record BenchOptions(IReadOnlyList<string> Cases, string Berth, string Work)
+/// <param name="Scale">Of the cases whose counts can be made smaller, to try them; 1 for the goals' own.</param>
+internal sealed record BenchOptions(IReadOnlyList<string> Cases, string Berth, string Work, double Scale)
 {
+    /// <summary>A count of a case; at least 2.</summary>
+    public int Scaled(int count) => Math.Max(2, (int)(count * Scale));
+
     public static BenchOptions? Parse(string[] args, IEnumerable<string> known)
     {
         string berth = "out/berth";
         string work = Path.Combine(Path.GetTempPath(), $"berth-bench-{Environment.ProcessId}");
+        double scale = 1;
         List<string> cases = [];
         for (int i = 0; i < args.Length; i++)
         {
@@ -20,6 +25,9 @@ internal sealed record BenchOptions(IReadOnlyList<string> Cases, string Berth, s
                 case "--work" when i + 1 < args.Length:
                     work = args[++i];
                     break;
+                case "--scale" when i + 1 < args.Length:
+                    scale = double.Parse(args[++i], System.Globalization.CultureInfo.InvariantCulture);
+                    break;
                 case "all":
                     cases.AddRange(known);
                     break;
@@ -30,7 +38,7 @@ internal sealed record BenchOptions(IReadOnlyList<string> Cases, string Berth, s
         }
 
         bool valid = cases.Count > 0 && cases.All(known.Contains);
-        return valid ? new BenchOptions(cases, Path.GetFullPath(berth), Path.GetFullPath(work)) : null;
+        return valid ? new BenchOptions(cases, Path.GetFullPath(berth), Path.GetFullPath(work), scale) : null;
     }
 }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
@@ -126,6 +127,24 @@ internal sealed class BerthRig : IAsyncDisposable
         long.Parse(File.ReadLines($"/proc/{process.Id}/status").First(l => l.StartsWith(field + ":",
             StringComparison.Ordinal))
             .Split(':')[1].Replace("kB", "", StringComparison.Ordinal).Trim()) * 1024;
+
+    /// <summary>A figure of /metrics by its name with its labels; 0 where there is none.</summary>
+    public async Task<double> MetricAsync(string name)
+    {
+        string text = await Http.GetStringAsync(new Uri("/metrics", UriKind.Relative));
+        string? line = text.Split('\n').FirstOrDefault(l => l.StartsWith(name + " ", StringComparison.Ordinal));
+        return line is null ? 0 : double.Parse(line[(name.Length + 1)..], CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Cores that the server uses during some time, without its sandboxes.</summary>
+    public async Task<double> ProcessorShareAsync(TimeSpan length)
+    {
+        process.Refresh();
+        TimeSpan before = process.TotalProcessorTime;
+        await Task.Delay(length);
+        process.Refresh();
+        return (process.TotalProcessorTime - before) / length;
+    }
 
     public async ValueTask DisposeAsync()
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
@@ -229,6 +230,37 @@ public sealed class ServiceFunctionTests
         Assert.Contains(
             "was cut off by the end of the server", (await server.BerthAsync("why", killed)).Succeed(),
             StringComparison.Ordinal);
+        await EndAsync(server);
+    }
+
+    [Fact]
+    public async Task Two_hundred_callers_at_once_of_a_function_that_sleeps_are_all_answered_or_refused()
+    {
+        await using ServerProcess server = await StartAsync();
+        await DeployAsync(
+            server, "svc", "--contract", "http", "--concurrency", "4", "--max-instances", "6", "--max-waiting", "150",
+            "--timeout", "60s", "--idle", "100ms", "--scale-down-delay", "100ms");
+        await Condition.HoldsAsync("nothing runs", async () => await CountAsync(server) == 0 ? null : "an instance");
+
+        (HttpStatusCode Status, bool IsWhole, bool IsTold)[] answers = await Task.WhenAll(
+            Enumerable.Range(0, 200).Select(async _ =>
+            {
+                using HttpResponseMessage answer = await SendAsync(server, HttpMethod.Post, "svc/slow/50");
+                string text = await answer.Content.ReadAsStringAsync(Soon);
+                bool waited = answer.Headers.TryGetValues("Berth-Queue-Ms", out IEnumerable<string>? told)
+                    && double.Parse(told.Single(), CultureInfo.InvariantCulture) > 0;
+                return answer.IsSuccessStatusCode
+                    ? (answer.StatusCode, text == "slow\n", waited)
+                    : (answer.StatusCode, text.Contains("max-waiting", StringComparison.Ordinal),
+                        answer.Headers.RetryAfter is not null);
+            }));
+
+        // Those for whom the line had room were served, however long no instance was there.
+        Assert.All(answers, a => Assert.True(
+            a is (HttpStatusCode.OK or HttpStatusCode.TooManyRequests, true, _), $"{a}"));
+        Assert.InRange(answers.Count(a => a.Status == HttpStatusCode.OK), 150, 200);
+        Assert.All(answers.Where(a => a.Status != HttpStatusCode.OK), a => Assert.True(a.IsTold, "no Retry-After"));
+        Assert.Contains(answers, a => a is { Status: HttpStatusCode.OK, IsTold: true });
         await EndAsync(server);
     }
 
