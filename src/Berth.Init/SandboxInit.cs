@@ -1,4 +1,5 @@
 using Berth.Init.Inner;
+using Berth.Init.Lanes;
 using Berth.Init.Linux;
 using Berth.Init.Programs;
 using Berth.Init.Protocol;
@@ -7,8 +8,8 @@ namespace Berth.Init;
 
 /// <summary>
 /// The life of a sandbox: seal the process, take the filter, say ready, wait as long as the pool does, run one program,
-/// report, exit; or be the outer container of many such lives. Every way out ends in exit, and with process 1 the
-/// kernel ends all others.
+/// report, exit; or be the parent of lanes, each of which runs one after the other; or be the outer container of many
+/// such lives. Every way out ends in exit, and with process 1 the kernel ends all others.
 /// </summary>
 internal static unsafe class SandboxInit
 {
@@ -66,6 +67,17 @@ internal static unsafe class SandboxInit
 
         if (type == FrameType.Kill)
         {
+            return;
+        }
+
+        if (type == FrameType.Lane)
+        {
+            // True in a child, which is a lane.
+            if (new LaneHost(control).Run())
+            {
+                new Lane(control).Run();
+            }
+
             return;
         }
 

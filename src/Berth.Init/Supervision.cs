@@ -172,7 +172,7 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
         ExitCodeOf(status), SignalOf(status), userMicroseconds, systemMicroseconds, peakResident);
 
     // wait(2): the low seven bits hold the signal, the next byte the exit code.
-    private static int SignalOf(int status) => status & 0x7F;
+    public static int SignalOf(int status) => status & 0x7F;
 
-    private static int ExitCodeOf(int status) => SignalOf(status) == 0 ? (status >> 8) & 0xFF : 0;
+    public static int ExitCodeOf(int status) => SignalOf(status) == 0 ? (status >> 8) & 0xFF : 0;
 }

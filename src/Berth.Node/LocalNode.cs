@@ -7,6 +7,7 @@ using Berth.Core.Runs;
 using Berth.Node.Attempts;
 using Berth.Node.Engines;
 using Berth.Node.Init;
+using Berth.Node.Lanes;
 using Berth.Node.Linux;
 using Berth.Node.Pools;
 using Berth.Node.RootFilesystems;
@@ -36,6 +37,7 @@ public sealed class LocalNode : INode
     private readonly Remover remover = new();
     private readonly ReadinessPoller poller = new();
     private readonly SandboxPools pools;
+    private readonly LanePools lanes;
     private readonly NodeStorage storage;
     private readonly ConcurrentDictionary<string, LocalAttempt> running = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource stopping = new();
@@ -56,6 +58,7 @@ public sealed class LocalNode : INode
         this.logger = logger;
         storage = new NodeStorage(options.StorageFolder, poller);
         pools = new SandboxPools(engine, images, options.Pool, remover, Environment.ProcessorCount, time, logger);
+        lanes = new LanePools(pools, options.Pool, poller, time);
     }
 
     public NodeInfo Info => new(
@@ -69,6 +72,7 @@ public sealed class LocalNode : INode
         storage.Sweep();
         await engine.StartAsync(cancellationToken);
         pools.Start();
+        lanes.Start();
         sweeping = Task.Run(SweepAsync, CancellationToken.None);
         accepting = true;
         Log.NodeStarted(logger, options.Name, engine.Name, engine.CgroupVersion);
@@ -97,6 +101,7 @@ public sealed class LocalNode : INode
             long begun = time.GetTimestamp();
             TakenSandbox taken = spec.Extras is not null || spec.Sandbox.Runtime is not null
                 ? await pools.MakeAsync(spec.Sandbox, spec.Extras ?? NoExtras, cancellationToken)
+                : spec.Sandbox.Reuse is not null ? await lanes.TakeAsync(spec.Sandbox, cancellationToken)
                 : await pools.TakeAsync(spec.Sandbox, cancellationToken);
             return await StartAsync(spec, taken, begun, cancellationToken);
         }
@@ -118,8 +123,9 @@ public sealed class LocalNode : INode
         IEnumerable<SandboxView> removing = remover.Waiting.Select(s => new SandboxView(
             s.Id, "removing", null, s.Spec.Image, s.Created));
         return new NodeStatus(
-            [.. pools.Views(), .. attempts, .. removing], pools.Prepared, Interlocked.Read(ref takenReady),
-            Interlocked.Read(ref takenCold), remover.Removed, Interlocked.Read(ref faults) + pools.Faults);
+            [.. pools.Views(), .. lanes.Views(), .. attempts, .. removing], pools.Prepared,
+            Interlocked.Read(ref takenReady), Interlocked.Read(ref takenCold), remover.Removed,
+            Interlocked.Read(ref faults) + pools.Faults);
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
@@ -132,6 +138,7 @@ public sealed class LocalNode : INode
 
         await stopping.CancelAsync();
         await sweeping;
+        await lanes.DisposeAsync();
         await pools.DisposeAsync();
         // The pools serve no start any more, but one that was served before may still be about to run its program.
         while (Volatile.Read(ref starting) > 0 || !running.IsEmpty)
@@ -195,16 +202,28 @@ public sealed class LocalNode : INode
 
             terminal?.Dispose();
             listener?.Dispose();
-            pools.GiveUp(taken.Sandbox, closeStreams: true);
+            GiveBack(taken.Sandbox, closeStreams: true);
             throw;
         }
     }
 
     private void Forget(LocalAttempt attempt)
     {
-        pools.GiveUp(attempt.Sandbox, closeStreams: false);
+        GiveBack(attempt.Sandbox, closeStreams: false);
         running.TryRemove(attempt.Spec.Id, out _);
         pools.EndServing();
+    }
+
+    private void GiveBack(ISandbox sandbox, bool closeStreams)
+    {
+        if (sandbox is LaneSandbox call)
+        {
+            lanes.GiveBack(call, closeStreams);
+        }
+        else
+        {
+            pools.GiveUp(sandbox, closeStreams);
+        }
     }
 
     private async Task SweepAsync()

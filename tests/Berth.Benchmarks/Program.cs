@@ -10,6 +10,12 @@ if (args is ["echo-server", var port])
     return 0;
 }
 
+if (args is ["process-gateway", var gateway])
+{
+    await ProcessGateway.RunAsync(int.Parse(gateway));
+    return 0;
+}
+
 BenchOptions? options = BenchOptions.Parse(args, BenchCases.All.Keys);
 if (options is null)
 {

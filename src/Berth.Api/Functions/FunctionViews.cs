@@ -30,7 +30,8 @@ namespace Berth.Api.Functions;
 /// <param name="Port">The program listens on; null for the one that the image exposes, else 8080. With http.</param>
 /// <param name="Probe">Path that answers 200 to 399 once an instance can take calls; null where it is enough that the
 /// port takes connections. With http.</param>
-/// <param name="Concurrency">Calls that an instance gets at once; null for 80. With http.</param>
+/// <param name="Concurrency">Calls that an instance gets at once; null for 80. With http; and of a reused sandbox,
+/// null for 1.</param>
 /// <param name="MinInstances">Kept without calls; null for none.</param>
 /// <param name="MaxInstances">At most; null for 20.</param>
 /// <param name="Target">Percent of the concurrency at which another instance is wanted; null for 70.</param>
@@ -40,7 +41,8 @@ namespace Berth.Api.Functions;
 /// <param name="Rollout">A plan by which the new revision gets the calls, instead of <paramref name="Traffic"/>; the
 /// first one gets all of them at once.</param>
 /// <param name="Isolation">What calls have between each other: <c>single-use</c>, a sandbox each, made within one
-/// container of the function; <c>strict</c>, a container each. Null for single-use where that can be: not with the http
+/// container of the function; <c>strict</c>, a container each; <c>reused</c>, a process each in a sandbox that serves
+/// many, <paramref name="Concurrency"/> at once. Null for single-use where that can be: not with the http
 /// contract, whose calls share instances, nor with a further runtime or the machine's network.</param>
 /// <param name="RetryOn">Ends of such a call after which it is tried again, with commas between: <c>exit signal memory
 /// timeout</c>, a code (<c>exit=75</c>); with http, <c>no-answer timeout 4xx 5xx</c>, a status (<c>503</c>); or
@@ -59,6 +61,8 @@ namespace Berth.Api.Functions;
 /// <param name="Secrets">What the program gets of the server's secrets: <c>NAME</c>, as the file
 /// <c>/run/secrets/NAME</c>, <c>NAME:/run/secrets/FILE</c>, or <c>NAME:env=VARIABLE</c>. Values are those that the
 /// secrets have when a program starts.</param>
+/// <param name="Freeze">Without calls, after which an instance is stopped where it stands until its next call, or
+/// <c>never</c>; null for 30 s.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -103,7 +107,8 @@ public sealed record FunctionRequest(
     string? OnFailure = null,
     string? Handler = null,
     string? Event = null,
-    IReadOnlyList<string>? Secrets = null);
+    IReadOnlyList<string>? Secrets = null,
+    string? Freeze = null);
 
 /// <summary>What is told about a function.</summary>
 /// <param name="Revision">Number of the newest.</param>
@@ -148,8 +153,9 @@ public sealed record RetryView(int Attempts, string? On, string Delay, string Ma
 /// <param name="Draining">It gets no more calls, and ends with its last.</param>
 /// <param name="MemoryBytes">Charged now; null once it has ended.</param>
 /// <param name="CpuMs">Processor time so far.</param>
+/// <param name="Frozen">It is stopped where it stands until its next call.</param>
 public sealed record InstanceView(
-    string Id, int Revision, int Running, bool Draining, long? MemoryBytes, double? CpuMs);
+    string Id, int Revision, int Running, bool Draining, long? MemoryBytes, double? CpuMs, bool Frozen = false);
 
 /// <summary>How many instances of a revision there are, and why.</summary>
 /// <param name="Waiting">Calls that wait for one.</param>

@@ -210,8 +210,11 @@ public sealed record AttemptFigures(TimeSpan Processor, ByteSize Memory, ByteSiz
 /// <param name="Family">Sandboxes of one family, image, limits and network are made within one container, each with
 /// namespaces, a writable layer and control groups of its own and for one attempt alone. Only programs that trust each
 /// other may share a family. Null for a container each.</param>
+/// <param name="Reuse">How many attempts at once a sandbox may have, one after the other in each place: they share its
+/// files and limits, but no process and no stream. Null for sandboxes that have one attempt and go with it.</param>
 public sealed record SandboxSpec(
-    Digest Image, SandboxLimits Limits, NetworkMode Network, string? Runtime = null, string? Family = null);
+    Digest Image, SandboxLimits Limits, NetworkMode Network, string? Runtime = null, string? Family = null,
+    int? Reuse = null);
 
 /// <summary>What a container has beyond the shape that calls share. Such a sandbox is made for one attempt.</summary>
 /// <param name="Layer">Id of the writable layer that outlasts the sandbox, 1 to 64 of a-z, 0-9 and -; null for one that

@@ -47,8 +47,9 @@ internal sealed class DeployCommand : Verb
         "--tag", "TAG", "A name that reaches the new revision alone, as NAME@TAG");
 
     private readonly Option<string?> isolation = Named(
-        "--isolation", "single-use|strict",
-        "A sandbox for each call within one container, or a container for each; single-use if not given");
+        "--isolation", "single-use|strict|reused",
+        "A sandbox for each call within one container, a container for each, or a process for each in a sandbox that "
+            + "serves many; single-use if not given");
 
     private readonly Option<string[]> secrets = new("--secret")
     {

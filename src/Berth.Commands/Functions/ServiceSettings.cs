@@ -19,7 +19,7 @@ internal sealed class ServiceSettings
         "--probe", "PATH", "Answers 200 to 399 once an instance can take calls; an open port is enough if not given");
 
     private readonly Option<string?> concurrency = Named(
-        "--concurrency", "N", "Calls that an instance gets at once (default 80)");
+        "--concurrency", "N", "Calls that an instance (default 80) or a reused sandbox (default 1) gets at once");
 
     private readonly Option<string?> minInstances = Named(
         "--min-instances", "N", "Instances that are kept without calls (default 0)");
@@ -38,6 +38,10 @@ internal sealed class ServiceSettings
     private readonly Option<string?> startTimeout = Named(
         "--start-timeout", "TIME", "Until an instance must be ready (default 1m)");
 
+    private readonly Option<string?> freeze = Named(
+        "--freeze", "TIME|never",
+        "Without calls, after which an instance is stopped where it stands until its next one (default 30s)");
+
     private readonly Option<string?> handler = Named(
         "--handler", "NAME", "Handler of a Lambda image, as _HANDLER and in place of its CMD");
 
@@ -48,8 +52,8 @@ internal sealed class ServiceSettings
     public void AddTo(Command command)
     {
         foreach (Option option in (Option[])[
-            contract, port, probe, concurrency, minInstances, maxInstances, target, idle, delay, startTimeout, handler,
-            lambdaEvent])
+            contract, port, probe, concurrency, minInstances, maxInstances, target, idle, delay, startTimeout, freeze,
+            handler, lambdaEvent])
         {
             command.Add(option);
         }
@@ -67,6 +71,7 @@ internal sealed class ServiceSettings
         Idle = session.Get(idle),
         ScaleDownDelay = session.Get(delay),
         StartTimeout = session.Get(startTimeout),
+        Freeze = session.Get(freeze),
         Handler = session.Get(handler),
         Event = session.Get(lambdaEvent),
     };

@@ -37,6 +37,8 @@ public enum RunKind
 /// <param name="Runtime">Name of a further OCI runtime to run it with; null for the node's own.</param>
 /// <param name="Family">Runs of one family may have their sandboxes within one container; null for a container each.
 /// </param>
+/// <param name="Reuse">How many runs of its family a sandbox may have at once, one after the other in each place; null
+/// for a sandbox of each run's own.</param>
 /// <param name="Service">The request to send to an instance of a function, in place of a program of the run's own; null
 /// for everything else.</param>
 /// <param name="OnSuccess">What a task is handed on to when it has succeeded; null for nothing.</param>
@@ -68,7 +70,8 @@ public sealed record RunSpec(
     Destination? OnSuccess = null,
     Destination? OnFailure = null,
     int Hops = 0,
-    IReadOnlyList<SecretUse>? Secrets = null)
+    IReadOnlyList<SecretUse>? Secrets = null,
+    int? Reuse = null)
 {
     /// <summary>Such files are put into a container as it is made: none stands ready, and none is shared.</summary>
     public bool HasSecretFiles => Secrets?.Any(s => s.File is not null) == true;

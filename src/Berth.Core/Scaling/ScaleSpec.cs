@@ -8,13 +8,16 @@ namespace Berth.Core.Scaling;
 /// <param name="Target">Percent of an instance's concurrency at which another is wanted, 1 to 100.</param>
 /// <param name="IdleExpiry">The last instance goes when nothing was called for this long.</param>
 /// <param name="DownDelay">Fewer are kept only when fewer were wanted for this long.</param>
-public sealed record ScaleSpec(int Min, int Max, int Target, TimeSpan IdleExpiry, TimeSpan DownDelay)
+/// <param name="FreezeAfter">An instance without calls is stopped where it stands after this long, until its next call;
+/// null for never.</param>
+public sealed record ScaleSpec(
+    int Min, int Max, int Target, TimeSpan IdleExpiry, TimeSpan DownDelay, TimeSpan? FreezeAfter = null)
 {
     /// <exception cref="BerthException">InvalidRequest, where it keeps more than it allows.</exception>
     public static ScaleSpec Checked(ScaleSpec spec) => spec.Min <= spec.Max ? spec : throw new BerthException(
         ErrorCode.InvalidRequest,
         $"minInstances = {spec.Min} can't be used with maxInstances = {spec.Max}: no more are kept than there may be.");
 
-    public static ScaleSpec Default { get; } =
-        new(0, 20, 70, TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(30));
+    public static ScaleSpec Default { get; } = new(
+        0, 20, 70, TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(30), FreezeAfter: TimeSpan.FromSeconds(30));
 }

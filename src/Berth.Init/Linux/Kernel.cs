@@ -34,6 +34,8 @@ internal static unsafe class Kernel
     public const int O_NONBLOCK = 0x800;
     public const int O_CLOEXEC = 0x80000;
     public const int CLOSE_RANGE_CLOEXEC = 4;
+    public const int CLONE_VM = 0x100;
+    public const int CLONE_VFORK = 0x4000;
     public const int CLONE_NEWNS = 0x00020000;
     public const int CLONE_NEWCGROUP = 0x02000000;
     public const int CLONE_NEWUTS = 0x04000000;
@@ -50,6 +52,7 @@ internal static unsafe class Kernel
     public const nuint MS_REC = 16384;
     public const nuint MS_PRIVATE = 1 << 18;
     public const int PR_CAPBSET_DROP = 24;
+    public const int PR_SET_CHILD_SUBREAPER = 36;
     public const nint SIOCGIFFLAGS = 0x8913;
     public const nint SIOCSIFFLAGS = 0x8914;
     public const short IFF_UP = 1;
@@ -127,6 +130,15 @@ internal static unsafe class Kernel
 
     /// <summary>fork(2), or with flags clone(2) on a copy of the stack.</summary>
     public static int Fork(int flags = 0) => (int)Call(56, flags | SIGCHLD);
+
+    /// <summary>
+    /// vfork(2): a child in this process's memory, on a stack of its own; returns once it has executed or exited. What
+    /// it runs must keep to what a forked child may do, and never return.
+    /// </summary>
+    /// <param name="stack">Its highest address, a multiple of 16.</param>
+    public static int ForkSharing(
+        delegate*<Programs.ProgramPlan*, void> run, byte* stack, Programs.ProgramPlan* plan) =>
+        Clone((nint)run, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, plan);
 
     public static int Execve(byte* path, byte** arguments, byte** environment) =>
         (int)Call(59, (nint)path, (nint)arguments, (nint)environment);
@@ -214,6 +226,10 @@ internal static unsafe class Kernel
     [DllImport("libc", EntryPoint = "syscall"), SuppressGCTransition]
     private static extern nint Call(
         nint number, nint a = 0, nint b = 0, nint c = 0, nint d = 0, nint e = 0, nint f = 0);
+
+    // A raw system call would return twice on one stack; libc's entry begins the child at a function of its own.
+    [DllImport("libc", EntryPoint = "clone"), SuppressGCTransition]
+    private static extern int Clone(nint run, byte* stack, int flags, void* argument);
 
     [DllImport("libc", EntryPoint = "__errno_location"), SuppressGCTransition]
     private static extern int* ErrnoLocation();

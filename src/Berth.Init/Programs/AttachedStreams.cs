@@ -10,6 +10,9 @@ internal struct AttachedStreams
     public int Input;
     public int Output;
     public int Error;
+
+    /// <summary>The write end of the progress pipe; 0 for none.</summary>
+    public int Progress;
     public bool IsTerminal;
 
     public static AttachedStreams Of(StandardStreams streams, ReadOnlySpan<int> descriptors) => streams switch
@@ -28,6 +31,14 @@ internal struct AttachedStreams
             Output = descriptors[0],
             Error = descriptors[0],
             IsTerminal = true,
+        },
+        StandardStreams.WithProgress => new AttachedStreams
+        {
+            Count = 3,
+            Input = descriptors[0],
+            Output = descriptors[1],
+            Error = descriptors[2],
+            Progress = descriptors[3],
         },
         _ => default,
     };
@@ -50,6 +61,11 @@ internal struct AttachedStreams
         {
             Kernel.Close(Output);
             Kernel.Close(Error);
+        }
+
+        if (Progress > 0)
+        {
+            Kernel.Close(Progress);
         }
     }
 }

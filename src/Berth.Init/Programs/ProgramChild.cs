@@ -21,7 +21,8 @@ internal struct ChildReport
 
 /// <summary>
 /// The forked child until execve. Only system calls on memory that was ready before the fork: the runtime's other
-/// thread does not exist here, and any lock it held is held for ever.
+/// thread does not exist here, and any lock it held is held for ever. Its memory may be its parent's, which stands
+/// still meanwhile.
 /// </summary>
 internal static unsafe class ProgramChild
 {
@@ -126,7 +127,15 @@ internal static unsafe class ProgramChild
     {
         const int NotStarted = 127;
         ChildReport report = new() { Step = (int)step, Errno = errno };
-        Kernel.Write(plan->Report, &report, sizeof(ChildReport));
+        if (plan->SharedReport is not null)
+        {
+            *plan->SharedReport = report;
+        }
+        else
+        {
+            Kernel.Write(plan->Report, &report, sizeof(ChildReport));
+        }
+
         Kernel.Exit(NotStarted);
     }
 }

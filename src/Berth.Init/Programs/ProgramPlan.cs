@@ -25,6 +25,9 @@ internal unsafe struct ProgramPlan
     /// <summary>Where the child writes why it could not execute; closed by a successful execve.</summary>
     public int Report;
 
+    /// <summary>The same where the child shares this process's memory; else null.</summary>
+    public ChildReport* SharedReport;
+
     /// <summary>The streams, where they are not the init's own.</summary>
     public AttachedStreams Streams;
 
@@ -32,11 +35,14 @@ internal unsafe struct ProgramPlan
     public int Progress;
 
     /// <summary>Looks up user and command. Throws InitException.</summary>
-    public static ProgramPlan Make(StartFrame frame, byte* payload, AttachedStreams streams)
+    public static ProgramPlan Make(StartFrame frame, byte* payload, AttachedStreams streams) =>
+        Make(frame, payload, streams, UserResolver.Resolve(Slice(payload, frame.User)));
+
+    /// <param name="user">Whom the frame means.</param>
+    public static ProgramPlan Make(StartFrame frame, byte* payload, AttachedStreams streams, ResolvedUser user)
     {
-        ResolvedUser user = UserResolver.Resolve(Slice(payload, frame.User));
         ProgramPlan plan = default;
-        plan.Progress = -1;
+        plan.Progress = streams.Progress > 0 ? streams.Progress : -1;
         plan.Streams = streams;
         plan.WorkingDirectory = payload + frame.WorkingDirectory.Offset;
         plan.User = user.User;
@@ -62,7 +68,7 @@ internal unsafe struct ProgramPlan
         return plan;
     }
 
-    private static ReadOnlySpan<byte> Slice(byte* payload, TextSlice slice) =>
+    public static ReadOnlySpan<byte> Slice(byte* payload, TextSlice slice) =>
         new(payload + slice.Offset, slice.Length);
 
     /// <summary>NULL-terminated, with zeroed room for more entries before the end.</summary>

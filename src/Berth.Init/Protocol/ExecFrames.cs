@@ -18,13 +18,13 @@ public sealed record ExecFrame(int Id, StartFrame Program)
         return writer.Finish();
     }
 
-    /// <summary>False when it is malformed, or would share the main program's streams.</summary>
+    /// <summary>False when it is malformed, or its streams are not a further program's.</summary>
     public static bool TryDecode(ReadOnlySpan<byte> payload, out ExecFrame? frame)
     {
         FrameReader reader = new(payload);
         frame = reader.TryReadInt32(out int id)
             && StartFrame.TryRead(ref reader, payload, out StartFrame? program)
-            && program!.Streams != StandardStreams.Inherited
+            && program!.Streams is StandardStreams.Attached or StandardStreams.Terminal
             ? new ExecFrame(id, program)
             : null;
         return frame is not null;

@@ -18,7 +18,7 @@ public readonly record struct FrameHeader(FrameType Type, int Length)
 
         int length = BinaryPrimitives.ReadInt32LittleEndian(bytes);
         var type = (FrameType)bytes[4];
-        bool known = type is >= FrameType.Boot and <= FrameType.Spawn
+        bool known = type is >= FrameType.Boot and <= FrameType.Lane
             or >= FrameType.Ready and <= FrameType.ExecExited;
         if (!known || length < 0 || length > FrameLimits.MaxPayload)
         {

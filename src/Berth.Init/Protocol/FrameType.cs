@@ -34,19 +34,23 @@ public enum FrameType : byte
     /// <summary>To an outer container: make a sandbox in a cell, with its streams and its own connection.</summary>
     Spawn = 9,
 
-    /// <summary>Answer to Boot: locked down and waiting for Start.</summary>
+    /// <summary>To a sandbox's init, instead of Start and any number of times: fork a lane, which runs one program
+    /// after the other as ordered over the connection that comes with this.</summary>
+    Lane = 10,
+
+    /// <summary>Answer to Boot: locked down and waiting for Start. A lane's first word.</summary>
     Ready = 64,
 
     /// <summary>Answer to Start: execve succeeded.</summary>
     Started = 65,
 
-    /// <summary>Answer to Start: the image or the order is to blame. Last frame.</summary>
+    /// <summary>Answer to Start: the image or the order is to blame. Last frame, but of a lane.</summary>
     Refused = 66,
 
-    /// <summary>Answer to Boot or Start: the machine is to blame. Last frame.</summary>
+    /// <summary>Answer to Boot or Start: the machine is to blame. Last frame, but of a lane.</summary>
     Failed = 67,
 
-    /// <summary>The program and all it started are gone. Last frame.</summary>
+    /// <summary>The program and all it started are gone. Last frame, but of a lane.</summary>
     Exited = 68,
 
     /// <summary>Answer to Exec: execve succeeded.</summary>

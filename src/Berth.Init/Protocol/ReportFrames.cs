@@ -131,6 +131,8 @@ public static class PlainFrames
 {
     public static ReadOnlyMemory<byte> Kill { get; } = new FrameWriter(FrameType.Kill, 0).Finish();
 
+    public static ReadOnlyMemory<byte> Lane { get; } = new FrameWriter(FrameType.Lane, 0).Finish();
+
     public static ReadOnlyMemory<byte> EncodeReady()
     {
         FrameWriter writer = new(FrameType.Ready);

@@ -11,6 +11,10 @@ public enum StandardStreams : byte
 
     /// <summary>One descriptor that comes with the frame, for all three: the program's controlling terminal.</summary>
     Terminal = 2,
+
+    /// <summary>Four descriptors that come with the frame: 0, 1, 2 and the write end of the progress pipe; programs of
+    /// lanes only.</summary>
+    WithProgress = 3,
 }
 
 /// <summary>The program to run, as slices of the payload it was decoded from.</summary>
@@ -27,6 +31,7 @@ public sealed record StartFrame(
     {
         StandardStreams.Attached => 3,
         StandardStreams.Terminal => 1,
+        StandardStreams.WithProgress => 4,
         _ => 0,
     };
 
@@ -70,7 +75,7 @@ public sealed record StartFrame(
         int budget = FrameLimits.MaxTexts;
         int count = FrameLimits.MaxTextCount;
         if (!reader.TryReadByte(out byte streams)
-            || streams > (byte)StandardStreams.Terminal
+            || streams > (byte)StandardStreams.WithProgress
             || !reader.TryReadText(FrameLimits.MaxUser, out TextSlice user)
             || !reader.TryReadText(FrameLimits.MaxPath, out TextSlice folder)
             || !TryReadTexts(ref reader, ref count, ref budget, out TextSlice[] arguments)

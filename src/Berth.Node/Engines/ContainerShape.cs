@@ -94,6 +94,9 @@ internal static class ContainerShape
     /// <summary>One more than asked: the init is a process too.</summary>
     public static int PidsOf(SandboxLimits limits) => limits.Pids + 1;
 
+    /// <summary>The same, with the lanes.</summary>
+    public static int PidsOf(SandboxSpec spec) => PidsOf(spec.Limits) + (spec.Reuse ?? 0);
+
     private static bool IsInProc(string path) => path.StartsWith("/proc/", StringComparison.Ordinal);
 
     private static byte[][] InProc(IEnumerable<string> paths) =>

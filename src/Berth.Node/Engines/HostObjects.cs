@@ -80,6 +80,10 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
             cgroup.ReadOutOfMemoryKills() - baselineKills, cgroup.ReadMemory());
     }
 
+    /// <summary>Throws IOException once it is over.</summary>
+    public ByteSize ReadFilesInMemory() =>
+        over ? throw new IOException($"Sandbox {id} was removed.") : cgroup.ReadFilesInMemory();
+
     /// <summary>Whether nothing is left. Otherwise the next sweep finds what is.</summary>
     public async Task<bool> RemoveAsync()
     {

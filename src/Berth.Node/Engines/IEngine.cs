@@ -74,6 +74,10 @@ public interface ISandbox : IAsyncDisposable
     Task<FurtherBeginning> ExecuteAtTerminalAsync(
         ProgramStart program, TerminalSize size, CancellationToken cancellationToken);
 
+    /// <summary>A place for programs one after the other, instead of a main program. Any number of them; they go with
+    /// the sandbox. Throws BerthException (NodeFault), or InvalidRequest where the runtime is a further one.</summary>
+    Task<ILane> OpenLaneAsync(CancellationToken cancellationToken);
+
     /// <summary>A connection to what listens on a port of the sandbox's own loopback (127.0.0.1). Throws IOException
     /// when nothing does, BerthException (InvalidRequest) where the runtime keeps its network to itself.</summary>
     Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken);
@@ -103,10 +107,39 @@ public interface ISandbox : IAsyncDisposable
     /// <summary>What was used since the sandbox stood ready. Throws IOException once it was removed.</summary>
     SandboxUsage ReadUsage();
 
+    /// <summary>Files that live in memory: what was written and is there still. Throws as
+    /// <see cref="ReadUsage"/>.</summary>
+    ByteSize ReadFilesInMemory();
+
     /// <summary>
     /// Removes the container but leaves the streams open, so that what the program wrote can still be read.
     /// </summary>
     Task RemoveAsync();
+}
+
+/// <summary>A place of a sandbox for one program after the other. Whatever a program started is gone when it has
+/// exited. Disposing ends what runs; the sandbox goes on.</summary>
+public interface ILane : IAsyncDisposable
+{
+    /// <summary>False once it can run nothing more: what it ran could not be ended, or the sandbox is gone.</summary>
+    bool IsAlive { get; }
+
+    /// <summary>The end of the program started last and of everything it started; null when they went without a report.
+    /// Never faults.</summary>
+    Task<ProgramExit?> Exited { get; }
+
+    /// <summary>Runs a program, after the one before has exited. Throws as <see cref="InitChannel.StartAsync"/>;
+    /// canceled, it may run nevertheless.</summary>
+    /// <param name="descriptors">Standard input, output and error, and the progress pipe's write end; they stay the
+    /// caller's.</param>
+    Task<StartOutcome> StartAsync(
+        ProgramStart program, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken);
+
+    /// <summary>To the program's main process.</summary>
+    void Signal(int signal);
+
+    /// <summary>SIGKILL to everything the program started.</summary>
+    void Kill();
 }
 
 /// <param name="Terminal">Where one was asked for and the program runs; it is the caller's.</param>

@@ -1,6 +1,9 @@
+using System.Collections.Concurrent;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Init.Protocol;
 using Berth.Node.Init;
 using Berth.Node.Linux;
 
@@ -12,6 +15,7 @@ internal sealed class RuncSandbox : ISandbox
     private readonly HostObjects objects;
     private readonly ReadinessPoller poller;
     private readonly Lazy<Task> removal;
+    private readonly ConcurrentBag<ILane> lanes = [];
 
     public RuncSandbox(
         HostObjects objects, SandboxSpec spec, string hostName, DateTimeOffset created, SandboxStreams streams,
@@ -19,7 +23,7 @@ internal sealed class RuncSandbox : ISandbox
     {
         this.objects = objects;
         this.poller = poller;
-        removal = new Lazy<Task>(() => remove(objects));
+        removal = new Lazy<Task>(() => RemoveOnceAsync(remove));
         Spec = spec;
         HostName = hostName;
         Created = created;
@@ -69,6 +73,26 @@ internal sealed class RuncSandbox : ISandbox
         return new FurtherBeginning(further, outcome, opened);
     }
 
+    public async Task<ILane> OpenLaneAsync(CancellationToken cancellationToken)
+    {
+        using var ends = SocketPair.Create();
+        LaneChannel lane = new(ends.Ours.Duplicate(), poller);
+        try
+        {
+            await objects.Channel!.OrderAsync(PlainFrames.Lane, [ends.Theirs], cancellationToken);
+            // Else the lane's end would never seem closed.
+            ends.Theirs.Dispose();
+            await lane.WaitReadyAsync(cancellationToken);
+            lanes.Add(lane);
+            return lane;
+        }
+        catch
+        {
+            await lane.DisposeAsync();
+            throw;
+        }
+    }
+
     public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
         LoopbackConnection.OpenAsync(objects.Init!, Spec.Network, port, cancellationToken);
 
@@ -90,12 +114,23 @@ internal sealed class RuncSandbox : ISandbox
 
     public SandboxUsage ReadUsage() => objects.ReadUsage();
 
+    public ByteSize ReadFilesInMemory() => objects.ReadFilesInMemory();
+
     public Task RemoveAsync() => removal.Value;
 
     public async ValueTask DisposeAsync()
     {
         await RemoveAsync();
         Streams.Dispose();
+    }
+
+    private async Task RemoveOnceAsync(Func<HostObjects, Task> remove)
+    {
+        await remove(objects);
+        foreach (ILane lane in lanes)
+        {
+            await lane.DisposeAsync();
+        }
     }
 
     /// <param name="start">Is given the program's end.</param>

@@ -13,31 +13,18 @@ namespace Berth.Node.Init;
 /// </summary>
 public sealed class InitChannel : IAsyncDisposable
 {
-    /// <summary>Signals asked for while one frame is on its way; more are repeats.</summary>
-    private const int MostPostponed = 1024;
-
-    private readonly PolledDescriptor descriptor;
-    private readonly CancellationTokenSource closing = new();
-    private readonly Lock gate = new();
-    private readonly Queue<ReadOnlyMemory<byte>> postponed = new();
-    private readonly SemaphoreSlim turn = new(1, 1);
+    private readonly FrameConnection connection;
     private readonly ConcurrentDictionary<int, FurtherProgram> further = new();
     private int lastFurther;
-    private bool sending;
-    private int disposed;
     private readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<StartOutcome> started =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<ProgramExit?> exited =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Task reading;
 
     /// <summary>Takes ownership of our end of a <see cref="SocketPair"/> whose other end is the init's fd 3.</summary>
-    public InitChannel(FileDescriptor ours, ReadinessPoller poller)
-    {
-        descriptor = new PolledDescriptor(ours, poller);
-        reading = ReadAllAsync();
-    }
+    public InitChannel(FileDescriptor ours, ReadinessPoller poller) =>
+        connection = new FrameConnection(ours, poller, Take, Close);
 
     /// <summary>
     /// The program's end; null when the init went without reporting one (it was killed, or never ran). Never faults.
@@ -50,14 +37,14 @@ public sealed class InitChannel : IAsyncDisposable
     /// </summary>
     public async Task WaitReadyAsync(ReadOnlyMemory<byte> filter, CancellationToken cancellationToken)
     {
-        await SendAsync(BootFrame.Encode(filter.Span), [], cancellationToken);
+        await connection.SendAsync(BootFrame.Encode(filter.Span), [], cancellationToken);
         await ready.Task.WaitAsync(cancellationToken);
     }
 
     /// <summary>The same with an order to be an outer container.</summary>
     public async Task BecomeOuterAsync(ReadOnlyMemory<byte> order, CancellationToken cancellationToken)
     {
-        await SendAsync(order, [], cancellationToken);
+        await connection.SendAsync(order, [], cancellationToken);
         await ready.Task.WaitAsync(cancellationToken);
     }
 
@@ -65,7 +52,7 @@ public sealed class InitChannel : IAsyncDisposable
     /// (NodeFault) when it is gone.</summary>
     public Task OrderAsync(
         ReadOnlyMemory<byte> order, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken) =>
-        SendAsync(order, descriptors, cancellationToken);
+        connection.SendAsync(order, descriptors, cancellationToken).AsTask();
 
     /// <summary>
     /// Runs the program; returns once execve has succeeded or can't. Once per channel. Throws BerthException:
@@ -76,7 +63,7 @@ public sealed class InitChannel : IAsyncDisposable
     public async Task<StartOutcome> StartAsync(
         ProgramStart program, FileDescriptor? terminal, CancellationToken cancellationToken)
     {
-        await SendAsync(
+        await connection.SendAsync(
             program.Encode(terminal is null ? StandardStreams.Inherited : StandardStreams.Terminal),
             terminal is null ? [] : [terminal], cancellationToken);
         return await started.Task.WaitAsync(cancellationToken);
@@ -97,12 +84,12 @@ public sealed class InitChannel : IAsyncDisposable
         further[one.Id] = one;
         if (exited.Task.IsCompleted)
         {
-            one.Fail(Gone());
+            one.Fail(FrameConnection.Gone());
         }
 
         try
         {
-            await SendAsync(frame, descriptors, cancellationToken);
+            await connection.SendAsync(frame, descriptors, cancellationToken);
         }
         catch
         {
@@ -123,137 +110,21 @@ public sealed class InitChannel : IAsyncDisposable
     }
 
     /// <summary>To the program's main process. Nothing happens when it has ended.</summary>
-    public void Signal(int number) => Post(PlainFrames.EncodeSignal(number));
+    public void Signal(int number) => connection.Post(PlainFrames.EncodeSignal(number));
 
     /// <summary>SIGKILL to every process of the sandbox but the init, which then reports as usual.</summary>
-    public void Kill() => Post(PlainFrames.Kill);
+    public void Kill() => connection.Post(PlainFrames.Kill);
 
     /// <summary>Until the other end was closed.</summary>
-    public Task WaitClosedAsync() => reading;
+    public Task WaitClosedAsync() => connection.Closed;
 
-    public async ValueTask DisposeAsync()
-    {
-        if (Interlocked.Exchange(ref disposed, 1) == 0)
-        {
-            await closing.CancelAsync();
-            descriptor.Dispose();
-            await reading;
-            closing.Dispose();
-        }
-    }
-
-    private static BerthException Gone() => new(
-        ErrorCode.NodeFault,
-        "The sandbox's init ended before it answered. The sandbox was killed or ran out of memory.");
+    public ValueTask DisposeAsync() => connection.DisposeAsync();
 
     private void SignalFurther(int id, int number) =>
-        Post(new ExecNumbersFrame(FrameType.ExecSignal, id, number).Encode());
+        connection.Post(new ExecNumbersFrame(FrameType.ExecSignal, id, number).Encode());
 
-    private async Task SendAsync(
-        ReadOnlyMemory<byte> frame, IReadOnlyList<FileDescriptor> descriptors, CancellationToken cancellationToken)
+    private void Close(Exception end)
     {
-        await turn.WaitAsync(cancellationToken);
-        lock (gate)
-        {
-            sending = true;
-        }
-
-        try
-        {
-            // Not the caller's token: a torn frame would end the connection.
-            await (descriptors.Count == 0
-                ? descriptor.WriteAsync(frame, closing.Token)
-                : descriptor.SendAsync(frame, descriptors, closing.Token));
-        }
-        catch (Exception error) when (error is LinuxException or ObjectDisposedException)
-        {
-            throw Gone();
-        }
-        finally
-        {
-            lock (gate)
-            {
-                sending = false;
-            }
-
-            WritePostponed();
-            turn.Release();
-        }
-    }
-
-    /// <summary>
-    /// A frame of a few bytes fits the socket's buffer, so this doesn't wait in practice. While a large frame is
-    /// half-way out it is kept until that is through.
-    /// </summary>
-    private void Post(ReadOnlyMemory<byte> frame)
-    {
-        lock (gate)
-        {
-            if (closing.IsCancellationRequested || exited.Task.IsCompleted || postponed.Count == MostPostponed)
-            {
-                return;
-            }
-
-            postponed.Enqueue(frame);
-            if (sending)
-            {
-                return;
-            }
-        }
-
-        WritePostponed();
-    }
-
-    private void WritePostponed()
-    {
-        lock (gate)
-        {
-            try
-            {
-                while (postponed.TryDequeue(out ReadOnlyMemory<byte> frame))
-                {
-                    descriptor.Write(frame.Span);
-                }
-            }
-            catch (Exception error) when (error is LinuxException or ObjectDisposedException)
-            {
-                // The init is gone, and with it whatever was to be signalled; Exited says so.
-                postponed.Clear();
-            }
-        }
-    }
-
-    private async Task ReadAllAsync()
-    {
-        Exception end = Gone();
-        try
-        {
-            byte[] header = new byte[FrameLimits.HeaderBytes];
-            while (await FillAsync(header))
-            {
-                if (!FrameHeader.TryDecode(header, out FrameHeader frame) || frame.Length > 2 * FrameLimits.MaxDetail)
-                {
-                    throw Malformed();
-                }
-
-                byte[] payload = new byte[frame.Length];
-                if (!await FillAsync(payload))
-                {
-                    break;
-                }
-
-                Take(frame.Type, payload);
-            }
-        }
-        catch (Exception error) when (error is LinuxException or ObjectDisposedException or OperationCanceledException)
-        {
-            end = new BerthException(ErrorCode.NodeFault, "The connection to the sandbox's init was closed.", error);
-        }
-        catch (BerthException error)
-        {
-            end = error;
-        }
-
         ready.TrySetException(end);
         started.TrySetException(end);
         exited.TrySetResult(null);
@@ -265,22 +136,6 @@ public sealed class InitChannel : IAsyncDisposable
         // Nobody may have asked; the answer is then in Exited.
         _ = ready.Task.Exception;
         _ = started.Task.Exception;
-    }
-
-    private async ValueTask<bool> FillAsync(Memory<byte> buffer)
-    {
-        while (!buffer.IsEmpty)
-        {
-            int count = await descriptor.ReadAsync(buffer, closing.Token);
-            if (count == 0)
-            {
-                return false;
-            }
-
-            buffer = buffer[count..];
-        }
-
-        return true;
     }
 
     private void Take(FrameType type, ReadOnlySpan<byte> payload)
@@ -301,12 +156,7 @@ public sealed class InitChannel : IAsyncDisposable
                     ErrorCode.NodeFault,
                     $"The sandbox's init failed: {Encoding.UTF8.GetString(failed.Detail)} (errno {failed.Errno}).");
             case FrameType.Exited when ExitedFrame.TryDecode(payload, out ExitedFrame exit):
-                exited.TrySetResult(new ProgramExit(
-                    exit.ExitCode,
-                    exit.Signal,
-                    TimeSpan.FromMicroseconds(exit.UserMicroseconds),
-                    TimeSpan.FromMicroseconds(exit.SystemMicroseconds),
-                    exit.PeakResidentKibibytes * 1024));
+                exited.TrySetResult(ProgramExit.Of(exit));
                 break;
             default:
                 TakeFurther(type, payload);
@@ -328,7 +178,7 @@ public sealed class InitChannel : IAsyncDisposable
             else
             {
                 one.BeStarted(new StartOutcome.EntryPointMissing(detail));
-                one.Fail(Gone());
+                one.Fail(FrameConnection.Gone());
             }
         }
         else if (ExecNumbersFrame.TryDecode(type, payload, out ExecNumbersFrame frame)
@@ -345,10 +195,7 @@ public sealed class InitChannel : IAsyncDisposable
         }
         else
         {
-            throw Malformed();
+            throw FrameConnection.Malformed();
         }
     }
-
-    private static BerthException Malformed() =>
-        new(ErrorCode.NodeFault, "The sandbox's init sent something that is not a frame of the protocol.");
 }

@@ -122,4 +122,9 @@ public abstract record StartOutcome
 /// <param name="ExitCode">0 when a signal ended it.</param>
 /// <param name="Signal">0 when it exited by itself.</param>
 /// <param name="PeakResident">Bytes of the largest single process.</param>
-public sealed record ProgramExit(int ExitCode, int Signal, TimeSpan UserTime, TimeSpan SystemTime, long PeakResident);
+public sealed record ProgramExit(int ExitCode, int Signal, TimeSpan UserTime, TimeSpan SystemTime, long PeakResident)
+{
+    internal static ProgramExit Of(ExitedFrame frame) => new(
+        frame.ExitCode, frame.Signal, TimeSpan.FromMicroseconds(frame.UserMicroseconds),
+        TimeSpan.FromMicroseconds(frame.SystemMicroseconds), frame.PeakResidentKibibytes * 1024);
+}

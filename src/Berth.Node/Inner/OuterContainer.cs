@@ -168,7 +168,7 @@ internal sealed class OuterContainer(
         {
             SandboxLimits limits = spec.Limits;
             foreach (string file in group.Cgroup.Make(
-                new CgroupLimits(limits.Memory, limits.Cpu, ContainerShape.PidsOf(limits))))
+                new CgroupLimits(limits.Memory, limits.Cpu, ContainerShape.PidsOf(spec))))
             {
                 files.Add(FileSystems.OpenForWriting(file));
             }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Node.Engines;
 using Berth.Node.Init;
@@ -142,6 +143,11 @@ internal sealed class RuntimeSandbox : ISandbox
     }
 
     public SandboxUsage ReadUsage() => objects.ReadUsage();
+
+    public ByteSize ReadFilesInMemory() => objects.ReadFilesInMemory();
+
+    public Task<ILane> OpenLaneAsync(CancellationToken cancellationToken) => throw new BerthException(
+        ErrorCode.InvalidRequest, "Sandboxes of a further runtime run one program, and are not reused.");
 
     public Task RemoveAsync() => removal.Value;
 

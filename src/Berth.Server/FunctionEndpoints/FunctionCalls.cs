@@ -260,7 +260,7 @@ internal sealed class FunctionCalls(
 
     private static RunSpec Merge(string name, Revision revision, RunSpec asked, OptionHeaders given)
     {
-        RunSpec own = revision.Spec.Run;
+        RunSpec own = RevisionRuns.Of(name, revision);
         Dictionary<string, string> environment = new(asked.Environment)
         {
             ["BERTH_FUNCTION"] = name,

@@ -221,7 +221,7 @@ internal sealed class FunctionEndpoints(
             [
                 .. pools.SelectMany(p => p.Pool.Instances().Select(i => new InstanceView(
                     i.Id.Text, p.Revision, i.Running, i.Draining, i.Usage?.Memory.Bytes,
-                    i.Usage?.Processor.TotalMilliseconds))),
+                    i.Usage?.Processor.TotalMilliseconds, i.Frozen))),
             ],
             Scaling =
             [

@@ -19,6 +19,11 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
 {
     private const string SingleUse = "single-use";
     private const string Strict = "strict";
+
+    /// <summary>Each call is a process in a sandbox that serves many.</summary>
+    public const string Reused = "reused";
+
+    private const int MostReuse = 100;
     private const int MaxPlaces = 100_000;
 
     private readonly CallbackPolicy callbacks = new(server.CallbackAllow);
@@ -62,7 +67,7 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
         run = run with { Secrets = SecretOrder.Read(request, run, secrets) };
         return new FunctionSpec(
             RetryOrder.WithDestinations(
-                run with { Family = IsSingleUse(request, run, service) ? name : null }, request, callbacks),
+                WithIsolation(name, run, request, service), request, callbacks),
             request.PassArguments,
             ProgramRules.Number(Number("maxRunning", request.MaxRunning), 0, MaxPlaces, null) ?? 0,
             ProgramRules.Number(Number("maxWaiting", request.MaxWaiting), 0, MaxPlaces, null)
@@ -83,14 +88,29 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
             Labels: run.Labels.Count == 0 ? null : run.Labels, MaxRunning: spec.MaxRunning,
             MaxWaiting: spec.MaxWaiting, Runtime: run.Runtime, Secrets: SecretOrder.Write(run));
         return ServiceOrder.Write(spec.Service, RetryOrder.Write(
-            run, request with { Isolation = run.Family is null ? Strict : SingleUse }));
+            run, request with
+            {
+                Isolation = run.Family is null ? Strict : run.Reuse is null ? SingleUse : Reused,
+                Concurrency = run.Reuse,
+            }));
     }
 
     /// <summary>What calls have between each other; null where they share instances.</summary>
     public static string? IsolationOf(FunctionSpec spec) =>
-        spec.Service is not null ? null : spec.Run.Family is null ? Strict : SingleUse;
+        spec.Service is not null ? null : spec.Run.Family is null ? Strict
+        : spec.Run.Reuse is null ? SingleUse : Reused;
 
-    private static bool IsSingleUse(FunctionRequest request, RunSpec run, ServiceSpec? service)
+    private static RunSpec WithIsolation(string name, RunSpec run, FunctionRequest request, ServiceSpec? service) =>
+        IsWithinContainer(request, run, service)
+            ? run with
+            {
+                Family = name,
+                Reuse = request.Isolation != Reused ? null : ProgramRules.Number(
+                    Number("concurrency", request.Concurrency), 1, MostReuse, null) ?? 1,
+            }
+            : run;
+
+    private static bool IsWithinContainer(FunctionRequest request, RunSpec run, ServiceSpec? service)
     {
         string? hindrance = service is not null ? "with the http contract calls share instances"
             : run.Runtime is not null ? "only the server's own runtime makes such sandboxes"
@@ -101,9 +121,9 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
         return request.Isolation switch
         {
             null => hindrance is null,
-            SingleUse => hindrance is null ? true : throw asked.Refuse(hindrance),
+            SingleUse or Reused => hindrance is null ? true : throw asked.Refuse(hindrance),
             Strict => service is null ? false : throw asked.Refuse("with the http contract calls share instances"),
-            _ => throw asked.Refuse($"expected {SingleUse} or {Strict}"),
+            _ => throw asked.Refuse($"expected {SingleUse}, {Strict} or {Reused}"),
         };
     }
 

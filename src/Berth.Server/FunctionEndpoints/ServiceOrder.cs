@@ -14,6 +14,7 @@ internal static class ServiceOrder
     private const string Stdio = "stdio";
     private const string Http = "http";
     private const string Lambda = "lambda";
+    private const string Never = "never";
 
     /// <summary>By which an image says what contract it has.</summary>
     private const string Label = "berth.contract";
@@ -60,7 +61,10 @@ internal static class ServiceOrder
             max,
             Number("target", request.Target, 1, 100) ?? ScaleSpec.Default.Target,
             Time("idle", request.Idle, LongestIdle) ?? ScaleSpec.Default.IdleExpiry,
-            Time("scaleDownDelay", request.ScaleDownDelay, LongestIdle) ?? ScaleSpec.Default.DownDelay);
+            Time("scaleDownDelay", request.ScaleDownDelay, LongestIdle) ?? ScaleSpec.Default.DownDelay,
+            request.Freeze == Never
+                ? null
+                : Time("freeze", request.Freeze, LongestIdle) ?? ScaleSpec.Default.FreezeAfter);
     }
 
     /// <summary>What is null stays as it is.</summary>
@@ -69,7 +73,8 @@ internal static class ServiceOrder
         Number("maxInstances", request.MaxInstances, 1, MaxInstances) ?? now.Max,
         Number("target", request.Target, 1, 100) ?? now.Target,
         Time("idle", request.Idle, LongestIdle) ?? now.IdleExpiry,
-        Time("scaleDownDelay", request.ScaleDownDelay, LongestIdle) ?? now.DownDelay);
+        Time("scaleDownDelay", request.ScaleDownDelay, LongestIdle) ?? now.DownDelay,
+        now.FreezeAfter);
 
     private static TimeSpan StartLimit(FunctionRequest request) =>
         Time("startTimeout", request.StartTimeout, LongestStart) ?? ServiceSpec.DefaultStartLimit;
@@ -94,6 +99,7 @@ internal static class ServiceOrder
             Idle = Duration.Format(service.Scale.IdleExpiry),
             ScaleDownDelay = Duration.Format(service.Scale.DownDelay),
             StartTimeout = Duration.Format(service.StartLimit),
+            Freeze = service.Scale.FreezeAfter is { } freeze ? Duration.Format(freeze) : Never,
             Handler = service.Lambda?.Handler is { Length: > 0 } handler ? handler : null,
             Event = service.Lambda is null ? null : LambdaOrder.NameOf(service.Lambda.Events),
         };
@@ -137,6 +143,12 @@ internal static class ServiceOrder
         if (contract != Http)
         {
             RefuseAny(OfHttp(request), "only functions with the http contract have it: deploy with contract = http");
+            if (contract != Stdio || request.Isolation != FunctionOrder.Reused)
+            {
+                RefuseAny(
+                    [Of("concurrency", request.Concurrency)],
+                    "only functions with the http contract have it, or with isolation = reused");
+            }
         }
 
         if (contract != Lambda)
@@ -147,7 +159,7 @@ internal static class ServiceOrder
     }
 
     private static IEnumerable<Asked> OfHttp(FunctionRequest request) =>
-        [Of("port", request.Port), new("probe", request.Probe), Of("concurrency", request.Concurrency)];
+        [Of("port", request.Port), new("probe", request.Probe)];
 
     private static IEnumerable<Asked> OfLambda(FunctionRequest request) =>
         [new("handler", request.Handler), new("event", request.Event)];
@@ -156,7 +168,7 @@ internal static class ServiceOrder
     [
         Of("minInstances", request.MinInstances), Of("maxInstances", request.MaxInstances),
         Of("target", request.Target), new("idle", request.Idle), new("scaleDownDelay", request.ScaleDownDelay),
-        new("startTimeout", request.StartTimeout),
+        new("startTimeout", request.StartTimeout), new("freeze", request.Freeze),
     ];
 
     private static IEnumerable<Asked> OfStdio(FunctionRequest request) =>

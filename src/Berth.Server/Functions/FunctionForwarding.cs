@@ -17,7 +17,7 @@ internal sealed class FunctionForwarding(FunctionManager functions)
         Function function = functions.Get(name).Record;
         double point = RandomNumberGenerator.GetInt32(int.MaxValue) / (double)int.MaxValue;
         Revision revision = function.Find(function.Traffic.Whole ?? function.Traffic.At(point))!;
-        RunSpec own = revision.Spec.Run;
+        RunSpec own = RevisionRuns.Of(name, revision);
         string number = revision.Number.ToString(CultureInfo.InvariantCulture);
         string source = cause.Spec.Labels.GetValueOrDefault(FunctionLabels.Function, "");
         string type = cause.State == RunState.Succeeded

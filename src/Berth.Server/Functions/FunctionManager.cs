@@ -159,7 +159,7 @@ internal sealed class FunctionManager(
             if (!next.Newest.Spec.Run.HasSecretFiles)
             {
                 // The first call finds a sandbox ready.
-                node.Expect(RunRooms.Shape(next.Newest.Spec.Run));
+                node.Expect(RunRooms.Shape(RevisionRuns.Of(name, next.Newest)));
             }
 
             return (entry, old?.Record);

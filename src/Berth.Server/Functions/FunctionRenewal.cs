@@ -35,7 +35,7 @@ internal sealed class FunctionRenewal(FunctionManager functions)
         Revision? before = function.Find(number);
         // What a call added to its revision's arguments is not known apart from them.
         bool asItWas = number == now.Number || (spec.Service is null && before is not { Spec.PassArguments: false });
-        return asItWas ? spec : now.Spec.Run with
+        return asItWas ? spec : RevisionRuns.Of(name, now) with
         {
             Environment = spec.Service is null ? Variables(spec, before!, now) : spec.Environment,
             MaxAge = spec.MaxAge ?? now.Spec.Run.MaxAge,

@@ -52,7 +52,30 @@ internal sealed class Instance : IDisposable
     /// <summary>It gets no more calls and ends with its last; guarded by its pool.</summary>
     public bool IsDraining { get; set; }
 
+    /// <summary>Since when it has no call, on its pool's clock; guarded by its pool.</summary>
+    public TimeSpan IdleSince { get; set; }
+
+    /// <summary>Stopped where it stands; guarded by its pool.</summary>
+    public bool IsFrozen { get; private set; }
+
     public LiveInstance Live => live;
+
+    /// <summary>Its program runs no more until <see cref="Thaw"/>. Ending it thaws it.</summary>
+    public void Freeze()
+    {
+        live.Pause();
+        IsFrozen = true;
+    }
+
+    /// <summary>Returns when it runs.</summary>
+    public void Thaw()
+    {
+        if (IsFrozen)
+        {
+            live.Resume();
+            IsFrozen = false;
+        }
+    }
 
     /// <summary>Returns when it can take calls.</summary>
     /// <param name="name">Of its function and revision, for messages.</param>

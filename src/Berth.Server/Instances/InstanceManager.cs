@@ -226,6 +226,7 @@ internal sealed class InstanceManager(
         try
         {
             pool.Scale();
+            pool.Freeze();
         }
         catch (Exception error)
         {

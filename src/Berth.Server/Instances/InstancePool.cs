@@ -61,8 +61,7 @@ internal sealed class InstancePool(
 
             if (Free() is { } free)
             {
-                free.Running++;
-                running++;
+                Take(free);
                 Note();
                 return new ValueTask<Instance>(free);
             }
@@ -76,14 +75,14 @@ internal sealed class InstancePool(
             FairLine<Waiter>.Place? place = line.Add(caller, waiter, out yielded);
             if (place is null)
             {
-                throw Full();
+                throw PoolRefusal.Full(name, maxWaiting);
             }
 
             waiter.Place = place;
             Note();
         }
 
-        yielded?.Turn.TrySetException(Full());
+        yielded?.Turn.TrySetException(PoolRefusal.Full(name, maxWaiting));
         Scale();
         return new ValueTask<Instance>(WaitAsync(waiter, cancellationToken));
     }
@@ -97,6 +96,7 @@ internal sealed class InstancePool(
         {
             instance.IsDraining |= dismiss;
             instance.Running--;
+            instance.IdleSince = Now;
             running--;
             ended = instance is { IsDraining: true, Running: 0 };
             if (!ended)
@@ -162,6 +162,15 @@ internal sealed class InstancePool(
         }
     }
 
+    /// <summary>Stops those that have had no call for as long as the revision says, where they stand.</summary>
+    public void Freeze()
+    {
+        lock (gate)
+        {
+            IdleInstances.Freeze(ready, settings.FreezeAfter, Now);
+        }
+    }
+
     /// <summary>Starts one instance now and returns when it is ready.</summary>
     /// <exception cref="BerthException">What keeps it from that.</exception>
     public async Task WarmAsync(CancellationToken cancellationToken)
@@ -188,11 +197,12 @@ internal sealed class InstancePool(
     }
 
     /// <summary>What the instances use now.</summary>
-    public IReadOnlyList<(RunId Id, int Running, bool Draining, Api.Nodes.AttemptFigures? Usage)> Instances()
+    public IReadOnlyList<(RunId Id, int Running, bool Draining, bool Frozen, Api.Nodes.AttemptFigures? Usage)>
+        Instances()
     {
         lock (gate)
         {
-            return [.. ready.Select(i => (i.Id, i.Running, i.IsDraining, i.Live.Measure()))];
+            return [.. ready.Select(i => (i.Id, i.Running, i.IsDraining, i.IsFrozen, i.Live.Measure()))];
         }
     }
 
@@ -262,19 +272,14 @@ internal sealed class InstancePool(
         }
     }
 
-    private Instance? Free()
-    {
-        Instance? least = null;
-        foreach (Instance instance in ready)
-        {
-            if (!instance.IsDraining && instance.Running < service.Concurrency
-                && (least is null || instance.Running < least.Running))
-            {
-                least = instance;
-            }
-        }
+    private Instance? Free() => InstanceChoice.Among(ready, service.Concurrency);
 
-        return least;
+    /// <summary>For one call. The caller holds the gate.</summary>
+    private void Take(Instance instance)
+    {
+        instance.Thaw();
+        instance.Running++;
+        running++;
     }
 
     private void Note() => load.Set(running + line.Count, Now);
@@ -284,10 +289,11 @@ internal sealed class InstancePool(
     {
         while (line.Count > 0 && Free() is { } free && line.TryTake(out Waiter? waiter))
         {
+            // Before its caller goes on.
+            free.Thaw();
             if (waiter!.Turn.TrySetResult(free))
             {
-                free.Running++;
-                running++;
+                Take(free);
             }
         }
     }
@@ -341,7 +347,8 @@ internal sealed class InstancePool(
     /// <summary>The caller holds the gate.</summary>
     private void Shrink(int count, List<Instance> surplus)
     {
-        foreach (Instance instance in ready.Where(i => !i.IsDraining).OrderBy(i => i.Running).Take(count).ToArray())
+        foreach (Instance instance in ready.Where(i => !i.IsDraining).OrderBy(i => i.Running)
+            .ThenByDescending(i => i.IsFrozen).Take(count).ToArray())
         {
             instance.IsDraining = true;
             if (instance.Running == 0)
@@ -387,6 +394,7 @@ internal sealed class InstancePool(
             restUntil = TimeSpan.Zero;
             trouble = null;
             late = retired;
+            instance.IdleSince = Now;
             ready.Add(instance);
             instance.IsDraining = late;
             if (!late)

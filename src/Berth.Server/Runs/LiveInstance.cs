@@ -72,6 +72,11 @@ internal sealed class LiveInstance
         Interlocked.Add(ref bytesOut, sent);
     }
 
+    /// <summary>As <see cref="IAttempt.Pause"/>.</summary>
+    public void Pause() => attempt.Pause();
+
+    public void Resume() => attempt.Resume();
+
     /// <summary>With its grace, unless the server can't wait.</summary>
     public void Stop(EndReason reason) =>
         attempt.Stop(reason, reason == EndReason.PlatformFault ? TimeSpan.Zero : attempt.Spec.Grace);

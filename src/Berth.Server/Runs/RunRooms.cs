@@ -70,7 +70,7 @@ internal sealed record RunRooms(
     }
 
     public static SandboxSpec Shape(RunSpec spec) =>
-        new(spec.Digest, spec.Limits, spec.Network, spec.Runtime, spec.Family);
+        new(spec.Digest, spec.Limits, spec.Network, spec.Runtime, spec.Family, spec.Reuse);
 
     /// <summary>
     /// Makes a step true and tells of it. While the store can't be written it is tried again, because the truth of an

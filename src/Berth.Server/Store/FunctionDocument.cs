@@ -48,19 +48,21 @@ internal sealed record RevisionDocument(
 
 internal sealed record ServiceDocument(
     int Port, string? ProbePath, int Concurrency, int Min, int Max, int Target, long IdleMs, long DownDelayMs,
-    long StartLimitMs, LambdaSpec? Lambda = null)
+    long StartLimitMs, LambdaSpec? Lambda = null, long? FreezeMs = null)
 {
     [JsonIgnore]
     public ServiceSpec Spec => new(
         Port, ProbePath, Concurrency,
-        new ScaleSpec(Min, Max, Target, TimeSpan.FromMilliseconds(IdleMs), TimeSpan.FromMilliseconds(DownDelayMs)),
+        new ScaleSpec(
+            Min, Max, Target, TimeSpan.FromMilliseconds(IdleMs), TimeSpan.FromMilliseconds(DownDelayMs),
+            FreezeMs is { } freeze ? TimeSpan.FromMilliseconds(freeze) : null),
         TimeSpan.FromMilliseconds(StartLimitMs), Lambda);
 
     public static ServiceDocument Of(ServiceSpec service) => new(
         service.Port, service.ProbePath, service.Concurrency, service.Scale.Min, service.Scale.Max,
         service.Scale.Target, (long)service.Scale.IdleExpiry.TotalMilliseconds,
         (long)service.Scale.DownDelay.TotalMilliseconds, (long)service.StartLimit.TotalMilliseconds,
-        service.Lambda);
+        service.Lambda, (long?)service.Scale.FreezeAfter?.TotalMilliseconds);
 }
 
 internal sealed record TrafficDocument(

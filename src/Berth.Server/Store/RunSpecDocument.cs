@@ -42,7 +42,8 @@ internal sealed record RunSpecDocument(
     string? OnSuccess = null,
     string? OnFailure = null,
     int Hops = 0,
-    IReadOnlyList<string>? Secrets = null)
+    IReadOnlyList<string>? Secrets = null,
+    int? Reuse = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -104,7 +105,8 @@ internal sealed record RunSpecDocument(
         OnSuccess is null ? null : Destination.Restore(OnSuccess),
         OnFailure is null ? null : Destination.Restore(OnFailure),
         Hops,
-        Secrets is null ? null : [.. Secrets.Select(SecretUse.Restore)]);
+        Secrets is null ? null : [.. Secrets.Select(SecretUse.Restore)],
+        Reuse);
 
     public static RunSpec Read(ReadOnlySpan<byte> json) =>
         (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
@@ -120,7 +122,7 @@ internal sealed record RunSpecDocument(
         spec.Runtime, spec.Family, spec.Service, Unusual(spec.Retry.BaseDelay, RetryPolicy.UsualBaseDelay),
         Unusual(spec.Retry.MaxDelay, RetryPolicy.UsualMaxDelay), spec.Retry.On?.Text,
         spec.OnSuccess?.Text, spec.OnFailure?.Text, spec.Hops,
-        spec.Secrets is null ? null : [.. spec.Secrets.Select(s => s.Text)]);
+        spec.Secrets is null ? null : [.. spec.Secrets.Select(s => s.Text)], spec.Reuse);
 
     private static TimeSpan? Span(long? milliseconds) =>
         milliseconds is { } known ? TimeSpan.FromMilliseconds(known) : null;

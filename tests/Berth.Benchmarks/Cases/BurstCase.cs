@@ -18,7 +18,7 @@ internal static class BurstCase
     public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options)
     {
         await using BerthRig rig = await BerthRig.StartAsync(options);
-        await ServiceCase.PushAsync(rig, options, await ServiceCase.CompileAsync(options));
+        await ServiceCase.PushAsync(rig, options);
         Samples served = new();
         Samples queued = new();
         int refused = 0;

@@ -17,11 +17,10 @@ internal static class FunctionsCase
     {
         int functions = options.Scaled(10_000);
         int active = options.Scaled(100);
-        string program = await ServiceCase.CompileAsync(options);
         await using BerthRig few = await BerthRig.StartAsync(options);
         await using BerthRig many = await BerthRig.StartAsync(options);
-        await ServiceCase.PushAsync(few, options, program);
-        await ServiceCase.PushAsync(many, options, program);
+        await ServiceCase.PushAsync(few, options);
+        await ServiceCase.PushAsync(many, options);
         await few.PushBusyboxAsync();
         await many.PushBusyboxAsync();
         await DeployAsync(few, 0, isHttp: true);

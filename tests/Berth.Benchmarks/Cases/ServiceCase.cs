@@ -18,9 +18,8 @@ internal static class ServiceCase
 
     public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options)
     {
-        string program = await CompileAsync(options);
         await using BerthRig rig = await BerthRig.StartAsync(options);
-        await PushAsync(rig, options, program);
+        string program = await PushAsync(rig, options);
         return
         [
             .. await ThroughputAsync(rig, options, program),
@@ -29,23 +28,18 @@ internal static class ServiceCase
         ];
     }
 
-    /// <summary>The path of a small server of HTTP.</summary>
-    internal static async Task<string> CompileAsync(BenchOptions options)
+    /// <summary>Puts the service into the registry as <c>bench/service:1</c>; the path of its program.</summary>
+    internal static async Task<string> PushAsync(BerthRig rig, BenchOptions options)
     {
-        Directory.CreateDirectory(options.Work);
         string program = Path.Combine(options.Work, "service");
         await Command.RunAsync(
             "gcc", "-O2", "-static", "-w", "tests/Berth.Testing/Programs/service.c", "-o", program);
-        return program;
-    }
-
-    internal static async Task PushAsync(BerthRig rig, BenchOptions options, string program)
-    {
         string root = Path.Combine(options.Work, "service-root");
         Directory.CreateDirectory(root + "/bin");
         File.Copy(program, root + "/bin/service", overwrite: true);
         await rig.CliAsync("image", "pack", "-q", "--entrypoint", "/bin/service", "bench/service:1", root);
         Directory.Delete(root, recursive: true);
+        return program;
     }
 
     private static async Task<IReadOnlyList<Figure>> ThroughputAsync(

@@ -22,8 +22,11 @@ public class AttackProgram(NodeFixture node) : IAsyncLifetime
     /// <summary>Null for a container for each run.</summary>
     protected virtual string? Family => null;
 
+    /// <summary>Null for sandboxes that have one run.</summary>
+    protected virtual int? Reuse => null;
+
     /// <summary>The shape that attacks run in.</summary>
-    internal SandboxSpec Sandbox => node.Of(Image) with { Family = Family };
+    internal SandboxSpec Sandbox => node.Of(Image) with { Family = Family, Reuse = Reuse };
 
     /// <summary>The image with the program at /attacks and busybox's commands.</summary>
     public Digest Image { get; private set; }
@@ -59,4 +62,12 @@ public class AttackProgram(NodeFixture node) : IAsyncLifetime
 public sealed class InnerAttackProgram(NodeFixture node) : AttackProgram(node)
 {
     protected override string? Family => "attacks";
+}
+
+/// <summary>The same in one sandbox for run after run.</summary>
+public sealed class ReusedAttackProgram(NodeFixture node) : AttackProgram(node)
+{
+    protected override string? Family => "reused-attacks";
+
+    protected override int? Reuse => 1;
 }

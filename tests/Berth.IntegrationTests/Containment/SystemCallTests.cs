@@ -12,6 +12,11 @@ public sealed class SystemCallTests(AttackProgram program)
 public sealed class InnerSystemCallTests(InnerAttackProgram program)
     : SystemCallContract(program), IClassFixture<InnerAttackProgram>;
 
+/// <summary>The same in one sandbox for run after run.</summary>
+[Collection("containers")]
+public sealed class ReusedSystemCallTests(ReusedAttackProgram program)
+    : SystemCallContract(program), IClassFixture<ReusedAttackProgram>;
+
 public abstract class SystemCallContract(AttackProgram program)
 {
     private static readonly SystemCallAttack[] All = [.. SystemCallAttacks.All.SelectMany(g => g.Attacks)];

@@ -283,7 +283,7 @@ public sealed class ServiceFunctionTests
         return run.RootElement.GetProperty("state").GetString()!;
     }
 
-    private static async Task<ServerProcess> StartAsync()
+    internal static async Task<ServerProcess> StartAsync()
     {
         ServerProcess server = new();
         try

@@ -44,6 +44,21 @@ internal static class HostTraces
         .Count(pid => Read($"/proc/{pid}/cgroup").Contains($"/berth-{instance}/", StringComparison.Ordinal)
             && Read($"/proc/{pid}/cmdline").StartsWith(command + "\0", StringComparison.Ordinal));
 
+    /// <summary>Kills process 1 of the sandbox in which such a program runs.</summary>
+    public static void KillInitOf(string instance, string command)
+    {
+        int pid = Pids().First(p =>
+            Read($"/proc/{p}/cgroup").Contains($"/berth-{instance}/", StringComparison.Ordinal)
+            && Read($"/proc/{p}/cmdline").StartsWith(command + "\0", StringComparison.Ordinal));
+        while (StatusOf(pid, "NSpid:")[^1] != 1)
+        {
+            pid = StatusOf(pid, "PPid:")[0];
+        }
+
+        using var init = System.Diagnostics.Process.GetProcessById(pid);
+        init.Kill();
+    }
+
     /// <summary>Files below a folder that are a device somewhere, mounted or not (loop(4)).</summary>
     public static IEnumerable<string> LoopDevices(string folder) => Directory
         .EnumerateDirectories("/sys/block", "loop*")
@@ -93,6 +108,15 @@ internal static class HostTraces
         .Where(pid => Read($"/proc/{pid}/cgroup").Contains($"/berth-{instance}/", StringComparison.Ordinal)
             || Read($"/proc/{pid}/cmdline").Contains(root, StringComparison.Ordinal))
         .Select(pid => $"{pid} {Read($"/proc/{pid}/cmdline").Replace('\0', ' ')}");
+
+    /// <summary>The numbers of a field of status.</summary>
+    private static int[] StatusOf(int pid, string field) =>
+    [
+        .. File.ReadLines($"/proc/{pid}/status")
+            .First(l => l.StartsWith(field, StringComparison.Ordinal))[field.Length..]
+            .Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)
+            .Select(n => int.Parse(n, CultureInfo.InvariantCulture)),
+    ];
 
     private static IEnumerable<int> Pids() => Directory.EnumerateDirectories("/proc")
         .Select(d => int.TryParse(Path.GetFileName(d), out int pid) ? pid : 0).Where(pid => pid > 0);

@@ -20,3 +20,21 @@ public sealed class InnerNodeContractTests(NodeFixture fixture) : NodeContract
 
     protected override SandboxSpec Sandbox => fixture.PlainInner;
 }
+
+/// <summary>And where a sandbox has one call after the other.</summary>
+[Collection("containers")]
+public sealed class ReusedNodeContractTests(NodeFixture fixture) : ProgramContract
+{
+    protected override INode Node => fixture.Node;
+
+    protected override SandboxSpec Sandbox => fixture.PlainInner with { Family = "reused", Reuse = 1 };
+}
+
+/// <summary>And where it has several at once.</summary>
+[Collection("containers")]
+public sealed class SharedNodeContractTests(NodeFixture fixture) : ProgramContract
+{
+    protected override INode Node => fixture.Node;
+
+    protected override SandboxSpec Sandbox => fixture.PlainInner with { Family = "shared", Reuse = 3 };
+}

@@ -55,6 +55,9 @@ public sealed class FakeSandbox : ISandbox
 
     public bool IsRemoved => removed;
 
+    /// <summary>What its programs are to have left.</summary>
+    public ByteSize FilesInMemory { get; set; }
+
     public SandboxStreams Streams { get; }
 
     public Task<ProgramExit?> Exited => exited.Task;
@@ -114,6 +117,12 @@ public sealed class FakeSandbox : ISandbox
         end.Dispose();
         return beginning with { Terminal = terminal };
     }
+
+    public Task<ILane> OpenLaneAsync(CancellationToken cancellationToken) => IsAlive
+        ? Task.FromResult<ILane>(new FakeLane(poller))
+        : throw FakeEngine.MachineFault("The sandbox is gone.");
+
+    public ByteSize ReadFilesInMemory() => FilesInMemory;
 
     public async Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
         await Nodes.FakeAttempt.ConnectHereAsync(port, cancellationToken);
@@ -183,10 +192,10 @@ public sealed class FakeSandbox : ISandbox
         ? Pseudoterminal.Open(Environment.ProcessId, owner: null, size, poller)
         : null;
 
-    private static StartOutcome.EntryPointMissing Missing(ProgramStart program) =>
+    internal static StartOutcome.EntryPointMissing Missing(ProgramStart program) =>
         new($"There is no program '{program.Arguments[0]}'.");
 
-    private static SpawnSpec? SpecOf(ProgramStart program, FileDescriptor[] streams)
+    internal static SpawnSpec? SpecOf(ProgramStart program, FileDescriptor[] streams)
     {
         string name = program.Arguments[0];
         string? path = name.Contains('/') ? name : Folders.Select(f => $"{f}/{name}").FirstOrDefault(File.Exists);

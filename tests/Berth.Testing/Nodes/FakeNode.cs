@@ -39,6 +39,9 @@ public sealed class FakeNode(TimeProvider time) : INode
     /// <summary>The attempts whose programs run now.</summary>
     public int Running => running.Count;
 
+    /// <summary>Attempts that stand still.</summary>
+    public int Paused => running.Values.Count(a => a.IsPaused);
+
     /// <summary>The next start throws this.</summary>
     public void FailNextStart(Exception fault) => startFaults.Enqueue(fault);
 

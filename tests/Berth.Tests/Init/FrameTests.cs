@@ -28,6 +28,17 @@ public sealed class FrameTests
     }
 
     [Fact]
+    public void A_lanes_program_has_four_descriptors_and_a_further_one_never_does()
+    {
+        byte[] start = Payload(StartFrame.Encode(""u8, "/"u8, [Bytes("x")], [], StandardStreams.WithProgress));
+        byte[] exec = Payload(ExecFrame.Encode(1, ""u8, "/"u8, [Bytes("x")], [], StandardStreams.WithProgress));
+
+        Assert.True(StartFrame.TryDecode(start, out StartFrame? frame));
+        Assert.Equal(4, frame!.Descriptors);
+        Assert.False(ExecFrame.TryDecode(exec, out _));
+    }
+
+    [Fact]
     public void Every_start_frame_that_can_be_written_can_be_read()
     {
         Prop.ForAll<NonEmptyString[], NonEmptyString[]>((arguments, values) =>
