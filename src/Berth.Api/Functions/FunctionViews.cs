@@ -63,6 +63,13 @@ namespace Berth.Api.Functions;
 /// secrets have when a program starts.</param>
 /// <param name="Freeze">Without calls, after which an instance is stopped where it stands until its next call, or
 /// <c>never</c>; null for 30 s.</param>
+/// <param name="Matches">Rules, <c>header:X-Beta=1</c> or <c>cookie:beta=yes</c>: calls that meet one go to the new
+/// revision, whatever its share.</param>
+/// <param name="Sticky">Whether a caller keeps its place in the shares by a cookie; null leaves it as it is.</param>
+/// <param name="Hosts">Host names of the function's own, all of them; null leaves them as they are. More of them are
+/// for administrators.</param>
+/// <param name="Public">Whether anybody may call it without a token; null leaves it as it is. True is for
+/// administrators.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -108,7 +115,11 @@ public sealed record FunctionRequest(
     string? Handler = null,
     string? Event = null,
     IReadOnlyList<string>? Secrets = null,
-    string? Freeze = null);
+    string? Freeze = null,
+    IReadOnlyList<string>? Matches = null,
+    bool? Sticky = null,
+    IReadOnlyList<string>? Hosts = null,
+    bool? Public = null);
 
 /// <summary>What is told about a function.</summary>
 /// <param name="Revision">Number of the newest.</param>
@@ -126,11 +137,13 @@ public sealed record FunctionRequest(
 /// share instances.</param>
 /// <param name="Project">The label <c>berth.project</c> of the newest revision: the set of files that it comes from.
 /// </param>
+/// <param name="Host">The name below the server's <c>function-domain</c>; null where it has none.</param>
 public sealed record FunctionView(
     string Name, int Revision, string Image, string ImageDigest, DateTimeOffset CreatedAt, DateTimeOffset DeployedAt,
     TrafficView Traffic, int? Running, int? Waiting, IReadOnlyList<InstanceView>? Instances = null,
     IReadOnlyList<ScalingView>? Scaling = null, string? Rollout = null, CallFigures? Calls = null,
-    RetryView? Retry = null, string? Isolation = null, string? Project = null);
+    RetryView? Retry = null, string? Isolation = null, string? Project = null,
+    string? Host = null);
 
 /// <summary>What a deployment would lead to; nothing was changed.</summary>
 /// <param name="Now">Number of the newest revision; null where there is no such function.</param>
@@ -189,10 +202,21 @@ public sealed record RevisionList(IReadOnlyList<RevisionView> Revisions);
 /// <param name="Percent">1 to 100; all together 100.</param>
 public sealed record ShareView(int Revision, int Percent);
 
-/// <summary>Who gets the calls.</summary>
-/// <param name="Tags">Revisions by tag; in a request, null leaves them as they are.</param>
+/// <param name="Rule"><c>header:NAME=VALUE</c> or <c>cookie:NAME=VALUE</c>; a value is met exactly.</param>
+public sealed record MatchView(string Rule, int Revision);
+
+/// <summary>Who gets the calls, and whose calls are let in. In a request, null leaves what it is about as it is.
+/// </summary>
+/// <param name="Tags">Revisions by tag.</param>
+/// <param name="Matches">Rules that are looked at before the shares, in this order; the first that a call meets
+/// decides.</param>
+/// <param name="Sticky">Whether a caller keeps its place in the shares by a cookie.</param>
+/// <param name="Hosts">Host names of the function's own. More of them are for administrators.</param>
+/// <param name="Public">Whether anybody may call it without a token. True is for administrators.</param>
 public sealed record TrafficView(
-    IReadOnlyList<ShareView> Shares, IReadOnlyDictionary<string, int>? Tags = null);
+    IReadOnlyList<ShareView> Shares, IReadOnlyDictionary<string, int>? Tags = null,
+    IReadOnlyList<MatchView>? Matches = null, bool? Sticky = null, IReadOnlyList<string>? Hosts = null,
+    bool? Public = null);
 
 /// <summary>How many instances there are to be, from now on; what is null stays. No revision is made, and no instance
 /// ended but those that are too many.</summary>

@@ -59,6 +59,7 @@ internal sealed class DeployCommand : Verb
 
     private readonly ServiceSettings service = new();
     private readonly RetrySettings retry = new();
+    private readonly TrafficSettings reach = new();
 
     public DeployCommand()
         : base(
@@ -86,6 +87,7 @@ internal sealed class DeployCommand : Verb
 
         service.AddTo(this);
         retry.AddTo(this);
+        reach.AddTo(this);
         plan.AddTo(this);
         Add(name);
         settings.AddTo(this, lasting: true);
@@ -104,7 +106,7 @@ internal sealed class DeployCommand : Verb
             Traffic: Count(session, traffic), Tag: session.Get(tag), Runtime: run.Runtime,
             Rollout: plan.ReadWithSteps(session), Isolation: session.Get(isolation),
             Secrets: session.Get(secrets) is { Length: > 0 } used ? used : null);
-        request = retry.Add(session, service.Add(session, request));
+        request = reach.Add(session, retry.Add(session, service.Add(session, request)));
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);
         session.Say(

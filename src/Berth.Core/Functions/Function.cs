@@ -27,10 +27,13 @@ public sealed record Revision(int Number, FunctionSpec Spec, DateTimeOffset Crea
 /// <param name="Traffic">Who gets the calls.</param>
 /// <param name="Before">Who got them before the last change; null where nothing was changed yet.</param>
 /// <param name="Rollout">The newest one, under way or ended; null where there was none.</param>
+/// <param name="Reach">Who reaches it beside those with a token; null for nobody.</param>
 public sealed record Function(
     string Name, DateTimeOffset CreatedAt, IReadOnlyList<Revision> Revisions, TrafficSplit Traffic,
-    TrafficSplit? Before, Rollout? Rollout = null)
+    TrafficSplit? Before, Rollout? Rollout = null, FunctionEdge? Reach = null)
 {
+    public FunctionEdge Edge => Reach ?? FunctionEdge.None;
+
     public Revision Newest => Revisions[^1];
 
     /// <summary>Null where it never was or is not kept any more.</summary>

@@ -82,7 +82,8 @@ public static class FunctionSteps
     /// it.</exception>
     public static Function Route(Function function, TrafficSplit traffic)
     {
-        foreach (int number in traffic.Shares.Select(s => s.Revision).Concat(traffic.Tags.Values))
+        foreach (int number in traffic.Shares.Select(s => s.Revision).Concat(traffic.Tags.Values)
+            .Concat(traffic.Matches.Select(m => m.Revision)))
         {
             if (function.Find(number) is null)
             {
@@ -109,7 +110,7 @@ public static class FunctionSteps
     /// <summary>Calls go where they went before the last change; done again, it takes itself back. Tags stay.</summary>
     /// <exception cref="BerthException">Conflict, where nothing was changed yet.</exception>
     public static Function RollBack(Function function) => function.Before is { } before
-        ? Route(function, TrafficSplit.Of(before.Shares, function.Traffic.Tags))
+        ? Route(function, function.Traffic.Shared(before.Shares))
         : throw new BerthException(
             ErrorCode.Conflict,
             $"The calls of function '{function.Name}' always went where they go: there is nothing to go back to.");
@@ -117,7 +118,25 @@ public static class FunctionSteps
     /// <summary>All calls go to one revision.</summary>
     /// <exception cref="BerthException">NotFound.</exception>
     public static Function RollBack(Function function, int number) => Route(
-        function, TrafficSplit.Of([new TrafficShare(number, 100)], function.Traffic.Tags));
+        function, function.Traffic.Shared([new TrafficShare(number, 100)]));
+
+    /// <summary>Lets it be reached another way.</summary>
+    /// <exception cref="BerthException">Forbidden, where more is let in by who may not.</exception>
+    /// <param name="mayOpen">Whether the caller may let in more than there was.</param>
+    public static Function Expose(Function function, FunctionEdge edge, bool mayOpen)
+    {
+        if (edge.Equals(function.Edge))
+        {
+            return function;
+        }
+
+        return mayOpen || !edge.OpensMoreThan(function.Edge)
+            ? function with { Reach = edge.Equals(FunctionEdge.None) ? null : edge }
+            : throw new BerthException(
+                ErrorCode.Forbidden,
+                $"To let function '{function.Name}' be called without a token, or by a host name of its own, is for "
+                + "administrators: ask one to do it.");
+    }
 
     public static BerthException NoRevision(Function function, int number) => new(
         ErrorCode.NotFound,

@@ -6,16 +6,24 @@ namespace Berth.Core.Functions;
 /// <param name="Percent">1 to 100 of the calls that name no revision.</param>
 public sealed record TrafficShare(int Revision, int Percent);
 
-/// <summary>How calls are split over revisions, and the names that reach one of them alone.</summary>
+/// <summary>How calls are split over revisions: those that meet a rule go where it says, all others by shares; and the
+/// names that reach one revision alone.</summary>
 public sealed class TrafficSplit : IEquatable<TrafficSplit>
 {
     /// <summary>Each keeps a revision.</summary>
     public const int MaxTags = 32;
 
-    private TrafficSplit(IReadOnlyList<TrafficShare> shares, IReadOnlyDictionary<string, int> tags)
+    /// <summary>Each is looked at with every call.</summary>
+    public const int MaxMatches = 16;
+
+    private TrafficSplit(
+        IReadOnlyList<TrafficShare> shares, IReadOnlyDictionary<string, int> tags,
+        IReadOnlyList<TrafficMatch> matches, bool sticky)
     {
         Shares = shares;
         Tags = tags;
+        Matches = matches;
+        IsSticky = sticky;
     }
 
     /// <summary>By revision; together 100 %.</summary>
@@ -24,14 +32,22 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
     /// <summary>Revisions by tag. A tagged revision may have no share.</summary>
     public IReadOnlyDictionary<string, int> Tags { get; }
 
-    /// <summary>The one revision that gets all calls; null when several share them.</summary>
+    /// <summary>Looked at in this order before the shares: the first that a call meets decides.</summary>
+    public IReadOnlyList<TrafficMatch> Matches { get; }
+
+    /// <summary>Whether a caller is given a <see cref="TrafficPoint"/> to come back to.</summary>
+    public bool IsSticky { get; }
+
+    /// <summary>The one revision that gets all calls but for rules; null when several share them.</summary>
     public int? Whole => Shares.Count == 1 ? Shares[0].Revision : null;
 
     public static TrafficSplit All(int revision) => Of([new TrafficShare(revision, 100)], NoTags);
 
     /// <exception cref="BerthException">InvalidRequest, where the shares are not 100 % together, a revision stands
-    /// twice, a tag is no name, or there are too many.</exception>
-    public static TrafficSplit Of(IEnumerable<TrafficShare> shares, IReadOnlyDictionary<string, int> tags)
+    /// twice, a tag is no name, a rule stands twice, or there are too many.</exception>
+    public static TrafficSplit Of(
+        IEnumerable<TrafficShare> shares, IReadOnlyDictionary<string, int> tags,
+        IReadOnlyList<TrafficMatch>? matches = null, bool sticky = false)
     {
         TrafficShare[] sorted = [.. shares.OrderBy(s => s.Revision)];
         if (sorted.FirstOrDefault(s => s.Percent is < 1 or > 100) is { } odd)
@@ -63,7 +79,27 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
             FunctionName.Check(tag, "tag");
         }
 
-        return new TrafficSplit(sorted, new SortedDictionary<string, int>(tags.ToDictionary(), StringComparer.Ordinal));
+        return new TrafficSplit(
+            sorted, new SortedDictionary<string, int>(tags.ToDictionary(), StringComparer.Ordinal),
+            Checked(matches ?? []), sticky);
+    }
+
+    /// <summary>Other shares; tags, rules and places stay.</summary>
+    /// <exception cref="BerthException">InvalidRequest, as with <see cref="Of"/>.</exception>
+    public TrafficSplit Shared(IEnumerable<TrafficShare> shares) => Of(shares, Tags, Matches, IsSticky);
+
+    /// <summary>The revision of the first rule that a call meets; null where it meets none.</summary>
+    public int? Met(ICallWords call)
+    {
+        for (int i = 0; i < Matches.Count; i++)
+        {
+            if (Matches[i].IsMetBy(call))
+            {
+                return Matches[i].Revision;
+            }
+        }
+
+        return null;
     }
 
     /// <summary>The revision for a call that names none.</summary>
@@ -107,17 +143,23 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
             shares.Add(new TrafficShare(revision, percent));
         }
 
-        return Of(shares, Tags);
+        return Shared(shares);
     }
 
     /// <summary>The same shares; <paramref name="tag"/> means <paramref name="revision"/>, whatever it meant.</summary>
     public TrafficSplit Tagged(string tag, int revision) =>
-        Of(Shares, new Dictionary<string, int>(Tags) { [tag] = revision });
+        Of(Shares, new Dictionary<string, int>(Tags) { [tag] = revision }, Matches, IsSticky);
 
-    public bool Holds(int revision) => Shares.Any(s => s.Revision == revision) || Tags.Values.Contains(revision);
+    /// <summary>Calls that meet these rules go where they say, before those of the rules there were. One that looks for
+    /// the same as another takes its place.</summary>
+    public TrafficSplit Matched(IReadOnlyList<TrafficMatch> first) => Of(
+        Shares, Tags, [.. first, .. Matches.Where(m => !first.Any(m.IsSameRule))], IsSticky);
+
+    public bool Holds(int revision) => Shares.Any(s => s.Revision == revision) || Tags.Values.Contains(revision)
+        || Matches.Any(m => m.Revision == revision);
 
     public bool Equals(TrafficSplit? other) => other is not null && Shares.SequenceEqual(other.Shares)
-        && Tags.SequenceEqual(other.Tags);
+        && Tags.SequenceEqual(other.Tags) && Matches.SequenceEqual(other.Matches) && IsSticky == other.IsSticky;
 
     public override bool Equals(object? obj) => Equals(obj as TrafficSplit);
 
@@ -127,6 +169,24 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
     public override string ToString() => string.Join(
         ", ", Shares.Select(s => string.Create(
             CultureInfo.InvariantCulture, $"{s.Percent} % to revision {s.Revision}")));
+
+    private static IReadOnlyList<TrafficMatch> Checked(IReadOnlyList<TrafficMatch> matches)
+    {
+        if (matches.Count > MaxMatches)
+        {
+            throw Refuse($"{matches.Count} rules are too many: a function has at most {MaxMatches}.");
+        }
+
+        for (int i = 1; i < matches.Count; i++)
+        {
+            if (matches.Take(i).Any(matches[i].IsSameRule))
+            {
+                throw Refuse($"The rule '{matches[i].Text}' stands twice.");
+            }
+        }
+
+        return matches;
+    }
 
     private static IReadOnlyDictionary<string, int> NoTags { get; } = new Dictionary<string, int>();
 

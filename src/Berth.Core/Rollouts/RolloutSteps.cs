@@ -160,7 +160,7 @@ public static class RolloutSteps
     };
 
     private static TrafficSplit Shares(Function function, TrafficSplit traffic) =>
-        TrafficSplit.Of(traffic.Shares, function.Traffic.Tags);
+        function.Traffic.Shared(traffic.Shares);
 
     private static Rollout UnderWay(Function function) => function.Rollout is { IsUnderWay: true } rollout
         ? rollout

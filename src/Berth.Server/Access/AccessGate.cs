@@ -1,5 +1,6 @@
 using System.Text;
 using Berth.Core.Errors;
+using Berth.Server.Functions;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
 
@@ -9,7 +10,7 @@ namespace Berth.Server.Access;
 /// Lets a request through to its route or refuses it. It looks at nothing but the token and the route's row, before any
 /// thing is looked up, so that a refusal is the same whether the thing exists or not.
 /// </summary>
-internal sealed class AccessGate(TokenStore tokens, bool metricsOpen)
+internal sealed class AccessGate(TokenStore tokens, bool metricsOpen, FunctionManager functions)
 {
     public void Check(HttpContext context)
     {
@@ -17,6 +18,14 @@ internal sealed class AccessGate(TokenStore tokens, bool metricsOpen)
         if (row is { Permission: Permission.Open or Permission.Registry }
             || (metricsOpen && row is { Permission: Permission.MetricsRead }))
         {
+            return;
+        }
+
+        if (row is not null && IsCall(row, context.Request))
+        {
+            string name = (string)context.Request.RouteValues["name"]!;
+            int at = name.IndexOf('@', StringComparison.Ordinal);
+            CheckCall(context, at < 0 ? name : name[..at]);
             return;
         }
 
@@ -50,6 +59,31 @@ internal sealed class AccessGate(TokenStore tokens, bool metricsOpen)
         known.Learn(header, caller);
         return caller;
     }
+
+    /// <summary>Lets a call of a function through: of whoever may call functions, and of anybody where the function is
+    /// open to all.</summary>
+    public void CheckCall(HttpContext context, string function)
+    {
+        Caller? caller = Recall(context) ?? TryAuthenticate(context.Request.Headers.Authorization, tokens);
+        if (caller?.May(Permission.FunctionCall) != true)
+        {
+            bool isPublic = functions.Find(function) is { Record.Edge.IsPublic: true };
+            caller = isPublic ? Caller.Anonymous(context) : Authenticate(context);
+            if (!isPublic)
+            {
+                throw new BerthException(
+                    ErrorCode.Forbidden,
+                    $"Token '{caller.Name}' has the role {Roles.NameOf(caller.Role)}, which may not call functions: "
+                    + "ask an administrator for a token with another role.");
+            }
+        }
+
+        caller!.AttachTo(context);
+    }
+
+    /// <summary>The function's own address with a slash behind it is the root of what its program serves.</summary>
+    private static bool IsCall(AccessRow row, HttpRequest request) => row.Permission == Permission.FunctionCall
+        || (row.Pattern == "/v1/functions/{name}" && request.Path.Value!.EndsWith('/'));
 
     /// <summary>
     /// The caller of a token sent as Bearer, or as the password of Basic; throws <c>Unauthorized</c>.

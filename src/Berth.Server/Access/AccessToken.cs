@@ -26,7 +26,7 @@ internal sealed partial class TokenFileJson : JsonSerializerContext;
 /// leaked secrets find it.</summary>
 internal readonly record struct TokenText(string Id, string Secret)
 {
-    private const string Prefix = "berth_";
+    public const string Prefix = "berth_";
     private const int IdLength = 12;
     private const int SecretLength = 64;
 

@@ -19,6 +19,12 @@ public enum Permission
 
     RunCancel,
 
+    /// <summary>Call functions. Of those that anybody may call, not even a token is asked.</summary>
+    FunctionCall,
+
+    /// <summary>Let anybody call a function, and give functions host names of their own.</summary>
+    FunctionExpose,
+
     /// <summary>See functions and who gets their calls.</summary>
     FunctionRead,
 
@@ -97,6 +103,7 @@ public static class Roles
     [
         .. OfPull,
         Permission.RunCreate, Permission.RunRead, Permission.RunCancel, Permission.FunctionRead,
+        Permission.FunctionCall,
         Permission.ImageWrite,
         Permission.NodeRead, Permission.MetricsRead,
         Permission.ContainerRead, Permission.ContainerManage,

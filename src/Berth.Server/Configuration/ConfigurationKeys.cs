@@ -41,6 +41,15 @@ public static class ConfigurationKeys
             Expected = "addresses or networks such as 10.0.0.0/8",
             Apply = (o, texts) => ParseNetworks(texts) is { } networks ? o with { TrustedProxies = networks } : null,
         },
+        new("function-domain", ValueKind.Text, "",
+            "Domain below which each function has a host name, NAME.DOMAIN, and each revision REVISION--NAME.DOMAIN. "
+            + "It must not hold a name of this server's own. Empty: none.")
+        {
+            Expected = "a domain such as fn.example.org",
+            Apply = (o, texts) => texts[0].ToLowerInvariant() is var domain && domain.Length == 0
+                ? o with { FunctionDomain = null }
+                : Core.Functions.HostName.IsValid(domain) ? o with { FunctionDomain = domain } : null,
+        },
         KeyOf.Text("node-name", "", "Name of this machine in run records. Empty: the host name.",
             (o, v) => o with { NodeName = v.Length == 0 ? HostName : v }),
     ];

@@ -67,6 +67,9 @@ public sealed record ServerOptions
     /// <summary>Networks of the proxies in front that are believed in what they say of a request's way.</summary>
     public IReadOnlyList<IPNetwork> TrustedProxies { get; init; } = [];
 
+    /// <summary>Below which functions have host names, in small letters; null for none.</summary>
+    public string? FunctionDomain { get; init; }
+
     public bool AllowHostNetwork { get; init; }
 
     /// <summary>Programs of containers that may run at once.</summary>

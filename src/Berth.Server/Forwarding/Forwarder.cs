@@ -17,8 +17,10 @@ namespace Berth.Server.Forwarding;
 /// <param name="Prefix">Of the caller's path, which the program does not see.</param>
 /// <param name="Timeout">Of the whole call, waiting included.</param>
 /// <param name="Caller">Whose turn it is when calls wait.</param>
+/// <param name="Authorizes">Whether the caller's Authorization is the program's own, and passes.</param>
 internal sealed record ForwardRoute(
-    InstancePool Pool, RevisionKey Revision, string Target, string Prefix, TimeSpan Timeout, string Caller);
+    InstancePool Pool, RevisionKey Revision, string Target, string Prefix, TimeSpan Timeout, string Caller,
+    bool Authorizes = false);
 
 /// <summary>
 /// Passes requests on to instances and their answers back, both as they come: bodies, events, upgrades such as

@@ -30,6 +30,11 @@ internal static class RequestHead
             Field(to, name, value);
         }
 
+        if (route.Authorizes)
+        {
+            Field(to, "Authorization", from.Headers.Authorization);
+        }
+
         if (upgrades)
         {
             Field(to, "Connection", "Upgrade");

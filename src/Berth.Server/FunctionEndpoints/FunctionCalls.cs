@@ -62,7 +62,7 @@ internal sealed class FunctionCalls(
         }
 
         Caller caller = Caller.Of(context);
-        return caller.May(Permission.RunCreate) ? CallAsync(context) : throw new BerthException(
+        return caller.May(Permission.FunctionCall) ? CallAsync(context) : throw new BerthException(
             ErrorCode.Forbidden,
             $"Token '{caller.Name}' has the role {Roles.NameOf(caller.Role)}, which may not call functions: ask an "
             + "administrator for a token with another role.");
@@ -89,7 +89,8 @@ internal sealed class FunctionCalls(
 
     private Task AnswerAsync(HttpContext context, RunKind kind, Preference preference)
     {
-        (FunctionEntry entry, Revision revision) = functions.Choose((string)context.Request.RouteValues["name"]!);
+        (FunctionEntry entry, Revision revision) = functions.Choose(
+            (string)context.Request.RouteValues["name"]!, context);
         if (kind == RunKind.Call && revision.Spec.Service is { Lambda: null })
         {
             return ForwardAsync(context, entry.Record, revision);
@@ -101,6 +102,14 @@ internal sealed class FunctionCalls(
     private Task AnswerAsync(
         HttpContext context, RunKind kind, Preference preference, FunctionEntry entry, Revision revision)
     {
+        if (kind == RunKind.Task && Caller.Of(context).IsAnonymous)
+        {
+            throw new BerthException(
+                ErrorCode.Unauthorized,
+                $"Anybody may call function '{entry.Record.Name}' and wait for the answer; a call that nobody waits "
+                + "for needs a token.");
+        }
+
         if (revision.Spec.Service is not null)
         {
             if (kind == RunKind.Call)
@@ -123,18 +132,7 @@ internal sealed class FunctionCalls(
 
         OptionHeaders given = OptionHeaders.Read(context.Request.Headers, kind);
         RequireCallers(entry.Record.Name, revision, given);
-        // Two requests are the same when they ask the same of the function, whatever revision gets them.
-        RunSpec asked = RunRequest.Parse(
-            context.Request, given, kind, ImageReference.Parse("function/" + entry.Record.Name),
-            revision.Spec.Run.Digest, options);
-        asked = asked with
-        {
-            Image = $"function {context.Request.RouteValues["name"]}",
-            Environment = new Dictionary<string, string>(asked.Environment)
-            {
-                ["PATH_INFO"] = "/" + (context.Request.RouteValues["path"] as string ?? ""),
-            },
-        };
+        RunSpec asked = Read(context, entry.Record.Name, revision, given, kind);
         RunSpec spec = Merge(entry.Record.Name, revision, asked, given);
         RunOrder order = new(
             // Who waits for an answer decides himself for how long.
@@ -147,11 +145,39 @@ internal sealed class FunctionCalls(
     /// <summary>To OpenFaaS's callers, once it is known.</summary>
     private void TellCallId(HttpContext context)
     {
-        if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
+        if (IsOpenFaas(context))
         {
             OpenFaasAnswer.Describe(context.Response, null, time);
         }
     }
+
+    /// <summary>What the request asks of the function.</summary>
+    private RunSpec Read(HttpContext context, string function, Revision revision, OptionHeaders given, RunKind kind)
+    {
+        Caller caller = Caller.Of(context);
+        if (caller.IsAnonymous && given.Find(OptionHeaders.Label) is { } label)
+        {
+            throw OptionHeaders.Refuse(OptionHeaders.Label, label, "only callers with a token label their calls");
+        }
+
+        // Two requests are the same when they ask the same of the function, whatever revision gets them.
+        RunSpec asked = RunRequest.Parse(
+            context.Request, given, kind, ImageReference.Parse("function/" + function), revision.Spec.Run.Digest,
+            options);
+        Dictionary<string, string> environment = new(asked.Environment)
+        {
+            ["PATH_INFO"] = "/" + (context.Request.RouteValues["path"] as string ?? ""),
+        };
+        if (caller.IsAnonymous && OwnAuthorization.IsOfProgram(context.Request))
+        {
+            environment["HTTP_AUTHORIZATION"] = context.Request.Headers.Authorization.ToString();
+        }
+
+        return asked with { Image = $"function {context.Request.RouteValues["name"]}", Environment = environment };
+    }
+
+    private static bool IsOpenFaas(HttpContext context) =>
+        !context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal) && !HostedCall.Is(context);
 
     private Task ForwardAsync(HttpContext context, Function function, Revision revision)
     {
@@ -166,7 +192,7 @@ internal sealed class FunctionCalls(
         }
 
         (string prefix, string target) = TargetOf(context);
-        if (!context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal))
+        if (IsOpenFaas(context))
         {
             OpenFaasAnswer.Describe(context.Response, RunId.New(time.GetUtcNow()).Text, time);
         }
@@ -181,9 +207,11 @@ internal sealed class FunctionCalls(
                 new RequestedPath(prefix, target));
         }
 
+        Caller caller = Caller.Of(context);
         ForwardRoute route = new(
             instances.Of(function, revision), new RevisionKey(function.Name, revision.Number), target, prefix,
-            TimeoutOf(function.Name, revision, given), Caller.Of(context).Name);
+            TimeoutOf(function.Name, revision, given), caller.Name,
+            caller.IsAnonymous && OwnAuthorization.IsOfProgram(context.Request));
         return forwarder.ForwardAsync(context, route);
     }
 
@@ -207,11 +235,17 @@ internal sealed class FunctionCalls(
     private static (string Prefix, string Target) TargetOf(HttpContext context)
     {
         string raw = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
-        if (!raw.StartsWith('/'))
+        // OPTIONS alone may be for the server as a whole (RFC 9112, section 3.2.4).
+        if (raw != "*" && !raw.StartsWith('/'))
         {
             // The absolute form, which is for proxies (RFC 9112, section 3.2.2).
             int root = raw.IndexOf('/', raw.IndexOf("://", StringComparison.Ordinal) + 3);
             raw = root < 0 ? "/" : raw[root..];
+        }
+
+        if (HostedCall.Is(context))
+        {
+            return ("", raw);
         }
 
         int words = context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase) ? 3 : 2;

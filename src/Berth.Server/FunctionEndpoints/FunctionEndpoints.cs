@@ -55,8 +55,10 @@ internal sealed class FunctionEndpoints(
         await using InstanceTrial? trial = spec.Service is not null && functions.Next(name, spec, caller) is { } next
             ? await instances.TryAsync(name, next, context.RequestAborted)
             : null;
+        bool mayOpen = Caller.Of(context).May(Permission.FunctionExpose);
         (FunctionEntry entry, Function? before) = await functions.DeployAsync(
-            name, spec, request.Traffic ?? 100, request.Tag, plan, caller, context.RequestAborted);
+            name, spec, request.Traffic ?? 100, request.Tag, plan, caller,
+            function => TrafficOrder.Apply(function, request, mayOpen), context.RequestAborted);
         bool changed = !ReferenceEquals(entry.Record, before);
         trial?.Adopt(entry.Record);
         await JsonBody.WriteAsync(
@@ -153,12 +155,9 @@ internal sealed class FunctionEndpoints(
                 ErrorCode.InvalidRequest, "shares is missing or holds a null: it says what each revision gets.");
         }
 
-        IEnumerable<TrafficShare> shares = request.Shares.Select(s => new TrafficShare(s.Revision, s.Percent));
+        bool mayOpen = Caller.Of(context).May(Permission.FunctionExpose);
         FunctionEntry entry = await functions.ChangeAsync(
-            NameOf(context),
-            function => FunctionSteps.Route(
-                function, TrafficSplit.Of(shares, request.Tags ?? function.Traffic.Tags)),
-            context.RequestAborted);
+            NameOf(context), function => TrafficOrder.Apply(function, request, mayOpen), context.RequestAborted);
         await JsonBody.WriteAsync(context, View(entry), FunctionJson.Default.FunctionView);
     }
 
@@ -200,11 +199,12 @@ internal sealed class FunctionEndpoints(
         Revision newest = function.Newest;
         return new FunctionView(
             function.Name, newest.Number, newest.Spec.Run.Image, newest.Spec.Run.Digest.Text, function.CreatedAt,
-            newest.CreatedAt, View(function.Traffic), limited ? entry.Places.Values.Sum(p => p.Taken) : null,
+            newest.CreatedAt, TrafficOrder.View(function), limited ? entry.Places.Values.Sum(p => p.Taken) : null,
             limited ? entry.Places.Values.Sum(p => p.WaitingCalls) : null,
             Rollout: function.Rollout is { IsUnderWay: true } rollout ? RolloutOrder.NameOf(rollout.State) : null,
             Calls: Recent(function, function.Revisions),
-            Project: newest.Spec.Run.Labels.GetValueOrDefault(FunctionLabels.Project));
+            Project: newest.Spec.Run.Labels.GetValueOrDefault(FunctionLabels.Project),
+            Host: functions.Hosts.NameOf(function.Name));
     }
 
     /// <summary>With what runs for it now.</summary>
@@ -231,10 +231,6 @@ internal sealed class FunctionEndpoints(
             ],
         };
     }
-
-    private static TrafficView View(TrafficSplit traffic) => new(
-        [.. traffic.Shares.Select(s => new ShareView(s.Revision, s.Percent))],
-        traffic.Tags.Count == 0 ? null : traffic.Tags);
 
     private RevisionView View(Function function, Revision revision) => new(
         function.Name, revision.Number, revision.CreatedAt, revision.Caller, revision.Spec.Run.Digest.Text,

@@ -18,13 +18,16 @@ internal sealed record FunctionEntry(Function Record, IReadOnlyDictionary<int, R
 /// <summary>All functions, in memory for calls and durable for the next start. Changes are made one after the other;
 /// a call sees the state from before one or from after it.</summary>
 internal sealed class FunctionManager(
-    IFunctionStore store, INode node, RevisionMeters meters, TimeProvider time)
+    IFunctionStore store, INode node, RevisionMeters meters, TimeProvider time, FunctionHosts? hosts = null)
 {
     /// <summary>All are held in memory.</summary>
     private const int MaxFunctions = 100_000;
 
     private readonly ConcurrentDictionary<string, FunctionEntry> entries = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim changing = new(1);
+
+    /// <summary>By which host names they are reached.</summary>
+    public FunctionHosts Hosts { get; } = hosts ?? new FunctionHosts(null);
 
     /// <summary>Told of each function that was changed, and of each that is gone, with null.</summary>
     public Action<string, Function?>? Changed { get; set; }
@@ -45,6 +48,7 @@ internal sealed class FunctionManager(
         foreach (Function function in await store.AllFunctionsAsync(cancellationToken))
         {
             entries[function.Name] = new FunctionEntry(function, PlacesOf(function, null));
+            Hosts.Set(function.Name, [], function.Edge.Hosts);
         }
     }
 
@@ -62,43 +66,45 @@ internal sealed class FunctionManager(
     /// <param name="tag">A name for it; null for none.</param>
     /// <param name="plan">By which it gets the calls, instead of <paramref name="percent"/> at once; null for none.
     /// </param>
+    /// <param name="also">What else changes with it.</param>
     /// <returns>The function afterwards and before; null for a new one.</returns>
     public Task<(FunctionEntry Entry, Function? Before)> DeployAsync(
         string name, FunctionSpec spec, int percent, string? tag, RolloutPlan? plan, string caller,
-        CancellationToken cancellationToken) =>
-        ApplyAsync(
-            name,
-            old =>
+        Func<Function, Function> also, CancellationToken cancellationToken)
+    {
+        return ApplyAsync(name, old => also(Deploy(old)), cancellationToken);
+
+        Function Deploy(Function? old)
+        {
+            DateTimeOffset now = time.GetUtcNow();
+            if (old is null)
             {
-                DateTimeOffset now = time.GetUtcNow();
-                if (old is null)
-                {
-                    ThrowIfTooMany();
-                    return FunctionSteps.Share(FunctionSteps.Create(name, spec, caller, now), 1, percent, tag);
-                }
+                ThrowIfTooMany();
+                return FunctionSteps.Share(FunctionSteps.Create(name, spec, caller, now), 1, percent, tag);
+            }
 
-                bool same = IsSame(spec, old);
-                if (!same && IsSameProgram(spec, old))
-                {
-                    // Another number of instances of the same program makes no revision.
-                    old = FunctionSteps.Rescale(old, [old.Newest.Number], _ => spec.Service!.Scale);
-                    same = true;
-                }
+            bool same = IsSame(spec, old);
+            if (!same && IsSameProgram(spec, old))
+            {
+                // Another number of instances of the same program makes no revision.
+                old = FunctionSteps.Rescale(old, [old.Newest.Number], _ => spec.Service!.Scale);
+                same = true;
+            }
 
-                if (plan is null)
-                {
-                    return !same ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
-                        : FunctionSteps.Share(old, old.Newest.Number, percent, tag);
-                }
+            if (plan is null)
+            {
+                return !same ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
+                    : FunctionSteps.Share(old, old.Newest.Number, percent, tag);
+            }
 
-                Function next = !same ? FunctionSteps.Deploy(old, spec, 0, tag, caller, now)
-                    : tag is null ? old
-                    : FunctionSteps.Route(old, old.Traffic.Tagged(tag, old.Newest.Number));
-                return next.Traffic.Shares is [var all] && all.Revision == next.Newest.Number
-                    ? next
-                    : RollOut(next, next.Newest.Number, plan, caller);
-            },
-            cancellationToken);
+            Function next = !same ? FunctionSteps.Deploy(old, spec, 0, tag, caller, now)
+                : tag is null ? old
+                : FunctionSteps.Route(old, old.Traffic.Tagged(tag, old.Newest.Number));
+            return next.Traffic.Shares is [var all] && all.Revision == next.Newest.Number
+                ? next
+                : RollOut(next, next.Newest.Number, plan, caller);
+        }
+    }
 
     /// <summary>The revision that these settings would make now; null where the newest one has them already, but for
     /// how many instances there are.</summary>
@@ -130,6 +136,7 @@ internal sealed class FunctionManager(
         {
             Get(name);
             await store.DeleteFunctionAsync(name, cancellationToken);
+            Hosts.Set(name, entries[name].Record.Edge.Hosts, []);
             entries.TryRemove(name, out _);
             Changed?.Invoke(name, null);
         }
@@ -152,9 +159,11 @@ internal sealed class FunctionManager(
                 return (old, old.Record);
             }
 
+            Hosts.Check(name, next.Edge.Hosts);
             await store.PutAsync(next, cancellationToken);
             FunctionEntry entry = new(next, PlacesOf(next, old));
             entries[name] = entry;
+            Hosts.Set(name, old?.Record.Edge.Hosts ?? [], next.Edge.Hosts);
             Changed?.Invoke(name, next);
             if (!next.Newest.Spec.Run.HasSecretFiles)
             {

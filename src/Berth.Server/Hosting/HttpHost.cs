@@ -5,6 +5,7 @@ using System.Text;
 using Berth.Core.Errors;
 using Berth.Server.Access;
 using Berth.Server.Configuration;
+using Berth.Server.FunctionEndpoints;
 using Berth.Server.Loops;
 using Berth.Server.Problems;
 using Microsoft.AspNetCore.Builder;
@@ -66,9 +67,11 @@ internal static class HttpHost
         builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, rooms.Options, preface));
         WebApplication application = builder.Build();
         TrustedProxies proxies = ProxiesOf(rooms.Options);
-        AccessGate gate = new(rooms.Tokens, rooms.Options.MetricsOpen);
+        AccessGate gate = new(rooms.Tokens, rooms.Options.MetricsOpen, rooms.Functions);
+        FunctionCalls calls = ServerRoutes.CallsOf(rooms);
         ILogger<ProblemMiddleware> logger = rooms.Loggers.CreateLogger<ProblemMiddleware>();
         application.Use(next => new ProblemMiddleware(next, rooms.Time, logger).InvokeAsync);
+        application.Use(next => new HostCalls(next, rooms.Functions, calls, gate, Check).InvokeAsync);
         application.UseRouting();
         application.UseWhen(
             static context => !LoopWork.Is(context),
@@ -79,13 +82,18 @@ internal static class HttpHost
             }));
         application.Use(next => context =>
         {
-            MessageFraming.Check(context.Request);
-            proxies.Check(context);
+            Check(context);
             gate.Check(context);
             return LoopWork.Is(context) ? next(context) : rooms.Exit.RunAsync(context, next);
         });
-        ServerRoutes.Map(application, rooms);
+        ServerRoutes.Map(application, rooms, calls);
         return application;
+
+        void Check(HttpContext context)
+        {
+            MessageFraming.Check(context.Request);
+            proxies.Check(context);
+        }
     }
 
     /// <summary>The addresses that are listened on, ports resolved.</summary>

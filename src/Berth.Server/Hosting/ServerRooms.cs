@@ -154,7 +154,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         RunManager runs = RunsOf(
             store, node, data, parts, callbacks, signer, new RunObservers(meters, telemetry, revisions));
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
-        FunctionManager functions = new(store, node, revisions, time);
+        FunctionManager functions = new(store, node, revisions, time, new FunctionHosts(options.FunctionDomain));
         SecretVault secrets = SecretsOf(store, data, runs);
         InstanceManager instances = InstancesOf(functions, runs, parts);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)

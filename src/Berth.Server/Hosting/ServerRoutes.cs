@@ -23,10 +23,17 @@ namespace Berth.Server.Hosting;
 /// <summary>Maps every route to what answers it. What each needs stands in <see cref="AccessTable"/>.</summary>
 internal static class ServerRoutes
 {
-    public static void Map(IEndpointRouteBuilder routes, ServerRooms rooms)
+    /// <summary>What answers the calls of functions, by path and by host name.</summary>
+    public static FunctionCalls CallsOf(ServerRooms rooms) => new(
+        rooms.Functions, rooms.Options, AnswerOf(rooms), rooms.Instances,
+        new Forwarder(rooms.Options, rooms.Revisions, rooms.Time),
+        new LambdaForwarder(rooms.Options, rooms.Revisions, rooms.Time), rooms.Exit, rooms.Time);
+
+    public static void Map(IEndpointRouteBuilder routes, ServerRooms rooms, FunctionCalls functionCalls)
     {
         MapOperation(routes, rooms);
         MapRuns(routes, rooms);
+        MapFunctions(routes, rooms, functionCalls);
         MapImages(routes, rooms);
         MapRepositories(routes, rooms);
         MapContainers(routes, rooms);
@@ -92,14 +99,11 @@ internal static class ServerRoutes
 
     private static void MapRuns(IEndpointRouteBuilder routes, ServerRooms rooms)
     {
-        CallAnswer answer = new(
-            rooms.Runs, rooms.Options, rooms.Meters, rooms.Overflow, rooms.Lifetime, rooms.Time);
-        CallEndpoints calls = new(rooms.Catalog, rooms.Options, answer);
+        CallEndpoints calls = new(rooms.Catalog, rooms.Options, AnswerOf(rooms));
         Map(routes, "POST", "/v1/call/{**reference}", calls.CallAsync);
         Map(routes, "GET", "/v1/call/{**reference}", calls.CallAsync);
         Map(routes, "POST", "/v1/tasks/{**reference}", calls.TaskAsync);
 
-        MapFunctions(routes, rooms, answer);
         RunEndpoints.RunEndpoints runs = new(rooms.Runs, rooms.Lifetime);
         LogEndpoint logs = new(rooms.Runs, rooms.Lifetime, rooms.Time);
         EventEndpoints events = new(rooms.Runs, rooms.Lifetime, rooms.Time);
@@ -118,12 +122,11 @@ internal static class ServerRoutes
         Map(routes, "DELETE", "/v1/dead-letters/{id}", letters.PurgeAsync);
     }
 
-    private static void MapFunctions(IEndpointRouteBuilder routes, ServerRooms rooms, CallAnswer answer)
+    private static CallAnswer AnswerOf(ServerRooms rooms) => new(
+        rooms.Runs, rooms.Options, rooms.Meters, rooms.Overflow, rooms.Lifetime, rooms.Time);
+
+    private static void MapFunctions(IEndpointRouteBuilder routes, ServerRooms rooms, FunctionCalls calls)
     {
-        FunctionCalls calls = new(
-            rooms.Functions, rooms.Options, answer, rooms.Instances,
-            new Forwarder(rooms.Options, rooms.Revisions, rooms.Time),
-            new LambdaForwarder(rooms.Options, rooms.Revisions, rooms.Time), rooms.Exit, rooms.Time);
         FunctionEndpoints.FunctionEndpoints functions = new(
             rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Secrets, rooms.Options, rooms.Time);
         MapRead(routes, "/v1/functions", functions.ListAsync);

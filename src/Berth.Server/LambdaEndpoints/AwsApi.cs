@@ -1,3 +1,4 @@
+using Berth.Server.FunctionEndpoints;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.LambdaEndpoints;
@@ -15,7 +16,8 @@ internal static class AwsApi
     private const string NameMark = "function:";
 
     public static bool IsCalledBy(HttpRequest request) =>
-        request.Path.StartsWithSegments(Root, StringComparison.OrdinalIgnoreCase);
+        request.Path.StartsWithSegments(Root, StringComparison.OrdinalIgnoreCase)
+        && !HostedCall.Is(request.HttpContext);
 
     public static bool IsPattern(string pattern) => pattern.StartsWith(Root + "/", StringComparison.Ordinal);
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Berth.Core.Runs;
+using Berth.Server.Access;
 using Berth.Server.Forwarding;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -32,6 +33,11 @@ internal sealed record EventRequest(
             {
                 told[Small(name)] = values.ToString();
             }
+        }
+
+        if (Caller.Of(context).IsAnonymous && OwnAuthorization.IsOfProgram(request))
+        {
+            told["authorization"] = headers.Authorization.ToString();
         }
 
         if (request.ContentLength is { } length)

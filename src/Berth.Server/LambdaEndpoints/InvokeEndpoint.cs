@@ -86,7 +86,8 @@ internal sealed class InvokeEndpoint(
     {
         (string name, string? qualifier) = AwsApi.Parse((string)request.RouteValues["name"]!);
         string? asked = request.Query["Qualifier"] is [{ Length: > 0 } given] ? given : qualifier;
-        (FunctionEntry entry, Revision revision) = functions.Choose(AwsApi.Reference(name, asked));
+        (FunctionEntry entry, Revision revision) = functions.Choose(
+            AwsApi.Reference(name, asked), request.HttpContext);
         return revision.Spec.Service?.Lambda is not null
             ? (entry.Record, revision)
             : throw new BerthException(

@@ -65,7 +65,8 @@ internal sealed class LambdaFunctionEndpoints(FunctionManager functions)
             return (function, function.Newest, null);
         }
 
-        (FunctionEntry entry, Revision revision) = functions.Choose(AwsApi.Reference(name, asked));
+        (FunctionEntry entry, Revision revision) = functions.Choose(
+            AwsApi.Reference(name, asked), request.HttpContext);
         return (entry.Record, revision, asked);
     }
 

@@ -8,14 +8,16 @@ namespace Berth.Server.Store;
 /// <summary>A function as the store keeps it: JSON of plain values, absent where default.</summary>
 internal sealed record FunctionDocument(
     string Name, DateTimeOffset CreatedAt, IReadOnlyList<RevisionDocument> Revisions, TrafficDocument Traffic,
-    TrafficDocument? Before, RolloutDocument? Rollout = null)
+    TrafficDocument? Before, RolloutDocument? Rollout = null, IReadOnlyList<string>? Hosts = null,
+    bool IsPublic = false)
 {
     public static byte[] Write(Function function) => JsonSerializer.SerializeToUtf8Bytes(
         new FunctionDocument(
             function.Name, function.CreatedAt, [.. function.Revisions.Select(RevisionDocument.Of)],
             TrafficDocument.Of(function.Traffic),
             function.Before is null ? null : TrafficDocument.Of(function.Before),
-            function.Rollout is null ? null : RolloutDocument.Of(function.Rollout)),
+            function.Rollout is null ? null : RolloutDocument.Of(function.Rollout),
+            function.Edge.Hosts.Count == 0 ? null : function.Edge.Hosts, function.Edge.IsPublic),
         FunctionDocumentJson.Default.FunctionDocument);
 
     /// <summary>The same bytes for settings that are the same.</summary>
@@ -28,7 +30,10 @@ internal sealed record FunctionDocument(
             ?? throw new InvalidOperationException("The store holds an empty function.");
         return new Function(
             document.Name, document.CreatedAt, [.. document.Revisions.Select(r => r.Revision)],
-            document.Traffic.Split, document.Before?.Split, document.Rollout?.Rollout);
+            document.Traffic.Split, document.Before?.Split, document.Rollout?.Rollout,
+            document.Hosts is null && !document.IsPublic
+                ? null
+                : new FunctionEdge(document.Hosts ?? [], document.IsPublic));
     }
 }
 
@@ -66,13 +71,23 @@ internal sealed record ServiceDocument(
 }
 
 internal sealed record TrafficDocument(
-    IReadOnlyList<TrafficShare> Shares, IReadOnlyDictionary<string, int>? Tags)
+    IReadOnlyList<TrafficShare> Shares, IReadOnlyDictionary<string, int>? Tags,
+    IReadOnlyList<MatchDocument>? Matches = null, bool IsSticky = false)
 {
     [JsonIgnore]
-    public TrafficSplit Split => TrafficSplit.Of(Shares, Tags ?? new Dictionary<string, int>());
+    public TrafficSplit Split => TrafficSplit.Of(
+        Shares, Tags ?? new Dictionary<string, int>(), [.. (Matches ?? []).Select(m => m.Match)], IsSticky);
 
-    public static TrafficDocument Of(TrafficSplit split) =>
-        new(split.Shares, split.Tags.Count == 0 ? null : split.Tags);
+    public static TrafficDocument Of(TrafficSplit split) => new(
+        split.Shares, split.Tags.Count == 0 ? null : split.Tags,
+        split.Matches.Count == 0 ? null : [.. split.Matches.Select(m => new MatchDocument(m.Text, m.Revision))],
+        split.IsSticky);
+}
+
+internal sealed record MatchDocument(string Rule, int Revision)
+{
+    [JsonIgnore]
+    public TrafficMatch Match => TrafficMatch.Parse(Rule, Revision);
 }
 
 [JsonSourceGenerationOptions(

@@ -15,7 +15,7 @@ public sealed class GuideTests
     private static readonly string[] Pages =
     [
         "first-image", "calls", "tasks", "functions", "services", "berth-yaml", "lambda", "pictures",
-        "rollouts", "secrets",
+        "rollouts", "secrets", "traffic",
         "containers", "limits-and-isolation", "troubleshooting", "running-a-server", "registry", "security",
     ];
 
@@ -23,7 +23,8 @@ public sealed class GuideTests
     public async Task The_guide_works_as_written()
     {
         await using ServerProcess server = new();
-        await server.StartAsync("--callback-allow", "127.0.0.1", "--node-name", "vm", "--max-running", "16");
+        await server.StartAsync("--callback-allow", "127.0.0.1", "--node-name", "vm", "--max-running", "16",
+            "--function-domain", "fn.example.org");
         string folder = Directory.CreateDirectory(Path.Combine(server.Folder, "reader")).FullName;
         // A page is read where Berth's sources are.
         File.CreateSymbolicLink(
