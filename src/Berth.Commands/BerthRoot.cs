@@ -13,6 +13,7 @@ using Berth.Commands.Secrets;
 using Berth.Commands.Servers;
 using Berth.Commands.Tasks;
 using Berth.Commands.Terminals;
+using Berth.Commands.Triggers;
 
 namespace Berth.Commands;
 
@@ -43,9 +44,8 @@ internal sealed class BerthRoot : RootCommand, IDocumented
         Command[] commands =
         [
             new RunCommand(), FunctionCommands.All(), new ApplyCommand(), new DeclarationDiffCommand(),
-            new DevCommand(),
-            RolloutCommands.All(), TaskCommands.All(),
-            DeadLetterCommands.All(), SecretCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
+            new DevCommand(), RolloutCommands.All(), TaskCommands.All(), DeadLetterCommands.All(),
+            SecretCommands.All(), TriggerCommands.All(), ImageCommands.All(), RepositoryCommands.All(),
             new CreateCommand(), new StartCommand(), new StopCommand(), new RestartCommand(), new KillCommand(),
             new PauseCommand(), new UnpauseCommand(), new RemoveContainerCommand(), new RenameCommand(),
             new WaitContainerCommand(), new ExecCommand(), new AttachCommand(), new CopyCommand(),

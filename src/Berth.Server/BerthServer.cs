@@ -35,6 +35,7 @@ public sealed class BerthServer : IAsyncDisposable
             Task.Run(() => new CollectPass(rooms, logger).RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(() => rooms.Webhooks.RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(() => rooms.Rollouts.RunAsync(passesStop.Token), CancellationToken.None),
+            Task.Run(() => rooms.Triggers.RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(
                 () => rooms.Telemetry.RunAsync(rooms.Metrics.GatherAsync, telemetryStop.Token),
                 CancellationToken.None));
@@ -142,6 +143,7 @@ public sealed class BerthServer : IAsyncDisposable
         await rooms.Node.StartAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.NodeStarted);
         await rooms.Secrets.StartAsync(cancellationToken);
+        await rooms.Triggers.Manager.StartAsync(cancellationToken);
         // Before the tasks, which may be calls of them.
         await rooms.Functions.StartAsync(cancellationToken);
         await rooms.Runs.StartAsync(cancellationToken);

@@ -29,6 +29,7 @@ public sealed class BerthClient : IDisposable
         Functions = new FunctionsClient(exchange, Runs);
         Rollouts = new RolloutsClient(exchange);
         Secrets = new SecretsClient(exchange);
+        Triggers = new TriggersClient(exchange);
     }
 
     /// <summary>Uses <paramref name="handler"/> instead of the network for everything but synchronous calls and
@@ -45,6 +46,7 @@ public sealed class BerthClient : IDisposable
         Functions = new FunctionsClient(exchange, Runs);
         Rollouts = new RolloutsClient(exchange);
         Secrets = new SecretsClient(exchange);
+        Triggers = new TriggersClient(exchange);
     }
 
     public Uri Address => exchange.Address;
@@ -66,6 +68,8 @@ public sealed class BerthClient : IDisposable
     public RolloutsClient Rollouts { get; }
 
     public SecretsClient Secrets { get; }
+
+    public TriggersClient Triggers { get; }
 
     public Task<VersionView> VersionAsync(CancellationToken cancellationToken) =>
         exchange.GetAsync("v1/version", NodeJson.Default.VersionView, cancellationToken);

@@ -76,9 +76,20 @@ public interface INodeStorage
     /// <summary>With all that is in it; nothing happens where there is none. No attempt may have it.</summary>
     Task RemoveVolumeAsync(string name, CancellationToken cancellationToken);
 
+    /// <summary>Files of a volume whose paths begin with <paramref name="prefix"/>, in no order; none where there is no
+    /// such volume. Links are passed over.</summary>
+    /// <param name="most">More than so many are left out.</param>
+    Task<VolumeListing> FilesAsync(string name, string prefix, int most, CancellationToken cancellationToken);
+
     /// <summary>Bytes that a volume takes on disk, found by a walk; null where there is none.</summary>
     Task<ByteSize?> MeasureVolumeAsync(string name, CancellationToken cancellationToken);
 }
+
+/// <param name="IsWhole">False where some were left out.</param>
+public sealed record VolumeListing(IReadOnlyList<VolumeFile> Files, bool IsWhole);
+
+/// <param name="Path">Within the volume, with '/' between its parts and none before.</param>
+public sealed record VolumeFile(string Path, long Size, DateTimeOffset ModifiedAt);
 
 public sealed record VolumeInfo(string Name, DateTimeOffset CreatedAt);
 

@@ -96,6 +96,17 @@ internal sealed class NodeStorage(string? folder, ReadinessPoller poller) : INod
         },
         cancellationToken);
 
+    public Task<VolumeListing> FilesAsync(
+        string name, string prefix, int most, CancellationToken cancellationToken) => Do(
+        () =>
+        {
+            string path = $"{Volumes}/{Checked(name)}";
+            return Directory.Exists(path)
+                ? new VolumeWalk(prefix, most, cancellationToken).Walk(path)
+                : new VolumeListing([], true);
+        },
+        cancellationToken);
+
     public Task<ByteSize?> MeasureVolumeAsync(string name, CancellationToken cancellationToken) => Do(
         ByteSize? () =>
         {

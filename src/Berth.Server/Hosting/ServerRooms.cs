@@ -32,6 +32,7 @@ using Berth.Server.Spool;
 using Berth.Server.Store;
 using Berth.Server.Store.Sqlite;
 using Berth.Server.Telemetry;
+using Berth.Server.Triggers;
 using Berth.Server.Webhooks;
 using Microsoft.Extensions.Logging;
 
@@ -119,7 +120,9 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required SecretVault Secrets { get; init; }
 
-    public required SecretUsers SecretUsers { get; init; }
+    public SecretUsers SecretUsers => new(Functions, Triggers.Manager);
+
+    public required TriggerRooms Triggers { get; init; }
 
     public required InstanceManager Instances { get; init; }
 
@@ -196,7 +199,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Containers = containers,
             Functions = functions,
             Secrets = secrets,
-            SecretUsers = new SecretUsers(functions),
+            Triggers = new TriggerRooms(store, functions, runs, node.Storage, time, loggers),
             Instances = instances,
             Revisions = revisions,
             Rollouts = new RolloutPass(functions, revisions, time, loggers.CreateLogger<RolloutPass>()),

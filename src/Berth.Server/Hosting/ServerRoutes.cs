@@ -13,6 +13,7 @@ using Berth.Server.Metrics;
 using Berth.Server.OpenApi;
 using Berth.Server.RolloutEndpoints;
 using Berth.Server.RunEndpoints;
+using Berth.Server.Triggers;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -158,6 +159,7 @@ internal static class ServerRoutes
             Map(routes, method, FunctionCalls.OpenFaasPattern, calls.CallAsync).WithMetadata(LoopWork.Own);
         }
 
+        MapTriggers(routes, rooms);
         SecretEndpoints.SecretEndpoints secrets = new(rooms.Secrets, rooms.SecretUsers);
         MapRead(routes, "/v1/secrets", secrets.ListAsync);
         MapRead(routes, "/v1/secrets/{name}", secrets.GetAsync);
@@ -169,6 +171,24 @@ internal static class ServerRoutes
         MapRead(routes, "/system/function/{name}", openFaas.GetAsync);
         MapRead(routes, "/system/info", openFaas.InfoAsync);
         MapLambda(routes, rooms);
+    }
+
+    private static void MapTriggers(IEndpointRouteBuilder routes, ServerRooms rooms)
+    {
+        TriggerRooms parts = rooms.Triggers;
+        TriggerEndpoints.TriggerEndpoints triggers = new(
+            parts.Manager, new TriggerEndpoints.TriggerOrder(parts.Calls, rooms.Secrets, rooms.Time), parts.Firing,
+            rooms.Node.Storage, rooms.Time);
+        MapRead(routes, "/v1/triggers", triggers.ListAsync);
+        MapRead(routes, "/v1/triggers/{name}", triggers.GetAsync);
+        Map(routes, "PUT", "/v1/triggers/{name}", triggers.PutAsync);
+        Map(routes, "DELETE", "/v1/triggers/{name}", triggers.RemoveAsync);
+        Map(routes, "POST", "/v1/triggers/{name}/pause", triggers.PauseAsync);
+        Map(routes, "POST", "/v1/triggers/{name}/resume", triggers.ResumeAsync);
+        Map(routes, "POST", "/v1/triggers/{name}/fire", triggers.FireAsync);
+        TriggerEndpoints.HookEndpoints events = new(parts.Manager, parts.Firing, rooms.Secrets, rooms.Time);
+        Map(routes, "POST", "/v1/hooks/{name}", events.HookAsync);
+        Map(routes, "POST", "/v1/events/{name}", events.ReceiveAsync);
     }
 
     private static void MapLambda(IEndpointRouteBuilder routes, ServerRooms rooms)

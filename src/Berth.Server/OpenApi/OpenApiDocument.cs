@@ -14,7 +14,7 @@ public static class OpenApiDocument
     // The order of the parts is the order of the document and of its reference page.
     private static readonly string[] Parts =
     [
-        "document", "options", "calls", "runs", "functions", "scaling", "lambda", "rollouts", "secrets",
+        "document", "options", "calls", "runs", "functions", "scaling", "lambda", "rollouts", "secrets", "triggers",
         "containers",
         "images", "repositories", "machine", "tokens", "registry",
     ];

@@ -15,7 +15,7 @@ public sealed class GuideTests
     private static readonly string[] Pages =
     [
         "first-image", "calls", "tasks", "functions", "services", "berth-yaml", "lambda", "pictures",
-        "rollouts", "secrets", "traffic",
+        "rollouts", "secrets", "triggers", "traffic",
         "containers", "limits-and-isolation", "troubleshooting", "running-a-server", "registry", "security",
     ];
 

@@ -52,6 +52,16 @@ public sealed class FakeStorage(TimeProvider time) : INodeStorage
     public Task<bool> MakeVolumeAsync(string name, CancellationToken cancellationToken) =>
         Task.FromResult(volumes.TryAdd(name, time.GetUtcNow()));
 
+    public Task<VolumeListing> FilesAsync(
+        string name, string prefix, int most, CancellationToken cancellationToken) =>
+        Task.FromResult(new VolumeListing(
+            [.. Files.Where(f => f.Key.Volume == name && f.Value.Path.StartsWith(prefix, StringComparison.Ordinal))
+                .Select(f => f.Value)],
+            true));
+
+    /// <summary>Of volumes, as a test puts them there.</summary>
+    public ConcurrentDictionary<(string Volume, string Path), VolumeFile> Files { get; } = new();
+
     public Task RemoveVolumeAsync(string name, CancellationToken cancellationToken)
     {
         volumes.TryRemove(name, out _);

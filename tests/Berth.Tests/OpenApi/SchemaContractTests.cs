@@ -13,6 +13,7 @@ using Berth.Api.Rollouts;
 using Berth.Api.Runs;
 using Berth.Api.Secrets;
 using Berth.Api.Server;
+using Berth.Api.Triggers;
 using Berth.Core.Containers;
 using Berth.Core.Rollouts;
 using Berth.Core.Runs;
@@ -38,7 +39,7 @@ public sealed class SchemaContractTests
         typeof(UpstreamView), typeof(PruneRequest),
         typeof(ContainerRequest), typeof(MountView), typeof(HealthCheckRequest), typeof(VolumeRequest),
         typeof(SystemPruneRequest), typeof(StreamMessage), typeof(ExecRequest),
-        typeof(FunctionRequest), typeof(TrafficView), typeof(RollbackRequest), typeof(ScaleRequest),
+        typeof(FunctionRequest), typeof(TrafficView), typeof(RollbackRequest), typeof(TriggerRequest), typeof(ScaleRequest),
         typeof(RolloutRequest),
     ];
 
@@ -54,7 +55,7 @@ public sealed class SchemaContractTests
         FunctionJson.Default.RevisionList,
         FunctionJson.Default.RollbackRequest, FunctionJson.Default.ScaleRequest,
         RolloutJson.Default.RolloutView,
-        SecretJson.Default.SecretList,
+        SecretJson.Default.SecretList, TriggerJson.Default.TriggerList, TriggerJson.Default.EventList,
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
         ImageJson.Default.ImageDiff, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,

@@ -3,6 +3,7 @@ using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Core.Triggers;
 using Berth.Server.Secrets;
 using Microsoft.Extensions.Logging;
 
@@ -12,7 +13,7 @@ namespace Berth.Server.Store.Sqlite;
 /// The embedded store: one SQLite file in write-ahead mode, one writing thread with group commit, a few readers. A
 /// write is acknowledged after its sync. One server per file: the data folder's lock sees to that.
 /// </summary>
-public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore, ISecretStore
+public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore, ISecretStore, ITriggerStore
 {
     /// <summary>So long may the look at all pages hold up a start; what it leaves is looked at when it is used.
     /// </summary>
@@ -182,6 +183,32 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore,
 
     Task ISecretStore.DeleteSecretAsync(string name, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => SecretWrites.Delete(database, name), cancellationToken);
+
+    Task<IReadOnlyList<(Trigger Trigger, DateTimeOffset Seen)>> ITriggerStore.AllTriggersAsync(
+        CancellationToken cancellationToken) => readers.ReadAsync(TriggerWrites.All, cancellationToken);
+
+    Task ITriggerStore.PutAsync(Trigger trigger, DateTimeOffset seen, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => TriggerWrites.Put(database, trigger, seen), cancellationToken);
+
+    Task ITriggerStore.DeleteTriggerAsync(Trigger trigger, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => TriggerWrites.Delete(database, trigger), cancellationToken);
+
+    Task ITriggerStore.RecordAsync(
+        Firing firing, DateTimeOffset? seen, (string Path, string Mark)? file, CancellationToken cancellationToken) =>
+        Write(
+            WritePurpose.Finish, database => TriggerWrites.Record(database, firing, seen, file), cancellationToken);
+
+    Task<IReadOnlyList<Firing>> ITriggerStore.FiringsAsync(
+        RunId trigger, int limit, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => TriggerWrites.Firings(database, trigger, limit), cancellationToken);
+
+    Task<IReadOnlyDictionary<string, string>> ITriggerStore.FilesAsync(
+        RunId trigger, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => TriggerWrites.Files(database, trigger), cancellationToken);
+
+    Task ITriggerStore.ForgetAsync(
+        RunId trigger, IReadOnlyCollection<string> gone, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => TriggerWrites.Forget(database, trigger, gone), cancellationToken);
 
     public Task DeleteAsync(ContainerId id, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => ContainerWrites.Delete(database, id), cancellationToken);
