@@ -53,12 +53,12 @@ internal sealed class YamlReader
     private List<YamlNode> Documents()
     {
         List<YamlNode> documents = [];
-        while (parser.MoveNext())
+        while (Next())
         {
             if (parser.Current is DocumentStart)
             {
                 anchors.Clear();
-                parser.MoveNext();
+                Next();
                 YamlNode document = Node(0);
                 if (document is not YamlText { IsNothing: true })
                 {
@@ -68,6 +68,22 @@ internal sealed class YamlReader
         }
 
         return documents;
+    }
+
+    /// <summary>The parser's next event. Some texts that are no YAML end it with errors of its own making.</summary>
+    private bool Next()
+    {
+        Mark at = parser.Current is { } now ? MarkOf(now.End) : new Mark(file, 1, 1);
+        try
+        {
+            return parser.MoveNext();
+        }
+        catch (Exception e) when (
+            e is InvalidOperationException or ArgumentException or IndexOutOfRangeException or NullReferenceException
+                or KeyNotFoundException)
+        {
+            throw Refuse(at, "this is no YAML: what comes after this can't be read.");
+        }
     }
 
     /// <summary>The value that begins at the current event; leaves its last event current.</summary>
@@ -124,7 +140,7 @@ internal sealed class YamlReader
     private YamlList List(Mark at, int depth)
     {
         List<YamlNode> items = [];
-        while (parser.MoveNext() && parser.Current is not SequenceEnd)
+        while (Next() && parser.Current is not SequenceEnd)
         {
             items.Add(Node(depth + 1));
         }
@@ -137,14 +153,14 @@ internal sealed class YamlReader
         List<(YamlText Name, YamlNode Value)> members = [];
         List<(YamlText Name, YamlNode Value)> merged = [];
         HashSet<string> names = new(StringComparer.Ordinal);
-        while (parser.MoveNext() && parser.Current is not MappingEnd)
+        while (Next() && parser.Current is not MappingEnd)
         {
             if (Node(depth + 1) is not YamlText name)
             {
                 throw Refuse(MarkOf(parser.Current!.Start), "the name of a setting is a single value.");
             }
 
-            parser.MoveNext();
+            Next();
             YamlNode value = Node(depth + 1);
             if (name is { Value: Merge, IsPlain: true })
             {
