@@ -15,7 +15,6 @@ internal static class DockerWords
         ["build"] = "Did you mean 'berth image build'? 'berth image pack' makes an image of a folder.",
         ["commit"] = "A container is not made into an image: 'berth image build' and 'berth image pack' make one.",
         ["container"] = "The verbs of containers stand alone: 'berth ps', 'berth run', 'berth rm'.",
-        ["diff"] = "'berth image diff' compares images; 'berth cp' reads what a container changed.",
         ["network"] = "A container has no network but its own, or the machine's: 'berth run --network host'.",
         ["port"] = "Ports are not published; a function that serves HTTP is reached through the server: "
             + "'berth function deploy --port'.",

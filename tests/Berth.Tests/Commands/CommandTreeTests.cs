@@ -66,7 +66,8 @@ public sealed class CommandTreeTests
         Assert.True(start >= 0, example.Line);
         string[] words = ShellWords.Split(example.Line[start..].Split(") ")[0]);
 
-        ParseResult result = Root.Parse(ProgramArguments.Protect(Root, words[1..]));
+        ParseResult result = Root.Parse(
+            ProgramArguments.Protect(Root, words[1..]), new ParserConfiguration { ResponseFileTokenReplacer = null });
 
         Assert.True(
             result.Errors.Count == 0, $"{example.Line}: {string.Join(' ', result.Errors.Select(e => e.Message))}");

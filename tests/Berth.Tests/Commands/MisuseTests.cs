@@ -51,7 +51,6 @@ public sealed class MisuseTests
     [InlineData("tag a b", "berth image tag")]
     [InlineData("build .", "berth image build")]
     [InlineData("commit c1 a:1", "berth image build")]
-    [InlineData("diff c1", "berth cp")]
     [InlineData("network ls", "berth run --network host")]
     [InlineData("port c1", "berth function deploy --port")]
     [InlineData("container ls", "berth ps")]

@@ -132,7 +132,8 @@ public sealed partial class DocumentTests
     private static string? Problem(string rest, bool complete)
     {
         string[] words = [.. ShellWords.Split(rest).Where(word => word != "…")];
-        ParseResult result = Root.Parse(ProgramArguments.Protect(Root, words));
+        ParseResult result = Root.Parse(
+            ProgramArguments.Protect(Root, words), new ParserConfiguration { ResponseFileTokenReplacer = null });
         string? option = CommandLine.UnknownOption(result);
         ParseError? error = result.Errors.FirstOrDefault(
             e => complete || !e.Message.Contains("Required", StringComparison.Ordinal));

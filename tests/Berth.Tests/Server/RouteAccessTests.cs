@@ -16,6 +16,9 @@ namespace Berth.Tests.Server;
 public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<ServerRigFixture>
 {
     private const string Everybody = "everybody";
+
+    /// <summary>No token opens it: each request brings a signature of its own.</summary>
+    private const string Signers = "signers";
     private const string AnyToken = "admin publisher user pull robot";
     private const string Readers = "admin publisher user pull";
     private const string Users = "admin publisher user";
@@ -71,7 +74,7 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("POST /v1/triggers/{name}/pause", Publishers),
         ("POST /v1/triggers/{name}/resume", Publishers),
         ("POST /v1/triggers/{name}/fire", Publishers),
-        ("POST /v1/hooks/{name}", Everybody),
+        ("POST /v1/hooks/{name}", Signers),
         ("POST /v1/events/{name}", Users),
         ("GET /v1/functions/{name}/{**path}", Users),
         ("POST /v1/functions/{name}/{**path}", Users),
@@ -181,6 +184,10 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
             {
                 Assert.Equal(HttpStatusCode.OK, response.StatusCode);
             }
+            else if (who == Signers)
+            {
+                await response.ProblemAsync(401, "unauthorized");
+            }
             else if (IsOfAws(route))
             {
                 Assert.Equal(
@@ -208,6 +215,10 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
             if (IsOfAws(route))
             {
                 Assert.Equal(!who.Split(' ').Contains(Roles.NameOf(role)), TypeOf(response) == "AccessDeniedException");
+            }
+            else if (who == Signers)
+            {
+                await response.ProblemAsync(401, "unauthorized");
             }
             else if (who == Everybody || who.Split(' ').Contains(Roles.NameOf(role)))
             {
