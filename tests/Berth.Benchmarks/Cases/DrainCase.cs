@@ -70,7 +70,7 @@ internal static class DrainCase
     }
 
     private static async Task<string> HoldAsync(BerthRig rig) => (await rig.CliAsync(
-        "task", "submit", "-q", "--timeout", "1h", "bench/busybox:1", "sleep", "3600")).Trim();
+        "task", "submit", "--timeout", "1h", "bench/busybox:1", "sleep", "3600")).Trim();
 
     private static async Task<double> LeftAsync(BerthRig rig) =>
         await rig.MetricAsync("berth_tasks{state=\"queued\"}")
