@@ -17,7 +17,7 @@ internal static class ContainmentPage
         A default sandbox has namespaces of its own of all seven kinds, user ids that mean nobody on the machine, nine
         capabilities within its user namespace, no new privileges, a seccomp filter, limits of memory, processor,
         processes and files, and no network. How it is made: [sandbox.md](sandbox.md). System calls, resources and
-        network are tried a second time in a sandbox within a container of many, the first two a third time in one
+        network are tried a second time in a sandbox within a container of many, system calls a third time in one
         that is reused, and come to the same.
 
 

@@ -19,11 +19,6 @@ public sealed class ResourceAttackTests(NodeFixture node, AttackProgram program)
 public sealed class InnerResourceAttackTests(NodeFixture node, InnerAttackProgram program)
     : ResourceAttackContract(program, node), IClassFixture<InnerAttackProgram>;
 
-/// <summary>The same in one sandbox for run after run.</summary>
-[Collection("containers")]
-public sealed class ReusedResourceAttackTests(NodeFixture node, ReusedAttackProgram program)
-    : ResourceAttackContract(program, node), IClassFixture<ReusedAttackProgram>;
-
 public abstract class ResourceAttackContract(AttackProgram program, NodeFixture node)
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(20);
