@@ -72,7 +72,7 @@ internal sealed class TriggerCreateCommand : Verb
         : base(
             "create", "Make a trigger, or give it other settings, and print its name",
             new("berth trigger create --cron '0 3 * * *' --zone Europe/Berlin nightly report", "Every night at three"),
-            new("berth trigger create --cron @hourly --concurrency forbid sync fetch", "Every hour, one at a time"),
+            new("berth trigger create --cron=@hourly --concurrency forbid sync fetch", "Every hour, one at a time"),
             new("berth trigger create --webhook github --secret hook-key push build", "What GitHub sends"),
             new("berth trigger create --events --type 'com.example.order.*' orders shop", "CloudEvents of one kind"))
     {
