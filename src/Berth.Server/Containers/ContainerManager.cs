@@ -269,10 +269,17 @@ internal sealed class ContainerManager : IAsyncDisposable
         _ => Task.FromResult(entry.Record.State is not (ContainerState.Created or ContainerState.Exited)),
         cancellationToken);
 
-    /// <summary>Runs a program beside the container's own. Throws <c>Conflict</c> unless it runs.</summary>
+    /// <summary>Runs a program beside the container's own. Throws <c>Conflict</c> unless it runs. The caller holds the
+    /// gate only where the container's program is there.</summary>
     public async Task<IExecution> ExecuteAsync(
         ContainerEntry entry, ExecutionSpec spec, CancellationToken cancellationToken)
     {
+        if (entry.Live is null && entry.Record.State.IsLive())
+        {
+            // It is being started, by who holds the gate.
+            (await entry.EnterAsync(cancellationToken)).Dispose();
+        }
+
         LiveContainer live = LiveOf(entry);
         return entry.Record.State == ContainerState.Paused
             ? throw ContainerSteps.Refuse(entry.Record, "nothing can run in it before it is resumed")
