@@ -127,10 +127,9 @@ public sealed class TriggerTests
         return fired;
     }
 
-    private static async Task<IReadOnlyList<RunView>> RunsAsync(ServerProcess server) =>
-    [
-        .. (await BerthAsync(server, "task", "ls", "-n", "1000", "-o", "json"))
-            .Split('\n', StringSplitOptions.RemoveEmptyEntries)
-            .Select(line => JsonSerializer.Deserialize(line, RunJson.Default.RunView)!),
-    ];
+    private static async Task<IReadOnlyList<RunView>> RunsAsync(ServerProcess server) => JsonSerializer.Deserialize(
+        (await server.ShellAsync(
+            "curl -sS -H \"Authorization: Bearer $BERTH_TOKEN\" \"$BERTH_HOST/v1/runs?limit=1000&kind=task\""))
+            .Succeed(),
+        RunJson.Default.RunPage)!.Runs;
 }
