@@ -23,11 +23,12 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Flags,
     [ThreadStatic]
     private static int stored;
 
-    private static readonly Func<ILogger, string, IDisposable?> Traced =
-        LoggerMessage.DefineScope<string>("TraceId:{TraceId}");
+    private static readonly Func<ILogger, string?, string, IDisposable?> Traced =
+        LoggerMessage.DefineScope<string?, string>("RequestPath:{RequestPath} TraceId:{TraceId}");
 
     /// <summary>So that whatever the log says of a request can be found by its trace.</summary>
-    public static IDisposable? Scope(ILogger logger, HttpContext context) => Traced(logger, Of(context).TraceId);
+    public static IDisposable? Scope(ILogger logger, HttpContext context) =>
+        Traced(logger, context.Request.Path.Value, Of(context).TraceId);
 
     public string Parent => $"00-{TraceId}-{SpanId}-{Flags}";
 
