@@ -60,6 +60,9 @@ public sealed class ReusedFunctionTests
         Assert.NotEqual(0, told.ExitCode);
         Assert.Contains("init ended", told.Error, StringComparison.Ordinal);
         await server.KillAsync();
+        await server.StartAsync();
+        (await server.BerthAsync("task", "cancel", task)).Succeed();
+        Assert.Equal(0, await server.StopAsync());
         await ServerTraces.AreGoneAsync(server);
     }
 
