@@ -29,7 +29,9 @@ step "Building everything" dotnet build Berth.slnx -c Release --nologo -v quiet 
 ./build.sh >/dev/null || give_up
 export BERTH_EXECUTABLE=$PWD/out/berth
 
-options=(-noColor -noLogo)
+# A test that takes so many seconds is named while it still runs; a suite that hangs ends, as one failure.
+options=(-noColor -noLogo -longRunning 120)
+suite_limit=35m
 if [ "${CI:-}" = true ]; then options+=(-failSkips); fi
 
 # "   Berth.Tests  Total: 28, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0, Time: 0.424s"
@@ -46,12 +48,16 @@ for project in tests/*/*.csproj; do
   echo "$name"
   output=out/$name.output
   # Where this script runs in the background it ignores Ctrl-C, and so would every server that the tests interrupt.
-  env --default-signal=INT,QUIT \
+  timeout --foreground --kill-after=30 "$suite_limit" env --default-signal=INT,QUIT \
     dotnet "tests/$name/bin/Release/net10.0/$name.dll" "${options[@]}" "$@" </dev/null 2>&1 | tee "$output"
   status=${PIPESTATUS[0]}
   summary=$(grep -E '^ *[A-Za-z.]+ +Total: [0-9]+' "$output" | tail -n 1)
   if [ -z "$summary" ]; then
-    echo "$name ended without a summary, exit code $status"
+    if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+      echo "$name was ended: it took longer than $suite_limit"
+    else
+      echo "$name ended without a summary, exit code $status"
+    fi
     failed=$((failed + 1))
     continue
   fi

@@ -64,7 +64,9 @@ internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSock
     public override void Abort(ConnectionAbortedException abortReason)
     {
         End(abortReason);
-        application.Input.CancelPendingRead();
+        // Kestrel aborts while it holds its locks: what waits for this pipe must not go on beneath them.
+        ThreadPool.UnsafeQueueUserWorkItem(
+            static connection => connection.application.Input.CancelPendingRead(), this, preferLocal: false);
     }
 
     public override async ValueTask DisposeAsync()
@@ -145,6 +147,8 @@ internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSock
         }
 
         End(reason);
+        // This may be the end of a flush, which Kestrel does while it holds its locks; what goes on now is Kestrel's.
+        await new PoolTurn();
         await application.Input.CompleteAsync(fault);
         // The other direction may wait for its reader.
         application.Output.CancelPendingFlush();

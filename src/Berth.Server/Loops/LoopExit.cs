@@ -42,20 +42,4 @@ internal sealed class LoopExit(ILogger<LoopExit> logger)
             }
         }
     }
-
-    private readonly struct PoolTurn : ICriticalNotifyCompletion
-    {
-        public bool IsCompleted => false;
-
-        public PoolTurn GetAwaiter() => this;
-
-        public void GetResult()
-        {
-        }
-
-        public void OnCompleted(Action continuation) => UnsafeOnCompleted(continuation);
-
-        public void UnsafeOnCompleted(Action continuation) => ThreadPool.UnsafeQueueUserWorkItem(
-            static c => c(), continuation, preferLocal: false);
-    }
 }
