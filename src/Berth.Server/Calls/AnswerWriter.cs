@@ -136,7 +136,7 @@ internal sealed class AnswerWriter
     {
         if (flushed.IsCompleted)
         {
-            throw new OperationCanceledException("The caller went away.");
+            throw new CallerGoneException();
         }
     }
 }

@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using Berth.Core.Errors;
 using Berth.Oci.Content;
+using Berth.Server.Calls;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -35,7 +36,8 @@ internal sealed partial class ProblemMiddleware(
                 await DropBodyAsync(context);
             }
         }
-        catch (Exception) when (context.RequestAborted.IsCancellationRequested)
+        catch (Exception error) when (
+            context.RequestAborted.IsCancellationRequested || error is CallerGoneException)
         {
             // Nobody is left to answer.
             context.Abort();

@@ -29,7 +29,7 @@ public sealed class BlockErrorTests
             using CancellationTokenSource enough = new();
             Task[] callers =
             [
-                .. Enumerable.Range(0, 3).Select(c => SubmitAsync(book, $"{round}-{c}", refusals, enough.Token)),
+                .. Enumerable.Range(0, 3).Select(c => SubmitAsync(server, book, $"{round}-{c}", refusals, enough.Token)),
                 PushAsync(server, round, blobs, refusals, enough.Token),
             ];
             int before = book.Accepted;
@@ -122,7 +122,7 @@ public sealed class BlockErrorTests
     }
 
     private static async Task SubmitAsync(
-        TaskBook book, string caller, ConcurrentBag<string> refusals, CancellationToken enough)
+        ServerProcess server, TaskBook book, string caller, ConcurrentBag<string> refusals, CancellationToken enough)
     {
         for (int i = 0; !enough.IsCancellationRequested; i++)
         {
@@ -130,7 +130,7 @@ public sealed class BlockErrorTests
                 $"{caller}-{i}", TaskBook.Bytes(i, i % 3 == 0 ? 100_000 : 500));
             if (answer.StatusCode != HttpStatusCode.Accepted)
             {
-                await IsNamedAsync(answer);
+                await IsNamedAsync(server, answer);
                 refusals.Add("task");
                 await Task.Delay(TimeSpan.FromMilliseconds(20), CancellationToken.None);
             }
@@ -153,18 +153,18 @@ public sealed class BlockErrorTests
                 continue;
             }
 
-            await IsNamedAsync(answer);
+            await IsNamedAsync(server, answer);
             refusals.Add("blob");
             await Task.Delay(TimeSpan.FromMilliseconds(20), CancellationToken.None);
         }
     }
 
-    private static async Task IsNamedAsync(HttpResponseMessage answer)
+    private static async Task IsNamedAsync(ServerProcess server, HttpResponseMessage answer)
     {
         string text = await answer.Content.ReadAsStringAsync();
         Assert.True(
             answer.StatusCode is HttpStatusCode.ServiceUnavailable or HttpStatusCode.InsufficientStorage,
-            $"{answer}\n{text}");
+            $"{answer}\n{text}\n{server.Log}");
         Assert.NotNull(answer.Headers.RetryAfter);
         Assert.Matches("disk|store", text);
     }

@@ -82,6 +82,7 @@ public sealed class UnifiedHierarchyTests : IAsyncLifetime
         Assert.False(Directory.Exists(Folder));
         using Process late = Join("sleep 600", Root + name);
         ICgroup parent = new UnifiedCgroups(Root).At(name);
+        await Eventually.BecomesTrueAsync(parent.IsPopulated, "the program has joined");
         Assert.False(parent.TryRemove());
         parent.Kill();
         await late.WaitForExitAsync().WaitAsync(SandboxRuns.Patience);
