@@ -41,7 +41,7 @@ internal sealed class ClockPass(
 
                 DateTimeOffset begun = time.GetUtcNow();
                 bool done = await LookAsync(stop);
-                await WaitAsync(done ? UntilNext(begun) : Pause, stop);
+                await WaitAsync(done ? Next(begun) : time.GetUtcNow() + Pause, stop);
             }
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -161,28 +161,35 @@ internal sealed class ClockPass(
         return TriggerFiring.Own(trigger, "clock", moment, due, null, type, data);
     }
 
+    /// <summary>When to look again.</summary>
     /// <param name="begun">When the last look began: what came since may not have been seen.</param>
-    private TimeSpan UntilNext(DateTimeOffset begun)
+    private DateTimeOffset Next(DateTimeOffset begun)
     {
-        DateTimeOffset now = time.GetUtcNow();
-        TimeSpan least = LongestWait;
+        DateTimeOffset earliest = time.GetUtcNow() + LongestWait;
         foreach (TriggerEntry entry in triggers.All)
         {
             if (entry.Record is { Clock: { } clock, IsPaused: false }
-                && clock.Times.Next(entry.Seen > begun ? entry.Seen : begun) is { } next && next - now < least)
+                && clock.Times.Next(entry.Seen > begun ? entry.Seen : begun) is { } next && next < earliest)
             {
-                least = next - now;
+                earliest = next;
             }
         }
 
-        return least > TimeSpan.Zero ? least : TimeSpan.FromMilliseconds(1);
+        return earliest;
     }
 
-    private async Task WaitAsync(TimeSpan span, CancellationToken stop)
+    private async Task WaitAsync(DateTimeOffset until, CancellationToken stop)
     {
+        TimeSpan span = until - time.GetUtcNow();
         using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Task timer = Task.Delay(span, time, awake.Token);
-        await Task.WhenAny(timer, poked.Task);
+        Task timer = Task.Delay(
+            span > TimeSpan.Zero ? span : TimeSpan.FromMilliseconds(1), time, awake.Token);
+        // The clock may have gone on before there was a timer.
+        if (time.GetUtcNow() < until)
+        {
+            await Task.WhenAny(timer, poked.Task);
+        }
+
         await awake.CancelAsync();
         await timer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }

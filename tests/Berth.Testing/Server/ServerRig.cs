@@ -110,7 +110,8 @@ public sealed class ServerRig : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Client.Dispose();
-        await Server.DisposeAsync();
+        // Without waiting for what runs: on a clock that only the test moves, that would be for ever.
+        await Server.StopAsync(new CancellationToken(canceled: true));
         if (ownsFolder)
         {
             folder.Dispose();

@@ -275,7 +275,8 @@ public sealed class TriggerTests : IAsyncLifetime
     {
         await using PlayedService service = new((_, _) => Task.FromResult<string?>(PlayedService.Answer(200, "ok")));
         await client.Functions.DeployAsync(
-            "svc", new FunctionRequest(ServerRig.Image, Contract: "http", Port: service.Port), CancellationToken.None);
+            "svc", new FunctionRequest(ServerRig.Image, ["sleep", "3600"], Contract: "http", Port: service.Port),
+            CancellationToken.None);
         await client.Triggers.PutAsync(
             "hook", new TriggerRequest("svc", Webhook: "github", Secret: "key", Events: true), CancellationToken.None);
         const string Body = """{"specversion":"1.0","id":"a b","source":"/s","type":"t","data":[1]}""";
