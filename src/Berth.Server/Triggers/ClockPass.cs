@@ -70,7 +70,7 @@ internal sealed class ClockPass(
             {
                 done = false;
             }
-            catch (Exception error) when (error is not OperationCanceledException)
+            catch (Exception error) when (!stop.IsCancellationRequested)
             {
                 done = false;
                 Log.PassFailed(logger, entry.Record.Name, error);

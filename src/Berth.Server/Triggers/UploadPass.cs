@@ -63,7 +63,7 @@ internal sealed class UploadPass(
             {
                 // There is room again some time, and it is looked at again.
             }
-            catch (Exception error) when (error is not OperationCanceledException)
+            catch (Exception error) when (!stop.IsCancellationRequested)
             {
                 Log.PassFailed(logger, trigger.Name, error);
             }
