@@ -49,8 +49,13 @@ for project in tests/*/*.csproj; do
   output=out/$name.output
   # Where this script runs in the background it ignores Ctrl-C, and so would every server that the tests interrupt.
   timeout --foreground --kill-after=30 "$suite_limit" env --default-signal=INT,QUIT \
-    dotnet "tests/$name/bin/Release/net10.0/$name.dll" "${options[@]}" "$@" </dev/null 2>&1 | tee "$output"
-  status=${PIPESTATUS[0]}
+    dotnet "tests/$name/bin/Release/net10.0/$name.dll" "${options[@]}" "$@" </dev/null > >(exec tee "$output") 2>&1
+  status=$?
+  # Not through a pipe that a program left behind could hold open.
+  for _ in {1..20}; do
+    if grep -qE '^ *[A-Za-z.]+ +Total: [0-9]+' "$output"; then break; fi
+    sleep 0.1
+  done
   summary=$(grep -E '^ *[A-Za-z.]+ +Total: [0-9]+' "$output" | tail -n 1)
   if [ -z "$summary" ]; then
     if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then

@@ -40,12 +40,29 @@ internal sealed class PrefaceSwitch(TimeSpan patience, TimeProvider time)
                 break;
             case First.Http2:
                 Handed handed = new(connection);
-                await handedOver.Writer.WriteAsync(handed);
-                await handed.Ended;
+                if (await TryHandAsync(handed))
+                {
+                    await handed.Ended;
+                }
+
                 break;
             default:
                 // Returning closes it.
                 break;
+        }
+    }
+
+    /// <summary>False where nobody takes connections any more.</summary>
+    private async Task<bool> TryHandAsync(Handed handed)
+    {
+        try
+        {
+            await handedOver.Writer.WriteAsync(handed);
+            return true;
+        }
+        catch (ChannelClosedException)
+        {
+            return false;
         }
     }
 
@@ -120,16 +137,20 @@ internal sealed class PrefaceSwitch(TimeSpan patience, TimeProvider time)
             {
                 return await connections.Reader.ReadAsync(either.Token);
             }
-            catch (OperationCanceledException)
+            catch (Exception ended) when (ended is OperationCanceledException or ChannelClosedException)
             {
                 return null;
             }
         }
 
-        public ValueTask UnbindAsync(CancellationToken cancellationToken = default)
+        public async ValueTask UnbindAsync(CancellationToken cancellationToken = default)
         {
-            unbound.Cancel();
-            return ValueTask.CompletedTask;
+            await unbound.CancelAsync();
+            connections.Writer.TryComplete();
+            while (connections.Reader.TryRead(out ConnectionContext? left))
+            {
+                await left.DisposeAsync();
+            }
         }
 
         public ValueTask DisposeAsync()

@@ -42,7 +42,8 @@ internal sealed class EventLoop
         }
 
         Add(wake, LoopLibc.EPOLLIN, WakeUp);
-        new Thread(Run) { IsBackground = true, Name = $"Berth loop {index}" }.Start();
+        // Whoever is the first to need it leaves nothing of his own context in it.
+        new Thread(Run) { IsBackground = true, Name = $"Berth loop {index}" }.UnsafeStart();
     }
 
     /// <summary>The one whose thread this is; null elsewhere.</summary>
@@ -66,7 +67,9 @@ internal sealed class EventLoop
         try
         {
             Add(
-                descriptor, LoopLibc.EPOLLIN | LoopLibc.EPOLLOUT | LoopLibc.EPOLLRDHUP | LoopLibc.EPOLLET, key);
+                descriptor,
+                LoopLibc.EPOLLIN | LoopLibc.EPOLLPRI | LoopLibc.EPOLLOUT | LoopLibc.EPOLLRDHUP | LoopLibc.EPOLLET,
+                key);
             return key;
         }
         catch
@@ -142,9 +145,11 @@ internal sealed class EventLoop
 
     private unsafe void Drain()
     {
-        Volatile.Write(ref woken, 0);
+        // In this order: what is posted between the two is seen below. The other way round its signal could be read
+        // away, and nobody would give another. A whole fence, because the queue is looked at next.
         long count;
         _ = LoopLibc.Read(wake.DangerousGetHandle(), (byte*)&count, sizeof(long));
+        Interlocked.Exchange(ref woken, 0);
     }
 
     /// <summary>Awaited, the rest runs in the loop after what is ready there now.</summary>

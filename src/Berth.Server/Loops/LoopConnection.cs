@@ -32,6 +32,9 @@ internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSock
     public LoopConnection(Socket socket, EventLoop loop, MemoryPool<byte> memory)
         : base(Interlocked.Increment(ref lastId).ToString("X13", CultureInfo.InvariantCulture))
     {
+        LocalEndPoint = socket.LocalEndPoint;
+        RemoteEndPoint = socket.RemoteEndPoint;
+        // Nothing that can fail comes after it.
         this.socket = new LoopSocket(socket, loop);
         MemoryPool = memory;
         LoopScheduler scheduler = new();
@@ -43,8 +46,6 @@ internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSock
             useSynchronizationContext: false));
         Transport = new Ends(input.Reader, output.Writer);
         application = new Ends(output.Reader, input.Writer);
-        LocalEndPoint = socket.LocalEndPoint;
-        RemoteEndPoint = socket.RemoteEndPoint;
         ConnectionClosed = closed.Token;
         Features.Set<IConnectionSocketFeature>(this);
         Features.Set<IMemoryPoolFeature>(this);
@@ -213,8 +214,18 @@ internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSock
             ThreadPool.UnsafeQueueUserWorkItem(
                 static connection =>
                 {
-                    connection.closed.Cancel();
-                    connection.toldClosed.TrySetResult();
+                    try
+                    {
+                        connection.closed.Cancel();
+                    }
+                    catch (AggregateException)
+                    {
+                        // A listener's own fault; the others were told.
+                    }
+                    finally
+                    {
+                        connection.toldClosed.TrySetResult();
+                    }
                 },
                 this, preferLocal: false);
         }

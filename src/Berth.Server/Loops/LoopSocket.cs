@@ -31,6 +31,10 @@ internal sealed class LoopSocket : IDisposable
     /// <summary>The end has come, and no further edge will tell of it.</summary>
     private volatile bool hasEnded;
 
+    /// <summary>Urgent data (RFC 6093) came once: a read stops short at its mark and no edge tells of what is behind.
+    /// </summary>
+    private volatile bool hasMarks;
+
     /// <param name="socket">Becomes this object's own. Nothing asynchronous was done with it, or the runtime watches it
     /// too and wakes a thread for every edge.</param>
     public LoopSocket(Socket socket, EventLoop loop)
@@ -68,7 +72,7 @@ internal sealed class LoopSocket : IDisposable
                 int count = TryReceive(buffer.Span);
                 if (count >= 0)
                 {
-                    isDrained = count < buffer.Length;
+                    isDrained = count < buffer.Length && !hasMarks;
                     return count;
                 }
             }
@@ -115,7 +119,12 @@ internal sealed class LoopSocket : IDisposable
             hasEnded = true;
         }
 
-        if ((events & (LoopLibc.EPOLLIN | Ended)) != 0)
+        if ((events & LoopLibc.EPOLLPRI) != 0)
+        {
+            hasMarks = true;
+        }
+
+        if ((events & (LoopLibc.EPOLLIN | LoopLibc.EPOLLPRI | Ended)) != 0)
         {
             readable.Set();
         }

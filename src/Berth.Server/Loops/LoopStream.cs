@@ -22,8 +22,23 @@ internal sealed class LoopStream(LoopSocket socket) : Stream
     }
 
     /// <summary>The same connection, watched by a loop where the kernel has a socket for it.</summary>
-    public static Stream Over(Stream stream, EventLoop loop) =>
-        stream is NetworkStream network ? new LoopStream(new LoopSocket(network.Socket, loop)) : stream;
+    public static Stream Over(Stream stream, EventLoop loop)
+    {
+        if (stream is not NetworkStream network)
+        {
+            return stream;
+        }
+
+        try
+        {
+            return new LoopStream(new LoopSocket(network.Socket, loop));
+        }
+        catch
+        {
+            network.Dispose();
+            throw;
+        }
+    }
 
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         socket.ReceiveAsync(buffer);

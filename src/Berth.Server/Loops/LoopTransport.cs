@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.ComponentModel;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
@@ -13,6 +14,9 @@ internal sealed class LoopTransport(Func<EndPoint, Socket> listen, MemoryPool<by
 {
     /// <summary>Connections that nobody has accepted yet.</summary>
     private const int Backlog = 512;
+
+    /// <summary>Until the next try where the kernel has no descriptor for a connection.</summary>
+    private static readonly TimeSpan NoRoom = TimeSpan.FromMilliseconds(10);
 
     public bool CanBind(EndPoint endpoint) => endpoint is IPEndPoint;
 
@@ -65,10 +69,14 @@ internal sealed class LoopTransport(Func<EndPoint, Socket> listen, MemoryPool<by
                 {
                     return null;
                 }
-                catch (Exception error) when (error is SocketException or ObjectDisposedException)
+                catch (Exception error) when (error is Win32Exception or ObjectDisposedException)
                 {
-                    // It was reset while it waited in the backlog.
+                    // It was reset while it waited in the backlog, or there is no room for it.
                     accepted?.Dispose();
+                    if (accepted is null)
+                    {
+                        await Task.Delay(NoRoom, CancellationToken.None);
+                    }
                 }
             }
         }

@@ -23,6 +23,9 @@ internal sealed class ClockPass(
     /// </summary>
     private static readonly TimeSpan MostAhead = TimeSpan.FromHours(3);
 
+    /// <summary>That a timer may be; with more there is another look.</summary>
+    private static readonly TimeSpan MostLate = TimeSpan.FromMilliseconds(50);
+
     private volatile TaskCompletionSource poked = NewPoke();
 
     /// <summary>There may be an earlier time now.</summary>
@@ -180,12 +183,13 @@ internal sealed class ClockPass(
 
     private async Task WaitAsync(DateTimeOffset until, CancellationToken stop)
     {
-        TimeSpan span = until - time.GetUtcNow();
+        DateTimeOffset now = time.GetUtcNow();
+        TimeSpan span = until - now;
         using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
         Task timer = Task.Delay(
             span > TimeSpan.Zero ? span : TimeSpan.FromMilliseconds(1), time, awake.Token);
-        // The clock may have gone on before there was a timer.
-        if (time.GetUtcNow() < until)
+        // The clock may have gone on before there was a timer, which then is late by as much.
+        if (span > TimeSpan.Zero && time.GetUtcNow() - now < MostLate)
         {
             await Task.WhenAny(timer, poked.Task);
         }

@@ -29,7 +29,8 @@ public sealed class BlockErrorTests
             using CancellationTokenSource enough = new();
             Task[] callers =
             [
-                .. Enumerable.Range(0, 3).Select(c => SubmitAsync(server, book, $"{round}-{c}", refusals, enough.Token)),
+                .. Enumerable.Range(0, 3)
+                    .Select(c => SubmitAsync(server, book, $"{round}-{c}", refusals, enough.Token)),
                 PushAsync(server, round, blobs, refusals, enough.Token),
             ];
             int before = book.Accepted;

@@ -111,7 +111,7 @@ public sealed class ServerRig : IAsyncDisposable
     {
         Client.Dispose();
         // Without waiting for what runs: on a clock that only the test moves, that would be for ever.
-        await Server.StopAsync(new CancellationToken(canceled: true));
+        await Server.StopAsync(new CancellationToken(canceled: true)).WaitAsync(TimeSpan.FromMinutes(2));
         if (ownsFolder)
         {
             folder.Dispose();

@@ -65,8 +65,8 @@ public sealed class LoopSocketTests
             }
             while (read > 0);
 
-            await writing;
-            await echo;
+            await writing.WaitAsync(Patience);
+            await echo.WaitAsync(Patience);
             Assert.Equal(Length, count);
             Assert.True(sent.AsSpan().SequenceEqual(got.AsSpan(0, count)));
         }
@@ -97,7 +97,7 @@ public sealed class LoopSocketTests
             asking.Dispose();
             await echo.WaitAsync(Patience);
             await over.CancelAsync();
-            await flood;
+            await flood.WaitAsync(Patience);
             await swallowing.WaitAsync(Patience);
         }
 
@@ -118,6 +118,46 @@ public sealed class LoopSocketTests
             while (await socket.ReceiveAsync(block) > 0)
             {
             }
+        }
+    }
+
+    /// <summary>A signal that is lost is lost for good where no socket of the loop has anything to tell.</summary>
+    [Fact]
+    public async Task Who_comes_from_other_threads_has_a_turn_however_many_come_at_once()
+    {
+        EventLoop loop = EventLoop.Any();
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(seed => Task.Run(async () =>
+        {
+            Random random = new(seed);
+            for (int i = 0; i < 10_000; i++)
+            {
+                await loop.NextTurn();
+                await new PoolTurn();
+                Thread.SpinWait(random.Next(500));
+            }
+        }))).WaitAsync(Patience);
+    }
+
+    [Fact]
+    public async Task What_is_behind_an_urgent_mark_arrives_without_another_byte()
+    {
+        (LoopSocket ours, Socket theirs) = await PairAsync();
+        using (ours)
+        using (theirs)
+        {
+            byte[] buffer = new byte[10];
+            Task<int> reading = ours.ReceiveAsync(buffer).AsTask();
+            theirs.Send("ab"u8);
+            Assert.Equal(2, await reading.WaitAsync(Patience));
+            theirs.Send("cd!"u8, SocketFlags.OutOfBand);
+            theirs.Send("ef"u8);
+            int count = 0;
+            while (count < 4)
+            {
+                count += await ours.ReceiveAsync(buffer.AsMemory(count)).AsTask().WaitAsync(Patience);
+            }
+
+            Assert.Equal("cdef"u8.ToArray(), buffer[..4]);
         }
     }
 
