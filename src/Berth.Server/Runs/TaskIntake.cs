@@ -45,7 +45,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
         {
             if (acceptance is not { IsNew: true } && body.Place == BodyPlace.Spooled)
             {
-                rooms.Spool.Delete(id);
+                rooms.Spool.TryDelete(id);
             }
         }
 

@@ -51,6 +51,20 @@ public sealed class RunSpool
         }
     }
 
+    /// <summary>The same where a failure matters less than what came before it: what stays goes with a later look for
+    /// files without a run.</summary>
+    public void TryDelete(RunId id)
+    {
+        try
+        {
+            Delete(id);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // A disk that fails takes no deletion either.
+        }
+    }
+
     /// <summary>Deletes what attempts of a run that has not ended left, whole results and begun ones; no error when
     /// there are none.</summary>
     public void DeleteResults(RunId id)

@@ -163,6 +163,12 @@ public sealed class BlockErrorTests
     private static async Task IsNamedAsync(ServerProcess server, HttpResponseMessage answer)
     {
         string text = await answer.Content.ReadAsStringAsync();
+        if (answer.StatusCode == HttpStatusCode.InternalServerError)
+        {
+            // Until the cause is in the log.
+            await Task.Delay(TimeSpan.FromSeconds(1));
+        }
+
         Assert.True(
             answer.StatusCode is HttpStatusCode.ServiceUnavailable or HttpStatusCode.InsufficientStorage,
             $"{answer}\n{text}\n{server.Log}");
