@@ -268,15 +268,16 @@ internal sealed class UploadStore
     }
 
     /// <summary>
-    /// A server killed at the first or last step of a session leaves a name without bytes: nobody can go on with it.
+    /// A server killed at the first or last step of a session leaves a name without bytes, and a power cut a name that
+    /// says nothing: nobody can go on with it.
     /// </summary>
     private void RemoveTorn()
     {
-        foreach (string name in Directory.EnumerateFiles(folder, "*" + RepositorySuffix))
+        foreach (FileInfo name in new DirectoryInfo(folder).EnumerateFiles("*" + RepositorySuffix))
         {
-            if (!File.Exists(name[..^RepositorySuffix.Length]))
+            if (name.Length == 0 || !File.Exists(name.FullName[..^RepositorySuffix.Length]))
             {
-                File.Delete(name);
+                RemoveFiles(Path.GetFileNameWithoutExtension(name.Name));
             }
         }
     }
