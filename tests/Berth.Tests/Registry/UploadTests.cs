@@ -304,6 +304,12 @@ public sealed class UploadTests : IAsyncLifetime
             await File.WriteAllTextAsync(file, "demo", Stop);
         }
 
+        // As a power cut leaves it: bytes that belong to no repository.
+        string unnamed = Path.Combine(registry.Folder, "uploads", new string('1', 32));
+        await File.WriteAllTextAsync(unnamed, "bytes", Stop);
+        await File.WriteAllTextAsync(unnamed + ".repository", "", Stop);
+        left = [.. left, unnamed, unnamed + ".repository"];
+
         await registry.RestartAsync();
         using HttpResponseMessage manifest = await registry.Client.GetAsync("/v2/demo/manifests/v1", Stop);
 
