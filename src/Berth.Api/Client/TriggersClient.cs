@@ -22,6 +22,12 @@ public sealed class TriggersClient
             PathOf(name), request, TriggerJson.Default.TriggerRequest, TriggerJson.Default.TriggerView,
             cancellationToken);
 
+    /// <summary>What <see cref="PutAsync"/> would lead to. The function need not be there yet.</summary>
+    public Task<TriggerPlan> PlanAsync(string name, TriggerRequest request, CancellationToken cancellationToken) =>
+        exchange.PostAsync(
+            PathOf(name) + "/plan", request, TriggerJson.Default.TriggerRequest, TriggerJson.Default.TriggerPlan,
+            cancellationToken);
+
     public Task RemoveAsync(string name, CancellationToken cancellationToken) =>
         exchange.DeleteAsync(PathOf(name), cancellationToken);
 

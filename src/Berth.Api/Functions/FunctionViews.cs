@@ -70,6 +70,8 @@ namespace Berth.Api.Functions;
 /// for administrators.</param>
 /// <param name="Public">Whether anybody may call it without a token; null leaves it as it is. True is for
 /// administrators.</param>
+/// <param name="Warm">When more instances are kept without calls than <paramref name="MinInstances"/>; of spans that
+/// overlap, the greatest counts. Null for never.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -119,7 +121,16 @@ public sealed record FunctionRequest(
     IReadOnlyList<string>? Matches = null,
     bool? Sticky = null,
     IReadOnlyList<string>? Hosts = null,
-    bool? Public = null);
+    bool? Public = null,
+    IReadOnlyList<WarmSpan>? Warm = null);
+
+/// <summary>A span that comes again, in which instances are kept without calls.</summary>
+/// <param name="Start">Times at which it begins, as a cron line: <c>MINUTE HOUR DAY MONTH WEEKDAY</c>.</param>
+/// <param name="End">Times at which it ends, likewise.</param>
+/// <param name="Zone">Whose clock both go by, such as <c>Europe/Berlin</c>; null for UTC.</param>
+/// <param name="Min">Instances, 1 and more.</param>
+public sealed record WarmSpan(
+    string? Start = null, string? End = null, string? Zone = null, int? Min = null);
 
 /// <summary>What is told about a function.</summary>
 /// <param name="Revision">Number of the newest.</param>
@@ -151,9 +162,13 @@ public sealed record FunctionView(
 /// <param name="Changed">False where everything is so already.</param>
 /// <param name="Before">Settings of the newest revision, all of them; null where there is none.</param>
 /// <param name="After">Settings as they would be, with what is left to the image and the server filled in.</param>
+/// <param name="Deploys">Whether it takes a deployment; false where what differs is who is let in and by which names
+/// and rules, at most.</param>
+/// <param name="TrafficBefore">Who gets the calls; null where there is no such function.</param>
+/// <param name="TrafficAfter">Who would get them, with the request's rules in place of all there are.</param>
 public sealed record FunctionPlan(
     string Name, int? Now, int Revision, bool Changed, FunctionRequest? Before, string? BeforeDigest,
-    FunctionRequest After, string AfterDigest);
+    FunctionRequest After, string AfterDigest, bool Deploys, TrafficView? TrafficBefore, TrafficView TrafficAfter);
 
 /// <summary>When a call that nobody waits for is tried again, by the newest revision.</summary>
 /// <param name="On">The words of <c>retryOn</c>; null for what is usual.</param>
@@ -172,12 +187,14 @@ public sealed record InstanceView(
 
 /// <summary>How many instances of a revision there are, and why.</summary>
 /// <param name="Waiting">Calls that wait for one.</param>
-/// <param name="Min">Kept without calls.</param>
+/// <param name="Min">Kept without calls, outside of spans that say more.</param>
 /// <param name="Max">At most.</param>
 /// <param name="Why">The last decision on how many there should be, with its numbers.</param>
 /// <param name="Trouble">Why the last start of one failed; null when it did not.</param>
+/// <param name="Warm">The span in which more are kept now or next, a sentence; null where there is none.</param>
 public sealed record ScalingView(
-    int Revision, int Ready, int Starting, int Running, int Waiting, int Min, int Max, string Why, string? Trouble);
+    int Revision, int Ready, int Starting, int Running, int Waiting, int Min, int Max, string Why, string? Trouble,
+    string? Warm = null);
 
 public sealed record FunctionList(IReadOnlyList<FunctionView> Functions);
 
@@ -222,9 +239,10 @@ public sealed record TrafficView(
 /// ended but those that are too many.</summary>
 /// <param name="Idle">As in a <see cref="FunctionRequest"/>, like all of these.</param>
 /// <param name="Revision">Of this one; null for those that calls are routed to.</param>
+/// <param name="Warm">All of them; an empty list for none.</param>
 public sealed record ScaleRequest(
     int? MinInstances = null, int? MaxInstances = null, int? Target = null, string? Idle = null,
-    string? ScaleDownDelay = null, int? Revision = null);
+    string? ScaleDownDelay = null, int? Revision = null, IReadOnlyList<WarmSpan>? Warm = null);
 
 /// <param name="Revision">The one to go back to; null for what was before the last change.</param>
 public sealed record RollbackRequest(int? Revision = null);

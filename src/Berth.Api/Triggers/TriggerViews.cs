@@ -25,6 +25,7 @@ namespace Berth.Api.Triggers;
 /// <param name="Volume">Named volume whose new files fire.</param>
 /// <param name="Prefix">How paths of them begin; null for all.</param>
 /// <param name="Paused">It does not fire; null for as it was.</param>
+/// <param name="Project">The set of files that it comes from; null for none.</param>
 public sealed record TriggerRequest(
     string? Function = null,
     string? Cron = null,
@@ -43,7 +44,8 @@ public sealed record TriggerRequest(
     IReadOnlyList<string>? Sources = null,
     string? Volume = null,
     string? Prefix = null,
-    bool? Paused = null);
+    bool? Paused = null,
+    string? Project = null);
 
 /// <summary>What is told about a trigger.</summary>
 /// <param name="Kind"><c>clock</c>, <c>webhook</c>, <c>events</c> or <c>upload</c>.</param>
@@ -54,6 +56,12 @@ public sealed record TriggerRequest(
 public sealed record TriggerView(
     string Name, string Kind, string Function, bool Paused, DateTimeOffset CreatedAt, string Caller,
     TriggerRequest Spec, IReadOnlyList<DateTimeOffset>? Next = null, IReadOnlyList<FiringView>? Firings = null);
+
+/// <summary>What the same request would lead to; nothing was changed.</summary>
+/// <param name="Changed">False where everything is so already.</param>
+/// <param name="Before">Settings of now, all of them; null where there is no such trigger.</param>
+/// <param name="After">Settings as they would be, with what is left to the server filled in.</param>
+public sealed record TriggerPlan(string Name, bool Changed, TriggerRequest? Before, TriggerRequest After);
 
 /// <summary>One firing of a trigger.</summary>
 /// <param name="Key">What it was about: a time, a delivery, an event or a file.</param>
@@ -79,6 +87,7 @@ public sealed record EventList(IReadOnlyList<EventView> Events);
 [JsonSerializable(typeof(TriggerRequest))]
 [JsonSerializable(typeof(TriggerView))]
 [JsonSerializable(typeof(TriggerList))]
+[JsonSerializable(typeof(TriggerPlan))]
 [JsonSerializable(typeof(FiringView))]
 [JsonSerializable(typeof(EventList))]
 public sealed partial class TriggerJson : JsonSerializerContext;

@@ -5,8 +5,10 @@ namespace Berth.Commands.Declarations;
 /// <summary>One function as a file says it is to be.</summary>
 /// <param name="Places">Where each setting stands, by its name in the HTTP interface.</param>
 /// <param name="Source">What its image is made of, for <c>berth dev</c>; null where nothing says so.</param>
+/// <param name="Triggers">That call it.</param>
 internal sealed record Declaration(
-    string Name, Mark At, FunctionRequest Request, IReadOnlyDictionary<string, Mark> Places, ImageOrigin? Source)
+    string Name, Mark At, FunctionRequest Request, IReadOnlyDictionary<string, Mark> Places, ImageOrigin? Source,
+    IReadOnlyList<TriggerDeclaration> Triggers)
 {
     /// <summary>By which the functions of one set of files are known, so that those that are gone from them can be
     /// removed.</summary>
@@ -16,16 +18,21 @@ internal sealed record Declaration(
 
     /// <summary>Where in the file a server's refusal is about.</summary>
     /// <param name="message">Begins with the name of a setting, as the server's refusals do.</param>
-    public Mark PlaceOf(string message)
+    public Mark PlaceOf(string message) => PlaceOf(message, Places, At);
+
+    /// <param name="at">Where it is about no setting.</param>
+    public static Mark PlaceOf(string message, IReadOnlyDictionary<string, Mark> places, Mark at)
     {
         int end = 0;
-        while (end < message.Length && (char.IsAsciiLetterOrDigit(message[end]) || message[end] == '.'))
+        while (end < message.Length && (char.IsAsciiLetterOrDigit(message[end]) || message[end] is '.' or '[' or ']'))
         {
             end++;
         }
 
         string name = message[..end];
-        return Places.TryGetValue(name, out Mark at) || Places.TryGetValue(name.Split('.')[0], out at) ? at : At;
+        return places.TryGetValue(name, out Mark place) || places.TryGetValue(name.Split('.', '[')[0], out place)
+            ? place
+            : at;
     }
 }
 

@@ -35,7 +35,7 @@ internal sealed class DeclarationDiffCommand : Verb
                 return Trouble;
             }
 
-            (IReadOnlyList<DeclaredChange>? changes, _) = await DeclaredChange.FindAsync(
+            (DeclaredChanges? changes, _) = await DeclaredChanges.FindAsync(
                 session, functions, prune.Read(session, files, functions), cancellationToken);
             return changes is null ? Trouble : await TellAsync(session, changes) ? Different : Same;
         }
@@ -47,18 +47,33 @@ internal sealed class DeclarationDiffCommand : Verb
     }
 
     /// <summary>Whether there is anything to tell.</summary>
-    private static async Task<bool> TellAsync(Session session, IReadOnlyList<DeclaredChange> changes)
+    private static async Task<bool> TellAsync(Session session, DeclaredChanges changes)
     {
         TextWriter output = session.Terminal.Out;
         bool any = false;
-        foreach (DeclaredChange change in changes.Where(c => c.IsRemoval || c.Plan!.Changed))
+        foreach (DeclaredChange change in changes.Functions.Where(c => c.Differs))
         {
             any = true;
             await output.WriteLineAsync($"{change.Name}: {Headline(change)}");
             if (change.Plan is { } plan)
             {
-                JsonObject before = plan.Before is null ? [] : SettingTable.Of(plan.Before, plan.BeforeDigest!);
-                await SettingsAsync(session, before, SettingTable.Of(plan.After, plan.AfterDigest));
+                JsonObject before = plan.Before is null
+                    ? []
+                    : SettingTable.Of(plan.Before, plan.BeforeDigest!, plan.TrafficBefore, plan.Now ?? 0);
+                await SettingsAsync(
+                    session, before,
+                    SettingTable.Of(plan.After, plan.AfterDigest, plan.TrafficAfter, plan.Revision));
+            }
+        }
+
+        foreach (DeclaredTrigger change in changes.Triggers.Where(t => t.Differs))
+        {
+            any = true;
+            await output.WriteLineAsync($"trigger {change.Name}: {Headline(change)}");
+            if (change.Plan is { } plan)
+            {
+                await SettingsAsync(
+                    session, plan.Before is null ? [] : SettingTable.Of(plan.Before), SettingTable.Of(plan.After));
             }
         }
 
@@ -74,9 +89,17 @@ internal sealed class DeclarationDiffCommand : Verb
 
         string next = plan.Revision.ToString(CultureInfo.InvariantCulture);
         return plan.Now is not { } now ? "would be new"
+            : !plan.Deploys ? "would be reached another way"
             : plan.Revision == now ? $"revision {next} would change in place"
             : $"revision {now.ToString(CultureInfo.InvariantCulture)} would be followed by {next}";
     }
+
+    private static string Headline(DeclaredTrigger change) => change.Plan switch
+    {
+        null => "would be removed",
+        { Before: null } => "would be new",
+        _ => "would change",
+    };
 
     private static async Task SettingsAsync(Session session, JsonObject before, JsonObject after)
     {

@@ -15,17 +15,20 @@ internal sealed class DeclarationReader(string? project)
     private const string BuildKey = "build";
     private const string RootKey = "rootfs";
 
-    /// <summary>Names that mean something elsewhere already, or will.</summary>
-    private static readonly string[] Reserved = ["secrets", "triggers"];
+    private const string TriggersKey = "triggers";
+
+    private static readonly string NameRule =
+        $"1 to {FunctionName.MaxLength} small letters, digits and '-', a letter first, and no '-' last";
 
     private static readonly string[] OfFunctions =
-        [.. FunctionSettings.Names, BuildKey, RootKey];
+        [.. FunctionSettings.Names, BuildKey, RootKey, TriggersKey];
 
     private static readonly string[] OfBuild = ["context", "dockerfile", "args", "target"];
     private static readonly string[] OfRoot = ["folder", "base", "prefix", "entrypoint", "environment"];
 
     private readonly SettingReader read = new();
     private readonly Dictionary<string, Declaration> functions = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Mark> triggers = new(StringComparer.Ordinal);
 
     public IReadOnlyList<Complaint> Complaints => read.Complaints;
 
@@ -100,8 +103,7 @@ internal sealed class DeclarationReader(string? project)
         {
             read.Complain(
                 name.At,
-                $"'{name.Value}' is no name for a function: 1 to {FunctionName.MaxLength} small letters, digits and "
-                + "'-', a letter first, and no '-' last.");
+                $"'{name.Value}' is no name for a function: {NameRule}.");
             return;
         }
 
@@ -122,13 +124,8 @@ internal sealed class DeclarationReader(string? project)
         FunctionRequest request = new();
         ImageOrigin? source = null;
         read.Places = new Dictionary<string, Mark>(StringComparer.Ordinal);
-        foreach ((YamlText key, _) in map.Members.Where(m => Reserved.Contains(m.Name.Value)))
-        {
-            read.Complain(key.At, $"'{key.Value}' is a reserved name, and can't be set by a file in this version.");
-        }
-
-        YamlMap known = map with { Members = [.. map.Members.Where(m => !Reserved.Contains(m.Name.Value))] };
-        read.Each($"function '{name.Value}'", known, OfFunctions, (key, value) =>
+        List<TriggerDeclaration> calling = [];
+        read.Each($"function '{name.Value}'", map, OfFunctions, (key, value) =>
         {
             if (key is BuildKey or RootKey)
             {
@@ -138,6 +135,10 @@ internal sealed class DeclarationReader(string? project)
                 }
 
                 source = key == BuildKey ? Build(value) : Root(value);
+            }
+            else if (key == TriggersKey)
+            {
+                calling.AddRange(Triggers(name.Value, value, own));
             }
             else
             {
@@ -155,7 +156,27 @@ internal sealed class DeclarationReader(string? project)
             };
         }
 
-        return new Declaration(name.Value, name.At, request, read.Places, source);
+        return new Declaration(name.Value, name.At, request, read.Places, source, calling);
+    }
+
+    private IEnumerable<TriggerDeclaration> Triggers(string function, YamlNode node, string? own)
+    {
+        foreach ((YamlText name, YamlNode settings) in read.Group(TriggersKey, node)?.Members ?? [])
+        {
+            if (!FunctionName.IsValid(name.Value))
+            {
+                read.Complain(name.At, $"'{name.Value}' is no name for a trigger: {NameRule}.");
+            }
+            else if (!triggers.TryAdd(name.Value, name.At))
+            {
+                read.Complain(
+                    name.At, $"trigger '{name.Value}' is declared twice: the first time at {triggers[name.Value]}.");
+            }
+            else if (TriggerSettings.Read(name, settings, function, own, read) is { } trigger)
+            {
+                yield return trigger;
+            }
+        }
     }
 
     private ImageOrigin? Build(YamlNode node)

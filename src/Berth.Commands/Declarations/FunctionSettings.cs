@@ -1,5 +1,7 @@
+using System.Globalization;
 using Berth.Api.Functions;
 using Berth.Api.Rollouts;
+using Berth.Core.Secrets;
 
 namespace Berth.Commands.Declarations;
 
@@ -29,6 +31,16 @@ internal static class FunctionSettings
         ["outputLimit"] = (q, n, v, r) => q with { OutputLimit = r.Text(n, "outputLimit", v) },
         ["contentType"] = (q, n, v, r) => q with { ContentType = r.Text(n, "contentType", v) },
         ["labels"] = (q, n, v, r) => q with { Labels = r.Pairs(n, "labels", v) },
+        ["secrets"] = (q, n, v, r) => q with { Secrets = Secrets(n, v, r) },
+        ["hosts"] = (q, n, v, r) => q with { Hosts = r.Words(n, "hosts", v) },
+        ["public"] = (q, n, v, r) => q with { Public = r.Flag(n, "public", v) },
+        ["traffic"] = Group(new(StringComparer.Ordinal)
+        {
+            ["percent"] = (q, n, v, r) => q with { Traffic = r.Whole(n, "traffic", v) },
+            ["tag"] = (q, n, v, r) => q with { Tag = r.Text(n, "tag", v) },
+            ["matches"] = (q, n, v, r) => q with { Matches = r.Words(n, "matches", v) },
+            ["sticky"] = (q, n, v, r) => q with { Sticky = r.Flag(n, "sticky", v) },
+        }),
         ["resources"] = Group(new(StringComparer.Ordinal)
         {
             ["memory"] = (q, n, v, r) => q with { Memory = r.Text(n, "memory", v) },
@@ -48,6 +60,8 @@ internal static class FunctionSettings
             ["target"] = (q, n, v, r) => q with { Target = r.Whole(n, "target", v) },
             ["idle"] = (q, n, v, r) => q with { Idle = r.Text(n, "idle", v) },
             ["downDelay"] = (q, n, v, r) => q with { ScaleDownDelay = r.Text(n, "scaleDownDelay", v) },
+            ["warm"] = (q, n, v, r) => q with { Warm = Warm(n, v, r) },
+            ["freeze"] = (q, n, v, r) => q with { Freeze = r.Text(n, "freeze", v) },
         }),
         ["retry"] = Group(new(StringComparer.Ordinal)
         {
@@ -76,6 +90,8 @@ internal static class FunctionSettings
 
     private static readonly string[] RolloutNames =
         ["steps", "interval", "minCalls", "successRate", "latencyP95", "maxWait"];
+
+    private static readonly string[] SpanNames = ["start", "end", "zone", "min"];
 
     /// <summary>Names at the top of a function.</summary>
     public static IReadOnlyCollection<string> Names => Top.Keys;
@@ -136,6 +152,55 @@ internal static class FunctionSettings
 
         read.Complain(node.At, $"'{name}' must be a list of whole percents, for instance [5, 25, 50].");
         return null;
+    }
+
+    /// <summary>What is no name is not told: a value may have been written in its place.</summary>
+    private static List<string>? Secrets(string name, YamlNode node, SettingReader read)
+    {
+        List<string>? uses = read.Words(name, "secrets", node);
+        foreach (YamlNode item in (node as YamlList)?.Items ?? [])
+        {
+            if (item is YamlText text && !SecretUse.TryParse(text.Value, out _))
+            {
+                read.Complain(
+                    item.At,
+                    $"'{name}' must name secrets, as NAME, NAME:{SecretUse.Folder}/FILE or NAME:env=VARIABLE; a value "
+                    + "is given to 'berth secret create', never to a file.");
+            }
+        }
+
+        return uses;
+    }
+
+    private static List<WarmSpan>? Warm(string name, YamlNode node, SettingReader read)
+    {
+        read.Places["warm"] = node.At;
+        if (node is not YamlList list)
+        {
+            read.Complain(node.At, $"'{name}' must be a list of groups with {string.Join(", ", SpanNames)}.");
+            return null;
+        }
+
+        List<WarmSpan> spans = [];
+        foreach (YamlNode item in list.Items)
+        {
+            WarmSpan span = new();
+            string api = $"warm[{spans.Count.ToString(CultureInfo.InvariantCulture)}]";
+            if (read.Group(name, item) is { } map)
+            {
+                read.Each($"'{name}'", map, SpanNames, (member, value) => span = member switch
+                {
+                    "start" => span with { Start = read.Text($"{name}.{member}", $"{api}.{member}", value) },
+                    "end" => span with { End = read.Text($"{name}.{member}", $"{api}.{member}", value) },
+                    "zone" => span with { Zone = read.Text($"{name}.{member}", $"{api}.{member}", value) },
+                    _ => span with { Min = read.Whole($"{name}.{member}", $"{api}.{member}", value) },
+                });
+            }
+
+            spans.Add(span);
+        }
+
+        return spans;
     }
 
     private static string? Joined(List<string>? words) => words is null ? null : string.Join(',', words);

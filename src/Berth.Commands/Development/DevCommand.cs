@@ -138,12 +138,18 @@ internal sealed class DevCommand : Verb
         }
     }
 
-    /// <summary>All of its calls go to the newest at once, and nothing waits for it to be called.</summary>
+    /// <summary>All of its calls go to the newest at once, and nobody but who works on it calls it: hosts, rules and
+    /// triggers are those of the function itself.</summary>
     private static FunctionRequest Request(FunctionRequest request, string image) => request with
     {
         Image = image,
         Traffic = null,
         Rollout = null,
+        Tag = null,
+        Matches = null,
+        Sticky = null,
+        Hosts = null,
+        Public = null,
         Labels = new Dictionary<string, string>(request.Labels ?? new Dictionary<string, string>())
         {
             [Declaration.ProjectLabel] = DevProject,

@@ -135,6 +135,11 @@ internal sealed class FunctionWhyCommand : Verb
                 + $"{scaling.Running} calls running, {scaling.Waiting} waiting; "
                 + $"{scaling.Min} to {scaling.Max} allowed.");
             await output.WriteLineAsync("  " + scaling.Why);
+            if (scaling.Warm is { } warm)
+            {
+                await output.WriteLineAsync("  " + warm);
+            }
+
             if (scaling.Trouble is { } trouble)
             {
                 await output.WriteLineAsync("  " + trouble);

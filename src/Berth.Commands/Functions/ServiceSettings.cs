@@ -42,6 +42,8 @@ internal sealed class ServiceSettings
         "--freeze", "TIME|never",
         "Without calls, after which an instance is stopped where it stands until its next one (default 30s)");
 
+    private readonly WarmOption warm = new();
+
     private readonly Option<string?> handler = Named(
         "--handler", "NAME", "Handler of a Lambda image, as _HANDLER and in place of its CMD");
 
@@ -53,7 +55,7 @@ internal sealed class ServiceSettings
     {
         foreach (Option option in (Option[])[
             contract, port, probe, concurrency, minInstances, maxInstances, target, idle, delay, startTimeout, freeze,
-            handler, lambdaEvent])
+            warm, handler, lambdaEvent])
         {
             command.Add(option);
         }
@@ -72,6 +74,7 @@ internal sealed class ServiceSettings
         ScaleDownDelay = session.Get(delay),
         StartTimeout = session.Get(startTimeout),
         Freeze = session.Get(freeze),
+        Warm = warm.Read(session),
         Handler = session.Get(handler),
         Event = session.Get(lambdaEvent),
     };

@@ -88,6 +88,9 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
     /// <exception cref="BerthException">InvalidRequest, as with <see cref="Of"/>.</exception>
     public TrafficSplit Shared(IEnumerable<TrafficShare> shares) => Of(shares, Tags, Matches, IsSticky);
 
+    /// <summary>Of the calls that name no revision; 0 where it has none.</summary>
+    public int PercentOf(int revision) => Shares.FirstOrDefault(s => s.Revision == revision)?.Percent ?? 0;
+
     /// <summary>The revision of the first rule that a call meets; null where it meets none.</summary>
     public int? Met(ICallWords call)
     {

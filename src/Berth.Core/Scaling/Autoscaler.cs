@@ -27,6 +27,7 @@ public sealed class Autoscaler(ScaleSpec spec, int concurrency)
     private readonly LinkedList<(TimeSpan At, int Wanted)> recent = new();
     private TimeSpan burstEnd = TimeSpan.MinValue;
     private int burstPeak;
+    private (DateTimeOffset Since, WarmState State)? warm;
 
     public static TimeSpan StableWindow => LoadMeter.Longest;
 
@@ -40,13 +41,16 @@ public sealed class Autoscaler(ScaleSpec spec, int concurrency)
     public void Rescale(ScaleSpec next)
     {
         spec = next;
+        warm = null;
         recent.Clear();
     }
 
     /// <param name="ready">Instances that take calls.</param>
     /// <param name="routed">Whether calls are routed to the revision, so that the minimum is kept.</param>
     /// <param name="now">Never goes back.</param>
-    public ScaleDecision Decide(LoadFigures load, int ready, int starting, bool routed, TimeSpan now)
+    /// <param name="date">What the calendar says now, for windows; may jump.</param>
+    public ScaleDecision Decide(
+        LoadFigures load, int ready, int starting, bool routed, TimeSpan now, DateTimeOffset date)
     {
         int stable = InstancesFor(load.Stable, Aim);
         int burst = InstancesFor(load.Burst, Aim);
@@ -67,13 +71,31 @@ public sealed class Autoscaler(ScaleSpec spec, int concurrency)
         bool lingers = wanted == 0 && !isIdle && ready + starting > 0;
         wanted = isIdle ? 0 : lingers ? 1 : wanted;
         int held = Hold(wanted, now);
-        int least = routed ? spec.Min : 0;
+        WarmState kept = routed ? Warm(date) : default;
+        int least = routed ? Math.Max(spec.Min, kept.Min) : 0;
         int bounded = Math.Clamp(held, Math.Min(least, spec.Max), spec.Max);
-        return new ScaleDecision(bounded, Explain(load, isBurst, lingers, wanted, held, bounded));
+        return new ScaleDecision(bounded, Explain(
+            load, isBurst, lingers, wanted, held, bounded, kept.Min > spec.Min ? kept.Open : null));
     }
 
     private static int InstancesFor(double calls, double each) =>
         (int)Math.Min(int.MaxValue, Math.Ceiling(calls / each));
+
+    /// <summary>Looked up anew when something may have changed: a calendar is slow to ask.</summary>
+    private WarmState Warm(DateTimeOffset date)
+    {
+        if (spec.Warm is not { } schedule)
+        {
+            return default;
+        }
+
+        if (warm is not { } known || date < known.Since || date >= known.State.Until)
+        {
+            warm = known = (date, schedule.At(date));
+        }
+
+        return known.State;
+    }
 
     /// <summary>The most that was wanted within the delay before shrinking.</summary>
     private int Hold(int wanted, TimeSpan now)
@@ -92,7 +114,8 @@ public sealed class Autoscaler(ScaleSpec spec, int concurrency)
         return recent.First!.Value.Wanted;
     }
 
-    private string Explain(LoadFigures load, bool isBurst, bool lingers, int wanted, int held, int bounded)
+    private string Explain(
+        LoadFigures load, bool isBurst, bool lingers, int wanted, int held, int bounded, WarmWindow? open)
     {
         string figures = string.Create(
             CultureInfo.InvariantCulture,
@@ -103,7 +126,7 @@ public sealed class Autoscaler(ScaleSpec spec, int concurrency)
                 CultureInfo.InvariantCulture,
                 $"the last one stays for {spec.IdleExpiry.TotalSeconds:0} s without calls")
             : isBurst ? "a burst: no shrinking until it is over" : "calm";
-        string limit = bounded > held ? $"; at least {bounded} are kept"
+        string limit = bounded > held ? $"; at least {bounded} are kept{(open is null ? "" : $" in the window {open}")}"
             : bounded < held ? $"; {held} are needed, but at most {bounded} allowed"
             : held > wanted
                 ? string.Create(

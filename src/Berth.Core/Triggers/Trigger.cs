@@ -15,10 +15,11 @@ public sealed record UploadSpec(string Volume, string Prefix);
 /// <param name="Caller">Name of the token that made it, whose its runs are.</param>
 /// <param name="Body">Of the clock's calls; null for what tells of the time.</param>
 /// <param name="Events">With a webhook of events, and by itself for those that callers with a token send.</param>
+/// <param name="Project">The set of files that it comes from; null for none.</param>
 public sealed record Trigger(
     RunId Id, string Name, string Function, bool IsPaused, DateTimeOffset CreatedAt, string Caller,
     ClockSpec? Clock = null, string? Body = null, string? ContentType = null, WebhookSpec? Webhook = null,
-    EventFilter? Events = null, UploadSpec? Upload = null)
+    EventFilter? Events = null, UploadSpec? Upload = null, string? Project = null)
 {
     /// <summary>As it is told: <c>clock</c>, <c>webhook</c>, <c>events</c> or <c>upload</c>.</summary>
     public string Kind => Clock is not null ? "clock" : Webhook is not null ? "webhook"

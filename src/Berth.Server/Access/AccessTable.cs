@@ -60,6 +60,7 @@ public static class AccessTable
         new("GET", "/v1/triggers/{name}", Permission.FunctionManage),
         new("PUT", "/v1/triggers/{name}", Permission.FunctionManage),
         new("DELETE", "/v1/triggers/{name}", Permission.FunctionManage),
+        new("POST", "/v1/triggers/{name}/plan", Permission.FunctionManage),
         new("POST", "/v1/triggers/{name}/pause", Permission.FunctionManage),
         new("POST", "/v1/triggers/{name}/resume", Permission.FunctionManage),
         new("POST", "/v1/triggers/{name}/fire", Permission.FunctionManage),

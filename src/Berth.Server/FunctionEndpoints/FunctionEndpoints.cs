@@ -70,14 +70,17 @@ internal sealed class FunctionEndpoints(
     /// <summary>What the same request to <see cref="DeployAsync"/> would lead to.</summary>
     public async Task PlanAsync(HttpContext context)
     {
-        (string name, _, _, FunctionSpec spec) = await ReadAsync(context);
-        Function? now = functions.Find(name)?.Record;
-        Revision? next = functions.Next(name, spec, Caller.Of(context).Name);
+        (string name, FunctionRequest request, RolloutPlan? plan, FunctionSpec spec) = await ReadAsync(context);
+        bool mayOpen = Caller.Of(context).May(Permission.FunctionExpose);
+        (Function? now, Function next) = functions.Plan(
+            name, spec, request.Traffic ?? 100, request.Tag, plan, Caller.Of(context).Name,
+            function => TrafficOrder.Declare(function, request, mayOpen));
+        bool deploys = now is null || !FunctionManager.IsSame(spec, now);
         FunctionPlan told = new(
-            name, now?.Newest.Number, next?.Number ?? now!.Newest.Number,
-            now is null || !FunctionManager.IsSame(spec, now),
+            name, now?.Newest.Number, next.Newest.Number, deploys || !ReferenceEquals(now, next),
             now is null ? null : FunctionOrder.Write(now.Newest.Spec), now?.Newest.Spec.Run.Digest.Text,
-            FunctionOrder.Write(spec), spec.Run.Digest.Text);
+            FunctionOrder.Write(spec), spec.Run.Digest.Text, deploys, now is null ? null : TrafficOrder.View(now),
+            TrafficOrder.View(next));
         await JsonBody.WriteAsync(context, told, FunctionJson.Default.FunctionPlan);
     }
 
@@ -227,7 +230,8 @@ internal sealed class FunctionEndpoints(
             [
                 .. pools.Select(p => (p.Revision, Figures: p.Pool.Figures())).Select(p => new ScalingView(
                     p.Revision, p.Figures.Ready, p.Figures.Starting, p.Figures.Running, p.Figures.Waiting,
-                    p.Figures.Scale.Min, p.Figures.Scale.Max, p.Figures.Why, p.Figures.Trouble)),
+                    p.Figures.Scale.Min, p.Figures.Scale.Max, p.Figures.Why, p.Figures.Trouble,
+                    p.Figures.Scale.Warm?.Tell(time.GetUtcNow()))),
             ],
         };
     }

@@ -56,7 +56,7 @@ internal static class ServiceOrder
     private static ScaleSpec Scale(FunctionRequest request)
     {
         int max = Number("maxInstances", request.MaxInstances, 1, MaxInstances) ?? ScaleSpec.Default.Max;
-        return new ScaleSpec(
+        return ScaleSpec.Checked(new ScaleSpec(
             Number("minInstances", request.MinInstances, 0, max) ?? 0,
             max,
             Number("target", request.Target, 1, 100) ?? ScaleSpec.Default.Target,
@@ -64,7 +64,8 @@ internal static class ServiceOrder
             Time("scaleDownDelay", request.ScaleDownDelay, LongestIdle) ?? ScaleSpec.Default.DownDelay,
             request.Freeze == Never
                 ? null
-                : Time("freeze", request.Freeze, LongestIdle) ?? ScaleSpec.Default.FreezeAfter);
+                : Time("freeze", request.Freeze, LongestIdle) ?? ScaleSpec.Default.FreezeAfter,
+            WarmOrder.Read(request.Warm, MaxInstances)));
     }
 
     /// <summary>What is null stays as it is.</summary>
@@ -74,7 +75,8 @@ internal static class ServiceOrder
         Number("target", request.Target, 1, 100) ?? now.Target,
         Time("idle", request.Idle, LongestIdle) ?? now.IdleExpiry,
         Time("scaleDownDelay", request.ScaleDownDelay, LongestIdle) ?? now.DownDelay,
-        now.FreezeAfter);
+        now.FreezeAfter,
+        request.Warm is null ? now.Warm : WarmOrder.Read(request.Warm, MaxInstances));
 
     private static TimeSpan StartLimit(FunctionRequest request) =>
         Time("startTimeout", request.StartTimeout, LongestStart) ?? ServiceSpec.DefaultStartLimit;
@@ -102,6 +104,7 @@ internal static class ServiceOrder
             Freeze = service.Scale.FreezeAfter is { } freeze ? Duration.Format(freeze) : Never,
             Handler = service.Lambda?.Handler is { Length: > 0 } handler ? handler : null,
             Event = service.Lambda is null ? null : LambdaOrder.NameOf(service.Lambda.Events),
+            Warm = WarmOrder.Write(service.Scale.Warm),
         };
 
     /// <summary>The one TCP port that an image exposes; of several, 8080 or else the lowest. Null for none.</summary>
@@ -169,6 +172,7 @@ internal static class ServiceOrder
         Of("minInstances", request.MinInstances), Of("maxInstances", request.MaxInstances),
         Of("target", request.Target), new("idle", request.Idle), new("scaleDownDelay", request.ScaleDownDelay),
         new("startTimeout", request.StartTimeout), new("freeze", request.Freeze),
+        new("warm", request.Warm is { Count: > 0 } ? "…" : null),
     ];
 
     private static IEnumerable<Asked> OfStdio(FunctionRequest request) =>

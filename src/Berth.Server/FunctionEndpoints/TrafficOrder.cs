@@ -19,12 +19,22 @@ internal static class TrafficOrder
             traffic = traffic.Matched([.. rules.Select(r => Match(r, function.Newest.Number))]);
         }
 
-        if (request.Sticky is { } sticky && sticky != traffic.IsSticky)
+        return Apply(function, traffic, request, mayOpen);
+    }
+
+    /// <summary>The same of a file, whose rules are all that there are to be where it has some.</summary>
+    /// <param name="mayOpen">As in <see cref="FunctionSteps.Expose"/>.</param>
+    public static Function Declare(Function function, FunctionRequest request, bool mayOpen)
+    {
+        TrafficSplit traffic = function.Traffic;
+        if (request.Matches is { } rules)
         {
-            traffic = TrafficSplit.Of(traffic.Shares, traffic.Tags, traffic.Matches, sticky);
+            traffic = TrafficSplit.Of(
+                traffic.Shares, traffic.Tags, [.. rules.Select(r => Match(r, function.Newest.Number))],
+                traffic.IsSticky);
         }
 
-        return Reach(FunctionSteps.Route(function, traffic), request.Hosts, request.Public, mayOpen);
+        return Apply(function, traffic, request, mayOpen);
     }
 
     /// <summary>Another split; what the request leaves away stays.</summary>
@@ -59,6 +69,16 @@ internal static class TrafficOrder
                 : [.. traffic.Matches.Select(m => new MatchView(m.Text, m.Revision))],
             traffic.IsSticky ? true : null, edge.Hosts.Count == 0 ? null : edge.Hosts,
             edge.IsPublic ? true : null);
+    }
+
+    private static Function Apply(Function function, TrafficSplit traffic, FunctionRequest request, bool mayOpen)
+    {
+        if (request.Sticky is { } sticky && sticky != traffic.IsSticky)
+        {
+            traffic = TrafficSplit.Of(traffic.Shares, traffic.Tags, traffic.Matches, sticky);
+        }
+
+        return Reach(FunctionSteps.Route(function, traffic), request.Hosts, request.Public, mayOpen);
     }
 
     private static TrafficMatch Match(string? rule, int revision) => TrafficMatch.Parse(rule ?? "", revision);

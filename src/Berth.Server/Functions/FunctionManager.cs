@@ -72,38 +72,26 @@ internal sealed class FunctionManager(
         string name, FunctionSpec spec, int percent, string? tag, RolloutPlan? plan, string caller,
         Func<Function, Function> also, CancellationToken cancellationToken)
     {
-        return ApplyAsync(name, old => also(Deploy(old)), cancellationToken);
+        return ApplyAsync(
+            name, old => also(Deployed(name, old, spec, percent, tag, plan, caller)), cancellationToken);
+    }
 
-        Function Deploy(Function? old)
-        {
-            DateTimeOffset now = time.GetUtcNow();
-            if (old is null)
-            {
-                ThrowIfTooMany();
-                return FunctionSteps.Share(FunctionSteps.Create(name, spec, caller, now), 1, percent, tag);
-            }
-
-            bool same = IsSame(spec, old);
-            if (!same && IsSameProgram(spec, old))
-            {
-                // Another number of instances of the same program makes no revision.
-                old = FunctionSteps.Rescale(old, [old.Newest.Number], _ => spec.Service!.Scale);
-                same = true;
-            }
-
-            if (plan is null)
-            {
-                return !same ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
-                    : FunctionSteps.Share(old, old.Newest.Number, percent, tag);
-            }
-
-            Function next = !same ? FunctionSteps.Deploy(old, spec, 0, tag, caller, now)
-                : tag is null ? old
-                : FunctionSteps.Route(old, old.Traffic.Tagged(tag, old.Newest.Number));
-            return next.Traffic.Shares is [var all] && all.Revision == next.Newest.Number
-                ? next
-                : RollOut(next, next.Newest.Number, plan, caller);
-        }
+    /// <summary>What a file that says this would make of a function now; nothing is changed. Calls go elsewhere for a
+    /// new revision alone.</summary>
+    /// <param name="also">As with <see cref="DeployAsync"/>, whose parameters these are.</param>
+    public (Function? Now, Function Next) Plan(
+        string name, FunctionSpec spec, int percent, string? tag, RolloutPlan? plan, string caller,
+        Func<Function, Function> also)
+    {
+        Function? now = entries.GetValueOrDefault(name)?.Record;
+        bool moves = now is not null && !IsSameProgram(spec, now);
+        int share = now is null ? 100 : moves ? percent : now.Traffic.PercentOf(now.Newest.Number);
+        Function next = also(
+            now is null || !IsSame(spec, now) ? Deployed(name, now, spec, share, tag, moves ? plan : null, caller)
+            : tag is null ? now
+            : FunctionSteps.Route(now, now.Traffic.Tagged(tag, now.Newest.Number)));
+        Hosts.Check(name, next.Edge.Hosts);
+        return (now, next);
     }
 
     /// <summary>The revision that these settings would make now; null where the newest one has them already, but for
@@ -144,6 +132,38 @@ internal sealed class FunctionManager(
         {
             changing.Release();
         }
+    }
+
+    private Function Deployed(
+        string name, Function? old, FunctionSpec spec, int percent, string? tag, RolloutPlan? plan, string caller)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        if (old is null)
+        {
+            ThrowIfTooMany();
+            return FunctionSteps.Share(FunctionSteps.Create(name, spec, caller, now), 1, percent, tag);
+        }
+
+        bool same = IsSame(spec, old);
+        if (!same && IsSameProgram(spec, old))
+        {
+            // Another number of instances of the same program makes no revision.
+            old = FunctionSteps.Rescale(old, [old.Newest.Number], _ => spec.Service!.Scale);
+            same = true;
+        }
+
+        if (plan is null)
+        {
+            return !same ? FunctionSteps.Deploy(old, spec, percent, tag, caller, now)
+                : FunctionSteps.Share(old, old.Newest.Number, percent, tag);
+        }
+
+        Function next = !same ? FunctionSteps.Deploy(old, spec, 0, tag, caller, now)
+            : tag is null ? old
+            : FunctionSteps.Route(old, old.Traffic.Tagged(tag, old.Newest.Number));
+        return next.Traffic.Shares is [var all] && all.Revision == next.Newest.Number
+            ? next
+            : RollOut(next, next.Newest.Number, plan, caller);
     }
 
     private async Task<(FunctionEntry Entry, Function? Before)> ApplyAsync(

@@ -183,6 +183,7 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/triggers/{name}", triggers.GetAsync);
         Map(routes, "PUT", "/v1/triggers/{name}", triggers.PutAsync);
         Map(routes, "DELETE", "/v1/triggers/{name}", triggers.RemoveAsync);
+        Map(routes, "POST", "/v1/triggers/{name}/plan", triggers.PlanAsync);
         Map(routes, "POST", "/v1/triggers/{name}/pause", triggers.PauseAsync);
         Map(routes, "POST", "/v1/triggers/{name}/resume", triggers.ResumeAsync);
         Map(routes, "POST", "/v1/triggers/{name}/fire", triggers.FireAsync);

@@ -190,7 +190,7 @@ internal sealed class InstanceManager(
             }
 
             bool routed = IsRouted(function!, revision);
-            InstancePool? pool = routed && service.Scale.Min > 0
+            InstancePool? pool = routed && service.Scale.KeepsSome
                 ? Of(function!, revision)
                 : Find(name, revision.Number);
             if (pool is not null)

@@ -143,7 +143,7 @@ internal sealed class InstancePool(
                 load.Average(Autoscaler.StableWindow, now), load.Average(Autoscaler.BurstWindow, now), load.Now,
                 load.IdleAt(now));
             int open = ready.Count(i => !i.IsDraining);
-            ScaleDecision decision = autoscaler.Decide(figures, open, starting, IsRouted, now);
+            ScaleDecision decision = autoscaler.Decide(figures, open, starting, IsRouted, now, time.GetUtcNow());
             why = decision.Why;
             int missing = decision.Wanted - open - starting;
             if (missing > 0)

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Berth.Core.Functions;
 using Berth.Core.Scaling;
+using Berth.Core.Triggers;
 
 namespace Berth.Server.Store;
 
@@ -53,21 +54,39 @@ internal sealed record RevisionDocument(
 
 internal sealed record ServiceDocument(
     int Port, string? ProbePath, int Concurrency, int Min, int Max, int Target, long IdleMs, long DownDelayMs,
-    long StartLimitMs, LambdaSpec? Lambda = null, long? FreezeMs = null)
+    long StartLimitMs, LambdaSpec? Lambda = null, long? FreezeMs = null, IReadOnlyList<WarmDocument>? Warm = null)
 {
     [JsonIgnore]
     public ServiceSpec Spec => new(
         Port, ProbePath, Concurrency,
         new ScaleSpec(
             Min, Max, Target, TimeSpan.FromMilliseconds(IdleMs), TimeSpan.FromMilliseconds(DownDelayMs),
-            FreezeMs is { } freeze ? TimeSpan.FromMilliseconds(freeze) : null),
+            FreezeMs is { } freeze ? TimeSpan.FromMilliseconds(freeze) : null,
+            WarmSchedule.Of([.. (Warm ?? []).Select(w => w.Window)])),
         TimeSpan.FromMilliseconds(StartLimitMs), Lambda);
 
     public static ServiceDocument Of(ServiceSpec service) => new(
         service.Port, service.ProbePath, service.Concurrency, service.Scale.Min, service.Scale.Max,
         service.Scale.Target, (long)service.Scale.IdleExpiry.TotalMilliseconds,
         (long)service.Scale.DownDelay.TotalMilliseconds, (long)service.StartLimit.TotalMilliseconds,
-        service.Lambda, (long?)service.Scale.FreezeAfter?.TotalMilliseconds);
+        service.Lambda, (long?)service.Scale.FreezeAfter?.TotalMilliseconds,
+        service.Scale.Warm is { } warm ? [.. warm.Windows.Select(WarmDocument.Of)] : null);
+}
+
+/// <summary>A zone that the machine has no more is taken for UTC: the server starts all the same.</summary>
+internal sealed record WarmDocument(string Start, string End, string Zone, int Min)
+{
+    [JsonIgnore]
+    public WarmWindow Window => new(Times(Start), Times(End), Min);
+
+    public static WarmDocument Of(WarmWindow window) => new(
+        window.Start.Line.Text, window.End.Line.Text, window.Start.Zone.Id, window.Min);
+
+    private CronZone Times(string text) => new(
+        CronLine.TryParse(text, out CronLine? line)
+            ? line
+            : throw new InvalidOperationException($"The store holds a cron line '{text}'."),
+        TimeZoneInfo.TryFindSystemTimeZoneById(Zone, out TimeZoneInfo? zone) ? zone : TimeZoneInfo.Utc);
 }
 
 internal sealed record TrafficDocument(

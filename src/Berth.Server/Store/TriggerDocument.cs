@@ -9,13 +9,14 @@ namespace Berth.Server.Store;
 internal sealed record TriggerDocument(
     string Id, string Name, string Function, bool IsPaused, DateTimeOffset CreatedAt, string Caller,
     ClockDocument? Clock = null, string? Body = null, string? ContentType = null, WebhookDocument? Webhook = null,
-    EventFilter? Events = null, UploadSpec? Upload = null)
+    EventFilter? Events = null, UploadSpec? Upload = null, string? Project = null)
 {
     public static byte[] Write(Trigger trigger) => JsonSerializer.SerializeToUtf8Bytes(
         new TriggerDocument(
             trigger.Id.Text, trigger.Name, trigger.Function, trigger.IsPaused, trigger.CreatedAt, trigger.Caller,
             trigger.Clock is { } clock ? ClockDocument.Of(clock) : null, trigger.Body, trigger.ContentType,
-            trigger.Webhook is { } hook ? WebhookDocument.Of(hook) : null, trigger.Events, trigger.Upload),
+            trigger.Webhook is { } hook ? WebhookDocument.Of(hook) : null, trigger.Events, trigger.Upload,
+            trigger.Project),
         TriggerDocumentJson.Default.TriggerDocument);
 
     public static Trigger Read(ReadOnlySpan<byte> json)
@@ -25,7 +26,7 @@ internal sealed record TriggerDocument(
         return new Trigger(
             RunId.Parse(document.Id), document.Name, document.Function, document.IsPaused, document.CreatedAt,
             document.Caller, document.Clock?.Spec, document.Body, document.ContentType, document.Webhook?.Spec,
-            document.Events, document.Upload);
+            document.Events, document.Upload, document.Project);
     }
 }
 

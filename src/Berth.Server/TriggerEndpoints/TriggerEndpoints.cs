@@ -2,10 +2,12 @@ using System.Text.Json.Serialization;
 using Berth.Api.Nodes;
 using Berth.Api.Triggers;
 using Berth.Core.Errors;
+using Berth.Core.Functions;
 using Berth.Core.Runs;
 using Berth.Core.Triggers;
 using Berth.Server.Access;
 using Berth.Server.Hosting;
+using Berth.Server.Store;
 using Berth.Server.Triggers;
 using Microsoft.AspNetCore.Http;
 
@@ -42,20 +44,27 @@ internal sealed class TriggerEndpoints(
         _ = new QueryText(context.Request);
         TriggerRequest request = await JsonBody.ReadAsync(context, TriggerRequestJson.Default.TriggerRequest);
         string name = NameOf(context);
-        if (request.Volume is { } volume
-            && (await storage.VolumesAsync(context.RequestAborted)).All(v => v.Name != volume))
-        {
-            throw new BerthException(
-                ErrorCode.InvalidRequest,
-                $"volume = '{Quoted.Of(volume)}' can't be used: there is no such volume; make it with 'berth volume "
-                + "create'.");
-        }
-
+        await CheckVolumeAsync(request, context.RequestAborted);
         (Trigger record, bool isNew) = await triggers.PutAsync(
             name, before => order.Read(name, request, before, Caller.Of(context).Name), context.RequestAborted);
         await JsonBody.WriteAsync(
             context, View(record, ShownTimes), TriggerJson.Default.TriggerView,
             isNew ? StatusCodes.Status201Created : StatusCodes.Status200OK);
+    }
+
+    /// <summary>What the same request to <see cref="PutAsync"/> would lead to, once its function is there.</summary>
+    public async Task PlanAsync(HttpContext context)
+    {
+        _ = new QueryText(context.Request);
+        TriggerRequest request = await JsonBody.ReadAsync(context, TriggerRequestJson.Default.TriggerRequest);
+        string name = FunctionName.Check(NameOf(context), "trigger");
+        await CheckVolumeAsync(request, context.RequestAborted);
+        Trigger? before = triggers.Find(name);
+        Trigger after = order.Read(name, request, before, Caller.Of(context).Name, ahead: true);
+        TriggerPlan plan = new(
+            name, before is null || !IsSame(before, after), before is null ? null : TriggerOrder.Write(before),
+            TriggerOrder.Write(after));
+        await JsonBody.WriteAsync(context, plan, TriggerJson.Default.TriggerPlan);
     }
 
     public async Task RemoveAsync(HttpContext context)
@@ -99,6 +108,22 @@ internal sealed class TriggerEndpoints(
         (Trigger record, _) = await triggers.PutAsync(
             name, before => (before ?? triggers.Get(name)) with { IsPaused = isPaused }, context.RequestAborted);
         await JsonBody.WriteAsync(context, View(record, ShownTimes), TriggerJson.Default.TriggerView);
+    }
+
+    private static bool IsSame(Trigger before, Trigger after) =>
+        TriggerDocument.Write(after with { CreatedAt = before.CreatedAt, Caller = before.Caller }).AsSpan()
+            .SequenceEqual(TriggerDocument.Write(before));
+
+    private async Task CheckVolumeAsync(TriggerRequest request, CancellationToken cancellationToken)
+    {
+        if (request.Volume is { } volume
+            && (await storage.VolumesAsync(cancellationToken)).All(v => v.Name != volume))
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"volume = '{Quoted.Of(volume)}' can't be used: there is no such volume; make it with 'berth volume "
+                + "create'.");
+        }
     }
 
     private static string NameOf(HttpContext context) => (string)context.Request.RouteValues["name"]!;

@@ -1,5 +1,6 @@
 using Berth.Api.Triggers;
 using Berth.Core.Errors;
+using Berth.Core.Functions;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Core.Triggers;
@@ -21,7 +22,8 @@ internal sealed class TriggerOrder(TriggerCall calls, SecretVault secrets, TimeP
     private static readonly TimeSpan LongestWindow = TimeSpan.FromHours(1);
 
     /// <param name="before">What has the name now; its id and its pause stay where the kind does.</param>
-    public Trigger Read(string name, TriggerRequest request, Trigger? before, string caller)
+    /// <param name="ahead">The function need not be there yet.</param>
+    public Trigger Read(string name, TriggerRequest request, Trigger? before, string caller, bool ahead = false)
     {
         string kind = KindOf(request);
         RefuseForeign(request, kind);
@@ -31,12 +33,18 @@ internal sealed class TriggerOrder(TriggerCall calls, SecretVault secrets, TimeP
                 ErrorCode.InvalidRequest, "function is missing: a trigger calls one.");
         }
 
-        calls.Check(request.Function);
+        if (!ahead)
+        {
+            calls.Check(request.Function);
+        }
+
         DateTimeOffset now = time.GetUtcNow();
         Trigger? same = before?.Kind == kind ? before : null;
         Trigger trigger = new(
             same?.Id ?? RunId.New(now), name, request.Function, request.Paused ?? same?.IsPaused ?? false,
-            same?.CreatedAt ?? now, caller);
+            same?.CreatedAt ?? now, caller, Project: request.Project is null
+                ? null
+                : FunctionName.Check(request.Project, "project"));
         return kind switch
         {
             "clock" => trigger with
@@ -76,7 +84,8 @@ internal sealed class TriggerOrder(TriggerCall calls, SecretVault secrets, TimeP
         Sources: trigger.Events is { Sources.Count: > 0 } sources ? sources.Sources : null,
         Volume: trigger.Upload?.Volume,
         Prefix: trigger.Upload is { Prefix.Length: > 0 } upload ? upload.Prefix : null,
-        Paused: trigger.IsPaused ? true : null);
+        Paused: trigger.IsPaused ? true : null,
+        Project: trigger.Project);
 
     private static string KindOf(TriggerRequest request)
     {
@@ -121,20 +130,7 @@ internal sealed class TriggerOrder(TriggerCall calls, SecretVault secrets, TimeP
 
     private static ClockSpec Clock(TriggerRequest request)
     {
-        Asked cron = new("cron", request.Cron);
-        if (!CronLine.TryParse(request.Cron, out CronLine? line))
-        {
-            throw cron.Refuse(
-                "expected MINUTE HOUR DAY MONTH WEEKDAY, with SECOND before them where there are six, or one of "
-                + "@hourly, @daily, @weekly, @monthly and @yearly");
-        }
-
-        CronZone times = new(line, ZoneOf(request.Zone ?? "UTC"));
-        if (times.Next(DateTimeOffset.UnixEpoch.AddYears(50)) is null)
-        {
-            throw cron.Refuse("no day of the calendar is such a one");
-        }
-
+        CronZone times = CronRules.Times(new Asked("cron", request.Cron), new Asked("zone", request.Zone));
         MissedTimes missed = request.Missed switch
         {
             null or "skip" => MissedTimes.Skip,
@@ -157,18 +153,6 @@ internal sealed class TriggerOrder(TriggerCall calls, SecretVault secrets, TimeP
                 ProgramRules.Time(
                     new Asked("catchUp", request.CatchUp), TimeSpan.FromSeconds(1), ClockSpec.LongestCatchUp, null)
                     ?? ClockSpec.DefaultCatchUp);
-    }
-
-    private static TimeZoneInfo ZoneOf(string id)
-    {
-        const int MaxId = 64;
-        // What the machine reads a file of must not lead anywhere.
-        bool isName = id.Length is > 0 and <= MaxId
-            && id.All(c => char.IsAsciiLetterOrDigit(c) || c is '/' or '_' or '-' or '+') && id[0] != '/';
-        return isName && TimeZoneInfo.TryFindSystemTimeZoneById(id, out TimeZoneInfo? zone)
-            ? zone
-            : throw new Asked("zone", id).Refuse(
-                "expected a name such as UTC or Europe/Berlin of the server's own list, which is its package tzdata");
     }
 
     private WebhookSpec Webhook(TriggerRequest request)

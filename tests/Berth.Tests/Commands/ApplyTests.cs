@@ -1,5 +1,6 @@
 using Berth.Api.Client;
 using Berth.Api.Functions;
+using Berth.Api.Triggers;
 using Berth.Testing.Content;
 using Berth.Testing.Server;
 using Xunit;
@@ -46,6 +47,89 @@ public sealed class ApplyTests : IAsyncLifetime
         await ExpectAsync(0, "b: removed", one, "apply", "--prune");
 
         Assert.Equal(["a", "other"], (await client.Functions.ListAsync(Soon)).Select(f => f.Name));
+    }
+
+    [Fact]
+    public async Task Who_reaches_a_function_is_changed_without_a_revision_and_a_rollback_stays()
+    {
+        string one = $"name: a\nimage: {ServerRig.Image}\n";
+        string two = one + "timeout: 9s\n";
+        await ExpectAsync(0, "a: revision 1, all to 1", one, "apply");
+        await ExpectAsync(
+            0, "a: revision 2, all to 2", two + "traffic: {matches: ['header:X=1', 'header:X=2'], tag: next}\n",
+            "apply");
+        await client.Functions.RollBackAsync("a", 1, Soon);
+
+        string open = two + "traffic: {matches: ['header:X=2'], sticky: true}\nhosts: [a.example.org]\npublic: true\n";
+        await ExpectAsync(1, "  + hosts: a.example.org", open, "diff");
+        await ExpectAsync(1, "a: would be reached another way", open, "diff");
+        await ExpectAsync(0, "a: reached another way, revision 2 as it was", open, "apply");
+        await ExpectAsync(0, "", open, "diff");
+        await ExpectAsync(0, "a: unchanged", two, "apply");
+        TrafficView opened = (await client.Functions.GetAsync("a", Soon)).Traffic;
+        await ExpectAsync(1, "  - hosts: a.example.org", two + "hosts: []\npublic: false\n", "diff");
+        await ExpectAsync(0, "a: reached another way", two + "hosts: []\npublic: false\n", "apply");
+        TrafficView closed = (await client.Functions.GetAsync("a", Soon)).Traffic;
+
+        Assert.Equal([new ShareView(1, 100)], opened.Shares);
+        Assert.Equal([new MatchView("header:X=2", 2)], opened.Matches!);
+        Assert.Equal((true, true), (opened.Sticky, opened.Public));
+        Assert.Equal(["next"], opened.Tags!.Keys);
+        Assert.Equal(["a.example.org"], opened.Hosts!);
+        Assert.Null(closed.Hosts);
+        Assert.Null(closed.Public);
+    }
+
+    [Fact]
+    public async Task Rules_lead_to_the_new_revision_and_those_that_no_file_has_any_more_go()
+    {
+        string text = $"name: a\nimage: {ServerRig.Image}\n";
+        await ExpectAsync(0, "a: revision 1", text + "traffic: {percent: 5, matches: ['header:X=1']}\n", "apply");
+        await ExpectAsync(
+            0, "a: revision 2, 95% to 1, 5% to 2",
+            text + "timeout: 9s\ntraffic: {percent: 5, matches: ['cookie:b=1']}\n", "apply");
+
+        Assert.Equal(
+            [new MatchView("cookie:b=1", 2)], (await client.Functions.GetAsync("a", Soon)).Traffic.Matches!);
+    }
+
+    [Fact]
+    public async Task Triggers_of_a_file_are_made_changed_and_removed_with_it()
+    {
+        await client.Functions.DeployAsync("other", new FunctionRequest(ServerRig.Image), Soon);
+        await client.Triggers.PutAsync("by-hand", new TriggerRequest("other", Cron: "@daily"), Soon);
+        string head = $"project: p\nname: a\nimage: {ServerRig.Image}\n";
+        string first = head + "triggers:\n  nightly: {cron: '0 3 * * *'}\n  sent: {events: true}\n";
+        string second = head + "triggers:\n  nightly: {cron: '0 4 * * *', zone: Europe/Berlin, paused: true}\n";
+
+        await ExpectAsync(1, "trigger nightly: would be new", first, "diff");
+        await ExpectAsync(0, "trigger nightly: created, fires next at", first, "apply");
+        await ExpectAsync(0, "trigger sent: unchanged", first, "apply");
+        await ExpectAsync(0, "", first, "diff", "--prune");
+        await ExpectAsync(1, "  - cron: 0 3 * * *", second, "diff");
+        await ExpectAsync(1, "trigger sent: would be removed", second, "diff", "--prune");
+        await ExpectAsync(0, "trigger nightly: changed", second, "apply");
+        await ExpectAsync(0, "trigger sent: removed", second, "apply", "--prune");
+        IReadOnlyList<TriggerView> left = await client.Triggers.ListAsync(Soon);
+        await ExpectAsync(
+            0, "trigger nightly: removed", $"project: p\nname: b\nimage: {ServerRig.Image}", "apply", "--prune");
+
+        Assert.Equal(["by-hand", "nightly"], left.Select(t => t.Name));
+        Assert.Equal(("0 4 * * *", "p", true), (left[1].Spec.Cron, left[1].Spec.Project, left[1].Paused));
+        Assert.Equal(["by-hand"], (await client.Triggers.ListAsync(Soon)).Select(t => t.Name));
+        Assert.Equal(["b", "other"], (await client.Functions.ListAsync(Soon)).Select(f => f.Name));
+    }
+
+    [Fact]
+    public async Task A_trigger_that_the_server_refuses_keeps_all_from_being_changed()
+    {
+        string text = $"name: a\nimage: {ServerRig.Image}\ntriggers:\n  push: {{webhook: github, secret: none}}\n";
+
+        await ExpectAsync(64, ":4:35: trigger 'push': secret = 'none' can't be used", text, "apply");
+        await ExpectAsync(
+            2, "secrets = 'db' can't be used: there is no secret 'db'",
+            $"name: a\nimage: {ServerRig.Image}\nsecrets: [db]\n", "diff");
+        Assert.Empty(await client.Functions.ListAsync(Soon));
     }
 
     [Fact]

@@ -1,4 +1,6 @@
 using System.Text;
+using Berth.Api.Functions;
+using Berth.Api.Rollouts;
 using Berth.Commands.Declarations;
 using FsCheck;
 using FsCheck.Fluent;
@@ -55,6 +57,24 @@ public sealed class DeclarationTests
         Assert.Equal("f.yaml:3:3", shop.PlaceOf("What is said of nothing").ToString());
     }
 
+    /// <summary>A setting that is given to deployments, triggers or rollouts later must be one of the file, too.
+    /// </summary>
+    [Fact]
+    public void Whatever_a_deployment_can_say_a_file_can_say()
+    {
+        DeclarationReader reader = Read(WholeFile);
+        Declaration shop = Assert.Single(reader.Functions);
+
+        Assert.Empty(reader.Complaints);
+        Assert.Empty(Unset(shop.Request));
+        Assert.Empty(Unset(shop.Request.Rollout!).Except([nameof(RolloutRequest.Revision)]));
+        Assert.Empty(Unset(Assert.Single(shop.Triggers).Request));
+        Assert.Equal([new WarmSpan("0 8 * * 1-5", "0 18 * * *", "UTC", 3)], shop.Request.Warm!);
+        Assert.Equal(["db", "key:env=KEY"], shop.Request.Secrets!);
+        Assert.Equal(["header:X-Beta=1"], shop.Request.Matches!);
+        Assert.Equal(("shop", "market"), (shop.Triggers[0].Request.Function, shop.Triggers[0].Request.Project));
+    }
+
     [Fact]
     public void Several_documents_and_json_are_read_and_a_part_can_be_used_twice()
     {
@@ -85,7 +105,18 @@ public sealed class DeclarationTests
     [InlineData("name: a\nimage: x\nimage: y", "f.yaml:3:1: 'image' is given twice.")]
     [InlineData("name: a\n---\nname: a", "f.yaml:3:7: function 'a' is declared twice: the first time at f.yaml:1:7.")]
     [InlineData(
-        "name: a\nsecrets: x", "f.yaml:2:1: 'secrets' is a reserved name, and can't be set by a file in this version.")]
+        "name: a\nsecrets: [db:hunter2]",
+        "f.yaml:2:11: 'secrets' must name secrets, as NAME, NAME:/run/secrets/FILE or NAME:env=VARIABLE; a value is "
+        + "given to 'berth secret create', never to a file.")]
+    [InlineData(
+        "name: a\ntriggers: {t: {crno: x}}", "f.yaml:2:16: 'crno' is no setting of trigger 't': did you mean 'cron'?")]
+    [InlineData(
+        "name: a\ntriggers: {t: {cron: x}}\n---\nname: b\ntriggers: {t: {cron: x}}",
+        "f.yaml:5:12: trigger 't' is declared twice: the first time at f.yaml:2:12.")]
+    [InlineData(
+        "name: a\ntriggers: {T: {cron: x}}",
+        "f.yaml:2:12: 'T' is no name for a trigger: 1 to 63 small letters, digits and '-', a letter first, and no '-' "
+        + "last.")]
     [InlineData(
         "image: x",
         "f.yaml:1:1: there is neither 'name' of a function nor 'functions', with a group for each, here.")]
@@ -130,6 +161,66 @@ public sealed class DeclarationTests
             DeclarationReader reader = Read(string.Concat(words));
             return reader.Functions.Count >= 0 && reader.Complaints.All(c => c.Text.Length > 0);
         }));
+
+    private const string WholeFile = """
+        project: market
+        name: shop
+        image: demo/shop
+        command: [/bin/serve]
+        arguments: [-v]
+        passArguments: true
+        environment: {A: "1"}
+        user: "1000"
+        workingDirectory: /srv
+        network: none
+        runtime: crun
+        isolation: reused
+        contract: http
+        port: 80
+        probe: /healthz
+        concurrency: 20
+        startTimeout: 10s
+        timeout: 1m
+        outputLimit: 1Mi
+        contentType: text/plain
+        labels: {a: b}
+        secrets: [db, "key:env=KEY"]
+        hosts: [shop.example.org]
+        public: true
+        traffic: {percent: 5, tag: next, matches: ["header:X-Beta=1"], sticky: true}
+        resources: {memory: 64Mi, cpus: 0.5, pids: 12, disk: 1Gi}
+        limits: {running: 3, waiting: 4}
+        scale:
+          {min: 1, max: 5, target: 60, idle: 10m, downDelay: 1s, freeze: never,
+           warm: [{start: 0 8 * * 1-5, end: 0 18 * * *, zone: UTC, min: 3}]}
+        retry: {attempts: 6, failures: true, on: [signal], delay: 1s, maxDelay: 5m, maxAge: 2h}
+        destinations: {success: loud, failure: quiet}
+        lambda: {handler: a.b, event: http}
+        rollout: {steps: [5], interval: 1m, minCalls: 9, successRate: 99.5, latencyP95: 1.2x, maxWait: 1h}
+        triggers:
+          nightly:
+            cron: "0 3 * * *"
+            zone: Europe/Berlin
+            concurrency: forbid
+            missed: once
+            catchUp: 1h
+            body: now
+            contentType: text/plain
+            webhook: github
+            secret: hook
+            header: X-Signed
+            window: 1m
+            events: true
+            types: [a]
+            sources: [b]
+            volume: in
+            prefix: photos/
+            paused: true
+        """;
+
+    /// <summary>Members that are as a request without any has them.</summary>
+    private static IEnumerable<string> Unset<T>(T request) => typeof(T).GetProperties()
+        .Where(p => p.GetValue(request) is null or false).Select(p => p.Name);
 
     private static DeclarationReader Read(string text)
     {

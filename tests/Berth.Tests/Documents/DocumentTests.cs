@@ -145,7 +145,7 @@ public sealed partial class DocumentTests
     }
 
     // At the beginning, after a pipe or another command, in $( ), and after variables set for it.
-    [GeneratedRegex(@"(?:^|[|;&(]|\bxargs -r )\s*(?:[A-Z_]+=\S*\s+)*(?:out/|\$ )?berth (?<rest>[^|;&]*)")]
+    [GeneratedRegex(@"(?:^|[|;&(]|\bxargs -r )\s*(?:[A-Z_]+=\S*\s+)*(?:out/|\$ )?berth (?<rest>(?:'[^']*'|[^|;&])*)")]
     private static partial Regex Invocation();
 
     [GeneratedRegex(@"[$<]\((?<inner>[^()]*)\)")]

@@ -39,9 +39,8 @@ public sealed class ScaleTests : IAsyncLifetime
         await BecomesAsync(3);
         FunctionView view = await GetAsync();
 
-        Assert.Equal((1, 2, 3, 5), (
-            told.Scaling!.Single().Ready, told.Scaling!.Single().Starting, told.Scaling!.Single().Min,
-            told.Scaling!.Single().Max));
+        ScalingView at = told.Scaling!.Single();
+        Assert.Equal((3, 3, 5), (at.Ready + at.Starting, at.Min, at.Max));
         Assert.Equal((1, true), (view.Revision, view.Instances!.Any(i => i.Id == first)));
         await client.Functions.ScaleAsync("svc", new ScaleRequest(1, ScaleDownDelay: "100ms"), Soon);
         await BecomesAsync(1);
@@ -61,6 +60,36 @@ public sealed class ScaleTests : IAsyncLifetime
             d => (d.Revision, d.Changed)));
         RevisionView first = (await client.Functions.RevisionsAsync("svc", Soon))[^1];
         Assert.Equal((2, 4), (first.Spec.MinInstances, first.Spec.MaxInstances));
+    }
+
+    [Fact]
+    public async Task In_a_window_instances_are_kept_without_calls_and_outside_of_all_they_are_not()
+    {
+        WarmSpan open = new("* * * * *", "0 0 1 1 *", Min: 2);
+        await DeployAsync(Request() with { Warm = [open with { Min = 1 }, open] });
+        await BecomesAsync(2);
+        ScalingView warm = (await GetAsync()).Scaling!.Single();
+        IReadOnlyList<WarmSpan> kept = (await client.Functions.RevisionsAsync("svc", Soon))[0].Spec.Warm!;
+        FunctionDeployment same = await DeployAsync(Request() with { Warm = [open with { Min = 1 }, open] });
+
+        BerthException more = await RefusedAsync("svc", new ScaleRequest(MaxInstances: 1));
+        BerthException wrong = await RefusedAsync("svc", new ScaleRequest(Warm: [open with { End = "x" }]));
+        BerthException zone = await RefusedAsync("svc", new ScaleRequest(Warm: [open with { Zone = "Mars" }]));
+        BerthException none = await RefusedAsync("svc", new ScaleRequest(Warm: [open with { Min = null }]));
+        await client.Functions.ScaleAsync(
+            "svc", new ScaleRequest(Idle: "100ms", ScaleDownDelay: "100ms", Warm: []), Soon);
+        await BecomesAsync(0);
+
+        Assert.Contains(
+            "at least 2 are kept in the window '* * * * *' to '0 0 1 1 *' UTC", warm.Why, StringComparison.Ordinal);
+        Assert.StartsWith("At least 2 are kept until ", warm.Warm, StringComparison.Ordinal);
+        Assert.Equal([open with { Zone = "UTC", Min = 1 }, open with { Zone = "UTC" }], kept);
+        Assert.False(same.Changed);
+        Assert.StartsWith("warm.min = 2 can't be used with maxInstances = 1", more.Message, StringComparison.Ordinal);
+        Assert.StartsWith("warm[0].end = 'x' can't be used", wrong.Message, StringComparison.Ordinal);
+        Assert.StartsWith("warm[0].zone = 'Mars' can't be used", zone.Message, StringComparison.Ordinal);
+        Assert.StartsWith("warm[0].min = '' can't be used", none.Message, StringComparison.Ordinal);
+        Assert.Null((await GetAsync()).Scaling!.Single().Warm);
     }
 
     [Fact]

@@ -13,6 +13,8 @@ public sealed class AutoscalerTests
 
     private static readonly TimeSpan Long = TimeSpan.FromHours(1);
 
+    private static readonly DateTimeOffset Today = new(2026, 11, 22, 9, 0, 0, TimeSpan.Zero);
+
     [Fact]
     public void From_zero_one_is_started_at_once_and_no_more_until_it_takes_calls()
     {
@@ -65,7 +67,7 @@ public sealed class AutoscalerTests
         Assert.Equal(1, Decide(brief, stable: 0.2, burst: 2, ready: 1, idle: TimeSpan.FromSeconds(0.5)));
         Assert.Equal(0, Decide(brief, stable: 0.2, burst: 2, ready: 1, idle: TimeSpan.FromSeconds(1), seconds: 1));
         Assert.Equal(2, Decide(kept, ready: 2, idle: Long));
-        Assert.Equal(0, kept.Decide(new LoadFigures(0, 0, 0, Long), 2, 0, routed: false, TimeSpan.Zero).Wanted);
+        Assert.Equal(0, kept.Decide(new LoadFigures(0, 0, 0, Long), 2, 0, routed: false, TimeSpan.Zero, Today).Wanted);
     }
 
     [Fact]
@@ -82,7 +84,7 @@ public sealed class AutoscalerTests
                 seconds += passed;
                 ScaleDecision decision = scaler.Decide(
                     new LoadFigures(stable, burst, now, now > 0 ? TimeSpan.Zero : TimeSpan.FromSeconds(passed)),
-                    have.ready, have.starting, routed: true, TimeSpan.FromSeconds(seconds));
+                    have.ready, have.starting, routed: true, TimeSpan.FromSeconds(seconds), Today);
                 if (decision.Wanted is < 1 or > 7 || (now > 0 && decision.Wanted == 0) || decision.Why.Length == 0)
                 {
                     return false;
@@ -99,7 +101,7 @@ public sealed class AutoscalerTests
         Autoscaler scaler = new(Spec with { Max = 3 }, Concurrency);
 
         ScaleDecision decision = scaler.Decide(
-            new LoadFigures(62.34, 71, 64, TimeSpan.Zero), 3, 0, routed: true, TimeSpan.Zero);
+            new LoadFigures(62.34, 71, 64, TimeSpan.Zero), 3, 0, routed: true, TimeSpan.Zero, Today);
 
         Assert.Equal(
             "3 wanted: 62.3 calls at once over 60 s, 71 over 6 s, 64 now; 10 aimed at in each; a burst: no shrinking "
@@ -111,6 +113,6 @@ public sealed class AutoscalerTests
         Autoscaler scaler, double stable = 0, double burst = 0, int now = 0, int ready = 0, int starting = 0,
         TimeSpan idle = default, int seconds = 0) =>
         scaler.Decide(
-            new LoadFigures(stable, burst, now, idle), ready, starting, routed: true, TimeSpan.FromSeconds(seconds))
-            .Wanted;
+            new LoadFigures(stable, burst, now, idle), ready, starting, routed: true, TimeSpan.FromSeconds(seconds),
+            Today.AddSeconds(seconds)).Wanted;
 }

@@ -71,6 +71,7 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("GET /v1/triggers/{name}", Publishers),
         ("PUT /v1/triggers/{name}", Publishers),
         ("DELETE /v1/triggers/{name}", Publishers),
+        ("POST /v1/triggers/{name}/plan", Publishers),
         ("POST /v1/triggers/{name}/pause", Publishers),
         ("POST /v1/triggers/{name}/resume", Publishers),
         ("POST /v1/triggers/{name}/fire", Publishers),
