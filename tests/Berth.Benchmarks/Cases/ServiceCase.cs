@@ -19,7 +19,8 @@ internal static class ServiceCase
     public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options)
     {
         await using BerthRig rig = await BerthRig.StartAsync(options);
-        string program = await PushAsync(rig, options);
+        string program = await PushAsync(rig, options, "echo");
+        await PushAsync(rig, options);
         return
         [
             .. await ThroughputAsync(rig, options, program),
@@ -28,16 +29,20 @@ internal static class ServiceCase
         ];
     }
 
-    /// <summary>Puts the service into the registry as <c>bench/service:1</c>; the path of its program.</summary>
-    internal static async Task<string> PushAsync(BerthRig rig, BenchOptions options)
+    /// <summary>Puts the service into the registry as <c>bench/service:1</c>.</summary>
+    internal static Task PushAsync(BerthRig rig, BenchOptions options) => PushAsync(rig, options, "service");
+
+    /// <summary>Puts one of the tests' programs into the registry as <c>bench/NAME:1</c>; the path of its program.
+    /// </summary>
+    private static async Task<string> PushAsync(BerthRig rig, BenchOptions options, string name)
     {
-        string program = Path.Combine(options.Work, "service");
+        string program = Path.Combine(options.Work, name);
         await Command.RunAsync(
-            "gcc", "-O2", "-static", "-w", "tests/Berth.Testing/Programs/service.c", "-o", program);
-        string root = Path.Combine(options.Work, "service-root");
+            "gcc", "-O2", "-static", "-w", $"tests/Berth.Testing/Programs/{name}.c", "-o", program);
+        string root = program + "-root";
         Directory.CreateDirectory(root + "/bin");
-        File.Copy(program, root + "/bin/service", overwrite: true);
-        await rig.CliAsync("image", "pack", "-q", "--entrypoint", "/bin/service", "bench/service:1", root);
+        File.Copy(program, $"{root}/bin/{name}", overwrite: true);
+        await rig.CliAsync("image", "pack", "-q", "--entrypoint", $"/bin/{name}", $"bench/{name}:1", root);
         Directory.Delete(root, recursive: true);
         return program;
     }
@@ -46,7 +51,7 @@ internal static class ServiceCase
         BerthRig rig, BenchOptions options, string program)
     {
         await rig.CliAsync(
-            "function", "deploy", "--contract", "http", "--concurrency", "100", "echo", "bench/service:1");
+            "function", "deploy", "--contract", "http", "--concurrency", "100", "echo", "bench/echo:1");
         string script = Path.Combine(options.Work, "echo.lua");
         await File.WriteAllTextAsync(script, $"""
             wrk.method = "POST"
