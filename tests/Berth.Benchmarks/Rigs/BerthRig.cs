@@ -129,11 +129,15 @@ internal sealed class BerthRig : IAsyncDisposable
             .Split(':')[1].Replace("kB", "", StringComparison.Ordinal).Trim()) * 1024;
 
     /// <summary>A figure of /metrics by its name with its labels; 0 where there is none.</summary>
-    public async Task<double> MetricAsync(string name)
+    public Task<double> MetricAsync(string name) => SumAsync(name);
+
+    /// <summary>Several metrics together, from one look.</summary>
+    public async Task<double> SumAsync(params string[] names)
     {
         string text = await Http.GetStringAsync(new Uri("/metrics", UriKind.Relative));
-        string? line = text.Split('\n').FirstOrDefault(l => l.StartsWith(name + " ", StringComparison.Ordinal));
-        return line is null ? 0 : double.Parse(line[(name.Length + 1)..], CultureInfo.InvariantCulture);
+        return text.Split('\n')
+            .Where(l => names.Any(n => l.StartsWith(n + " ", StringComparison.Ordinal)))
+            .Sum(l => double.Parse(l[(l.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
     }
 
     /// <summary>Cores that the server uses during some time, without its sandboxes.</summary>
