@@ -18,6 +18,9 @@ internal sealed class Exchange(
     /// <summary>Whether the program broke off an answer that had begun.</summary>
     public bool IsTorn { get; private set; }
 
+    /// <summary>Whether the connection has become another protocol's.</summary>
+    public bool HasSwitched { get; private set; }
+
     /// <returns>False when nothing came of it, and it can be tried again over another connection: the program had
     /// closed this one, and nothing of the body was taken from the caller.</returns>
     /// <exception cref="BerthException">Why there is no answer.</exception>
@@ -40,6 +43,7 @@ internal sealed class Exchange(
                 return true;
             }
 
+            ExtendedConnect.RequireRefusal(context, answer);
             await CopyAsync(answer);
             reusable = answer.KeepsConnection && connection.IsAtEnd && sending.Completion.IsCompletedSuccessfully
                 && await sending.Completion;
@@ -117,8 +121,8 @@ internal sealed class Exchange(
     /// <summary>The connection is the two's own from here on.</summary>
     private async Task SwitchAsync(AnswerHead answer)
     {
-        context.Response.Headers.Upgrade = answer.Upgrade;
-        await using Stream caller = await context.Features.GetRequiredFeature<IHttpUpgradeFeature>().UpgradeAsync();
+        await using Stream caller = await AcceptAsync(answer);
+        HasSwitched = true;
         using CancellationTokenSource over = new();
         Task there = PassAsync(caller, over.Token);
         Task here = ReturnAsync(caller, over.Token);
@@ -127,6 +131,18 @@ internal sealed class Exchange(
         await over.CancelAsync();
         connection.Dispose();
         await Task.WhenAll(there, here);
+    }
+
+    private async Task<Stream> AcceptAsync(AnswerHead answer)
+    {
+        if (ExtendedConnect.Of(context) is { } connect)
+        {
+            ExtendedConnect.Settle(context, answer);
+            return await connect.AcceptAsync();
+        }
+
+        context.Response.Headers.Upgrade = answer.Upgrade;
+        return await context.Features.GetRequiredFeature<IHttpUpgradeFeature>().UpgradeAsync();
     }
 
     private async Task PassAsync(Stream caller, CancellationToken over)

@@ -37,8 +37,7 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
 
     public async Task ForwardAsync(HttpContext context, ForwardRoute route)
     {
-        CallAnswer.LimitBody(context, options.BodyLimit, "body-limit");
-        PatientBody.Install(context, options.BodyIdleTimeout, time);
+        Bound(context);
         using DeadlinePool.Lease lease = deadlines.Take(route.Timeout);
         CancellationTokenSource deadline = lease.Source;
         await using CancellationTokenRegistration gone = context.RequestAborted.UnsafeRegister(
@@ -61,8 +60,7 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
 
             headers[RunAnswer.Revision] = route.Revision.Number.ToString(CultureInfo.InvariantCulture);
             headers[InstanceHeader] = instance.Id.Text;
-            bool whole = await ExchangeAsync(context, route, instance, deadline.Token);
-            verdict = VerdictOf(whole, context.Response.StatusCode);
+            verdict = await ExchangeAsync(context, route, instance, deadline.Token);
         }
         catch (BerthException error)
         {
@@ -92,20 +90,41 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
         }
     }
 
-    /// <summary>A connection that has become another protocol's says nothing by its length.</summary>
-    private static CallVerdict VerdictOf(bool whole, int status) => !whole ? CallVerdict.Failed : status switch
+    /// <summary>A body may have as many bytes as the operator lets it, and no long pause. A connection that becomes
+    /// another protocol's has the call's time alone, as in HTTP/1.1.</summary>
+    private void Bound(HttpContext context)
     {
-        StatusCodes.Status101SwitchingProtocols => CallVerdict.Nothing,
-        >= StatusCodes.Status500InternalServerError => CallVerdict.Failed,
-        _ => CallVerdict.Succeeded,
-    };
+        if (ExtendedConnect.Of(context) is null)
+        {
+            CallAnswer.LimitBody(context, options.BodyLimit, "body-limit");
+            PatientBody.Install(context, options.BodyIdleTimeout, time);
+            return;
+        }
 
-    /// <returns>Whether the program gave a whole answer.</returns>
-    private static async Task<bool> ExchangeAsync(
+        PatientBody.LiftRate(context);
+        context.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize = null;
+    }
+
+    /// <summary>A connection that has become another protocol's says nothing by its length.</summary>
+    private static CallVerdict VerdictOf(Exchange exchange, int status) =>
+        exchange.IsTorn ? CallVerdict.Failed
+        : exchange.HasSwitched ? CallVerdict.Nothing
+        : status >= StatusCodes.Status500InternalServerError ? CallVerdict.Failed
+        : CallVerdict.Succeeded;
+
+    /// <returns>What the program's answer says of it.</returns>
+    private static async Task<CallVerdict> ExchangeAsync(
         HttpContext context, ForwardRoute route, Instance instance, CancellationToken cancellationToken)
     {
         bool upgrades = context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true };
         bool hasBody = context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: false };
+        if (ExtendedConnect.Of(context) is not null)
+        {
+            // What follows the head is the other protocol's.
+            (upgrades, hasBody) = (true, false);
+            ExtendedConnect.Prepare(context.Request);
+        }
+
         for (bool again = false; ; again = true)
         {
             ServiceConnection connection;
@@ -121,7 +140,7 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
             Exchange exchange = new(context, route, instance, connection);
             if (await exchange.RunAsync(hasBody, upgrades, cancellationToken))
             {
-                return !exchange.IsTorn;
+                return VerdictOf(exchange, context.Response.StatusCode);
             }
         }
     }

@@ -58,6 +58,7 @@ internal sealed class FunctionCalls(
     {
         if (!context.Request.Path.Value!.EndsWith('/'))
         {
+            ExtendedConnect.Refuse(context);
             return settings(context);
         }
 
@@ -67,6 +68,10 @@ internal sealed class FunctionCalls(
             $"Token '{caller.Name}' has the role {Roles.NameOf(caller.Role)}, which may not call functions: ask an "
             + "administrator for a token with another role.");
     };
+
+    /// <summary>Whether a route of <see cref="OrRoot"/> answers it.</summary>
+    public static bool MayBeRoot(HttpContext context) =>
+        context.Request.Path.StartsWithSegments("/v1/functions", out PathString rest) && rest.HasValue;
 
     /// <summary>A task, as OpenFaaS's callers hand it in.</summary>
     public Task TaskAsync(HttpContext context)
@@ -102,6 +107,7 @@ internal sealed class FunctionCalls(
     private Task AnswerAsync(
         HttpContext context, RunKind kind, Preference preference, FunctionEntry entry, Revision revision)
     {
+        ExtendedConnect.Refuse(context);
         if (kind == RunKind.Task && Caller.Of(context).IsAnonymous)
         {
             throw new BerthException(

@@ -5,6 +5,7 @@ using System.Text;
 using Berth.Core.Errors;
 using Berth.Server.Access;
 using Berth.Server.Configuration;
+using Berth.Server.Forwarding;
 using Berth.Server.FunctionEndpoints;
 using Berth.Server.Loops;
 using Berth.Server.Problems;
@@ -71,6 +72,11 @@ internal static class HttpHost
         FunctionCalls calls = ServerRoutes.CallsOf(rooms);
         ILogger<ProblemMiddleware> logger = rooms.Loggers.CreateLogger<ProblemMiddleware>();
         application.Use(next => new ProblemMiddleware(next, rooms.Time, logger).InvokeAsync);
+        application.Use(next => context =>
+        {
+            ExtendedConnect.Translate(context);
+            return next(context);
+        });
         application.Use(next => new HostCalls(next, rooms.Functions, calls, gate, Check).InvokeAsync);
         application.UseRouting();
         application.UseWhen(
@@ -84,7 +90,17 @@ internal static class HttpHost
         {
             Check(context);
             gate.Check(context);
-            return LoopWork.Is(context) ? next(context) : rooms.Exit.RunAsync(context, next);
+            if (LoopWork.Is(context))
+            {
+                return next(context);
+            }
+
+            if (!FunctionCalls.MayBeRoot(context))
+            {
+                ExtendedConnect.Refuse(context);
+            }
+
+            return rooms.Exit.RunAsync(context, next);
         });
         ServerRoutes.Map(application, rooms, calls);
         return application;

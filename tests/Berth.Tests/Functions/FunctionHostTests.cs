@@ -1,10 +1,13 @@
 using System.Net;
+using System.Net.Sockets;
+using System.Text;
 using Berth.Api.Client;
 using Berth.Api.Functions;
 using Berth.Core.Errors;
 using Berth.Server.Access;
 using Berth.Testing.Content;
 using Berth.Testing.Server;
+using Berth.Tests.Edge;
 using Berth.Tests.Server;
 using Xunit;
 
@@ -49,6 +52,40 @@ public sealed class FunctionHostTests : IAsyncLifetime
         Assert.DoesNotContain("X-Forwarded-Prefix", got.Headers.Keys);
         Assert.DoesNotContain("Authorization", got.Headers.Keys);
         Assert.False(answer.Headers.Contains("X-Call-Id"), "OpenFaaS has no such address.");
+    }
+
+    [Theory]
+    [InlineData("shop.fn.example.org", "other.fn.example.org", "200", 1)]
+    [InlineData("other.fn.example.org", "shop.fn.example.org", "404", 0)]
+    public async Task Over_http2_the_authority_counts_and_a_host_beside_it_for_nothing(
+        string authority, string host, string outcome, int calls)
+    {
+        await using Http2Wire wire = await Http2Wire.OpenAsync(rig);
+        byte[] fields = Http2Wire.Fields(
+            ":method: GET", ":scheme: http", $":authority: {authority}", ":path: /", $"host: {host}",
+            $"authorization: Bearer {rig.AdminToken}");
+        await wire.SendAsync(Http2Wire.Frame(
+            Http2Wire.Headers, Http2Wire.EndStream | Http2Wire.EndHeaders, 1, fields));
+
+        Assert.Equal(outcome, await wire.OutcomeAsync());
+        Assert.Equal(calls, service.Requests.Count);
+        Assert.All(service.Requests, r => Assert.Equal(authority, r.Headers["Host"]));
+    }
+
+    [Theory]
+    [InlineData("shop.fn.example.org", "other.fn.example.org")]
+    [InlineData("other.fn.example.org", "shop.fn.example.org")]
+    public async Task Over_http1_two_different_hosts_are_refused(string target, string host)
+    {
+        using TcpClient connection = new();
+        await connection.ConnectAsync(rig.Address.Host, rig.Address.Port);
+        NetworkStream stream = connection.GetStream();
+        await stream.WriteAsync(Encoding.ASCII.GetBytes(
+            $"GET http://{target}/ HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {rig.AdminToken}\r\n\r\n"));
+        using StreamReader answer = new(stream);
+
+        Assert.StartsWith("HTTP/1.1 400 ", await answer.ReadLineAsync(), StringComparison.Ordinal);
+        Assert.Empty(service.Requests);
     }
 
     [Theory]
