@@ -35,6 +35,7 @@ public sealed class BerthServer : IAsyncDisposable
             Task.Run(() => new CollectPass(rooms, logger).RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(() => rooms.Webhooks.RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(() => rooms.Rollouts.RunAsync(passesStop.Token), CancellationToken.None),
+            Task.Run(() => rooms.Results.RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(() => rooms.Triggers.RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(
                 () => rooms.Telemetry.RunAsync(rooms.Metrics.GatherAsync, telemetryStop.Token),

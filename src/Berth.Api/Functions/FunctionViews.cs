@@ -72,6 +72,9 @@ namespace Berth.Api.Functions;
 /// administrators.</param>
 /// <param name="Warm">When more instances are kept without calls than <paramref name="MinInstances"/>; of spans that
 /// overlap, the greatest counts. Null for never.</param>
+/// <param name="Cache">How long a result answers equal calls, for instance <c>10m</c>; null for not at all. With stdio,
+/// whose programs then are told none of a request's headers but its content type.</param>
+/// <param name="SingleFlight">Equal calls at once share one execution. Likewise.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -122,7 +125,9 @@ public sealed record FunctionRequest(
     bool? Sticky = null,
     IReadOnlyList<string>? Hosts = null,
     bool? Public = null,
-    IReadOnlyList<WarmSpan>? Warm = null);
+    IReadOnlyList<WarmSpan>? Warm = null,
+    string? Cache = null,
+    bool SingleFlight = false);
 
 /// <summary>A span that comes again, in which instances are kept without calls.</summary>
 /// <param name="Start">Times at which it begins, as a cron line: <c>MINUTE HOUR DAY MONTH WEEKDAY</c>.</param>

@@ -30,6 +30,8 @@ internal static class FunctionSettings
         ["timeout"] = (q, n, v, r) => q with { Timeout = r.Text(n, "timeout", v) },
         ["outputLimit"] = (q, n, v, r) => q with { OutputLimit = r.Text(n, "outputLimit", v) },
         ["contentType"] = (q, n, v, r) => q with { ContentType = r.Text(n, "contentType", v) },
+        ["cache"] = (q, n, v, r) => q with { Cache = r.Text(n, "cache", v) },
+        ["singleFlight"] = (q, n, v, r) => q with { SingleFlight = r.Flag(n, "singleFlight", v) },
         ["labels"] = (q, n, v, r) => q with { Labels = r.Pairs(n, "labels", v) },
         ["secrets"] = (q, n, v, r) => q with { Secrets = Secrets(n, v, r) },
         ["hosts"] = (q, n, v, r) => q with { Hosts = r.Words(n, "hosts", v) },

@@ -57,6 +57,14 @@ internal sealed class DeployCommand : Verb
         Description = "A secret that the program gets, as a file in /run/secrets or as a variable; may be repeated",
     };
 
+    private readonly Option<string?> cache = Named(
+        "--cache", "TIME", "Answer equal calls with one result for this long, for instance 10m");
+
+    private readonly Option<bool> singleFlight = new("--single-flight")
+    {
+        Description = "Let equal calls at once share one execution",
+    };
+
     private readonly ServiceSettings service = new();
     private readonly RetrySettings retry = new();
     private readonly TrafficSettings reach = new();
@@ -80,7 +88,7 @@ internal sealed class DeployCommand : Verb
     {
         foreach (Option option in (Option[])[
             timeout, outputLimit, contentType, maxRunning, maxWaiting, passArguments, traffic, tag,
-            isolation, secrets])
+            isolation, secrets, cache, singleFlight])
         {
             Add(option);
         }
@@ -105,7 +113,8 @@ internal sealed class DeployCommand : Verb
             Labels: run.Labels, MaxRunning: Count(session, maxRunning), MaxWaiting: Count(session, maxWaiting),
             Traffic: Count(session, traffic), Tag: session.Get(tag), Runtime: run.Runtime,
             Rollout: plan.ReadWithSteps(session), Isolation: session.Get(isolation),
-            Secrets: session.Get(secrets) is { Length: > 0 } used ? used : null);
+            Secrets: session.Get(secrets) is { Length: > 0 } used ? used : null, Cache: session.Get(cache),
+            SingleFlight: session.Get(singleFlight));
         request = reach.Add(session, retry.Add(session, service.Add(session, request)));
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);

@@ -9,8 +9,10 @@ namespace Berth.Core.Functions;
 /// <param name="MaxRunning">Calls of this revision that may run at once; 0 for the server's places.</param>
 /// <param name="MaxWaiting">Calls that may wait for one of them; more are refused.</param>
 /// <param name="Service">How its program answers over HTTP; null where each call is a program of its own.</param>
+/// <param name="Results">Whether a result answers further calls; null where each call is executed.</param>
 public sealed record FunctionSpec(
-    RunSpec Run, bool PassArguments, int MaxRunning, int MaxWaiting, ServiceSpec? Service = null)
+    RunSpec Run, bool PassArguments, int MaxRunning, int MaxWaiting, ServiceSpec? Service = null,
+    ResultPolicy? Results = null)
 {
     public const int DefaultMaxWaiting = 1000;
 }

@@ -104,7 +104,7 @@ internal sealed class CallExchange(
         Run run = await call.Completion;
         if (run.End!.Reason != EndReason.Completed || input.Fault is not null)
         {
-            CutOff();
+            CutOff(context);
             return;
         }
 
@@ -116,7 +116,7 @@ internal sealed class CallExchange(
 
     /// <summary>Without the last chunk (or with RST_STREAM) nobody takes the torn result for a whole one. In HTTP/1.1
     /// the connection is closed in order, because a reset could overtake what was sent and is to be read.</summary>
-    private void CutOff()
+    public static void CutOff(HttpContext context)
     {
         if (HttpProtocol.IsHttp11(context.Request.Protocol)
             && context.Features.Get<IConnectionLifetimeNotificationFeature>() is { } connection)

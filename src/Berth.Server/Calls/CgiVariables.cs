@@ -61,7 +61,7 @@ internal static class CgiVariables
 
         if (trace.State is { } state)
         {
-            variables["TRACESTATE"] = state;
+            variables[SpanDocument.StateVariable] = state;
         }
 
         return variables;

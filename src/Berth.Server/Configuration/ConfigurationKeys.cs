@@ -142,6 +142,11 @@ public static class ConfigurationKeys
             + "not read, and for input that the program does not read (half of it at most). 0: both wait instead; "
             + "caller and program may wait for each other until the timeout, and a caller who leaves is noticed late.",
             (o, v) => o with { OverflowLimit = v }),
+        KeyOf.Size("result-cache-limit", "1Gi", ByteSize.Zero,
+            "Disk space, with up to 64 MiB of memory, for results that answer further calls (functions with cache or "
+            + "single-flight), and for inputs and results of such calls under way. What was longest not asked for goes "
+            + "first. 0: every call is executed.",
+            (o, v) => o with { ResultCacheLimit = v }),
         KeyOf.Size("result-limit", "4Gi", ByteSize.KiB(1),
             "Most bytes of standard output of a task. They are kept on disk.",
             (o, v) => o with { ResultLimit = v }),

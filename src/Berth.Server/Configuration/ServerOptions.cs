@@ -49,6 +49,9 @@ public sealed record ServerOptions
     /// <summary>Disk space for output of synchronous calls whose callers still send.</summary>
     public ByteSize OverflowLimit { get; init; }
 
+    /// <summary>Results that answer further calls, and inputs and results of such calls under way.</summary>
+    public ByteSize ResultCacheLimit { get; init; }
+
     /// <summary>Standard output of a task, which is kept on disk.</summary>
     public ByteSize ResultLimit { get; init; }
 

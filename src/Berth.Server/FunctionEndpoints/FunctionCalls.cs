@@ -13,6 +13,7 @@ using Berth.Server.Instances;
 using Berth.Server.Lambda;
 using Berth.Server.LambdaEndpoints;
 using Berth.Server.Loops;
+using Berth.Server.Results;
 using Berth.Server.Rollouts;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -25,7 +26,7 @@ namespace Berth.Server.FunctionEndpoints;
 /// </summary>
 internal sealed class FunctionCalls(
     FunctionManager functions, ServerOptions options, CallAnswer answer, InstanceManager instances,
-    Forwarder forwarder, LambdaForwarder lambda, LoopExit exit, TimeProvider time)
+    Forwarder forwarder, LambdaForwarder lambda, SharedCalls shared, LoopExit exit, TimeProvider time)
 {
     public const string Pattern = "/v1/functions/{name}/{**path}";
     public const string OpenFaasPattern = "/function/{name}/{**path}";
@@ -145,7 +146,9 @@ internal sealed class FunctionCalls(
             kind, kind == RunKind.Call ? spec with { MaxAge = null } : spec, given, asked,
             kind == RunKind.Call ? entry.Places.GetValueOrDefault(revision.Number) : null, FunctionLabels.Revision);
         TellCallId(context);
-        return answer.AnswerAsync(context, order, preference);
+        return kind == RunKind.Call && revision.Spec.Results is not null
+            ? shared.AnswerAsync(context, order, revision)
+            : answer.AnswerAsync(context, order, preference);
     }
 
     /// <summary>To OpenFaaS's callers, once it is known.</summary>
@@ -170,11 +173,14 @@ internal sealed class FunctionCalls(
         RunSpec asked = RunRequest.Parse(
             context.Request, given, kind, ImageReference.Parse("function/" + function), revision.Spec.Run.Digest,
             options);
-        Dictionary<string, string> environment = new(asked.Environment)
+        // Of what differs from caller to caller, the program of a result for several is told nothing.
+        bool isShared = revision.Spec.Results is not null;
+        Dictionary<string, string> environment = new(
+            asked.Environment.Where(v => !isShared || !v.Key.StartsWith("HTTP_", StringComparison.Ordinal)))
         {
             ["PATH_INFO"] = "/" + (context.Request.RouteValues["path"] as string ?? ""),
         };
-        if (caller.IsAnonymous && OwnAuthorization.IsOfProgram(context.Request))
+        if (caller.IsAnonymous && !isShared && OwnAuthorization.IsOfProgram(context.Request))
         {
             environment["HTTP_AUTHORIZATION"] = context.Request.Headers.Authorization.ToString();
         }

@@ -25,6 +25,8 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
 
     private const int MostReuse = 100;
     private const int MaxPlaces = 100_000;
+    private static readonly TimeSpan LeastKept = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LongestKept = TimeSpan.FromDays(30);
 
     private readonly CallbackPolicy callbacks = new(server.CallbackAllow);
 
@@ -72,7 +74,7 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
             ProgramRules.Number(Number("maxRunning", request.MaxRunning), 0, MaxPlaces, null) ?? 0,
             ProgramRules.Number(Number("maxWaiting", request.MaxWaiting), 0, MaxPlaces, null)
                 ?? FunctionSpec.DefaultMaxWaiting,
-            service);
+            service, Results(request));
     }
 
     /// <summary>A request that would lead to the same.</summary>
@@ -92,7 +94,15 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
             {
                 Isolation = run.Family is null ? Strict : run.Reuse is null ? SingleUse : Reused,
                 Concurrency = run.Reuse,
+                Cache = spec.Results?.KeepFor is { } keep ? Duration.Format(keep) : null,
+                SingleFlight = spec.Results is { SingleFlight: true },
             }));
+    }
+
+    private static ResultPolicy? Results(FunctionRequest request)
+    {
+        TimeSpan? keep = ProgramRules.Time(new Asked("cache", request.Cache), LeastKept, LongestKept, null);
+        return keep is null && !request.SingleFlight ? null : new ResultPolicy(keep, request.SingleFlight);
     }
 
     /// <summary>What calls have between each other; null where they share instances.</summary>

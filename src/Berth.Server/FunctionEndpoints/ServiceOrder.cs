@@ -180,6 +180,7 @@ internal static class ServiceOrder
         new("passArguments", request.PassArguments ? "true" : null), Of("maxRunning", request.MaxRunning),
         new("outputLimit", request.OutputLimit), new("contentType", request.ContentType),
         new("retryFailures", request.RetryFailures ? "true" : null),
+        new("cache", request.Cache), new("singleFlight", request.SingleFlight ? "true" : null),
         new("runtime", request.Runtime), new("network", request.Network == "host" ? "host" : null),
     ];
 

@@ -26,7 +26,7 @@ internal static class ServiceTask
         StringComparer.OrdinalIgnoreCase, "Prefer", OptionHeaders.IdempotencyKey);
 
     private static readonly FrozenSet<string> TraceVariables = FrozenSet.Create(
-        SpanDocument.TraceVariable, SpanDocument.CallerSpanVariable, "TRACESTATE");
+        SpanDocument.TraceVariable, SpanDocument.CallerSpanVariable, SpanDocument.StateVariable);
 
     public static RunOrder Read(
         HttpContext context, Function function, Revision revision, (string Prefix, string Target) path,

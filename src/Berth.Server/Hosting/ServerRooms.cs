@@ -25,6 +25,7 @@ using Berth.Server.Lambda;
 using Berth.Server.Logs;
 using Berth.Server.Loops;
 using Berth.Server.Metrics;
+using Berth.Server.Results;
 using Berth.Server.Rollouts;
 using Berth.Server.Runs;
 using Berth.Server.Secrets;
@@ -60,6 +61,8 @@ internal sealed class ServerRooms : IAsyncDisposable
         Time = parts.Time;
         Loggers = parts.Loggers;
         Exit = new LoopExit(Loggers.CreateLogger<LoopExit>());
+        // Its files are where nothing outlasts the server.
+        Results = new ResultRoom(data["overflow"], options.ResultCacheLimit, parts.Time);
         Node = node;
         Store = store;
     }
@@ -111,6 +114,10 @@ internal sealed class ServerRooms : IAsyncDisposable
     public required ContentFigures Figures { get; init; }
 
     public required OverflowRoom Overflow { get; init; }
+
+    public ResultRoom Results { get; }
+
+    public SharedCallCounts SharedCalls { get; } = new();
 
     public required RunManager Runs { get; init; }
 
@@ -208,7 +215,7 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public MetricsEndpoint Metrics => metrics ??= new MetricsEndpoint(
         Meters, new RolloutFigures(Functions, Revisions, Rollouts), Runs, Store, Node, Registry.Counters, Figures,
-        Overflow, Telemetry, Time);
+        Overflow, Telemetry, Time, Results, SharedCalls);
 
     public static GuardedConnection OtherRegistries(ServerOptions options) =>
         new(new CallbackPolicy(options.RegistryAllow), ErrorCode.Forbidden, "registry-allow");
@@ -221,6 +228,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         await Node.DisposeAsync();
         await Layers.DisposeAsync();
         await Store.DisposeAsync();
+        Results.Dispose();
         Collector.Dispose();
         Telemetry.Dispose();
         Lifetime.Dispose();

@@ -11,6 +11,7 @@ using Berth.Server.LambdaEndpoints;
 using Berth.Server.Loops;
 using Berth.Server.Metrics;
 using Berth.Server.OpenApi;
+using Berth.Server.Results;
 using Berth.Server.RolloutEndpoints;
 using Berth.Server.RunEndpoints;
 using Berth.Server.Triggers;
@@ -28,7 +29,10 @@ internal static class ServerRoutes
     public static FunctionCalls CallsOf(ServerRooms rooms) => new(
         rooms.Functions, rooms.Options, AnswerOf(rooms), rooms.Instances,
         new Forwarder(rooms.Options, rooms.Revisions, rooms.Time),
-        new LambdaForwarder(rooms.Options, rooms.Revisions, rooms.Time), rooms.Exit, rooms.Time);
+        new LambdaForwarder(rooms.Options, rooms.Revisions, rooms.Time),
+        new SharedCalls(
+            rooms.Runs, AnswerOf(rooms), rooms.Options, rooms.Results, rooms.SharedCalls, rooms.Secrets, rooms.Time),
+        rooms.Exit, rooms.Time);
 
     public static void Map(IEndpointRouteBuilder routes, ServerRooms rooms, FunctionCalls functionCalls)
     {

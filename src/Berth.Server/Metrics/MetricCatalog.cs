@@ -61,6 +61,19 @@ internal static class MetricCatalog
         "berth_calls_overflow_bytes", MetricType.Gauge,
         "Disk space taken by output of calls whose callers send without reading, and by input that programs leave.");
 
+    public static readonly Metric SharedCalls = new(
+        "berth_function_shared_calls_total", MetricType.Counter,
+        "Calls of functions whose results are shared: answered with a kept one (hit), with that of an equal call "
+            + "under way (coalesced), or executed (miss).",
+        "cache");
+
+    public static readonly Metric ResultBytes = new(
+        "berth_function_result_bytes", MetricType.Gauge,
+        "Memory and disk space taken by kept results, and by inputs and results of such calls under way.");
+
+    public static readonly Metric Results = new(
+        "berth_function_results", MetricType.Gauge, "Results kept to answer further calls.");
+
     public static readonly Metric Tasks = new("berth_tasks", MetricType.Gauge, "Tasks under way, by state.", "state");
 
     public static readonly Metric OldestTask = new(
@@ -167,7 +180,7 @@ internal static class MetricCatalog
     public static IReadOnlyList<Metric> All { get; } =
     [
         Runs, RunPhases, RunCpu, RunBytes, FunctionCalls, FunctionTimes, Rollouts, RolloutsEnded,
-        Running, Places, WaitingCalls, Overflow, Tasks, OldestTask, Submitted,
+        Running, Places, WaitingCalls, Overflow, SharedCalls, ResultBytes, Results, Tasks, OldestTask, Submitted,
         Refused, Retried, LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults,
         StoreCommits, StoreWrites, StoreWaiting, StoreRefused, StoreReopened, StoreBytes, StoreWait,
         RegistryManifests, RegistryBlobs, RegistryBytes, RegistryDamaged, Blobs, BlobBytes, Cpu, Memory, Files,

@@ -4,6 +4,7 @@ using Berth.Core.Runs;
 using Berth.Registry;
 using Berth.Server.Calls;
 using Berth.Server.Hosting;
+using Berth.Server.Results;
 using Berth.Server.Rollouts;
 using Berth.Server.Runs;
 using Berth.Server.Store;
@@ -16,7 +17,7 @@ namespace Berth.Server.Metrics;
 internal sealed class MetricsEndpoint(
     RunMeters meters, RolloutFigures rollouts, IRunManager runs, IRunStore store, INode node,
     RegistryCounters registry, ContentFigures content, OverflowRoom overflow, TelemetryExport telemetry,
-    TimeProvider time)
+    TimeProvider time, ResultRoom results, SharedCallCounts shared)
 {
     public async Task HandleAsync(HttpContext context)
     {
@@ -62,6 +63,10 @@ internal sealed class MetricsEndpoint(
         text.Single(MetricCatalog.Places, statistics.Places);
         text.Single(MetricCatalog.WaitingCalls, statistics.WaitingCalls);
         text.Single(MetricCatalog.Overflow, overflow.Taken);
+        text.Begin(MetricCatalog.SharedCalls)
+            .Sample(shared.Hits, "hit").Sample(shared.Coalesced, "coalesced").Sample(shared.Misses, "miss");
+        text.Single(MetricCatalog.ResultBytes, results.Taken);
+        text.Single(MetricCatalog.Results, results.Count);
         text.Begin(MetricCatalog.Tasks)
             .Sample(counts.Queued, "queued").Sample(counts.Starting, "starting").Sample(counts.Running, "running");
         double oldest = counts.OldestQueued is { } since ? Math.Max(0, (time.GetUtcNow() - since).TotalSeconds) : 0;

@@ -43,6 +43,9 @@ internal sealed class SecretVault(ISecretStore store, SecretKeys keys, TimeProvi
 
     public bool Has(string name) => records.ContainsKey(name);
 
+    /// <summary>Null where there is none.</summary>
+    public SecretRecord? Find(string name) => records.GetValueOrDefault(name);
+
     /// <exception cref="BerthException">NotFound.</exception>
     public SecretRecord Get(string name) => records.TryGetValue(name, out SecretRecord? record)
         ? record

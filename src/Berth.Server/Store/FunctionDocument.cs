@@ -40,16 +40,23 @@ internal sealed record FunctionDocument(
 
 internal sealed record RevisionDocument(
     int Number, DateTimeOffset CreatedAt, string Caller, RunSpecDocument Run, bool PassArguments,
-    int MaxRunning, int MaxWaiting, ServiceDocument? Service = null)
+    int MaxRunning, int MaxWaiting, ServiceDocument? Service = null, long? KeepMs = null, bool SingleFlight = false)
 {
     [JsonIgnore]
     public Revision Revision => new(
-        Number, new FunctionSpec(Run.Spec, PassArguments, MaxRunning, MaxWaiting, Service?.Spec), CreatedAt, Caller);
+        Number,
+        new FunctionSpec(
+            Run.Spec, PassArguments, MaxRunning, MaxWaiting, Service?.Spec,
+            KeepMs is null && !SingleFlight
+                ? null
+                : new ResultPolicy(KeepMs is { } keep ? TimeSpan.FromMilliseconds(keep) : null, SingleFlight)),
+        CreatedAt, Caller);
 
     public static RevisionDocument Of(Revision revision) => new(
         revision.Number, revision.CreatedAt, revision.Caller, RunSpecDocument.Of(revision.Spec.Run),
         revision.Spec.PassArguments, revision.Spec.MaxRunning, revision.Spec.MaxWaiting,
-        revision.Spec.Service is { } service ? ServiceDocument.Of(service) : null);
+        revision.Spec.Service is { } service ? ServiceDocument.Of(service) : null,
+        (long?)revision.Spec.Results?.KeepFor?.TotalMilliseconds, revision.Spec.Results is { SingleFlight: true });
 }
 
 internal sealed record ServiceDocument(

@@ -17,6 +17,8 @@ internal static class SpanDocument
 
     public const string CallerSpanVariable = "BERTH_PARENT_SPAN";
 
+    public const string StateVariable = "TRACESTATE";
+
     // Numbers of SpanKind and StatusCode in the protocol.
     private const int Internal = 1;
     private const int Server = 2;

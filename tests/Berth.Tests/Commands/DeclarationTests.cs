@@ -169,6 +169,8 @@ public sealed class DeclarationTests
         command: [/bin/serve]
         arguments: [-v]
         passArguments: true
+        cache: 10m
+        singleFlight: true
         environment: {A: "1"}
         user: "1000"
         workingDirectory: /srv
