@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.ComponentModel;
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
@@ -15,6 +16,10 @@ internal sealed class EventLoop
 {
     private const int EventsPerWait = 256;
     private const long WakeUp = 0;
+    private const int MostShortWaits = 8;
+
+    /// <summary>20 µs, in the clock's ticks.</summary>
+    private static readonly long ShortWait = Stopwatch.Frequency / 50_000;
 
     [ThreadStatic]
     private static EventLoop? current;
@@ -30,6 +35,7 @@ internal sealed class EventLoop
     private readonly ConcurrentQueue<Action> posted = new();
     private long lastKey = WakeUp;
     private int woken;
+    private int shortWaits;
 
     private EventLoop(int index)
     {
@@ -117,7 +123,7 @@ internal sealed class EventLoop
         LoopLibc.EpollEvent* events = stackalloc LoopLibc.EpollEvent[EventsPerWait];
         while (true)
         {
-            int count = LoopLibc.EpollWait(descriptor, events, EventsPerWait, posted.IsEmpty ? -1 : 0);
+            int count = Wait(descriptor, events);
             if (count < 0 && Marshal.GetLastPInvokeError() != LoopLibc.EINTR)
             {
                 throw new Win32Exception();
@@ -141,6 +147,44 @@ internal sealed class EventLoop
                 action();
             }
         }
+    }
+
+    /// <summary>
+    /// What is ready now, or next. Where the last waits were shorter than a thread takes to fall asleep and be woken,
+    /// it asks for a while before it sleeps, and lets whoever wants the processor have it in between.
+    /// </summary>
+    private unsafe int Wait(nint descriptor, LoopLibc.EpollEvent* events)
+    {
+        int count = LoopLibc.EpollWait(descriptor, events, EventsPerWait, 0);
+        if (count != 0 || !posted.IsEmpty)
+        {
+            return count;
+        }
+
+        long start = Stopwatch.GetTimestamp();
+        if (shortWaits > 0)
+        {
+            do
+            {
+                LoopLibc.Yield();
+                count = LoopLibc.EpollWait(descriptor, events, EventsPerWait, 0);
+                if (count != 0)
+                {
+                    shortWaits = Math.Min(shortWaits + 1, MostShortWaits);
+                    return count;
+                }
+            }
+            while (Stopwatch.GetTimestamp() - start < ShortWait);
+            shortWaits--;
+        }
+
+        count = LoopLibc.EpollWait(descriptor, events, EventsPerWait, -1);
+        if (Stopwatch.GetTimestamp() - start < ShortWait)
+        {
+            shortWaits = Math.Min(shortWaits + 1, MostShortWaits);
+        }
+
+        return count;
     }
 
     private unsafe void Drain()
