@@ -96,12 +96,12 @@ public sealed class RuncEngine : IEngine
     {
         cancellationToken.ThrowIfCancellationRequested();
         ObjectDisposedException.ThrowIf(owners is null, this);
-        warmup!.Begin();
         if (spec is { Family: not null, Network: NetworkMode.None } && extras is null)
         {
             return await outer.PrepareAsync(spec, image, cancellationToken);
         }
 
+        warmup!.Begin();
         HostObjects objects = NewObjects(RunId.New(time.GetUtcNow()).Text);
         SandboxStreams? streams = null;
         try
@@ -200,6 +200,8 @@ public sealed class RuncEngine : IEngine
     private async Task<OuterContainer> MakeOuterAsync(
         SandboxSpec spec, ImageHandle image, CancellationToken cancellationToken)
     {
+        // Only for what runc moves: it holds up every fork of the machine, and those of sandboxes within are many.
+        warmup!.Begin();
         HostObjects objects = NewObjects(RunId.New(time.GetUtcNow()).Text);
         SandboxSpec own = spec with { Limits = ContainerShape.OuterLimits };
         SandboxStreams? streams = null;
