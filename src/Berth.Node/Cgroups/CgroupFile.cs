@@ -1,10 +1,15 @@
+using System.Buffers;
 using System.Buffers.Text;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text;
+using Berth.Node.Linux;
 
 namespace Berth.Node.Cgroups;
 
 /// <summary>
-/// Reads and writes the small files of a control group. A value is one number, or lines of "key number".
+/// Reads and writes the small files of a control group. A value is one number, or lines of "key number". Straight from
+/// the kernel: some of these files are read for each call, and a stream's looks and locks would be most of the work.
 /// </summary>
 internal static class CgroupFile
 {
@@ -21,11 +26,18 @@ internal static class CgroupFile
     }
 
     /// <summary>The number after a key, or 0 when the kernel has no such line.</summary>
+    [SkipLocalsInit]
     public static long ReadKey(string path, string key)
     {
-        foreach ((string name, long value) in ReadTable(path))
+        Span<byte> buffer = stackalloc byte[MaxBytes];
+        ReadOnlySpan<byte> rest = buffer[..Read(path, buffer)];
+        while (!rest.IsEmpty)
         {
-            if (name == key)
+            int end = rest.IndexOf((byte)'\n');
+            ReadOnlySpan<byte> line = end < 0 ? rest : rest[..end];
+            rest = end < 0 ? [] : rest[(end + 1)..];
+            if (line.Length > key.Length && line[key.Length] == ' ' && Ascii.Equals(line[..key.Length], key)
+                && Utf8Parser.TryParse(line[(key.Length + 1)..], out long value, out _))
             {
                 return value;
             }
@@ -54,44 +66,98 @@ internal static class CgroupFile
     /// <summary>Process ids, one a line. Empty when the group is gone.</summary>
     public static IReadOnlyList<int> ReadPids(string path)
     {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(MaxBytes);
         try
         {
-            return [.. File.ReadLines(path).Select(line => int.TryParse(line, out int pid) ? pid : 0)
-                .Where(pid => pid > 0)];
+            int length;
+            while ((length = Read(path, buffer)) == buffer.Length)
+            {
+                // More than fits: once again, with more room.
+                int more = 2 * buffer.Length;
+                ArrayPool<byte>.Shared.Return(buffer);
+                buffer = ArrayPool<byte>.Shared.Rent(more);
+            }
+
+            return PidsOf(buffer.AsSpan(0, length));
         }
         catch (IOException error) when (IsGone(error))
         {
             return [];
         }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
-    public static void Write(string path, string value)
+    public static unsafe void Write(string path, string value)
     {
+        using FileDescriptor file = FileSystems.OpenForWriting(path);
         // One write(2) per value: the kernel takes each write as a whole command.
-        using var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
-        file.Write(Encoding.ASCII.GetBytes(value));
+        byte[] bytes = Encoding.ASCII.GetBytes(value);
+        fixed (byte* start = bytes)
+        {
+            while (Libc.Write(file, start, bytes.Length) < 0)
+            {
+                if (Marshal.GetLastPInvokeError() != Errno.Interrupted)
+                {
+                    throw LinuxException.Last("write", path);
+                }
+            }
+        }
     }
 
     /// <summary>The file or its group was removed meanwhile (ENOENT, or ENODEV on a file still open).</summary>
     public static bool IsGone(IOException error)
     {
         const int NoDevice = 19;
-        return error is FileNotFoundException or DirectoryNotFoundException || error.HResult == NoDevice;
+        return error is FileNotFoundException or DirectoryNotFoundException
+            || error.HResult is Errno.NoEntry or NoDevice;
     }
 
-    private static int Read(string path, Span<byte> buffer)
+    private static List<int> PidsOf(ReadOnlySpan<byte> lines)
     {
-        using var handle = File.OpenHandle(path);
-        int total = 0;
-        while (total < buffer.Length)
+        List<int> pids = [];
+        while (Utf8Parser.TryParse(lines, out int pid, out int length))
         {
-            int count = RandomAccess.Read(handle, buffer[total..], total);
-            if (count == 0)
+            // 0 is a process that is not seen from here.
+            if (pid > 0)
             {
-                break;
+                pids.Add(pid);
             }
 
-            total += count;
+            lines = lines[Math.Min(length + 1, lines.Length)..];
+        }
+
+        return pids;
+    }
+
+    private static unsafe int Read(string path, Span<byte> buffer)
+    {
+        using FileDescriptor file = FileSystems.OpenForReading(path);
+        int total = 0;
+        fixed (byte* start = buffer)
+        {
+            while (total < buffer.Length)
+            {
+                nint count = Libc.Read(file, start + total, buffer.Length - total);
+                if (count < 0 && Marshal.GetLastPInvokeError() == Errno.Interrupted)
+                {
+                    continue;
+                }
+
+                if (count < 0)
+                {
+                    throw LinuxException.Last("read", path);
+                }
+
+                if (count == 0)
+                {
+                    break;
+                }
+
+                total += (int)count;
+            }
         }
 
         return total;

@@ -20,6 +20,13 @@ public static class FileSystems
         return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
     }
 
+    /// <summary>Without a look at what it is and without a lock, for files of the kernel's.</summary>
+    public static FileDescriptor OpenForReading(string path)
+    {
+        int number = Libc.Open(path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0);
+        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
+    }
+
     public static FileDescriptor OpenForWriting(string path)
     {
         int number = Libc.Open(path, Libc.O_WRONLY | Libc.O_CLOEXEC, 0);

@@ -166,7 +166,7 @@ internal sealed class EventLoop
         {
             do
             {
-                LoopLibc.Yield();
+                _ = LoopLibc.Yield();
                 count = LoopLibc.EpollWait(descriptor, events, EventsPerWait, 0);
                 if (count != 0)
                 {
