@@ -14,6 +14,8 @@ namespace Berth.Api.Rollouts;
 /// the revisions before take, such as <c>1.2x</c>; null where times are not judged.</param>
 /// <param name="MaxWait">How long a step waits for enough calls before it is rolled back; null for as long as it takes.
 /// </param>
+/// <param name="Sticky">Whether callers keep their place in the function's shares by a cookie, so that who has met the
+/// revision goes on with it; null leaves it as it is. It stays so after the rollout.</param>
 public sealed record RolloutRequest(
     int? Revision = null,
     IReadOnlyList<int>? Steps = null,
@@ -21,7 +23,8 @@ public sealed record RolloutRequest(
     int? MinCalls = null,
     double? SuccessRate = null,
     string? LatencyP95 = null,
-    string? MaxWait = null);
+    string? MaxWait = null,
+    bool? Sticky = null);
 
 /// <summary>The newest rollout of a function, under way or ended.</summary>
 /// <param name="State"><c>running</c>, <c>paused</c>, <c>promoted</c>, <c>rolled_back</c> or <c>aborted</c>.</param>

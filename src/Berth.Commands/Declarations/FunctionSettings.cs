@@ -91,7 +91,7 @@ internal static class FunctionSettings
     };
 
     private static readonly string[] RolloutNames =
-        ["steps", "interval", "minCalls", "successRate", "latencyP95", "maxWait"];
+        ["steps", "interval", "minCalls", "successRate", "latencyP95", "maxWait", "sticky"];
 
     private static readonly string[] SpanNames = ["start", "end", "zone", "min"];
 
@@ -132,7 +132,8 @@ internal static class FunctionSettings
                 "minCalls" => plan with { MinCalls = read.Whole(full, full, value) },
                 "successRate" => plan with { SuccessRate = read.Number(full, full, value) },
                 "latencyP95" => plan with { LatencyP95 = read.Text(full, full, value) },
-                _ => plan with { MaxWait = read.Text(full, full, value) },
+                "maxWait" => plan with { MaxWait = read.Text(full, full, value) },
+                _ => plan with { Sticky = read.Flag(full, full, value) },
             };
         });
         if (plan.Steps is null)

@@ -46,6 +46,12 @@ internal sealed class StartRolloutCommand : Verb
         Description = "The one that is to get all calls; the newest if not given",
     };
 
+    private readonly Option<bool> sticky = new("--sticky")
+    {
+        Description = "Let callers keep their place in the shares, by a cookie: who has met the revision goes on "
+            + "with it",
+    };
+
     public StartRolloutCommand()
         : base(
             "start", "Give a revision that has not all calls its calls little by little",
@@ -59,6 +65,7 @@ internal sealed class StartRolloutCommand : Verb
     {
         plan.AddTo(this);
         Add(revision);
+        Add(sticky);
         Add(function);
     }
 
@@ -66,7 +73,12 @@ internal sealed class StartRolloutCommand : Verb
     {
         string name = session.Get(function);
         RolloutView view = await session.Client.Rollouts.StartAsync(
-            name, (plan.Read(session) ?? new RolloutRequest()) with { Revision = session.Get(revision) },
+            name,
+            (plan.Read(session) ?? new RolloutRequest()) with
+            {
+                Revision = session.Get(revision),
+                Sticky = session.Get(sticky) ? true : null,
+            },
             cancellationToken);
         session.Say(RolloutText.Line(view));
         session.Say($"Watch it with: berth rollout status -w {name}");

@@ -91,6 +91,9 @@ public sealed class TrafficSplit : IEquatable<TrafficSplit>
     /// <summary>Of the calls that name no revision; 0 where it has none.</summary>
     public int PercentOf(int revision) => Shares.FirstOrDefault(s => s.Revision == revision)?.Percent ?? 0;
 
+    /// <summary>The same shares, tags and rules, whose callers keep their places or don't.</summary>
+    public TrafficSplit Keeping(bool sticky) => sticky == IsSticky ? this : Of(Shares, Tags, Matches, sticky);
+
     /// <summary>The revision of the first rule that a call meets; null where it meets none.</summary>
     public int? Met(ICallWords call)
     {

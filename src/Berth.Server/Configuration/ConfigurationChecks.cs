@@ -21,6 +21,14 @@ internal static class ConfigurationChecks
         Bound(values, options.CallTimeout <= options.MaxCallTimeout, "call-timeout", "max-call-timeout");
         Bound(values, options.TaskTimeout <= options.MaxTaskTimeout, "task-timeout", "max-task-timeout");
         CheckPaths(options, values);
+        if (options is { FunctionDomain: not null, HostNames.Count: 0 })
+        {
+            // Otherwise a function called as the server is would be sent other people's tokens.
+            throw ConfigurationReader.Refuse(
+                values["function-domain"],
+                "host-names must be given too: the names by which the server itself is reached");
+        }
+
         if (options.NodeName.Length > 64
             || options.NodeName.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_')))
         {

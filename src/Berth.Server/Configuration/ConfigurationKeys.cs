@@ -41,9 +41,19 @@ public static class ConfigurationKeys
             Expected = "addresses or networks such as 10.0.0.0/8",
             Apply = (o, texts) => ParseNetworks(texts) is { } networks ? o with { TrustedProxies = networks } : null,
         },
+        new("host-names", ValueKind.Text, "",
+            "Names by which this server itself is reached. They are never a function's, also below function-domain, "
+            + "which can't be given without them. Empty: it knows none.",
+            IsList: true)
+        {
+            Expected = "names such as berth.example.org",
+            Apply = (o, texts) => texts.All(t => Core.Functions.HostName.IsValid(t.ToLowerInvariant()))
+                ? o with { HostNames = [.. texts.Select(t => t.ToLowerInvariant())] }
+                : null,
+        },
         new("function-domain", ValueKind.Text, "",
-            "Domain below which each function has a host name, NAME.DOMAIN, and each revision REVISION--NAME.DOMAIN. "
-            + "It must not hold a name of this server's own. Empty: none.")
+            "Domain below which each function has a host name, NAME.DOMAIN, and each revision REVISION--NAME.DOMAIN; "
+            + "but for the names in host-names. Empty: none.")
         {
             Expected = "a domain such as fn.example.org",
             Apply = (o, texts) => texts[0].ToLowerInvariant() is var domain && domain.Length == 0
@@ -106,6 +116,12 @@ public static class ConfigurationKeys
                 ? o with { MountAllow = [.. texts] }
                 : null,
         },
+        KeyOf.Auto(
+            KeyOf.Size("instance-memory", "auto", ByteSize.MiB(4),
+                "Memory that instances of functions may have altogether. Past it, idle ones make room for others, and "
+                + "calls wait. auto: three quarters of the machine's.",
+                (o, v) => o with { InstanceMemory = v }),
+            o => o with { InstanceMemory = null }),
         KeyOf.Size("pool-memory", "256Mi", ByteSize.Zero,
             "Memory that sandboxes prepared ahead may hold altogether. 0: prepare nothing ahead.",
             (o, v) => o with { PoolMemory = v }),

@@ -70,6 +70,9 @@ public sealed record ServerOptions
     /// <summary>Networks of the proxies in front that are believed in what they say of a request's way.</summary>
     public IReadOnlyList<IPNetwork> TrustedProxies { get; init; } = [];
 
+    /// <summary>Of this server itself, in small letters.</summary>
+    public IReadOnlyList<string> HostNames { get; init; } = [];
+
     /// <summary>Below which functions have host names, in small letters; null for none.</summary>
     public string? FunctionDomain { get; init; }
 
@@ -101,6 +104,9 @@ public sealed record ServerOptions
     public ByteSize LogLimit { get; init; }
 
     public TimeSpan RunRetention { get; init; }
+
+    /// <summary>Of all instances of functions together; null: decided from the machine's memory.</summary>
+    public ByteSize? InstanceMemory { get; init; }
 
     public ByteSize PoolMemory { get; init; }
 

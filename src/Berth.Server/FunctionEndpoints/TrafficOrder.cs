@@ -71,15 +71,11 @@ internal static class TrafficOrder
             edge.IsPublic ? true : null);
     }
 
-    private static Function Apply(Function function, TrafficSplit traffic, FunctionRequest request, bool mayOpen)
-    {
-        if (request.Sticky is { } sticky && sticky != traffic.IsSticky)
-        {
-            traffic = TrafficSplit.Of(traffic.Shares, traffic.Tags, traffic.Matches, sticky);
-        }
-
-        return Reach(FunctionSteps.Route(function, traffic), request.Hosts, request.Public, mayOpen);
-    }
+    private static Function Apply(Function function, TrafficSplit traffic, FunctionRequest request, bool mayOpen) =>
+        Reach(
+            FunctionSteps.Route(
+                function, traffic.Keeping(request.Sticky ?? request.Rollout?.Sticky ?? traffic.IsSticky)),
+            request.Hosts, request.Public, mayOpen);
 
     private static TrafficMatch Match(string? rule, int revision) => TrafficMatch.Parse(rule ?? "", revision);
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Frozen;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Microsoft.AspNetCore.Http;
@@ -8,8 +9,11 @@ namespace Berth.Server.Functions;
 /// <summary>Which function a host name stands for: names of functions' own, and all below the server's
 /// <c>function-domain</c>.</summary>
 /// <param name="domain">In small letters; null for none.</param>
-internal sealed class FunctionHosts(string? domain)
+/// <param name="own">Names of the server itself, which are no function's.</param>
+internal sealed class FunctionHosts(string? domain, IEnumerable<string> own)
 {
+    private readonly FrozenSet<string> own = own.ToFrozenSet(StringComparer.Ordinal);
+
     /// <summary>Between a tag or revision and the function's name, in the one label that a certificate for
     /// <c>*.DOMAIN</c> covers.</summary>
     private const string Separator = "--";
@@ -24,15 +28,23 @@ internal sealed class FunctionHosts(string? domain)
     /// <summary>Whether every request is for the server itself.</summary>
     public bool IsUnused => known == 0 && suffix is null;
 
-    /// <summary>The function's name below the domain; null without one.</summary>
-    public string? NameOf(string function) => suffix is null ? null : function + suffix;
+    /// <summary>The function's name below the domain; null without one, and where it is the server's own.</summary>
+    public string? NameOf(string function) =>
+        suffix is not null && function + suffix is var name && !own.Contains(name) ? name : null;
 
     /// <summary>Throws <c>Conflict</c> where a name is another function's, <c>InvalidRequest</c> where it is the
-    /// domain's.</summary>
+    /// server's or the domain's.</summary>
     public void Check(string function, IEnumerable<string> hosts)
     {
         foreach (string host in hosts)
         {
+            if (own.Contains(host))
+            {
+                throw new BerthException(
+                    ErrorCode.InvalidRequest,
+                    $"'{host}' is the server's own (host-names): callers of its interface would meet the function.");
+            }
+
             if (host == domain || (suffix is not null && host.EndsWith(suffix, StringComparison.Ordinal)))
             {
                 throw new BerthException(
@@ -74,6 +86,11 @@ internal sealed class FunctionHosts(string? domain)
     {
         string host = given.Host;
         host = (host.EndsWith('.') ? host[..^1] : host).ToLowerInvariant();
+        if (own.Contains(host))
+        {
+            return null;
+        }
+
         if (owners.TryGetValue(host, out string? owner))
         {
             return owner;

@@ -27,7 +27,7 @@ internal sealed class FunctionManager(
     private readonly SemaphoreSlim changing = new(1);
 
     /// <summary>By which host names they are reached.</summary>
-    public FunctionHosts Hosts { get; } = hosts ?? new FunctionHosts(null);
+    public FunctionHosts Hosts { get; } = hosts ?? new FunctionHosts(null, []);
 
     /// <summary>Told of each function that was changed, and of each that is gone, with null.</summary>
     public Action<string, Function?>? Changed { get; set; }
@@ -106,10 +106,17 @@ internal sealed class FunctionManager(
 
     /// <summary>Begins a rollout. Throws what <see cref="RolloutSteps.Start"/> throws.</summary>
     /// <param name="revision">Null for the newest.</param>
+    /// <param name="sticky">Whether callers keep their places in the shares; null for as it is.</param>
     public Task<FunctionEntry> RollOutAsync(
-        string name, int? revision, RolloutPlan plan, string caller, CancellationToken cancellationToken) =>
-        ChangeAsync(
-            name, function => RollOut(function, revision ?? function.Newest.Number, plan, caller), cancellationToken);
+        string name, int? revision, RolloutPlan plan, bool? sticky, string caller,
+        CancellationToken cancellationToken) => ChangeAsync(
+        name,
+        function =>
+        {
+            Function begun = RollOut(function, revision ?? function.Newest.Number, plan, caller);
+            return FunctionSteps.Route(begun, begun.Traffic.Keeping(sticky ?? begun.Traffic.IsSticky));
+        },
+        cancellationToken);
 
     /// <summary>Throws <c>NotFound</c>, and what <paramref name="step"/> throws.</summary>
     public async Task<FunctionEntry> ChangeAsync(

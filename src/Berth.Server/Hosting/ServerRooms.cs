@@ -4,6 +4,7 @@ using Berth.Core.Errors;
 using Berth.Core.Faults;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Core.Scaling;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
 using Berth.Oci.Layers;
@@ -164,7 +165,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         RunManager runs = RunsOf(
             store, node, data, parts, callbacks, signer, new RunObservers(meters, telemetry, revisions));
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
-        FunctionManager functions = new(store, node, revisions, time, new FunctionHosts(options.FunctionDomain));
+        FunctionManager functions = new(store, node, revisions, time, HostsOf(options));
         SecretVault secrets = SecretsOf(store, data, runs);
         InstanceManager instances = InstancesOf(functions, runs, parts);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
@@ -234,6 +235,8 @@ internal sealed class ServerRooms : IAsyncDisposable
         Lifetime.Dispose();
     }
 
+    private static FunctionHosts HostsOf(ServerOptions options) => new(options.FunctionDomain, options.HostNames);
+
     private static RunManager RunsOf(
         IRunStore store, INode node, DataFolder data, NodeParts parts, CallbackPolicy callbacks, CallbackSigner signer,
         IRunObserver observer) => new(
@@ -255,7 +258,9 @@ internal sealed class ServerRooms : IAsyncDisposable
     {
         RuntimeApi lambda = new(parts.Options.LambdaPayloadLimit, parts.Time, parts.Loggers);
         InstanceManager instances = new(
-            functions, runs, lambda, parts.Time, parts.Loggers.CreateLogger<InstanceManager>());
+            functions, runs, lambda,
+            new InstanceMemory(parts.Options.InstanceMemory ?? MemoryShare.DefaultBudget(runs.Rooms.Node.Info.Memory)),
+            parts.Time, parts.Loggers.CreateLogger<InstanceManager>());
         runs.Forwarding.Call = new FunctionForwarding(functions).Call;
         runs.DeadLetters.Renew = new FunctionRenewal(functions).Renew;
         runs.Rooms.Services = new ServiceAttempts(

@@ -29,8 +29,11 @@ internal sealed class Instance : IDisposable
 
     /// <param name="session">With the lambda contract, which has no connections to the program; becomes this object's
     /// own.</param>
-    public Instance(LiveInstance live, ServiceSpec service, RuntimeSession? session, TimeProvider time)
+    /// <param name="charge">Its part of the memory of all instances; becomes this object's own.</param>
+    public Instance(
+        LiveInstance live, ServiceSpec service, RuntimeSession? session, MemoryCharge charge, TimeProvider time)
     {
+        Charge = charge;
         Session = session;
         this.live = live;
         this.service = service;
@@ -52,6 +55,11 @@ internal sealed class Instance : IDisposable
     /// <summary>It gets no more calls and ends with its last; guarded by its pool.</summary>
     public bool IsDraining { get; set; }
 
+    /// <summary>Another function needs its memory: it does not come back into use; guarded by its pool.</summary>
+    public bool IsGivenUp { get; set; }
+
+    public MemoryCharge Charge { get; }
+
     /// <summary>Since when it has no call, on its pool's clock; guarded by its pool.</summary>
     public TimeSpan IdleSince { get; set; }
 
@@ -59,6 +67,14 @@ internal sealed class Instance : IDisposable
     public bool IsFrozen { get; private set; }
 
     public LiveInstance Live => live;
+
+    /// <summary>Takes note of the memory that it has now, in bytes; 0 once it has ended.</summary>
+    public long Measure()
+    {
+        long bytes = live.Measure()?.Memory.Bytes ?? 0;
+        Charge.Measure(bytes);
+        return bytes;
+    }
 
     /// <summary>Its program runs no more until <see cref="Thaw"/>. Ending it thaws it.</summary>
     public void Freeze()
@@ -162,6 +178,7 @@ internal sealed class Instance : IDisposable
     {
         Connections.Dispose();
         Session?.Dispose();
+        Charge.Dispose();
     }
 
     /// <summary>Null when it is ready, else why it isn't.</summary>

@@ -13,7 +13,7 @@ namespace Berth.Server.Instances;
 /// brought to size every other second and whenever a call has to wait.</summary>
 /// <param name="runtimeApi">Becomes this object's own.</param>
 internal sealed class InstanceManager(
-    FunctionManager functions, RunManager runs, RuntimeApi runtimeApi, TimeProvider time,
+    FunctionManager functions, RunManager runs, RuntimeApi runtimeApi, InstanceMemory memory, TimeProvider time,
     ILogger<InstanceManager> logger)
     : IAsyncDisposable
 {
@@ -21,6 +21,9 @@ internal sealed class InstanceManager(
 
     private readonly ConcurrentDictionary<(string Function, int Revision), InstancePool> pools = new();
     private readonly ConcurrentDictionary<Task, bool> retiring = new();
+
+    /// <summary>Pools of trials, by what they try: a revision that comes to be meanwhile has its own already.</summary>
+    private readonly ConcurrentDictionary<FunctionSpec, InstancePool> trials = new(ReferenceEqualityComparer.Instance);
     private readonly CancellationTokenSource stopping = new();
     private Task passes = Task.CompletedTask;
 
@@ -48,7 +51,7 @@ internal sealed class InstanceManager(
             return pool;
         }
 
-        InstancePool made = Make(function.Name, revision);
+        InstancePool made = trials.GetValueOrDefault(revision.Spec) ?? Make(function.Name, revision);
         made.IsRouted = IsRouted(function, revision);
         return pools.GetOrAdd((function.Name, revision.Number), made);
     }
@@ -63,6 +66,7 @@ internal sealed class InstanceManager(
         try
         {
             await pool.WarmAsync(cancellationToken);
+            trials[revision.Spec] = pool;
             return trial;
         }
         catch
@@ -94,8 +98,11 @@ internal sealed class InstanceManager(
     internal bool Adopt(Function function, Revision revision, InstancePool pool)
     {
         pool.IsRouted = IsRouted(function, revision);
-        return !stopping.IsCancellationRequested && pools.TryAdd((function.Name, revision.Number), pool);
+        return !stopping.IsCancellationRequested && pools.GetOrAdd((function.Name, revision.Number), pool) == pool;
     }
+
+    /// <summary>Nothing is tried by it any more.</summary>
+    internal void Forget(Revision tried) => trials.TryRemove(tried.Spec, out _);
 
     internal void Retire(InstancePool pool, TimeSpan drain)
     {
@@ -150,18 +157,30 @@ internal sealed class InstanceManager(
     private InstancePool Make(string function, Revision revision)
     {
         RunSpec spec = SpecOf(function, revision);
-        return new InstancePool(
+        InstancePool made = null!;
+        return made = new InstancePool(
             $"function '{function}' (revision {revision.Number})", revision.Spec.Service!, revision.Spec.MaxWaiting,
-            token => StartAsync(spec, revision, token), time, logger);
+            token => StartAsync(made, spec, revision, token), time, logger);
     }
 
-    private async Task<Instance> StartAsync(RunSpec spec, Revision revision, CancellationToken cancellationToken)
+    private async Task<Instance> StartAsync(
+        InstancePool pool, RunSpec spec, Revision revision, CancellationToken cancellationToken)
     {
         ServiceSpec service = revision.Spec.Service!;
         int? listen = service.Lambda is null ? null : service.Port;
-        LiveInstance live = await runs.StartInstanceAsync(spec, listen, revision.Caller, cancellationToken);
-        RuntimeSession? session = service.Lambda is null ? null : await runtimeApi.AttachAsync(live);
-        return new Instance(live, service, session, time);
+        MemoryCharge charge = await memory.TakeAsync(
+            pool, pool.Expected(spec.Limits.Memory.Bytes), cancellationToken);
+        try
+        {
+            LiveInstance live = await runs.StartInstanceAsync(spec, listen, revision.Caller, cancellationToken);
+            RuntimeSession? session = service.Lambda is null ? null : await runtimeApi.AttachAsync(live);
+            return new Instance(live, service, session, charge, time);
+        }
+        catch
+        {
+            charge.Dispose();
+            throw;
+        }
     }
 
     /// <summary>While a rollout may still go back, so are those it came from.</summary>
@@ -212,6 +231,8 @@ internal sealed class InstanceManager(
                 {
                     Pass(pool);
                 }
+
+                memory.Review();
             }
             while (await timer.WaitForNextTickAsync(stopping.Token));
         }
@@ -225,6 +246,7 @@ internal sealed class InstanceManager(
     {
         try
         {
+            pool.Measure();
             pool.Scale();
             pool.Freeze();
         }
@@ -255,7 +277,8 @@ internal sealed class InstanceTrial(
 
     public async ValueTask DisposeAsync()
     {
-        if (!adopted)
+        manager.Forget(tried);
+        if (!adopted && manager.Find(name, tried.Number) != pool)
         {
             await pool.RetireAsync(TimeSpan.Zero, EndReason.Canceled, CancellationToken.None);
         }

@@ -13,7 +13,7 @@ namespace Berth.Server.Instances;
 /// </summary>
 /// <param name="name">Of function and revision, for messages.</param>
 /// <param name="start">Starts one program; it need not be ready.</param>
-internal sealed class InstancePool(
+internal sealed partial class InstancePool(
     string name, ServiceSpec service, int maxWaiting, Func<CancellationToken, Task<Instance>> start,
     TimeProvider time, ILogger logger)
 {
@@ -178,6 +178,7 @@ internal sealed class InstancePool(
         lock (gate)
         {
             starting++;
+            isTried = true;
         }
 
         if (await StartOneAsync().WaitAsync(cancellationToken) is { } fault)
@@ -203,72 +204,6 @@ internal sealed class InstancePool(
         lock (gate)
         {
             return [.. ready.Select(i => (i.Id, i.Running, i.IsDraining, i.IsFrozen, i.Live.Measure()))];
-        }
-    }
-
-    /// <summary>Takes no more calls; lets those under way end, up to <paramref name="drain"/>, then ends all instances.
-    /// Completes when they are gone.</summary>
-    public async Task RetireAsync(TimeSpan drain, EndReason reason, CancellationToken cancellationToken)
-    {
-        Instance[] idle;
-        List<Waiter> waiting = [];
-        lock (gate)
-        {
-            retired = true;
-            while (line.TryTake(out Waiter? waiter))
-            {
-                waiting.Add(waiter!);
-            }
-
-            ready.ForEach(i => i.IsDraining = true);
-            idle = [.. ready.Where(i => i.Running == 0)];
-        }
-
-        waiting.ForEach(w => w.Turn.TrySetException(CallStart.ShuttingDown(null)));
-        await stopping.CancelAsync();
-        foreach (Instance instance in idle)
-        {
-            End(instance);
-        }
-
-        Task all = AllEndedAsync();
-        using (CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
-        {
-            await Task.WhenAny(all, Task.Delay(drain, time, limit.Token));
-            await limit.CancelAsync();
-        }
-
-        Instance[] left;
-        lock (gate)
-        {
-            left = [.. ready];
-        }
-
-        foreach (Instance instance in left)
-        {
-            instance.Live.Stop(reason);
-        }
-
-        await all;
-    }
-
-    private async Task AllEndedAsync()
-    {
-        while (true)
-        {
-            Task[] living;
-            lock (gate)
-            {
-                if (starting == 0 && lives.Count == 0)
-                {
-                    return;
-                }
-
-                living = [.. lives];
-            }
-
-            await Task.WhenAll(living);
-            await Task.Delay(EndPause, time);
         }
     }
 
@@ -321,7 +256,8 @@ internal sealed class InstancePool(
     /// <summary>The caller holds the gate.</summary>
     private void Grow(int missing, TimeSpan now)
     {
-        foreach (Instance draining in ready.Where(i => i.IsDraining && i.Running > 0).Take(missing).ToArray())
+        foreach (Instance draining in ready.Where(i => i is { IsDraining: true, IsGivenUp: false, Running: > 0 })
+            .Take(missing).ToArray())
         {
             draining.IsDraining = false;
             missing--;
@@ -390,6 +326,7 @@ internal sealed class InstancePool(
         lock (gate)
         {
             starting--;
+            isTried = false;
             failures = 0;
             restUntil = TimeSpan.Zero;
             trouble = null;
@@ -404,6 +341,7 @@ internal sealed class InstancePool(
             }
         }
 
+        instance.Measure();
         Log.InstanceReady(logger, instance.Id, name, took.TotalMilliseconds);
         _ = WatchAsync(instance);
         if (late)
@@ -436,6 +374,7 @@ internal sealed class InstancePool(
         lock (gate)
         {
             starting--;
+            isTried = false;
             failures++;
             trouble = fault;
             TimeSpan rest = FirstRest * Math.Pow(2, Math.Min(failures - 1, 10));
@@ -488,8 +427,6 @@ internal sealed class InstancePool(
 
     private void End(Instance instance) => instance.Live.Retire(retired ? "Its revision is not served here any more."
         : why);
-
-    private BerthException Full() => PoolRefusal.Full(name, maxWaiting);
 
     private sealed class Waiter
     {

@@ -20,6 +20,10 @@ internal static partial class Log
         Message = "The trial of function '{Name}' as revision {Revision} was not needed: something else was deployed.")]
     public static partial void TrialDropped(ILogger logger, string name, int revision);
 
+    [LoggerMessage(EventId = 980, Level = LogLevel.Information,
+        Message = "Instance {Run} of {Name} ends: its memory is needed for an instance of another function.")]
+    public static partial void InstanceGivenUp(ILogger logger, RunId run, string name);
+
     [LoggerMessage(EventId = 953, Level = LogLevel.Error,
         Message = "The pass over the instances of functions failed; the next one tries again.")]
     public static partial void PassFailed(ILogger logger, Exception error);

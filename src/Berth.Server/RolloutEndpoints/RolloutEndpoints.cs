@@ -26,7 +26,7 @@ internal sealed class RolloutEndpoints(
         _ = new QueryText(context.Request);
         RolloutRequest request = await JsonBody.ReadAsync(context, RolloutRequestJson.Default.RolloutRequest);
         FunctionEntry entry = await functions.RollOutAsync(
-            NameOf(context), request.Revision, RolloutOrder.Read(request), Caller.Of(context).Name,
+            NameOf(context), request.Revision, RolloutOrder.Read(request), request.Sticky, Caller.Of(context).Name,
             context.RequestAborted);
         await WriteAsync(context, entry);
     }

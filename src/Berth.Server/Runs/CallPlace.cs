@@ -2,8 +2,9 @@ namespace Berth.Server.Runs;
 
 /// <summary>The places that one call needs, taken in order: of its kind where there are such, then the server's.
 /// </summary>
+/// <param name="function">Whose call it is; null for a call by image.</param>
 /// <param name="caller">Whose turn it is where it has to wait.</param>
-internal sealed class CallPlace(string caller, RunPlaces? own, RunPlaces places)
+internal sealed class CallPlace(string? function, string caller, RunPlaces? own, RunPlaces places)
 {
     private readonly RunPlaces[] lines = own is null ? [places] : [own, places];
     private int taken;
@@ -17,7 +18,7 @@ internal sealed class CallPlace(string caller, RunPlaces? own, RunPlaces places)
     {
         while (WaitsFor is { } line)
         {
-            await line.TakeForCallAsync(caller, cancellationToken);
+            await line.TakeForCallAsync(FunctionIn(line), caller, cancellationToken);
             taken++;
         }
     }
@@ -27,7 +28,10 @@ internal sealed class CallPlace(string caller, RunPlaces? own, RunPlaces places)
     {
         for (int i = 0; i < taken; i++)
         {
-            lines[i].Release();
+            lines[i].Release(FunctionIn(lines[i]));
         }
     }
+
+    /// <summary>In places of its own kind a function is alone.</summary>
+    private string? FunctionIn(RunPlaces line) => line == places ? function : null;
 }

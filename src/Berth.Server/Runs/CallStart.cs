@@ -1,6 +1,7 @@
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
+using Berth.Server.Functions;
 
 namespace Berth.Server.Runs;
 
@@ -22,7 +23,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         using CancellationTokenSource deadline = new(spec.Timeout, rooms.Time);
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(
             cancellationToken, deadline.Token, entry.Waiting.Token);
-        CallPlace place = new(caller, own, places);
+        CallPlace place = new(spec.Labels.GetValueOrDefault(FunctionLabels.Function), caller, own, places);
         try
         {
             await place.TakeAsync(any.Token);

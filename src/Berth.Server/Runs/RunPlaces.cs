@@ -5,8 +5,9 @@ using Berth.Core.Scaling;
 namespace Berth.Server.Runs;
 
 /// <summary>
-/// The places for sandboxes that run at once. Calls wait in a bounded line and are served by caller in turn, so that
-/// one caller's flood does not keep back another; the dispatcher of tasks is one more whose turn comes.
+/// The places for sandboxes that run at once. Calls wait in a bounded line and are served by function and caller in
+/// turn, so that the flood of one does not keep back another; the dispatcher of tasks is one more whose turn comes. No
+/// function has all of the places, however long its calls take.
 /// </summary>
 /// <param name="knobs">What raises the two limits, as a refusal names it.</param>
 public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
@@ -14,8 +15,15 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
     /// <summary>No token has this name.</summary>
     private const string Dispatcher = "";
 
+    /// <summary>No token's name begins with it.</summary>
+    private const char FunctionMark = '\0';
+
     private readonly Lock gate = new();
-    private readonly FairLine<TaskCompletionSource> line = new(waitingCallsLimit);
+    private readonly FairLine<Waiter> line = new(waitingCallsLimit);
+
+    /// <summary>Places by function.</summary>
+    private readonly Dictionary<string, int> held = new(StringComparer.Ordinal);
+    private readonly int most = MostOf(places);
     private int taken;
 
     public int Places => places;
@@ -44,49 +52,54 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
         }
     }
 
+    /// <summary>What one function may have of so many places: of four and more, an eighth and at least one is left to
+    /// others.</summary>
+    public static int MostOf(int places) => places < 4 ? places : places - Math.Max(1, places / 8);
+
     /// <summary>Waits for a place as a call. Throws <c>QueueFull</c> when too many wait already, also later: where a
     /// caller with fewer calls waiting comes to a full line, the newest of who has most leaves it.</summary>
-    public Task TakeForCallAsync(string caller, CancellationToken cancellationToken)
+    /// <param name="function">Whose call it is; null for a call by image, whose caller has the turn alone.</param>
+    public Task TakeForCallAsync(string? function, string caller, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        TaskCompletionSource turn = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        FairLine<TaskCompletionSource>.Place? place;
+        Waiter waiter = new(function);
+        FairLine<Waiter>.Place? place;
         lock (gate)
         {
-            if (TryTake())
+            if (TryTake(function))
             {
                 return Task.CompletedTask;
             }
 
-            place = line.Add(caller, turn, out TaskCompletionSource? yielded);
+            place = line.Add(GroupOf(function, caller), caller, waiter, out Waiter? yielded);
             if (place is null)
             {
                 throw Full();
             }
 
-            yielded?.TrySetException(Full());
+            yielded?.Turn.TrySetException(Full());
         }
 
-        return WaitAsync(turn, place, cancellationToken);
+        return WaitAsync(waiter.Turn, place, cancellationToken);
     }
 
     /// <summary>Waits for a place as the dispatcher, which no limit keeps out.</summary>
     public Task TakeForTaskAsync(CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        TaskCompletionSource turn = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        FairLine<TaskCompletionSource>.Place place;
+        Waiter waiter = new(Function: null);
+        FairLine<Waiter>.Place place;
         lock (gate)
         {
-            if (TryTake())
+            if (TryTake(function: null))
             {
                 return Task.CompletedTask;
             }
 
-            place = line.AddUncounted(Dispatcher, turn);
+            place = line.AddUncounted(Dispatcher, waiter);
         }
 
-        return WaitAsync(turn, place, cancellationToken);
+        return WaitAsync(waiter.Turn, place, cancellationToken);
     }
 
     /// <summary>Takes up to <paramref name="most"/> free places that nobody waits for; returns how many.</summary>
@@ -100,32 +113,65 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
         }
     }
 
-    public void Release()
+    /// <param name="function">As when it was taken.</param>
+    public void Release(string? function = null)
     {
         lock (gate)
         {
-            // A place goes to the next in line without becoming free in between, or a newcomer could take it.
-            while (line.TryTake(out TaskCompletionSource? next))
+            Leave(function);
+            // In one go, or a newcomer could take what is free before who waits.
+            while (taken < places && line.TryTake(MayEnter, out Waiter? next))
             {
-                if (next!.TrySetResult())
+                Enter(next!.Function);
+                if (!next.Turn.TrySetResult())
                 {
-                    return;
+                    Leave(next.Function);
                 }
             }
-
-            taken--;
         }
     }
 
-    private bool TryTake()
+    /// <summary>Where a place is free, all who wait are of functions that have all they may.</summary>
+    private bool TryTake(string? function)
     {
-        bool free = taken < places && line.IsEmpty;
-        taken += free ? 1 : 0;
+        bool free = taken < places && (function is null || held.GetValueOrDefault(function) < most);
+        if (free)
+        {
+            Enter(function);
+        }
+
         return free;
     }
 
+    private void Enter(string? function)
+    {
+        taken++;
+        if (function is not null)
+        {
+            held[function] = held.GetValueOrDefault(function) + 1;
+        }
+    }
+
+    private void Leave(string? function)
+    {
+        taken--;
+        if (function is not null && --held[function] is var left)
+        {
+            if (left == 0)
+            {
+                held.Remove(function);
+            }
+        }
+    }
+
+    private bool MayEnter(string group) =>
+        group is not [FunctionMark, ..] || held.GetValueOrDefault(group[1..]) < most;
+
+    private static string GroupOf(string? function, string caller) =>
+        function is null ? caller : FunctionMark + function;
+
     private async Task WaitAsync(
-        TaskCompletionSource turn, FairLine<TaskCompletionSource>.Place place, CancellationToken cancellationToken)
+        TaskCompletionSource turn, FairLine<Waiter>.Place place, CancellationToken cancellationToken)
     {
         await using CancellationTokenRegistration registration = cancellationToken.Register(
             () => Leave(turn, place, cancellationToken));
@@ -133,7 +179,7 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
     }
 
     private void Leave(
-        TaskCompletionSource turn, FairLine<TaskCompletionSource>.Place place, CancellationToken cancellationToken)
+        TaskCompletionSource turn, FairLine<Waiter>.Place place, CancellationToken cancellationToken)
     {
         lock (gate)
         {
@@ -151,4 +197,9 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
     {
         RetryAfter = TimeSpan.FromSeconds(1),
     };
+
+    private sealed record Waiter(string? Function)
+    {
+        public TaskCompletionSource Turn { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
 }

@@ -117,7 +117,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         RunEvent taken = new(
             now.At, RunEventTypes.Claimed, claimed.Run.Attempts,
             RunSentences.Claimed(waited, places.Taken, places.Places));
-        TaskExecution execution = new(rooms, claimed, waited, taken, places.Release);
+        TaskExecution execution = new(rooms, claimed, waited, taken, () => places.Release());
         TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
         // Known before it begins, so that a cancel finds it.
         executions[execution.Id] = (execution, done.Task);

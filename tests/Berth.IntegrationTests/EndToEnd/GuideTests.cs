@@ -24,7 +24,7 @@ public sealed class GuideTests
     {
         await using ServerProcess server = new();
         await server.StartAsync("--callback-allow", "127.0.0.1", "--node-name", "vm", "--max-running", "16",
-            "--function-domain", "fn.example.org");
+            "--function-domain", "fn.example.org", "--host-names", "localhost");
         string folder = Directory.CreateDirectory(Path.Combine(server.Folder, "reader")).FullName;
         // A page is read where Berth's sources are.
         File.CreateSymbolicLink(

@@ -283,12 +283,12 @@ public sealed class ServiceFunctionTests
         return run.RootElement.GetProperty("state").GetString()!;
     }
 
-    internal static async Task<ServerProcess> StartAsync()
+    internal static async Task<ServerProcess> StartAsync(params string[] flags)
     {
         ServerProcess server = new();
         try
         {
-            await server.StartAsync();
+            await server.StartAsync(flags);
             string root = Path.Combine(server.Folder, "service");
             Directory.CreateDirectory(root + "/bin");
             StaticProgram.Compile(

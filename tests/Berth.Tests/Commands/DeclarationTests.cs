@@ -198,7 +198,8 @@ public sealed class DeclarationTests
         retry: {attempts: 6, failures: true, on: [signal], delay: 1s, maxDelay: 5m, maxAge: 2h}
         destinations: {success: loud, failure: quiet}
         lambda: {handler: a.b, event: http}
-        rollout: {steps: [5], interval: 1m, minCalls: 9, successRate: 99.5, latencyP95: 1.2x, maxWait: 1h}
+        rollout:
+          {steps: [5], interval: 1m, minCalls: 9, successRate: 99.5, latencyP95: 1.2x, maxWait: 1h, sticky: true}
         triggers:
           nightly:
             cron: "0 3 * * *"

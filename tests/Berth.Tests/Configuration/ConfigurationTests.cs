@@ -92,6 +92,7 @@ public sealed class ConfigurationTests : IDisposable
         Assert.Equal(defaults.RegistryAllow, written.RegistryAllow);
         Assert.Equal(defaults.MountAllow, written.MountAllow);
         Assert.Equal(defaults.TrustedProxies, written.TrustedProxies);
+        Assert.Equal(defaults.HostNames, written.HostNames);
         Assert.Equal(WithoutLists(defaults), WithoutLists(written));
         Assert.NotEmpty(key.Description);
         Assert.NotEmpty(key.Expected);
@@ -186,6 +187,20 @@ public sealed class ConfigurationTests : IDisposable
     }
 
     [Fact]
+    public void A_domain_of_functions_needs_the_servers_own_names()
+    {
+        string without = Refused(() => Read(null, [], ("function-domain", "fn.example.org")));
+        string wrong = Refused(() => Read(null, [], ("host-names", "berth fn")));
+        ServerOptions both = Read(
+            null, [], ("function-domain", "fn.example.org"), ("host-names", "Berth.fn.example.org"),
+            ("host-names", "localhost"));
+
+        Assert.Contains("host-names must be given too", without, StringComparison.Ordinal);
+        Assert.Contains("names such as berth.example.org", wrong, StringComparison.Ordinal);
+        Assert.Equal(["berth.fn.example.org", "localhost"], both.HostNames);
+    }
+
+    [Fact]
     public void A_certificate_needs_its_key_and_both_must_be_there()
     {
         string file = Write("{}");
@@ -233,5 +248,13 @@ public sealed class ConfigurationTests : IDisposable
     }
 
     private static ServerOptions WithoutLists(ServerOptions options) =>
-        options with { Listen = [], CallbackAllow = [], RegistryAllow = [], MountAllow = [], TrustedProxies = [] };
+        options with
+        {
+            Listen = [],
+            CallbackAllow = [],
+            RegistryAllow = [],
+            MountAllow = [],
+            TrustedProxies = [],
+            HostNames = [],
+        };
 }

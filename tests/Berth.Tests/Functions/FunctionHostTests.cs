@@ -25,7 +25,7 @@ public sealed class FunctionHostTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         service = new PlayedService((_, _) => Task.FromResult<string?>(PlayedService.Answer(200, "the program")));
-        rig = await ServerRig.StartAsync(o => o with { FunctionDomain = Domain });
+        rig = await ServerRig.StartAsync(o => o with { FunctionDomain = Domain, HostNames = ["berth." + Domain] });
         client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
         await DeployAsync("shop", new FunctionRequest());
     }
@@ -131,6 +131,29 @@ public sealed class FunctionHostTests : IAsyncLifetime
         using HttpResponseMessage answer = await AskAsync(host, "/v1/functions", rig.AdminToken);
 
         Assert.Contains("\"shop\"", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_servers_own_name_is_never_a_functions()
+    {
+        const string Own = "berth." + Domain;
+        await DeployAsync("berth", new FunctionRequest());
+
+        using HttpResponseMessage answer = await AskAsync(Own, "/v1/functions", rig.AdminToken);
+        using HttpResponseMessage written = await AskAsync(
+            "BERTH.fn.example.org.:8443", "/v1/functions", rig.AdminToken);
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(
+            () => DeployAsync("shop", new FunctionRequest(Hosts: [Own])));
+
+        Assert.Contains("\"shop\"", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains("\"shop\"", await written.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Empty(service.Requests);
+        Assert.Equal(
+            (ErrorCode.InvalidRequest,
+                $"'{Own}' is the server's own (host-names): callers of its interface would meet the function."),
+            (refused.Code, refused.Message));
+        Assert.Null((await client.Functions.GetAsync("berth", CancellationToken.None)).Host);
+        Assert.Equal("shop." + Domain, (await client.Functions.GetAsync("shop", CancellationToken.None)).Host);
     }
 
     [Fact]

@@ -46,6 +46,19 @@ public sealed class ScaleTests : IAsyncLifetime
         await BecomesAsync(1);
     }
 
+    /// <summary>That it was tried is no reason for another start, where the revision keeps one.</summary>
+    [Fact]
+    public async Task The_instance_that_a_deployment_tried_is_the_first_of_those_that_are_kept()
+    {
+        await DeployAsync(Request() with { MinInstances = 1 });
+        await DeployAsync(Request() with { MinInstances = 1, Memory = "64Mi", Traffic = 50 });
+
+        string[] ready = [.. (await GetAsync()).Instances!.Select(i => i.Id)];
+
+        Assert.Equal(2, ready.Length);
+        Assert.Equal(ready.Order(), rig.Node.Started.Select(s => s.Run.Text).Order());
+    }
+
     [Fact]
     public async Task A_deployment_that_differs_in_the_number_of_instances_alone_makes_no_revision()
     {

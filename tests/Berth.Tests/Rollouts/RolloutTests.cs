@@ -60,6 +60,27 @@ public sealed class RolloutTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Callers_keep_their_places_where_a_rollout_is_begun_so()
+    {
+        await DeployAsync(new FunctionRequest(ServerRig.Image, ["echo", "new"], Traffic: 0));
+
+        await client.Rollouts.StartAsync(
+            "echo", new RolloutRequest(Steps: [50], Interval: "1h", Sticky: true), CancellationToken.None);
+        TrafficView begun = (await FunctionAsync()).Traffic;
+        await client.Rollouts.AbortAsync("echo", CancellationToken.None);
+        await client.Rollouts.StartAsync(
+            "echo", new RolloutRequest(Steps: [50], Interval: "1h", Sticky: false), CancellationToken.None);
+        TrafficView drawn = (await FunctionAsync()).Traffic;
+        await DeployAsync(new FunctionRequest(
+            ServerRig.Image, ["echo", "newer"], Rollout: new RolloutRequest(Steps: [50], Sticky: true)));
+
+        Assert.Equal([new ShareView(1, 50), new ShareView(2, 50)], begun.Shares);
+        Assert.True(begun.Sticky);
+        Assert.Null(drawn.Sticky);
+        Assert.True((await FunctionAsync()).Traffic.Sticky);
+    }
+
+    [Fact]
     public async Task A_bad_revision_is_rolled_back_by_itself_with_its_numbers()
     {
         await DeployAsync(Bad);

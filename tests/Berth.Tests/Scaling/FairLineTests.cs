@@ -21,6 +21,50 @@ public sealed class FairLineTests
     }
 
     [Fact]
+    public void Groups_are_served_in_turn_and_within_each_its_callers()
+    {
+        FairLine<string> line = new(100);
+        foreach (string item in (string[])["ax1", "ax2", "ay1", "az1", "bx1", "bx2", "ax3", "by1"])
+        {
+            Assert.NotNull(line.Add(item[..1], item[1..2], item, out _));
+        }
+
+        Assert.Equal(["ax1", "bx1", "ay1", "by1", "az1", "bx2", "ax2", "ax3"], TakeAll(line));
+        Assert.True(line.IsEmpty);
+    }
+
+    [Fact]
+    public void A_full_line_of_groups_sends_the_longest_groups_newest_away_and_within_one_the_longest_callers()
+    {
+        FairLine<string> line = new(4);
+        foreach (string item in (string[])["ax1", "ax2", "ax3", "ay1"])
+        {
+            Assert.NotNull(line.Add("a", item[1..2], item, out _));
+        }
+
+        Assert.NotNull(line.Add("a", "z", "az1", out string? within));
+        Assert.NotNull(line.Add("b", "x", "bx1", out string? across));
+        Assert.Null(line.Add("a", "z", "az2", out _));
+
+        Assert.Equal(("ax3", "ax2"), (within, across));
+        Assert.Equal(["ax1", "bx1", "ay1", "az1"], TakeAll(line));
+    }
+
+    [Fact]
+    public void Groups_that_may_not_enter_keep_their_turns()
+    {
+        FairLine<string> line = new(10);
+        line.Add("a", "x", "a1", out _);
+        line.Add("b", "x", "b1", out _);
+
+        Assert.True(line.TryTake(group => group != "a", out string? let));
+        Assert.False(line.TryTake(group => group != "a", out _));
+
+        Assert.Equal("b1", let);
+        Assert.Equal(["a1"], TakeAll(line));
+    }
+
+    [Fact]
     public void A_full_line_takes_a_newcomer_and_sends_the_newest_of_who_waits_with_most_away()
     {
         FairLine<string> line = new(3);

@@ -1,0 +1,142 @@
+using Berth.Api.Client;
+using Berth.Api.Functions;
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+using Berth.Testing.Server;
+using Xunit;
+
+namespace Berth.Tests.Functions;
+
+/// <summary>Functions that together want more memory than instances may have, with a node in memory whose programs take
+/// 1 MiB each.</summary>
+public sealed class SharedMemoryTests : IAsyncLifetime
+{
+    private readonly TaskCompletionSource release = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private ServerRig rig = null!;
+    private BerthClient client = null!;
+    private PlayedService slow = null!;
+    private PlayedService quick = null!;
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        rig = await ServerRig.StartAsync(o => o with { InstanceMemory = ByteSize.MiB(8) });
+        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
+        slow = new PlayedService(async (_, token) =>
+        {
+            await release.Task.WaitAsync(token);
+            return PlayedService.Answer(200, "slow");
+        });
+        quick = new PlayedService((_, _) => Task.FromResult<string?>(PlayedService.Answer(200, "quick")));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        client.Dispose();
+        await rig.DisposeAsync();
+        await slow.DisposeAsync();
+        await quick.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task One_that_grows_is_bounded_and_others_come_up_beside_it()
+    {
+        await DeployAsync("flood", slow);
+        Task<string>[] flood = [.. Enumerable.Range(0, 30).Select(_ => CallAsync("flood"))];
+        await BecomesAsync("flood", s => s is { Ready: 7, Starting: > 0 });
+
+        // The eighth place is kept for the first; then one that is idle, or one of the flood's, gives way.
+        foreach (string other in (string[])["a", "b", "c"])
+        {
+            await DeployAsync(other, quick);
+            for (int i = 0; i < 3; i++)
+            {
+                Assert.Equal("quick", await CallAsync(other));
+            }
+        }
+
+        Assert.True((await ScalingAsync("flood")).Ready <= 7);
+        Assert.All(flood, call => Assert.False(call.IsCompleted));
+        release.SetResult();
+        Assert.All(await Task.WhenAll(flood), text => Assert.Equal("slow", text));
+    }
+
+    [Fact]
+    public async Task Idle_instances_are_given_up_for_a_function_that_is_called()
+    {
+        release.SetResult();
+        await DeployAsync("rich", slow, new FunctionRequest(MinInstances: 6, Idle: "1h"));
+        await BecomesAsync("rich", s => s.Ready == 6);
+        await client.Functions.ScaleAsync("rich", new ScaleRequest(0), Token);
+
+        foreach (string other in (string[])["a", "b", "c", "d"])
+        {
+            await DeployAsync(other, quick);
+            Assert.Equal("quick", await CallAsync(other));
+        }
+
+        // Those with least have theirs, and what the rich one gave up does not come back without calls.
+        await BecomesAsync("rich", s => s is { Ready: <= 4, Starting: 0 });
+        Assert.Equal("slow", await CallAsync("rich"));
+        Assert.Equal("quick", await CallAsync("a"));
+    }
+
+    [Fact]
+    public async Task Where_nobody_can_give_way_the_refusal_names_the_setting()
+    {
+        string[] kept = [.. Enumerable.Range(0, 8).Select(i => $"kept-{i}")];
+        foreach (string name in kept)
+        {
+            await DeployAsync(name, quick, new FunctionRequest(MinInstances: 1));
+        }
+
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(
+            () => DeployAsync("last", quick, new FunctionRequest(StartTimeout: "300ms")));
+
+        Assert.Equal(ErrorCode.QueueFull, refused.Code);
+        Assert.Contains(
+            "all instances have 8 MiB of the 8 MiB that they may have together: send it again later, or raise "
+            + "instance-memory", refused.Message, StringComparison.Ordinal);
+    }
+
+    private Task<FunctionDeployment> DeployAsync(string name, PlayedService service, FunctionRequest? more = null) =>
+        client.Functions.DeployAsync(
+            name,
+            (more ?? new FunctionRequest()) with
+            {
+                Image = ServerRig.Image,
+                Command = ["sleep", "3600"],
+                Contract = "http",
+                Port = service.Port,
+                Concurrency = 1,
+                Memory = "4Mi",
+            },
+            Token);
+
+    private async Task<string> CallAsync(string name)
+    {
+        using HttpResponseMessage answer = await rig.Client.GetAsync($"/v1/functions/{name}/", Token);
+        return await answer.Content.ReadAsStringAsync(Token);
+    }
+
+    private async Task<ScalingView> ScalingAsync(string name) =>
+        (await client.Functions.GetAsync(name, Token)).Scaling!.Single();
+
+    private async Task BecomesAsync(string name, Func<ScalingView, bool> holds)
+    {
+        ScalingView? seen = null;
+        for (int i = 0; i < 3000; i++)
+        {
+            seen = await ScalingAsync(name);
+            if (holds(seen))
+            {
+                return;
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(10), Token);
+        }
+
+        Assert.Fail($"Something else was expected of {name}; last seen: {seen}");
+    }
+}
