@@ -198,9 +198,12 @@ internal sealed class PolledDescriptor : IDisposable
             while (true)
             {
                 nint count;
+                int error;
                 lock (counting)
                 {
                     count = Libc.Read(descriptor, start, buffer.Length);
+                    // Here, because leaving a lock that somebody waits for is a system call, too.
+                    error = Marshal.GetLastPInvokeError();
                     bytesRead += Math.Max(count, 0);
                 }
 
@@ -209,7 +212,7 @@ internal sealed class PolledDescriptor : IDisposable
                     return (int)count;
                 }
 
-                switch (Marshal.GetLastPInvokeError())
+                switch (error)
                 {
                     case Errno.TryAgain:
                         return -1;
@@ -221,7 +224,7 @@ internal sealed class PolledDescriptor : IDisposable
                     case Errno.InputOutput when isTerminal:
                         return 0;
                     default:
-                        throw LinuxException.Last("read", $"fd {descriptor.Number}");
+                        throw new LinuxException("read", $"fd {descriptor.Number}", error);
                 }
             }
         }
