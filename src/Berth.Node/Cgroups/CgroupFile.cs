@@ -31,13 +31,9 @@ internal static class CgroupFile
     {
         Span<byte> buffer = stackalloc byte[MaxBytes];
         ReadOnlySpan<byte> rest = buffer[..Read(path, buffer)];
-        while (!rest.IsEmpty)
+        while (TryTake(ref rest, out ReadOnlySpan<byte> name, out long value))
         {
-            int end = rest.IndexOf((byte)'\n');
-            ReadOnlySpan<byte> line = end < 0 ? rest : rest[..end];
-            rest = end < 0 ? [] : rest[(end + 1)..];
-            if (line.Length > key.Length && line[key.Length] == ' ' && Ascii.Equals(line[..key.Length], key)
-                && Utf8Parser.TryParse(line[(key.Length + 1)..], out long value, out _))
+            if (Ascii.Equals(name, key))
             {
                 return value;
             }
@@ -48,16 +44,12 @@ internal static class CgroupFile
 
     public static IReadOnlyList<KeyValuePair<string, long>> ReadTable(string path)
     {
-        byte[] buffer = new byte[MaxBytes];
-        int length = Read(path, buffer);
+        Span<byte> buffer = new byte[MaxBytes];
+        ReadOnlySpan<byte> rest = buffer[..Read(path, buffer)];
         List<KeyValuePair<string, long>> table = [];
-        foreach (string line in Encoding.ASCII.GetString(buffer, 0, length).Split('\n'))
+        while (TryTake(ref rest, out ReadOnlySpan<byte> name, out long value))
         {
-            int space = line.IndexOf(' ', StringComparison.Ordinal);
-            if (space > 0 && long.TryParse(line.AsSpan(space + 1), out long value))
-            {
-                table.Add(new(line[..space], value));
-            }
+            table.Add(new(Encoding.ASCII.GetString(name), value));
         }
 
         return table;
@@ -113,6 +105,28 @@ internal static class CgroupFile
         const int NoDevice = 19;
         return error is FileNotFoundException or DirectoryNotFoundException
             || error.HResult is Errno.NoEntry or NoDevice;
+    }
+
+    /// <summary>Takes lines up to the next of the form "key number"; false when there is none.</summary>
+    private static bool TryTake(ref ReadOnlySpan<byte> lines, out ReadOnlySpan<byte> key, out long value)
+    {
+        while (!lines.IsEmpty)
+        {
+            int end = lines.IndexOf((byte)'\n');
+            ReadOnlySpan<byte> line = end < 0 ? lines : lines[..end];
+            lines = end < 0 ? [] : lines[(end + 1)..];
+            int space = line.IndexOf((byte)' ');
+            if (space > 0 && Utf8Parser.TryParse(line[(space + 1)..], out value, out int length)
+                && space + 1 + length == line.Length)
+            {
+                key = line[..space];
+                return true;
+            }
+        }
+
+        key = default;
+        value = 0;
+        return false;
     }
 
     private static List<int> PidsOf(ReadOnlySpan<byte> lines)

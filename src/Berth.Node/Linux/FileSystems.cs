@@ -14,31 +14,15 @@ public static class FileSystems
     }
 
     /// <summary>Opens a named pipe's reading end, whether or not somebody has it open for writing (fifo(7)).</summary>
-    public static FileDescriptor OpenFifo(string path)
-    {
-        int number = Libc.Open(path, Libc.O_RDONLY | Libc.O_NONBLOCK | Libc.O_CLOEXEC, 0);
-        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
-    }
+    public static FileDescriptor OpenFifo(string path) => Open(path, Libc.O_RDONLY | Libc.O_NONBLOCK);
 
     /// <summary>Without a look at what it is and without a lock, for files of the kernel's.</summary>
-    public static FileDescriptor OpenForReading(string path)
-    {
-        int number = Libc.Open(path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0);
-        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
-    }
+    public static FileDescriptor OpenForReading(string path) => Open(path, Libc.O_RDONLY);
 
-    public static FileDescriptor OpenForWriting(string path)
-    {
-        int number = Libc.Open(path, Libc.O_WRONLY | Libc.O_CLOEXEC, 0);
-        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
-    }
+    public static FileDescriptor OpenForWriting(string path) => Open(path, Libc.O_WRONLY);
 
     /// <summary>The descriptor only names the folder (O_PATH); it grants no reading.</summary>
-    public static FileDescriptor OpenFolder(string path)
-    {
-        int number = Libc.Open(path, Libc.O_PATH | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0);
-        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
-    }
+    public static FileDescriptor OpenFolder(string path) => Open(path, Libc.O_PATH | Libc.O_DIRECTORY);
 
     /// <summary>Opens a path below a folder without following any link on the way or leaving it (openat2(2)).</summary>
     public static FileDescriptor OpenInside(FileDescriptor folder, string path, int flags)
@@ -130,6 +114,12 @@ public static class FileSystems
         return new FileOwner(
             status.User, status.Group, (UnixFileMode)(status.Mode & 0xFFF), (status.Mode & TypeMask) == Folder,
             (status.Mode & TypeMask) == Link);
+    }
+
+    private static FileDescriptor Open(string path, int flags)
+    {
+        int number = Libc.Open(path, flags | Libc.O_CLOEXEC, 0);
+        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("open", path);
     }
 }
 

@@ -155,24 +155,25 @@ internal sealed class EventLoop
     /// </summary>
     private unsafe int Wait(nint descriptor, LoopLibc.EpollEvent* events)
     {
-        int count = LoopLibc.EpollWait(descriptor, events, EventsPerWait, 0);
-        if (count != 0 || !posted.IsEmpty)
+        if (!posted.IsEmpty)
         {
-            return count;
+            return LoopLibc.EpollWait(descriptor, events, EventsPerWait, 0);
         }
 
+        int count;
         long start = Stopwatch.GetTimestamp();
         if (shortWaits > 0)
         {
             do
             {
-                _ = LoopLibc.Yield();
                 count = LoopLibc.EpollWait(descriptor, events, EventsPerWait, 0);
                 if (count != 0)
                 {
                     shortWaits = Math.Min(shortWaits + 1, MostShortWaits);
                     return count;
                 }
+
+                _ = LoopLibc.Yield();
             }
             while (Stopwatch.GetTimestamp() - start < ShortWait);
             shortWaits--;

@@ -184,12 +184,15 @@ internal sealed class ClockPass(
     private async Task WaitAsync(DateTimeOffset until, CancellationToken stop)
     {
         DateTimeOffset now = time.GetUtcNow();
-        TimeSpan span = until - now;
+        if (until <= now)
+        {
+            return;
+        }
+
         using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Task timer = Task.Delay(
-            span > TimeSpan.Zero ? span : TimeSpan.FromMilliseconds(1), time, awake.Token);
+        Task timer = Task.Delay(until - now, time, awake.Token);
         // The clock may have gone on before there was a timer, which then is late by as much.
-        if (span > TimeSpan.Zero && time.GetUtcNow() - now < MostLate)
+        if (time.GetUtcNow() - now < MostLate)
         {
             await Task.WhenAny(timer, poked.Task);
         }
