@@ -87,7 +87,7 @@ public sealed class RolloutTests : IAsyncLifetime
 
         RolloutView ended = await UntilEndedAsync();
         FunctionView after = await FunctionAsync();
-        string metrics = await rig.Client.GetStringAsync("/metrics");
+        string metrics = await MetricsWithAsync("berth_rollouts_ended_total{outcome=\"rolled_back\"} 1\n");
 
         Assert.Equal("rolled_back", ended.State);
         Assert.Matches(
@@ -249,6 +249,22 @@ public sealed class RolloutTests : IAsyncLifetime
     private Task<FunctionView> FunctionAsync() => client.Functions.GetAsync("echo", CancellationToken.None);
 
     /// <summary>Calls it until its rollout has ended.</summary>
+    /// <summary>The metrics once they have this line: they are counted a moment after the state is there to see.</summary>
+    private async Task<string> MetricsWithAsync(string line)
+    {
+        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(60));
+        while (true)
+        {
+            string metrics = await rig.Client.GetStringAsync("/metrics", limit.Token);
+            if (metrics.Contains(line, StringComparison.Ordinal))
+            {
+                return metrics;
+            }
+
+            await Task.Delay(10, limit.Token);
+        }
+    }
+
     private async Task<RolloutView> UntilEndedAsync()
     {
         using CancellationTokenSource limit = new(TimeSpan.FromSeconds(60));
