@@ -105,7 +105,7 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
         try
         {
             streams = control.TakeStreams(order.Program);
-            int pid = ProgramLauncher.LaunchFurther(ProgramPlan.Make(order.Program, payload, streams));
+            int pid = ProgramLauncher.Launch(ProgramPlan.Make(order.Program, payload, streams));
             further.Add(pid, order.Id);
             control.TrySend(new ExecNumbersFrame(FrameType.ExecStarted, order.Id, pid).Encode());
         }

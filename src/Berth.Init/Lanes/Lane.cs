@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Berth.Init.Linux;
 using Berth.Init.Programs;
 using Berth.Init.Protocol;
@@ -13,10 +12,6 @@ namespace Berth.Init.Lanes;
 /// </summary>
 internal sealed unsafe class Lane(ControlSocket control)
 {
-    /// <summary>Of the child between fork and execve, whose largest frame is a path.</summary>
-    private const int StackBytes = 64 * 1024;
-
-    private readonly byte* stack = (byte*)NativeMemory.AlignedAlloc(StackBytes, 16) + StackBytes;
     private byte[] folder = [];
     private byte[] userText = [];
     private ResolvedUser? user;
@@ -77,8 +72,8 @@ internal sealed unsafe class Lane(ControlSocket control)
         try
         {
             EnsureFolder(payload + start!.WorkingDirectory.Offset);
-            return ProgramLauncher.LaunchSharing(
-                ProgramPlan.Make(start, payload, streams, Find(ProgramPlan.Slice(payload, start.User))), stack);
+            return ProgramLauncher.Launch(
+                ProgramPlan.Make(start, payload, streams, Find(ProgramPlan.Slice(payload, start.User))));
         }
         finally
         {

@@ -20,9 +20,8 @@ internal struct ChildReport
 }
 
 /// <summary>
-/// The forked child until execve. Only system calls on memory that was ready before the fork: the runtime's other
-/// thread does not exist here, and any lock it held is held for ever. Its memory may be its parent's, which stands
-/// still meanwhile.
+/// The child until execve. Only system calls on memory that was ready before: the runtime's other thread does not exist
+/// here, and any lock it held is held for ever. Its memory is its parent's, which stands still meanwhile.
 /// </summary>
 internal static unsafe class ProgramChild
 {
@@ -126,16 +125,7 @@ internal static unsafe class ProgramChild
     private static void Fail(ProgramPlan* plan, ChildStep step, int errno)
     {
         const int NotStarted = 127;
-        ChildReport report = new() { Step = (int)step, Errno = errno };
-        if (plan->SharedReport is not null)
-        {
-            *plan->SharedReport = report;
-        }
-        else
-        {
-            Kernel.Write(plan->Report, &report, sizeof(ChildReport));
-        }
-
+        *plan->Report = new ChildReport { Step = (int)step, Errno = errno };
         Kernel.Exit(NotStarted);
     }
 }

@@ -1,9 +1,13 @@
+using System.Runtime.InteropServices;
 using Berth.Init.Linux;
 using Berth.Init.Protocol;
 
 namespace Berth.Init.Programs;
 
-/// <summary>Forks the child, lets go of the main program's streams, and learns whether execve succeeded.</summary>
+/// <summary>
+/// Starts a child, lets go of the main program's streams, and learns whether execve succeeded. The child borrows this
+/// process's memory, which stands still meanwhile: no page table is copied, and it writes why it failed where it is read.
+/// </summary>
 internal static unsafe class ProgramLauncher
 {
     /// <summary>The write end of the progress pipe, as the init inherits it.</summary>
@@ -12,26 +16,31 @@ internal static unsafe class ProgramLauncher
     /// <summary>Where the program finds it (BERTH_PROGRESS_FD).</summary>
     public const uint ProgramProgressDescriptor = 3;
 
+    /// <summary>Of the child between fork and execve, whose largest frame is a path.</summary>
+    private const int StackBytes = 64 * 1024;
+
+    private static readonly byte* Stack = (byte*)NativeMemory.AlignedAlloc(StackBytes, 16) + StackBytes;
+
     /// <summary>The main program, whose streams are the init's own unless others came with it.</summary>
     public static int LaunchMain(ProgramPlan plan)
     {
         plan.Progress = ProgressDescriptor;
-        return Launch(plan, main: true);
+        try
+        {
+            return Launch(plan);
+        }
+        finally
+        {
+            LetGoOfStreams();
+        }
     }
 
     /// <summary>The process id of the running program. Throws InitException when there is none.</summary>
-    public static int LaunchFurther(ProgramPlan plan) => Launch(plan, main: false);
-
-    /// <summary>
-    /// A lane's program: the same, but the child borrows this process's memory, which saves copying its page tables and
-    /// the pipe for the report.
-    /// </summary>
-    /// <param name="stack">Highest address of a stack for the child.</param>
-    public static int LaunchSharing(ProgramPlan plan, byte* stack)
+    public static int Launch(ProgramPlan plan)
     {
         ChildReport report = default;
-        plan.SharedReport = &report;
-        int pid = Kernel.ForkSharing(&ProgramChild.Run, stack, &plan);
+        plan.Report = &report;
+        int pid = Kernel.ForkSharing(&ProgramChild.Run, Stack, &plan);
         if (pid < 0)
         {
             throw NoFork(Kernel.Errno);
@@ -46,39 +55,6 @@ internal static unsafe class ProgramLauncher
         Kernel.ResourceUsage usage;
         Kernel.Wait4(pid, &status, 0, &usage);
         throw Explain(report, plan);
-    }
-
-    private static int Launch(ProgramPlan plan, bool main)
-    {
-        int* ends = stackalloc int[2];
-        if (Kernel.Pipe(ends, Kernel.O_CLOEXEC) < 0)
-        {
-            throw new InitException(Kernel.Errno, "pipe");
-        }
-
-        plan.Report = ends[1];
-        int pid = Kernel.Fork();
-        if (pid == 0)
-        {
-            ProgramChild.Run(&plan);
-        }
-
-        int errno = Kernel.Errno;
-        Kernel.Close(ends[1]);
-        if (main)
-        {
-            LetGoOfStreams();
-        }
-
-        if (pid < 0)
-        {
-            throw NoFork(errno);
-        }
-
-        ChildReport report = default;
-        nint count = ReadReport(ends[0], &report);
-        Kernel.Close(ends[0]);
-        return count == 0 ? pid : throw Explain(report, plan);
     }
 
     private static InitException NoFork(int errno) =>
@@ -105,18 +81,6 @@ internal static unsafe class ProgramLauncher
         }
 
         Kernel.Close(ProgressDescriptor);
-    }
-
-    private static nint ReadReport(int fd, ChildReport* report)
-    {
-        nint count;
-        do
-        {
-            count = Kernel.Read(fd, report, sizeof(ChildReport));
-        }
-        while (count < 0 && Kernel.Errno == Kernel.EINTR);
-
-        return count;
     }
 
     private static InitException Explain(ChildReport report, ProgramPlan plan)

@@ -22,11 +22,8 @@ internal unsafe struct ProgramPlan
     public uint* Groups;
     public int GroupCount;
 
-    /// <summary>Where the child writes why it could not execute; closed by a successful execve.</summary>
-    public int Report;
-
-    /// <summary>The same where the child shares this process's memory; else null.</summary>
-    public ChildReport* SharedReport;
+    /// <summary>Where the child writes why it could not execute.</summary>
+    public ChildReport* Report;
 
     /// <summary>The streams, where they are not the init's own.</summary>
     public AttachedStreams Streams;

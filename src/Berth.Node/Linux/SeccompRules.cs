@@ -62,7 +62,7 @@ public static class SeccompRules
     /// <summary>
     /// Domains personality(2) may choose: Linux, 16-bit uids, 32-bit addresses of either, and "only ask".
     /// </summary>
-    public static IReadOnlyList<ulong> AllowedPersonalities { get; } = [0, 8, 0x20000, 0x20008, 0xFFFF_FFFF];
+    public static IReadOnlyList<uint> AllowedPersonalities { get; } = [0, 8, 0x20000, 0x20008, 0xFFFF_FFFF];
 
     /// <summary>x86_64 numbers of allowed calls that libseccomp 2.5 has no names for (asm/unistd_64.h).</summary>
     public static IReadOnlyDictionary<string, int> NewCalls { get; } = new Dictionary<string, int>

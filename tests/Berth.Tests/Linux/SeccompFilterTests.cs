@@ -160,6 +160,24 @@ public sealed class SeccompFilterTests
         Assert.Equal(FilterMachine.Kill, Filter.Decide(1000, architecture: FilterMachine.I386));
         Assert.Equal(FilterMachine.Kill, Filter.Decide(X32));
         Assert.Equal(FilterMachine.Kill, Filter.Decide(X32 | 165));
+        Assert.Equal(FilterMachine.Kill, Filter.Decide(0xFFFF_FFFE));
+        Assert.Equal(FilterMachine.Refuse(Errno.NoSuchCall), Filter.Decide(0xFFFF_FFFF));
+    }
+
+    /// <summary>The kernel reads all of it for each sandbox.</summary>
+    [Fact]
+    public void It_is_short() => Assert.InRange(SeccompFilter.Compile().Instructions.Length / 8, 1, 160);
+
+    [Fact]
+    public void The_calls_that_are_allowed_are_those_of_the_list()
+    {
+        uint[] byArguments = [Clone, Socket, 135, 302];
+
+        int allowed = Enumerable.Range(0, SeccompRules.HighestKnownCall + 1)
+            .Count(n => !byArguments.Contains((uint)n) && Filter.Decide((uint)n) == FilterMachine.Allow);
+
+        // Of those in the list, limits alone are decided by their arguments.
+        Assert.Equal(SeccompRules.Allowed.Count - 1, allowed);
     }
 
     [Fact]
