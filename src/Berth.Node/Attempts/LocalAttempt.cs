@@ -26,8 +26,7 @@ internal sealed class LocalAttempt : IAttempt
     private readonly Channel<ProgressReport> progress = Channel.CreateBounded<ProgressReport>(
         new BoundedChannelOptions(64) { FullMode = BoundedChannelFullMode.DropOldest });
 
-    private readonly TaskCompletionSource<AttemptReport> completion =
-        new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<AttemptReport> completion = new();
     private readonly Lock gate = new();
     private EndReason? stopReason;
     private Task progressReading = Task.CompletedTask;

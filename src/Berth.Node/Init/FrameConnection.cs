@@ -9,7 +9,8 @@ internal delegate void TakeFrame(FrameType type, ReadOnlySpan<byte> payload);
 
 /// <summary>
 /// Frames between this process and one process of a sandbox: sent whole, taken one after the other. Nothing that comes
-/// is believed.
+/// is believed. Who waits for a frame goes on in the thread that read it, which is the pool's: waking another one costs
+/// more than all that is to be done.
 /// </summary>
 internal sealed class FrameConnection : IAsyncDisposable
 {
@@ -22,7 +23,6 @@ internal sealed class FrameConnection : IAsyncDisposable
     private readonly PolledDescriptor descriptor;
     private readonly TakeFrame take;
     private readonly Action<Exception> ended;
-    private readonly CancellationTokenSource closing = new();
     private readonly Lock gate = new();
     private readonly Queue<ReadOnlyMemory<byte>> postponed = new();
     private readonly SemaphoreSlim turn = new(1, 1);
@@ -61,10 +61,10 @@ internal sealed class FrameConnection : IAsyncDisposable
 
         try
         {
-            // Not the caller's token: a torn frame would end the connection.
+            // Not the caller's token: a torn frame would end the connection. Disposing ends this wait.
             await (descriptors.Count == 0
-                ? descriptor.WriteAsync(frame, closing.Token)
-                : descriptor.SendAsync(frame, descriptors, closing.Token));
+                ? descriptor.WriteAsync(frame, CancellationToken.None)
+                : descriptor.SendAsync(frame, descriptors, CancellationToken.None));
         }
         catch (Exception error) when (error is LinuxException or ObjectDisposedException)
         {
@@ -90,7 +90,7 @@ internal sealed class FrameConnection : IAsyncDisposable
     {
         lock (gate)
         {
-            if (closing.IsCancellationRequested || Closed.IsCompleted || postponed.Count == MostPostponed)
+            if (disposed != 0 || Closed.IsCompleted || postponed.Count == MostPostponed)
             {
                 return;
             }
@@ -109,10 +109,8 @@ internal sealed class FrameConnection : IAsyncDisposable
     {
         if (Interlocked.Exchange(ref disposed, 1) == 0)
         {
-            await closing.CancelAsync();
             descriptor.Dispose();
             await Closed;
-            closing.Dispose();
         }
     }
 
@@ -143,7 +141,7 @@ internal sealed class FrameConnection : IAsyncDisposable
             byte[] buffer = new byte[FrameLimits.HeaderBytes + MostPayload];
             int filled = 0;
             int count;
-            while ((count = await descriptor.ReadAsync(buffer.AsMemory(filled), closing.Token)) > 0)
+            while ((count = await descriptor.ReadAsync(buffer.AsMemory(filled), CancellationToken.None)) > 0)
             {
                 filled += count;
                 int taken = TakeWhole(buffer.AsSpan(0, filled));
@@ -151,7 +149,7 @@ internal sealed class FrameConnection : IAsyncDisposable
                 filled -= taken;
             }
         }
-        catch (Exception error) when (error is LinuxException or ObjectDisposedException or OperationCanceledException)
+        catch (Exception error) when (error is LinuxException or ObjectDisposedException)
         {
             end = new BerthException(ErrorCode.NodeFault, "The connection to the sandbox's init was closed.", error);
         }

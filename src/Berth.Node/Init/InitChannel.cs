@@ -16,11 +16,9 @@ public sealed class InitChannel : IAsyncDisposable
     private readonly FrameConnection connection;
     private readonly ConcurrentDictionary<int, FurtherProgram> further = new();
     private int lastFurther;
-    private readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<StartOutcome> started =
-        new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<ProgramExit?> exited =
-        new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource ready = new();
+    private readonly TaskCompletionSource<StartOutcome> started = new();
+    private readonly TaskCompletionSource<ProgramExit?> exited = new();
 
     /// <summary>Takes ownership of our end of a <see cref="SocketPair"/> whose other end is the init's fd 3.</summary>
     public InitChannel(FileDescriptor ours, ReadinessPoller poller) =>
@@ -125,9 +123,10 @@ public sealed class InitChannel : IAsyncDisposable
 
     private void Close(Exception end)
     {
+        // First: who is told of an end below goes on here.
+        exited.TrySetResult(null);
         ready.TrySetException(end);
         started.TrySetException(end);
-        exited.TrySetResult(null);
         foreach (FurtherProgram one in further.Values)
         {
             one.Fail(end);

@@ -11,7 +11,7 @@ namespace Berth.Node.Init;
 internal sealed class LaneChannel : ILane
 {
     private readonly FrameConnection connection;
-    private readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource ready = new();
     private volatile Program current = new();
 
     /// <summary>Takes ownership of our end of a <see cref="SocketPair"/> whose other end the lane gets.</summary>
@@ -74,9 +74,11 @@ internal sealed class LaneChannel : ILane
                 current.Started.TrySetResult(new StartOutcome.Started(pid));
                 break;
             case FrameType.Refused when RefusedFrame.TryDecode(payload, out RefusedFrame refused):
-                current.Started.TrySetResult(
+                Program none = current;
+                // First: who started it goes on here, and may start the next one.
+                none.Exited.TrySetResult(null);
+                none.Started.TrySetResult(
                     new StartOutcome.EntryPointMissing(Encoding.UTF8.GetString(refused.Detail)));
-                current.Exited.TrySetResult(null);
                 break;
             case FrameType.Failed when FailedFrame.TryDecode(payload, out FailedFrame failed):
                 BerthException fault = new(
@@ -102,18 +104,16 @@ internal sealed class LaneChannel : ILane
 
     private sealed class Program
     {
-        public TaskCompletionSource<StartOutcome> Started { get; } =
-            new(TaskCreationOptions.RunContinuationsAsynchronously);
+        public TaskCompletionSource<StartOutcome> Started { get; } = new();
 
-        public TaskCompletionSource<ProgramExit?> Exited { get; } =
-            new(TaskCreationOptions.RunContinuationsAsynchronously);
+        public TaskCompletionSource<ProgramExit?> Exited { get; } = new();
 
         public void Fail(Exception error)
         {
+            Exited.TrySetResult(null);
             Started.TrySetException(error);
             // Nobody may have asked; the answer is then in Exited.
             _ = Started.Task.Exception;
-            Exited.TrySetResult(null);
         }
     }
 }

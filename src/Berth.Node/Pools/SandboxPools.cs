@@ -80,7 +80,7 @@ internal sealed class SandboxPools : IAsyncDisposable
             ShelfOf(spec).NoteExpected(Now);
         }
 
-        work.Release();
+        Wake();
     }
 
     /// <summary>A living sandbox, waiting for one to be made if none stands ready. The caller hands it to the remover
@@ -103,12 +103,11 @@ internal sealed class SandboxPools : IAsyncDisposable
                 GiveUp(ready, closeStreams: true);
             }
 
-            waiter = new Waiter(
-                tickets++, new TaskCompletionSource<ISandbox>(TaskCreationOptions.RunContinuationsAsynchronously));
+            waiter = new Waiter(tickets++, new TaskCompletionSource<ISandbox>());
             shelf.Waiters.AddLast(waiter);
         }
 
-        work.Release();
+        Wake();
         ISandbox made = await WaitAsync(spec, waiter, cancellationToken);
         return new TakenSandbox(made, imagesInUse[made.Id].Config, false);
     }
@@ -135,6 +134,15 @@ internal sealed class SandboxPools : IAsyncDisposable
         return new TakenSandbox(sandbox, image.Config, false);
     }
 
+    /// <summary>Has a worker look for work. As many calls as there are workers are enough, however many come.</summary>
+    private void Wake()
+    {
+        if (work.CurrentCount < workers.Length)
+        {
+            work.Release();
+        }
+    }
+
     /// <summary>Hands a sandbox over for removal; returns at once.</summary>
     public void GiveUp(ISandbox sandbox, bool closeStreams) => remover.Add(sandbox, closeStreams, () =>
     {
@@ -151,7 +159,7 @@ internal sealed class SandboxPools : IAsyncDisposable
     {
         if (Interlocked.Decrement(ref serving) == 0)
         {
-            work.Release();
+            Wake();
         }
     }
 
@@ -175,20 +183,22 @@ internal sealed class SandboxPools : IAsyncDisposable
         await stopping.CancelAsync();
         await Task.WhenAll(workers);
         await trimming;
+        List<Waiter> left = [];
         lock (gate)
         {
             foreach (Shelf shelf in shelves.Values)
             {
-                foreach (Waiter waiter in shelf.Waiters)
-                {
-                    waiter.Sandbox.TrySetException(new BerthException(ErrorCode.ShuttingDown, "The node is stopping."));
-                }
-
+                left.AddRange(shelf.Waiters);
                 Empty(shelf, 0);
                 shelf.Image?.Dispose();
             }
 
             shelves.Clear();
+        }
+
+        foreach (Waiter waiter in left)
+        {
+            waiter.Sandbox.TrySetException(new BerthException(ErrorCode.ShuttingDown, "The node is stopping."));
         }
     }
 
@@ -208,13 +218,21 @@ internal sealed class SandboxPools : IAsyncDisposable
                 }
             }
 
-            // It was served in the same moment; what it got goes to the next one.
-            if (waiter.Sandbox.Task.IsCompletedSuccessfully)
-            {
-                Deliver(spec, await waiter.Sandbox.Task);
-            }
-
+            // It is served in the same moment; what it gets goes to the next one.
+            await PassOnAsync(spec, waiter);
             throw;
+        }
+    }
+
+    private async Task PassOnAsync(SandboxSpec spec, Waiter waiter)
+    {
+        try
+        {
+            Deliver(spec, await waiter.Sandbox.Task);
+        }
+        catch (BerthException)
+        {
+            // None was made for it.
         }
     }
 
@@ -264,8 +282,11 @@ internal sealed class SandboxPools : IAsyncDisposable
             if (picked is not null)
             {
                 picked.Creating++;
-                // There may be work for another core too.
-                work.Release();
+                if (picked.Waiters.Count == 0)
+                {
+                    // There may be more to prepare, for another core too. Who waits has called a worker himself.
+                    Wake();
+                }
             }
 
             return picked;
@@ -330,13 +351,11 @@ internal sealed class SandboxPools : IAsyncDisposable
 
             imagesInUse[sandbox.Id] = image;
             Interlocked.Increment(ref prepared);
-            lock (gate)
+            Deliver(shelf.Spec, sandbox, () =>
             {
                 shelf.Creating--;
                 shelf.NoteCreated(time.GetElapsedTime(begun));
-                // At once: a sandbox counted neither as being made nor as ready would be made once more.
-                Deliver(shelf.Spec, sandbox);
-            }
+            });
         }
         catch (OperationCanceledException)
         {
@@ -375,28 +394,33 @@ internal sealed class SandboxPools : IAsyncDisposable
         return opened;
     }
 
-    private void Deliver(SandboxSpec spec, ISandbox sandbox)
+    /// <param name="note">Done in the same moment: a sandbox counted neither as being made nor as ready would be made
+    /// once more.</param>
+    private void Deliver(SandboxSpec spec, ISandbox sandbox, Action? note = null)
     {
+        Waiter? waiter = null;
         lock (gate)
         {
+            note?.Invoke();
             if (!stopping.IsCancellationRequested)
             {
                 Shelf shelf = ShelfOf(spec);
-                while (shelf.Waiters.First is { } first)
+                if (shelf.Waiters.First is not { } first)
                 {
-                    shelf.Waiters.RemoveFirst();
-                    if (first.Value.Sandbox.TrySetResult(sandbox))
-                    {
-                        return;
-                    }
+                    shelf.Ready.Enqueue(sandbox);
+                    return;
                 }
 
-                shelf.Ready.Enqueue(sandbox);
-                return;
+                waiter = first.Value;
+                shelf.Waiters.RemoveFirst();
             }
         }
 
-        GiveUp(sandbox, closeStreams: true);
+        // Its start goes on here, so not under the lock.
+        if (waiter is null || !waiter.Sandbox.TrySetResult(sandbox))
+        {
+            GiveUp(sandbox, closeStreams: true);
+        }
     }
 
     private void Fail(Shelf shelf, Exception error)
@@ -443,7 +467,7 @@ internal sealed class SandboxPools : IAsyncDisposable
             {
                 Trim();
                 // A shelf whose refill rested after a failure may be due.
-                work.Release();
+                Wake();
             }
         }
         catch (OperationCanceledException)
