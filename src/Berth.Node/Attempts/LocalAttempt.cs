@@ -24,7 +24,11 @@ internal sealed class LocalAttempt : IAttempt
     private readonly TimeProvider time;
     private readonly Action<LocalAttempt> ended;
     private readonly Channel<ProgressReport> progress = Channel.CreateBounded<ProgressReport>(
-        new BoundedChannelOptions(64) { FullMode = BoundedChannelFullMode.DropOldest });
+        new BoundedChannelOptions(64)
+        {
+            FullMode = BoundedChannelFullMode.DropOldest,
+            AllowSynchronousContinuations = true,
+        });
 
     private readonly TaskCompletionSource<AttemptReport> completion = new();
     private readonly Lock gate = new();

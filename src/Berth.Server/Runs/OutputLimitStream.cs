@@ -7,7 +7,7 @@ namespace Berth.Server.Runs;
 /// </summary>
 internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action passed) : Stream
 {
-    private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource finished = new();
     private long remaining = limit.Bytes;
 
     /// <summary>Whether the program wrote more than allowed.</summary>
