@@ -105,19 +105,26 @@ internal sealed unsafe class ControlSocket
         Kernel.ControlMessage rights = default;
         Kernel.MessageHeader message = default;
         nint count;
-        do
+        while (true)
         {
             message.Vectors = &vector;
             message.VectorCount = 1;
             message.Control = &rights;
             message.ControlLength = (nuint)sizeof(Kernel.ControlMessage);
-            count = Kernel.Receive(Descriptor, &message, Kernel.MSG_CMSG_CLOEXEC);
-        }
-        while (count < 0 && Kernel.Errno == Kernel.EINTR);
+            count = Kernel.Receive(Descriptor, &message, Kernel.MSG_CMSG_CLOEXEC | Kernel.MSG_DONTWAIT);
+            if (count > 0)
+            {
+                break;
+            }
 
-        if (count <= 0)
-        {
-            return false;
+            if (count == 0 || Kernel.Errno is not (Kernel.EINTR or Kernel.EAGAIN))
+            {
+                return false;
+            }
+
+            // Who waits in recvmsg(2) is woken by every frame that the node takes, too, for nothing.
+            Kernel.PollEntry readable = new() { Descriptor = Descriptor, Events = Kernel.POLLIN };
+            Kernel.Poll(&readable, 1, -1);
         }
 
         if (message.ControlLength >= Kernel.ControlMessage.HeaderBytes

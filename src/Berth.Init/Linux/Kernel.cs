@@ -57,6 +57,7 @@ internal static unsafe class Kernel
     public const nint SIOCSIFFLAGS = 0x8914;
     public const short IFF_UP = 1;
     public const int MSG_NOSIGNAL = 0x4000;
+    public const int MSG_DONTWAIT = 0x40;
     public const int MSG_CMSG_CLOEXEC = 0x40000000;
     public const int SOL_SOCKET = 1;
     public const int SCM_RIGHTS = 1;
