@@ -296,7 +296,9 @@ public sealed record AttemptSpec(
 /// <param name="Start">Time from then until the program ran.</param>
 /// <param name="Prepared">Whether the sandbox had been prepared ahead.</param>
 /// <param name="Instance">Id of the instance that has the call; null where the program is the attempt's own.</param>
-public sealed record AttemptPreparation(TimeSpan Prepare, TimeSpan Start, bool Prepared, string? Instance = null);
+/// <param name="Equal">The run whose result this attempt is; null where a program runs.</param>
+public sealed record AttemptPreparation(
+    TimeSpan Prepare, TimeSpan Start, bool Prepared, string? Instance = null, RunId? Equal = null);
 
 /// <summary>The truth about an ended attempt.</summary>
 /// <param name="ExitCode">The program's exit code where it exited by itself.</param>

@@ -22,6 +22,10 @@ public static class RunSentences
         ? $"The program runs: the sandbox was prepared ahead, {Span(prepare + start)} to start."
         : $"The program runs: no sandbox was ready, {Span(prepare)} to prepare one and {Span(start)} to start.";
 
+    /// <summary>No program runs: the result is that of an equal run.</summary>
+    public static string Answered(RunId equal) =>
+        $"Answered with the result of run {equal}, which was asked for the same.";
+
     /// <summary>An instance of a function got the call.</summary>
     public static string Taken(string instance, TimeSpan waited) =>
         $"Instance {instance} has the call: it waited {Span(waited)} for it.";

@@ -44,6 +44,8 @@ public enum RunKind
 /// <param name="OnSuccess">What a task is handed on to when it has succeeded; null for nothing.</param>
 /// <param name="OnFailure">And when it has failed.</param>
 /// <param name="Hops">Destinations that led to it.</param>
+/// <param name="CacheControl">What a task's caller said of kept results, in the words of RFC 9111, section 5.2.1; null
+/// for nothing.</param>
 /// <param name="Secrets">What its program gets of the server's secrets; null for none. Their values are never
 /// here.</param>
 public sealed record RunSpec(
@@ -71,7 +73,8 @@ public sealed record RunSpec(
     Destination? OnFailure = null,
     int Hops = 0,
     IReadOnlyList<SecretUse>? Secrets = null,
-    int? Reuse = null)
+    int? Reuse = null,
+    string? CacheControl = null)
 {
     /// <summary>Such files are put into a container as it is made: none stands ready, and none is shared.</summary>
     public bool HasSecretFiles => Secrets?.Any(s => s.File is not null) == true;

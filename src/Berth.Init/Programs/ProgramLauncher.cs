@@ -6,7 +6,8 @@ namespace Berth.Init.Programs;
 
 /// <summary>
 /// Starts a child, lets go of the main program's streams, and learns whether execve succeeded. The child borrows this
-/// process's memory, which stands still meanwhile: no page table is copied, and it writes why it failed where it is read.
+/// process's memory, which stands still meanwhile: no page table is copied, and why it failed is read where it wrote
+/// it.
 /// </summary>
 internal static unsafe class ProgramLauncher
 {

@@ -9,7 +9,7 @@ namespace Berth.Node.Linux;
 /// </summary>
 /// <remarks>
 /// Every sandbox's kernel checks, translates and tries the whole of it, so it is short: numbers of calls that are
-/// decided alike follow one another, and a search among such ranges takes a seventh of what a search among the numbers
+/// decided alike follow one another, and a search among such ranges takes a quarter of what a search among the numbers
 /// does, as libseccomp writes it (decision 0125).
 /// </remarks>
 public sealed class SeccompFilter

@@ -143,13 +143,18 @@ internal sealed class FunctionCalls(
         RunSpec spec = Merge(entry.Record.Name, revision, asked, given);
         RunOrder order = new(
             // Who waits for an answer decides himself for how long.
-            kind, kind == RunKind.Call ? spec with { MaxAge = null } : spec, given, asked,
+            kind, kind == RunKind.Call ? spec with { MaxAge = null } : WithWish(context, revision, spec), given, asked,
             kind == RunKind.Call ? entry.Places.GetValueOrDefault(revision.Number) : null, FunctionLabels.Revision);
         TellCallId(context);
         return kind == RunKind.Call && revision.Spec.Results is not null
             ? shared.AnswerAsync(context, order, revision)
             : answer.AnswerAsync(context, order, preference);
     }
+
+    private static RunSpec WithWish(HttpContext context, Revision revision, RunSpec spec) =>
+        revision.Spec.Results is null
+            ? spec
+            : spec with { CacheControl = CallWish.Of(context.Request.Headers.CacheControl).Text };
 
     /// <summary>To OpenFaaS's callers, once it is known.</summary>
     private void TellCallId(HttpContext context)

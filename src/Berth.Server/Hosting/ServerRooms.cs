@@ -174,7 +174,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         };
         BackupWriter backups = new(data.Path, store, node.Storage, collector, time);
         backups.Sweep();
-        return new ServerRooms(options, data, parts, node, store)
+        return Sharing(new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
             Repositories = repositories,
@@ -211,7 +211,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Instances = instances,
             Revisions = revisions,
             Rollouts = new RolloutPass(functions, revisions, time, loggers.CreateLogger<RolloutPass>()),
-        };
+        });
     }
 
     public MetricsEndpoint Metrics => metrics ??= new MetricsEndpoint(
@@ -250,6 +250,14 @@ internal sealed class ServerRooms : IAsyncDisposable
         SecretVault secrets = new(store, SecretKeys.LoadOrCreate(data["secrets.key"]), runs.Rooms.Time);
         runs.Rooms.Secrets = secrets.Resolve;
         return secrets;
+    }
+
+    /// <summary>Tasks and calls keep their results in one place.</summary>
+    private static ServerRooms Sharing(ServerRooms rooms)
+    {
+        rooms.Runs.Rooms.Results = new SharedTasks(
+            rooms.Functions, rooms.Secrets, rooms.Results, rooms.SharedCalls, rooms.Runs.Rooms.Spool, rooms.Time);
+        return rooms;
     }
 
     /// <summary>With them the tasks that are calls of functions know what these are now.</summary>

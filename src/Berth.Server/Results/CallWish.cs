@@ -9,6 +9,13 @@ namespace Berth.Server.Results;
 /// <param name="MaxAge"><c>max-age</c>: of what is kept, nothing older.</param>
 internal readonly record struct CallWish(bool KeepsNothing, bool IsAnew, TimeSpan MaxAge)
 {
+    /// <summary>The same in words, for a call that is executed later; null where nothing was asked for.</summary>
+    public string? Text => KeepsNothing ? "no-store"
+        : IsAnew ? "no-cache"
+        : MaxAge < TimeSpan.MaxValue
+            ? string.Create(CultureInfo.InvariantCulture, $"max-age={(long)MaxAge.TotalSeconds}")
+        : null;
+
     /// <summary>Words that are not known are not heeded, as the RFC says.</summary>
     public static CallWish Of(StringValues cacheControl)
     {

@@ -233,7 +233,7 @@ internal sealed class SharedCalls(
     }
 
     /// <summary>Whether the length was announced or not is no difference.</summary>
-    private static RunSpec WithLength(RunSpec spec, long length)
+    public static RunSpec WithLength(RunSpec spec, long length)
     {
         Dictionary<string, string> environment = new(spec.Environment);
         environment.Remove("CONTENT_LENGTH");

@@ -28,6 +28,9 @@ internal sealed record RunRooms(
     /// <summary>Gives a call to an instance of its function; set before anything runs.</summary>
     public Func<Run, AttemptSpec, CancellationToken, Task<IAttempt>>? Services { get; set; }
 
+    /// <summary>Results that answer more than the run they were made for; set before anything runs.</summary>
+    public ITaskResults? Results { get; set; }
+
     /// <summary>Told that there is an end to be handed on to a function; set before anything runs.</summary>
     public Action? Forwarded { get; set; }
 
@@ -39,13 +42,18 @@ internal sealed record RunRooms(
 
     /// <summary>Begins an attempt of a task, as <see cref="INode.StartAsync(AttemptSpec, CancellationToken)"/> does.
     /// </summary>
-    public Task<IAttempt> StartAsync(Run run, CancellationToken cancellationToken)
+    public async Task<IAttempt> StartAsync(ClaimedRun claimed, Run run, CancellationToken cancellationToken)
     {
         AttemptSpec order = Order(run, run.Spec.Timeout);
-        return run.Spec.Service is null
-            ? Node.StartAsync(order, cancellationToken)
-            : (Services ?? throw new InvalidOperationException("Nothing answers over HTTP here."))(
+        if (run.Spec.Service is not null)
+        {
+            return await (Services ?? throw new InvalidOperationException("Nothing answers over HTTP here."))(
                 run, order, cancellationToken);
+        }
+
+        return Results is { } results && await results.FindAsync(claimed, order, cancellationToken) is { } kept
+            ? kept
+            : await Node.StartAsync(order, cancellationToken);
     }
 
     /// <param name="left">What is left of its time when it is given to a node; null where it may run for ever.</param>

@@ -68,6 +68,7 @@ internal sealed class TaskExecution
         finally
         {
             ReleasePlace();
+            rooms.Results?.Forget(Id);
             interrupted.Dispose();
         }
     }
@@ -96,7 +97,7 @@ internal sealed class TaskExecution
         RunEnd failure;
         try
         {
-            return await rooms.StartAsync(run, either.Token);
+            return await rooms.StartAsync(claimed, run, either.Token);
         }
         catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
         {
@@ -135,8 +136,8 @@ internal sealed class TaskExecution
             RunTimings timings = run.Timings with { Prepare = preparation.Prepare, Start = preparation.Start };
             unsaved.Add(new RunEvent(
                 now, RunEventTypes.Started, run.Attempts,
-                preparation.Instance is { } instance
-                    ? RunSentences.Taken(instance, preparation.Prepare)
+                preparation.Equal is { } equal ? RunSentences.Answered(equal)
+                    : preparation.Instance is { } instance ? RunSentences.Taken(instance, preparation.Prepare)
                     : RunSentences.Started(preparation.Prepare, preparation.Start, preparation.Prepared)));
             RunChange start = RunSteps.Start(run, rooms.Node.Info.Name, timings, now, [.. unsaved]);
             unsaved.Clear();
@@ -204,6 +205,10 @@ internal sealed class TaskExecution
         if (!outcome.Applied)
         {
             Log.ReportRefused(rooms.Logger, run.Id, run.Generation);
+        }
+        else if (change.Next.State == RunState.Succeeded && result is not null && rooms.Results is { } results)
+        {
+            await results.KeepAsync(change.Next, result.Inline);
         }
         else if (change.Next.State == RunState.Queued)
         {

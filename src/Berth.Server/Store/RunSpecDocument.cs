@@ -43,7 +43,8 @@ internal sealed record RunSpecDocument(
     string? OnFailure = null,
     int Hops = 0,
     IReadOnlyList<string>? Secrets = null,
-    int? Reuse = null)
+    int? Reuse = null,
+    string? CacheControl = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -106,7 +107,8 @@ internal sealed record RunSpecDocument(
         OnFailure is null ? null : Destination.Restore(OnFailure),
         Hops,
         Secrets is null ? null : [.. Secrets.Select(SecretUse.Restore)],
-        Reuse);
+        Reuse,
+        CacheControl);
 
     public static RunSpec Read(ReadOnlySpan<byte> json) =>
         (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
@@ -122,7 +124,8 @@ internal sealed record RunSpecDocument(
         spec.Runtime, spec.Family, spec.Service, Unusual(spec.Retry.BaseDelay, RetryPolicy.UsualBaseDelay),
         Unusual(spec.Retry.MaxDelay, RetryPolicy.UsualMaxDelay), spec.Retry.On?.Text,
         spec.OnSuccess?.Text, spec.OnFailure?.Text, spec.Hops,
-        spec.Secrets is null ? null : [.. spec.Secrets.Select(s => s.Text)], spec.Reuse);
+        spec.Secrets is null ? null : [.. spec.Secrets.Select(s => s.Text)], spec.Reuse,
+        spec.CacheControl);
 
     private static TimeSpan? Span(long? milliseconds) =>
         milliseconds is { } known ? TimeSpan.FromMilliseconds(known) : null;

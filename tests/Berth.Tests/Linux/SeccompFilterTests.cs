@@ -166,7 +166,7 @@ public sealed class SeccompFilterTests
 
     /// <summary>The kernel reads all of it for each sandbox.</summary>
     [Fact]
-    public void It_is_short() => Assert.InRange(SeccompFilter.Compile().Instructions.Length / 8, 1, 160);
+    public void It_is_short() => Assert.InRange(SeccompFilter.Compile().Instructions.Length / 8, 1, 128);
 
     [Fact]
     public void The_calls_that_are_allowed_are_those_of_the_list()

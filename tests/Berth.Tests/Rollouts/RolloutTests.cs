@@ -249,7 +249,7 @@ public sealed class RolloutTests : IAsyncLifetime
     private Task<FunctionView> FunctionAsync() => client.Functions.GetAsync("echo", CancellationToken.None);
 
     /// <summary>Calls it until its rollout has ended.</summary>
-    /// <summary>The metrics once they have this line: they are counted a moment after the state is there to see.</summary>
+    /// <summary>The metrics once they have this line: counted a moment after the state is there to see.</summary>
     private async Task<string> MetricsWithAsync(string line)
     {
         using CancellationTokenSource limit = new(TimeSpan.FromSeconds(60));
