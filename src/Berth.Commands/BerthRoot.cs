@@ -6,6 +6,7 @@ using Berth.Commands.Development;
 using Berth.Commands.Functions;
 using Berth.Commands.Help;
 using Berth.Commands.Images;
+using Berth.Commands.Nodes;
 using Berth.Commands.Repositories;
 using Berth.Commands.Rollouts;
 using Berth.Commands.Runs;
@@ -53,7 +54,8 @@ internal sealed class BerthRoot : RootCommand, IDocumented
             new LogsCommand("logs"), new WhyCommand(), new EventsCommand(),
             VolumeCommands.All(), SystemCommands.All(), SandboxListCommand.All(),
             new LoginCommand(), ContextCommands.All(), TokenCommands.All(),
-            .. ofServers,
+            NodeCommands.All(ofServers.Single(c => c.Name == ServerPart.JoinName)),
+            .. ofServers.Where(c => c.Name != ServerPart.JoinName),
             new VersionCommand(), new HelpCommand(), new CompletionCommand(),
         ];
         foreach (Command command in commands)

@@ -30,6 +30,7 @@ public sealed class BerthClient : IDisposable
         Rollouts = new RolloutsClient(exchange);
         Secrets = new SecretsClient(exchange);
         Triggers = new TriggersClient(exchange);
+        Nodes = new NodesClient(exchange);
     }
 
     /// <summary>Uses <paramref name="handler"/> instead of the network for everything but synchronous calls and
@@ -47,6 +48,7 @@ public sealed class BerthClient : IDisposable
         Rollouts = new RolloutsClient(exchange);
         Secrets = new SecretsClient(exchange);
         Triggers = new TriggersClient(exchange);
+        Nodes = new NodesClient(exchange);
     }
 
     public Uri Address => exchange.Address;
@@ -70,6 +72,8 @@ public sealed class BerthClient : IDisposable
     public SecretsClient Secrets { get; }
 
     public TriggersClient Triggers { get; }
+
+    public NodesClient Nodes { get; }
 
     public Task<VersionView> VersionAsync(CancellationToken cancellationToken) =>
         exchange.GetAsync("v1/version", NodeJson.Default.VersionView, cancellationToken);

@@ -297,8 +297,10 @@ public sealed record AttemptSpec(
 /// <param name="Prepared">Whether the sandbox had been prepared ahead.</param>
 /// <param name="Instance">Id of the instance that has the call; null where the program is the attempt's own.</param>
 /// <param name="Equal">The run whose result this attempt is; null where a program runs.</param>
+/// <param name="Node">Name of the node it is on; null where that is the server's own.</param>
 public sealed record AttemptPreparation(
-    TimeSpan Prepare, TimeSpan Start, bool Prepared, string? Instance = null, RunId? Equal = null);
+    TimeSpan Prepare, TimeSpan Start, bool Prepared, string? Instance = null, RunId? Equal = null,
+    string? Node = null);
 
 /// <summary>The truth about an ended attempt.</summary>
 /// <param name="ExitCode">The program's exit code where it exited by itself.</param>

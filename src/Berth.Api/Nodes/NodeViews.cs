@@ -21,9 +21,63 @@ public sealed record SandboxLine(string Id, string State, string? Run, string Im
 /// <summary>Answer of <c>GET /v1/sandboxes</c>.</summary>
 public sealed record SandboxList(IReadOnlyList<SandboxLine> Sandboxes);
 
+/// <summary>A machine that runs sandboxes for this server, answer of <c>GET /v1/nodes/{name}</c>.</summary>
+/// <param name="State">joined, ready, suspect, lost or refused.</param>
+/// <param name="Own">Whether it is the server's own machine.</param>
+/// <param name="Cordoned">Whether it gets nothing new.</param>
+/// <param name="Problem">Why it is refused.</param>
+/// <param name="Running">Attempts of calls and tasks that it has.</param>
+/// <param name="Places">How many it may have at once.</param>
+/// <param name="Taints">What keeps work away that does not bear it.</param>
+/// <param name="Facts">What it said of itself; not told of the server's own.</param>
+/// <param name="Load">Its last heartbeat; null while it has no link.</param>
+/// <param name="CertificateEnd">When its certificate ends; it is renewed long before.</param>
+public sealed record MachineView(
+    string Name, string State, bool Own, bool Cordoned, string? Problem, int Running, int Places,
+    IReadOnlyDictionary<string, string> Labels, IReadOnlyList<string> Taints, MachineProfile? Facts, MachineLoad? Load,
+    string? Version, DateTimeOffset JoinedAt, DateTimeOffset? SeenAt, DateTimeOffset? CertificateEnd);
+
+/// <param name="Features">Of the processor, such as avx2.</param>
+public sealed record MachineProfile(
+    string Engine, int CgroupVersion, int Cores, long MemoryBytes, string Architecture, string OperatingSystem,
+    string Kernel, IReadOnlyList<string> Features, IReadOnlyList<MachineDevice> Devices);
+
+/// <summary>An accelerator.</summary>
+public sealed record MachineDevice(string Model, long MemoryBytes);
+
+/// <param name="Average">The kernel's load average of a minute.</param>
+/// <param name="Prepared">Sandboxes that stand ready.</param>
+/// <param name="Images">Digests of images that it can run without fetching anything.</param>
+public sealed record MachineLoad(
+    double Average, long MemoryFreeBytes, long DiskFreeBytes, long DiskBytes, int Prepared,
+    IReadOnlyList<string> Images);
+
+/// <summary>By name.</summary>
+public sealed record MachineList(IReadOnlyList<MachineView> Nodes);
+
+/// <summary>Body of <c>PATCH /v1/nodes/{name}</c>: what is absent stays.</summary>
+/// <param name="Labels">Each replaces the one of its name.</param>
+/// <param name="RemoveLabels">Names of those that go.</param>
+/// <param name="Taints">All of them, NAME or NAME=VALUE.</param>
+public sealed record NodePatch(
+    IReadOnlyDictionary<string, string>? Labels = null, IReadOnlyList<string>? RemoveLabels = null,
+    IReadOnlyList<string>? Taints = null);
+
+/// <summary>Body of <c>POST /v1/node-tokens</c>.</summary>
+/// <param name="ExpiresIn">Such as 1h, which is the default; at most 7 days.</param>
+public sealed record JoinTokenRequest(string? ExpiresIn = null);
+
+/// <param name="Token">The whole of it; it can't be read again.</param>
+public sealed record JoinTokenCreated(string Id, string Token, DateTimeOffset ExpiresAt);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(NodeView))]
 [JsonSerializable(typeof(VersionView))]
 [JsonSerializable(typeof(SandboxList))]
+[JsonSerializable(typeof(MachineView))]
+[JsonSerializable(typeof(MachineList))]
+[JsonSerializable(typeof(NodePatch))]
+[JsonSerializable(typeof(JoinTokenRequest))]
+[JsonSerializable(typeof(JoinTokenCreated))]
 public sealed partial class NodeJson : JsonSerializerContext;

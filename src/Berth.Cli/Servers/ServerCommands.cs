@@ -6,5 +6,8 @@ namespace Berth.Cli.Servers;
 internal static class ServerCommands
 {
     public static IReadOnlyList<Command> All() =>
-        [new ServeCommand(), new BackupCommand(), new RestoreCommand(), new DoctorCommand(), new ReferenceCommand()];
+        [
+            new ServeCommand(), new BackupCommand(), new RestoreCommand(), new DoctorCommand(),
+            new ReferenceCommand(), new NodeJoinCommand(),
+        ];
 }

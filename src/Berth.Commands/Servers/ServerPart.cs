@@ -12,6 +12,7 @@ internal static class ServerPart
     public const string Backup = "Write all that a running server keeps to one file";
     public const string Restore = "Make a data folder from a backup";
     public const string Doctor = "Look whether this machine can run Berth, and say how to get what is missing";
+    public const string Join = "Run work for a server elsewhere: this machine becomes one of its nodes";
     public const string Reference = "Write the reference pages";
 
     private static readonly string[] TakingValue = ["--host", "-H", "--context"];
@@ -20,8 +21,11 @@ internal static class ServerPart
     public static IReadOnlyList<Command> Names() =>
     [
         new("serve", Serve), new("backup", Backup), new("restore", Restore), new("doctor", Doctor),
-        new("reference", Reference) { Hidden = true },
+        new("reference", Reference) { Hidden = true }, new(JoinName, Join),
     ];
+
+    /// <summary>The one of them that stands below another word, <c>node</c>.</summary>
+    public const string JoinName = "join";
 
     /// <summary>
     /// Whether the command, the one whose help is asked for, or the one that a shell is completing is of the server
@@ -34,7 +38,8 @@ internal static class ServerPart
             return IsMeant([.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Skip(1)]);
         }
 
-        for (int i = 0; i < arguments.Count; i++)
+        List<string> words = [];
+        for (int i = 0; i < arguments.Count && words.Count < 2; i++)
         {
             string word = arguments[i];
             if (TakingValue.Contains(word))
@@ -43,10 +48,11 @@ internal static class ServerPart
             }
             else if (word != "help" && !word.StartsWith('-'))
             {
-                return Names().Any(c => c.Name == word);
+                words.Add(word);
             }
         }
 
-        return false;
+        return words is ["node", JoinName] || (words is [{ } first, ..] && first != JoinName
+            && Names().Any(c => c.Name == first));
     }
 }

@@ -116,6 +116,14 @@ public static class AccessTable
         new("GET", "/v1/sandboxes", Permission.NodeRead),
         new("GET", "/v1/node", Permission.NodeRead),
         new("GET", "/v1/version", Permission.Authenticated),
+        new("GET", "/v1/nodes", Permission.NodeRead),
+        new("GET", "/v1/nodes/{name}", Permission.NodeRead),
+        new("PATCH", "/v1/nodes/{name}", Permission.NodeManage),
+        new("DELETE", "/v1/nodes/{name}", Permission.NodeManage),
+        new("POST", "/v1/nodes/{name}/cordon", Permission.NodeManage),
+        new("POST", "/v1/nodes/{name}/uncordon", Permission.NodeManage),
+        new("POST", "/v1/nodes/{name}/evict", Permission.NodeManage),
+        new("POST", "/v1/node-tokens", Permission.NodeManage),
 
         new("GET", "/v1/backup", Permission.Backup),
 

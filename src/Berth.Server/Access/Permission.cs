@@ -56,6 +56,9 @@ public enum Permission
 
     NodeRead,
 
+    /// <summary>Let machines join, decide which of them get work, and remove them.</summary>
+    NodeManage,
+
     /// <summary>See containers and volumes, what they write and use.</summary>
     ContainerRead,
 

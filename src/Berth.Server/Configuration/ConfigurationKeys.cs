@@ -62,6 +62,15 @@ public static class ConfigurationKeys
         },
         KeyOf.Text("node-name", "", "Name of this machine in run records. Empty: the host name.",
             (o, v) => o with { NodeName = v.Length == 0 ? HostName : v }),
+        new("node-listen", ValueKind.Address, "",
+            "Addresses that machines which run work for this server dial, with TLS and certificates of their own. "
+            + "Empty: only this machine runs work.",
+            IsList: true)
+        {
+            Expected = "an address and port such as *:7071",
+            Apply = (o, texts) => texts.Count == 0 ? o with { NodeListen = [] }
+                : ParseAddresses(texts) is { } addresses ? o with { NodeListen = addresses } : null,
+        },
     ];
 
     /// <summary>A machine need not have a name.</summary>

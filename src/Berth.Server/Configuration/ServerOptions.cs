@@ -16,6 +16,9 @@ public sealed record ServerOptions
 
     public string NodeName { get; init; } = "";
 
+    /// <summary>Where nodes of other machines dial; empty for nowhere.</summary>
+    public IReadOnlyList<ListenAddress> NodeListen { get; init; } = [];
+
     /// <summary>Null: decided from the machine's cores and memory.</summary>
     public int? MaxRunning { get; init; }
 

@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging.Console;
 
 namespace Berth.Server.Hosting;
 
-/// <summary>The server's own log: text or JSON, one message a line, on standard error.</summary>
-internal static class ServerLogs
+/// <summary>The log of a server or node: text or JSON, one message a line, on standard error.</summary>
+public static class ServerLogs
 {
     public static ILoggerFactory Create(ServerOptions options) => LoggerFactory.Create(logging =>
     {

@@ -26,6 +26,7 @@ using Berth.Server.Lambda;
 using Berth.Server.Logs;
 using Berth.Server.Loops;
 using Berth.Server.Metrics;
+using Berth.Server.Nodes;
 using Berth.Server.Results;
 using Berth.Server.Rollouts;
 using Berth.Server.Runs;
@@ -134,6 +135,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required InstanceManager Instances { get; init; }
 
+    public required NodeRooms Nodes { get; init; }
+
     public required RevisionMeters Revisions { get; init; }
 
     public required RolloutPass Rollouts { get; init; }
@@ -169,9 +172,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         SecretVault secrets = SecretsOf(store, data, runs);
         InstanceManager instances = InstancesOf(functions, runs, parts);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
-        {
-            Kept = () => [.. containers.Images(), .. functions.Images()],
-        };
+        { Kept = () => [.. containers.Images(), .. functions.Images()] };
         BackupWriter backups = new(data.Path, store, node.Storage, collector, time);
         backups.Sweep();
         return Sharing(new ServerRooms(options, data, parts, node, store)
@@ -209,6 +210,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Secrets = secrets,
             Triggers = new TriggerRooms(store, functions, runs, node.Storage, time, loggers),
             Instances = instances,
+            Nodes = new NodeRooms(parts, data["node-authority.pem"], node, store, content, runs),
             Revisions = revisions,
             Rollouts = new RolloutPass(functions, revisions, time, loggers.CreateLogger<RolloutPass>()),
         });
@@ -225,6 +227,7 @@ internal sealed class ServerRooms : IAsyncDisposable
     {
         await Instances.DisposeAsync();
         await Containers.DisposeAsync();
+        await Nodes.DisposeAsync();
         await Registry.DisposeAsync();
         await Node.DisposeAsync();
         await Layers.DisposeAsync();

@@ -10,6 +10,7 @@ using Berth.Server.ImageEndpoints;
 using Berth.Server.LambdaEndpoints;
 using Berth.Server.Loops;
 using Berth.Server.Metrics;
+using Berth.Server.Nodes;
 using Berth.Server.OpenApi;
 using Berth.Server.Results;
 using Berth.Server.RolloutEndpoints;
@@ -62,6 +63,15 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/node", node.NodeAsync);
         MapRead(routes, "/v1/sandboxes", node.SandboxesAsync);
         MapRead(routes, "/v1/version", node.VersionAsync);
+        NodesEndpoints nodes = new(rooms.Nodes, rooms.Time);
+        MapRead(routes, "/v1/nodes", nodes.ListAsync);
+        MapRead(routes, "/v1/nodes/{name}", nodes.GetAsync);
+        Map(routes, "PATCH", "/v1/nodes/{name}", nodes.PatchAsync);
+        Map(routes, "DELETE", "/v1/nodes/{name}", nodes.RemoveAsync);
+        Map(routes, "POST", "/v1/nodes/{name}/cordon", nodes.CordonAsync);
+        Map(routes, "POST", "/v1/nodes/{name}/uncordon", nodes.UncordonAsync);
+        Map(routes, "POST", "/v1/nodes/{name}/evict", nodes.EvictAsync);
+        Map(routes, "POST", "/v1/node-tokens", nodes.MakeTokenAsync);
     }
 
     private static void MapContainers(IEndpointRouteBuilder routes, ServerRooms rooms)

@@ -29,7 +29,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
             await place.TakeAsync(any.Token);
             TimeSpan queue = rooms.Time.GetElapsedTime(from);
             entry.Run = entry.Run with { State = RunState.Starting, Timings = RunTimings.None with { Queue = queue } };
-            IAttempt attempt = await rooms.Node.StartAsync(rooms.Order(entry.Run, spec.Timeout - queue), any.Token);
+            IAttempt attempt = await rooms.PlaceAsync(rooms.Order(entry.Run, spec.Timeout - queue), any.Token);
             return Begin(entry, attempt, from, place);
         }
         catch (Exception error)
@@ -56,6 +56,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         {
             State = RunState.Running,
             StartedAt = now,
+            Node = preparation.Node ?? entry.Run.Node,
             Timings = entry.Run.Timings with { Prepare = preparation.Prepare, Start = preparation.Start },
         };
         rooms.Events.Publish(entry.Run.Id, 2, RunPresentation.StartedEvent(entry.Run, now));

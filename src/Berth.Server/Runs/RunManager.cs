@@ -59,6 +59,13 @@ public sealed class RunManager : IRunManager
 
     internal RunRooms Rooms => rooms;
 
+    /// <inheritdoc cref="RunPlaces.Resize"/>
+    internal void Resize(int count)
+    {
+        places.Resize(count);
+        dispatcher.Poke();
+    }
+
     internal DeadLetterList DeadLetters { get; }
 
     internal TaskForwarding Forwarding { get; }

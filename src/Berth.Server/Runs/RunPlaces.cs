@@ -23,10 +23,20 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
 
     /// <summary>Places by function.</summary>
     private readonly Dictionary<string, int> held = new(StringComparer.Ordinal);
-    private readonly int most = MostOf(places);
+    private int most = MostOf(places);
+    private int count = places;
     private int taken;
 
-    public int Places => places;
+    public int Places
+    {
+        get
+        {
+            lock (gate)
+            {
+                return count;
+            }
+        }
+    }
 
     public string Knobs => knobs;
 
@@ -107,7 +117,7 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
     {
         lock (gate)
         {
-            int free = line.IsEmpty ? Math.Clamp(places - taken, 0, most) : 0;
+            int free = line.IsEmpty ? Math.Clamp(count - taken, 0, most) : 0;
             taken += free;
             return free;
         }
@@ -119,14 +129,30 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
         lock (gate)
         {
             Leave(function);
-            // In one go, or a newcomer could take what is free before who waits.
-            while (taken < places && line.TryTake(MayEnter, out Waiter? next))
+            Admit();
+        }
+    }
+
+    /// <summary>There are more of them from now on, or fewer: those taken are kept until they are released.</summary>
+    public void Resize(int places)
+    {
+        lock (gate)
+        {
+            count = places;
+            most = MostOf(places);
+            Admit();
+        }
+    }
+
+    /// <summary>In one go, or a newcomer could take what is free before who waits.</summary>
+    private void Admit()
+    {
+        while (taken < count && line.TryTake(MayEnter, out Waiter? next))
+        {
+            Enter(next!.Function);
+            if (!next.Turn.TrySetResult())
             {
-                Enter(next!.Function);
-                if (!next.Turn.TrySetResult())
-                {
-                    Leave(next.Function);
-                }
+                Leave(next.Function);
             }
         }
     }
@@ -134,7 +160,7 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
     /// <summary>Where a place is free, all who wait are of functions that have all they may.</summary>
     private bool TryTake(string? function)
     {
-        bool free = taken < places && (function is null || held.GetValueOrDefault(function) < most);
+        bool free = taken < count && (function is null || held.GetValueOrDefault(function) < most);
         if (free)
         {
             Enter(function);
@@ -192,7 +218,7 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
         ErrorCode.QueueFull,
         string.Create(
             CultureInfo.InvariantCulture,
-            $"{line.Count:N0} calls wait for one of {places:N0} places already: send it again later, or raise "
+            $"{line.Count:N0} calls wait for one of {count:N0} places already: send it again later, or raise "
             + $"{knobs}."))
     {
         RetryAfter = TimeSpan.FromSeconds(1),

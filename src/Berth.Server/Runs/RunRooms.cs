@@ -5,6 +5,7 @@ using Berth.Core.Secrets;
 using Berth.Server.Events;
 using Berth.Server.Functions;
 using Berth.Server.Logs;
+using Berth.Server.Nodes;
 using Berth.Server.Secrets;
 using Berth.Server.Spool;
 using Berth.Server.Store;
@@ -31,6 +32,10 @@ internal sealed record RunRooms(
     /// <summary>Results that answer more than the run they were made for; set before anything runs.</summary>
     public ITaskResults? Results { get; set; }
 
+    /// <summary>Gives an attempt of a call or task to the node that suits it; set before anything runs. Null where the
+    /// server's own is the only one.</summary>
+    public NodeFleet? Fleet { get; set; }
+
     /// <summary>Told that there is an end to be handed on to a function; set before anything runs.</summary>
     public Action? Forwarded { get; set; }
 
@@ -53,8 +58,12 @@ internal sealed record RunRooms(
 
         return Results is { } results && await results.FindAsync(claimed, order, cancellationToken) is { } kept
             ? kept
-            : await Node.StartAsync(order, cancellationToken);
+            : await PlaceAsync(order, cancellationToken);
     }
+
+    /// <summary>Begins an attempt on whichever node suits it.</summary>
+    public Task<IAttempt> PlaceAsync(AttemptSpec order, CancellationToken cancellationToken) =>
+        Fleet is { } fleet ? fleet.StartAsync(order, cancellationToken) : Node.StartAsync(order, cancellationToken);
 
     /// <param name="left">What is left of its time when it is given to a node; null where it may run for ever.</param>
     /// <exception cref="BerthException">NotFound, Conflict: a secret of its program is gone.</exception>

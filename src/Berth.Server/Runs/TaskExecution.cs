@@ -139,7 +139,7 @@ internal sealed class TaskExecution
                 preparation.Equal is { } equal ? RunSentences.Answered(equal)
                     : preparation.Instance is { } instance ? RunSentences.Taken(instance, preparation.Prepare)
                     : RunSentences.Started(preparation.Prepare, preparation.Start, preparation.Prepared)));
-            RunChange start = RunSteps.Start(run, rooms.Node.Info.Name, timings, now, [.. unsaved]);
+            RunChange start = RunSteps.Start(run, preparation.Node ?? rooms.Node.Info.Name, timings, now, [.. unsaved]);
             unsaved.Clear();
             run = start.Next;
             Task<SaveOutcome> saving = rooms.SaveAsync(start, giveUp);

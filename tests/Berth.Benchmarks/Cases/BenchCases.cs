@@ -28,6 +28,7 @@ internal static class BenchCases
         ["submit"] = new("durable submissions, 32 callers (P10)", SubmitCase.RunAsync),
         ["server"] = new("start-up and memory", ServerCase.RunAsync),
         ["phases"] = new("where the time of a call goes", PhaseCase.RunAsync),
+        ["hop"] = new("a call on a node of another machine, beside a bare HTTP/2 hop", HopCase.RunAsync),
         ["planner"] = new("placements among 10,000 nodes", PlannerCase.RunAsync),
         ["store"] = new("the store alone: durable rows a second (part of P10)", StoreCase.RunAsync),
     };

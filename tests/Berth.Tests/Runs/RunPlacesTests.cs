@@ -39,6 +39,27 @@ public sealed class RunPlacesTests
     }
 
     [Fact]
+    public async Task More_places_let_in_who_waits_and_fewer_end_nothing()
+    {
+        RunPlaces places = new(1, 100, "x");
+        await places.TakeForCallAsync(null, "first", Token);
+        Task second = places.TakeForCallAsync(null, "second", Token);
+        Task third = places.TakeForCallAsync(null, "third", Token);
+
+        places.Resize(2);
+        await second;
+        Assert.False(third.IsCompleted);
+        places.Resize(0);
+        Assert.Equal((0, 2), (places.Places, places.Taken));
+        places.Release();
+        places.Release();
+        Assert.False(third.IsCompleted);
+        places.Resize(1);
+
+        await third;
+    }
+
+    [Fact]
     public async Task Functions_have_their_turns_however_many_callers_one_has()
     {
         RunPlaces places = new(1, 100, "x");

@@ -4,6 +4,7 @@ using Berth.Core.Functions;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Core.Triggers;
+using Berth.Server.Nodes;
 using Berth.Server.Secrets;
 using Microsoft.Extensions.Logging;
 
@@ -13,7 +14,8 @@ namespace Berth.Server.Store.Sqlite;
 /// The embedded store: one SQLite file in write-ahead mode, one writing thread with group commit, a few readers. A
 /// write is acknowledged after its sync. One server per file: the data folder's lock sees to that.
 /// </summary>
-public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore, ISecretStore, ITriggerStore
+public sealed class SqliteRunStore
+    : IRunStore, IContainerStore, IFunctionStore, ISecretStore, ITriggerStore, INodeStore
 {
     /// <summary>So long may the look at all pages hold up a start; what it leaves is looked at when it is used.
     /// </summary>
@@ -183,6 +185,25 @@ public sealed class SqliteRunStore : IRunStore, IContainerStore, IFunctionStore,
 
     Task ISecretStore.DeleteSecretAsync(string name, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => SecretWrites.Delete(database, name), cancellationToken);
+
+    Task<IReadOnlyList<NodeRecord>> INodeStore.AllNodesAsync(CancellationToken cancellationToken) =>
+        readers.ReadAsync(NodeWrites.All, cancellationToken);
+
+    Task INodeStore.PutNodeAsync(NodeRecord node, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => NodeWrites.Put(database, node), cancellationToken);
+
+    Task INodeStore.DeleteNodeAsync(string name, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => NodeWrites.Delete(database, name), cancellationToken);
+
+    Task INodeStore.AddJoinTokenAsync(
+        JoinTokenRecord token, DateTimeOffset now, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => NodeWrites.AddToken(database, token, now), cancellationToken);
+
+    Task<JoinTokenRecord?> INodeStore.FindJoinTokenAsync(string id, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => NodeWrites.FindToken(database, id), cancellationToken);
+
+    Task<bool> INodeStore.JoinAsync(string token, NodeRecord node, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => NodeWrites.Join(database, token, node), cancellationToken);
 
     Task<IReadOnlyList<(Trigger Trigger, DateTimeOffset Seen)>> ITriggerStore.AllTriggersAsync(
         CancellationToken cancellationToken) => readers.ReadAsync(TriggerWrites.All, cancellationToken);

@@ -1,0 +1,74 @@
+using System.Buffers.Binary;
+using System.IO.Pipelines;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Berth.Api.Links;
+
+/// <summary>
+/// Writes frames to one direction of a stream of the link, each whole, from any thread. Who writes waits while the
+/// other end takes nothing; what is short waits in line with it.
+/// </summary>
+public sealed class FrameWriter(PipeWriter writer) : IDisposable
+{
+    private readonly SemaphoreSlim one = new(1, 1);
+
+    public Task SendAsync(FrameKind kind, CancellationToken cancellationToken) =>
+        SendAsync(kind, ReadOnlyMemory<byte>.Empty, cancellationToken);
+
+    public Task SendAsync<T>(FrameKind kind, T document, JsonTypeInfo<T> type, CancellationToken cancellationToken) =>
+        SendAsync(kind, JsonSerializer.SerializeToUtf8Bytes(document, type), cancellationToken);
+
+    public Task SendCreditAsync(FrameKind kind, int bytes, CancellationToken cancellationToken)
+    {
+        byte[] payload = new byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
+        return SendAsync(kind, payload, cancellationToken);
+    }
+
+    /// <summary>Throws IOException once the other end is gone.</summary>
+    public async Task SendAsync(FrameKind kind, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
+    {
+        if (payload.Length > LinkFrame.LimitOf(kind))
+        {
+            throw new LinkException($"A frame {kind} of {payload.Length} bytes is longer than a link takes.");
+        }
+
+        await one.WaitAsync(cancellationToken);
+        try
+        {
+            LinkFrame.WriteHead(writer.GetSpan(LinkFrame.HeadLength), kind, payload.Length);
+            writer.Advance(LinkFrame.HeadLength);
+            FlushResult flushed = payload.IsEmpty
+                ? await writer.FlushAsync(cancellationToken)
+                : await writer.WriteAsync(payload, cancellationToken);
+            if (flushed.IsCompleted)
+            {
+                throw new LinkException("The other end of the link reads no more.");
+            }
+        }
+        finally
+        {
+            one.Release();
+        }
+    }
+
+    /// <summary>The same without waiting for it, for what nobody can wait for. What can't be sent any more is not
+    /// missed: the stream's end tells the other end the same.</summary>
+    public void Post(FrameKind kind, ReadOnlyMemory<byte> payload) => _ = PostAsync(kind, payload);
+
+    public void Dispose() => one.Dispose();
+
+    private async Task PostAsync(FrameKind kind, ReadOnlyMemory<byte> payload)
+    {
+        try
+        {
+            await SendAsync(kind, payload, CancellationToken.None);
+        }
+        catch (Exception gone) when (gone is IOException or InvalidOperationException or OperationCanceledException
+            or HttpRequestException)
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+using System.Buffers;
+using System.IO.Pipelines;
+
+namespace Berth.Api.Links;
+
+/// <summary>
+/// The reading end of one of a program's streams that comes in frames. Holds at most a window of it: who reads tells
+/// the other end how much more is welcome, and more than that is a fault of the other end. So one stream that nobody
+/// reads holds up no other.
+/// </summary>
+/// <param name="welcome">Told how many bytes were read.</param>
+public sealed class IncomingStream(Action<int> welcome) : Stream
+{
+    // No pause at the writing end: the window bounds it.
+    private readonly Pipe pipe = new(new PipeOptions(pauseWriterThreshold: 0, useSynchronizationContext: false));
+    private readonly Lock gate = new();
+    private int open = LinkProtocol.Window;
+    private int unsaid;
+    private bool ended;
+
+    public override bool CanRead => true;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    /// <summary>Bytes that came.</summary>
+    public long Arrived { get; private set; }
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    /// <summary>Takes what came. Called by one thread at a time.</summary>
+    /// <exception cref="LinkException">It is more than was welcome.</exception>
+    public void Accept(ReadOnlySequence<byte> bytes)
+    {
+        int length = (int)bytes.Length;
+        lock (gate)
+        {
+            open -= length;
+            if (open < 0)
+            {
+                throw new LinkException($"More than {LinkProtocol.Window} unread bytes came over the link.");
+            }
+        }
+
+        if (ended)
+        {
+            throw new LinkException("Bytes of a stream came over the link after its end.");
+        }
+
+        Arrived += length;
+        bytes.CopyTo(pipe.Writer.GetSpan(length));
+        pipe.Writer.Advance(length);
+        // There is no threshold, so this completes at once.
+        _ = pipe.Writer.FlushAsync(CancellationToken.None).AsTask();
+    }
+
+    /// <summary>Nothing more comes. Idempotent.</summary>
+    public void End()
+    {
+        ended = true;
+        pipe.Writer.Complete();
+    }
+
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        ReadResult read = await pipe.Reader.ReadAsync(cancellationToken);
+        int count = (int)Math.Min(read.Buffer.Length, buffer.Length);
+        read.Buffer.Slice(0, count).CopyTo(buffer.Span);
+        pipe.Reader.AdvanceTo(read.Buffer.GetPosition(count));
+        Say(count);
+        return count;
+    }
+
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override int Read(byte[] buffer, int offset, int count) =>
+        throw new NotSupportedException("What comes over a link is read asynchronously.");
+
+    public override void Flush()
+    {
+        // There is nothing to write.
+    }
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            pipe.Reader.Complete();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private void Say(int count)
+    {
+        int said;
+        lock (gate)
+        {
+            unsaid += count;
+            if (ended || unsaid < LinkProtocol.Window / 2)
+            {
+                return;
+            }
+
+            said = unsaid;
+            unsaid = 0;
+            open += said;
+        }
+
+        welcome(said);
+    }
+}

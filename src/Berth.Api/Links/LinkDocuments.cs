@@ -1,0 +1,160 @@
+using System.Text.Json.Serialization;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Images;
+using Berth.Core.Resources;
+using Berth.Core.Runs;
+
+namespace Berth.Api.Links;
+
+/// <summary>A <see cref="SandboxSpec"/> in plain values.</summary>
+public sealed record ShapeOrder(
+    string Image, long Memory, int Millicores, int Pids, long WritableLayer, string? Family, int? Reuse)
+{
+    public static ShapeOrder Of(SandboxSpec spec) => new(
+        spec.Image.Text, spec.Limits.Memory.Bytes, spec.Limits.Cpu.Millicores, spec.Limits.Pids,
+        spec.Limits.WritableLayer.Bytes, spec.Family, spec.Reuse);
+
+    public SandboxSpec Read() => new(
+        Digest.Parse(Image),
+        new SandboxLimits(
+            ByteSize.FromBytes(Memory), CpuQuota.FromMillicores(Millicores), Pids, ByteSize.FromBytes(WritableLayer)),
+        NetworkMode.None, Family: Family, Reuse: Reuse);
+}
+
+/// <summary>A folder of files in memory.</summary>
+public sealed record FilesOrder(string Target, string? User, IReadOnlyDictionary<string, byte[]> Content);
+
+/// <summary>An <see cref="AttemptSpec"/> in plain values. Of a sandbox's extras only files in memory travel: what else
+/// there is belongs to one machine.</summary>
+public sealed record AttemptOrder(
+    string Id, string Run, int Number, ShapeOrder Sandbox, IReadOnlyList<string>? Command,
+    IReadOnlyList<string>? Arguments, IReadOnlyDictionary<string, string> Environment, string? User,
+    string? WorkingDirectory, long? TimeoutMs, long GraceMs, IReadOnlyList<FilesOrder>? Files)
+{
+    public static AttemptOrder Of(AttemptSpec spec) => new(
+        spec.Id, spec.Run.Text, spec.Number, ShapeOrder.Of(spec.Sandbox), spec.Command, spec.Arguments,
+        spec.Environment, spec.User, spec.WorkingDirectory, (long?)spec.Timeout?.TotalMilliseconds,
+        (long)spec.Grace.TotalMilliseconds,
+        spec.Extras?.Mounts.OfType<SandboxMount.Files>().Select(f => new FilesOrder(
+            f.Target, f.User, f.Content.ToDictionary(c => c.Name, c => c.Content.ToArray()))).ToArray());
+
+    /// <summary>Whether all of it can be said in an order.</summary>
+    public static bool CanSay(AttemptSpec spec) =>
+        spec.Terminal is null && spec.Listen is null
+        && spec.Sandbox is { Network: NetworkMode.None, Runtime: null }
+        && (spec.Extras is null or { Layer: null, ReadOnlyRoot: false, HostName: null }
+            && (spec.Extras?.Mounts.All(m => m is SandboxMount.Files) ?? true));
+
+    public AttemptSpec Read() => new(
+        Id, RunId.Parse(Run), Number, Sandbox.Read(), Command, Arguments, Environment, User, WorkingDirectory,
+        TimeoutMs is { } limit ? TimeSpan.FromMilliseconds(limit) : null, TimeSpan.FromMilliseconds(GraceMs),
+        Extras: Files is null
+            ? null
+            : new SandboxExtras(
+                null, ReadOnlyRoot: false,
+                [
+                    .. Files.Select(f => new SandboxMount.Files(
+                        f.Target, [.. f.Content.Select(c => new SandboxFile(c.Key, c.Value))], f.User)),
+                ],
+                null));
+}
+
+public sealed record StopOrder(string Reason, long GraceMs);
+
+/// <summary>An <see cref="AttemptPreparation"/>, in microseconds.</summary>
+public sealed record StartedReport(long PrepareUs, long StartUs, bool Prepared);
+
+/// <summary>Why it can't be: a code of the error catalogue and a sentence.</summary>
+public sealed record RefusalReport(string Code, string Message, long? RetryAfterMs);
+
+public sealed record ProgressLine(double Percent, string? Message);
+
+/// <summary>An <see cref="AttemptReport"/>; times in microseconds.</summary>
+public sealed record EndReport(
+    string Reason, int? ExitCode, int? Signal, string? Detail, long CpuUserUs, long CpuSystemUs, long PeakMemory,
+    long BytesIn, long BytesOut, long RunUs);
+
+/// <summary>What a node says of itself when a link begins. The first three stand for ever: by them two programs that
+/// understand each other in nothing else can say so.</summary>
+/// <param name="OldestVersion">Of the protocol.</param>
+/// <param name="NewestVersion">Of the protocol.</param>
+/// <param name="Program">The node's own version.</param>
+/// <param name="Clock">What its clock shows.</param>
+/// <param name="Places">Sandboxes that it runs at once.</param>
+public sealed record NodeHello(
+    int OldestVersion, int NewestVersion, string Program, DateTimeOffset Clock, NodeFacts Facts, int Places);
+
+/// <summary>What does not change while a node runs.</summary>
+/// <param name="Architecture">As images name it: amd64, arm64.</param>
+/// <param name="Features">Of the processor, such as avx2, that programs may ask for.</param>
+/// <param name="Devices">Accelerators by model, with their memory.</param>
+public sealed record NodeFacts(
+    string Engine, int CgroupVersion, int Cores, long MemoryBytes, string Architecture, string OperatingSystem,
+    string Kernel, IReadOnlyList<string> Features, IReadOnlyList<DeviceFact> Devices);
+
+public sealed record DeviceFact(string Model, long MemoryBytes);
+
+/// <summary>How a node does.</summary>
+/// <param name="Load">The kernel's average of a minute.</param>
+/// <param name="Images">Digests of images that can be run without fetching anything; the newest.</param>
+public sealed record NodeHeartbeat(
+    DateTimeOffset Clock, int Running, int Prepared, double Load, long MemoryFree, long DiskFree, long DiskTotal,
+    IReadOnlyList<string> Images);
+
+/// <param name="Version">Of the protocol, spoken from now on.</param>
+public sealed record NodeWelcome(int Version);
+
+/// <summary>Asks for a node's first certificate.</summary>
+/// <param name="Request">PKCS #10, in PEM.</param>
+public sealed record JoinRequest(
+    string Token, string Name, string Request, DateTimeOffset Clock, IReadOnlyDictionary<string, string>? Labels);
+
+/// <param name="Request">PKCS #10, in PEM.</param>
+public sealed record RenewRequest(string Request);
+
+/// <param name="Name">Under which the server knows the node.</param>
+/// <param name="Certificate">In PEM.</param>
+public sealed record CertificateAnswer(string Name, string Certificate);
+
+/// <summary>How reasons and codes are written on the link.</summary>
+public static class LinkWords
+{
+    public static AttemptReport Read(EndReport report) => new(
+        Enum.TryParse(report.Reason, out EndReason reason) && Enum.IsDefined(reason)
+            ? reason
+            : throw new LinkException($"A report has the unknown reason '{Quoted.Of(report.Reason)}'."),
+        report.ExitCode, report.Signal, report.Detail is { Length: > 4096 } long4K ? long4K[..4096] : report.Detail,
+        new RunUsage(
+            Span(report.CpuUserUs), Span(report.CpuSystemUs), ByteSize.FromBytes(Math.Max(0, report.PeakMemory)),
+            Math.Max(0, report.BytesIn), Math.Max(0, report.BytesOut)),
+        Span(report.RunUs));
+
+    public static EndReport Write(AttemptReport report) => new(
+        report.Reason.ToString(), report.ExitCode, report.Signal, report.Detail,
+        Microseconds(report.Usage.CpuUser), Microseconds(report.Usage.CpuSystem), report.Usage.PeakMemory.Bytes,
+        report.Usage.BytesIn, report.Usage.BytesOut, Microseconds(report.RunTime));
+
+    public static long Microseconds(TimeSpan span) => span.Ticks / TimeSpan.TicksPerMicrosecond;
+
+    /// <summary>Of something that a machine measured: nothing is longer than a year, or shorter than nothing.</summary>
+    public static TimeSpan Span(long microseconds) =>
+        TimeSpan.FromTicks(Math.Clamp(microseconds, 0, TimeSpan.TicksPerDay / 10 * 366) * 10);
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, MaxDepth = 8)]
+[JsonSerializable(typeof(ShapeOrder))]
+[JsonSerializable(typeof(AttemptOrder))]
+[JsonSerializable(typeof(StopOrder))]
+[JsonSerializable(typeof(StartedReport))]
+[JsonSerializable(typeof(RefusalReport))]
+[JsonSerializable(typeof(ProgressLine))]
+[JsonSerializable(typeof(EndReport))]
+[JsonSerializable(typeof(NodeHello))]
+[JsonSerializable(typeof(NodeHeartbeat))]
+[JsonSerializable(typeof(NodeWelcome))]
+[JsonSerializable(typeof(JoinRequest))]
+[JsonSerializable(typeof(RenewRequest))]
+[JsonSerializable(typeof(CertificateAnswer))]
+public sealed partial class LinkJson : JsonSerializerContext;

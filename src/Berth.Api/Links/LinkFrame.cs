@@ -1,0 +1,161 @@
+using System.Buffers;
+using System.Buffers.Binary;
+
+namespace Berth.Api.Links;
+
+/// <summary>What a frame is. The numbers are the wire's.</summary>
+public enum FrameKind : byte
+{
+    /// <summary>To the node, first of an attempt: an <see cref="AttemptOrder"/>.</summary>
+    Order = 1,
+
+    /// <summary>To the node: bytes for standard input.</summary>
+    Input = 2,
+
+    /// <summary>To the node: standard input ends.</summary>
+    InputEnd = 3,
+
+    /// <summary>To the node: end the program, a <see cref="StopOrder"/>.</summary>
+    Stop = 4,
+
+    /// <summary>To the node: a signal, one byte.</summary>
+    Signal = 5,
+
+    /// <summary>To the node: stand still.</summary>
+    Pause = 6,
+
+    /// <summary>To the node: go on.</summary>
+    Resume = 7,
+
+    /// <summary>To the node: so many more bytes of output are welcome, four bytes.</summary>
+    OutputCredit = 8,
+
+    /// <summary>To the node: so many more bytes of standard error are welcome, four bytes.</summary>
+    ErrorCredit = 9,
+
+    /// <summary>To the node: some sandboxes of this shape are to be expected, a <see cref="ShapeOrder"/>.</summary>
+    Expect = 10,
+
+    /// <summary>To the node: it is welcome, a <see cref="NodeWelcome"/>.</summary>
+    Welcome = 11,
+
+    /// <summary>To the server: the program runs, a <see cref="StartedReport"/>.</summary>
+    Started = 32,
+
+    /// <summary>Either way: it can't be, a <see cref="RefusalReport"/>.</summary>
+    Refused = 33,
+
+    /// <summary>To the server: bytes of standard output.</summary>
+    Output = 34,
+
+    /// <summary>To the server: standard output ends.</summary>
+    OutputEnd = 35,
+
+    /// <summary>To the server: bytes of standard error.</summary>
+    Error = 36,
+
+    /// <summary>To the server: standard error ends.</summary>
+    ErrorEnd = 37,
+
+    /// <summary>To the server: a <see cref="ProgressLine"/>.</summary>
+    Progress = 38,
+
+    /// <summary>To the server: how it ended, an <see cref="EndReport"/>.</summary>
+    Report = 39,
+
+    /// <summary>To the server: so many more bytes of input are welcome, four bytes.</summary>
+    InputCredit = 40,
+
+    /// <summary>To the server: the program reads its input no more.</summary>
+    InputClosed = 41,
+
+    /// <summary>To the server: who speaks, a <see cref="NodeHello"/>.</summary>
+    Hello = 42,
+
+    /// <summary>To the server: how the node does, a <see cref="NodeHeartbeat"/>.</summary>
+    Heartbeat = 43,
+}
+
+/// <summary>
+/// One frame: a byte for its kind, three for the length of what follows, most significant first. Everything that comes
+/// is measured before it is taken: an unknown kind or a length past the kind's own limit is a
+/// <see cref="LinkException"/>, which ends the stream it came over.
+/// </summary>
+public static class LinkFrame
+{
+    public const int HeadLength = 4;
+
+    /// <summary>The most bytes a frame of this kind may carry; null for a kind that there is not.</summary>
+    public static int? LimitOf(FrameKind kind) => kind switch
+    {
+        FrameKind.Order => LinkProtocol.MaxOrder,
+        FrameKind.Input or FrameKind.Output or FrameKind.Error => LinkProtocol.MaxData,
+        FrameKind.InputEnd or FrameKind.Pause or FrameKind.Resume or FrameKind.OutputEnd or FrameKind.ErrorEnd
+            or FrameKind.InputClosed => 0,
+        FrameKind.Signal => 1,
+        FrameKind.OutputCredit or FrameKind.ErrorCredit or FrameKind.InputCredit => sizeof(int),
+        FrameKind.Stop or FrameKind.Expect or FrameKind.Welcome or FrameKind.Started or FrameKind.Refused
+            or FrameKind.Progress or FrameKind.Report or FrameKind.Hello or FrameKind.Heartbeat
+            => LinkProtocol.MaxDocument,
+        _ => null,
+    };
+
+    public static void WriteHead(Span<byte> head, FrameKind kind, int length)
+    {
+        BinaryPrimitives.WriteInt32BigEndian(head, length);
+        head[0] = (byte)kind;
+    }
+
+    /// <summary>Takes the first frame off <paramref name="buffer"/>. False where it is not whole yet.</summary>
+    /// <exception cref="LinkException">It can't be one.</exception>
+    public static bool TryTake(
+        ref ReadOnlySequence<byte> buffer, out FrameKind kind, out ReadOnlySequence<byte> payload)
+    {
+        kind = default;
+        payload = default;
+        if (buffer.Length < HeadLength)
+        {
+            return false;
+        }
+
+        Span<byte> head = stackalloc byte[HeadLength];
+        buffer.Slice(0, HeadLength).CopyTo(head);
+        kind = (FrameKind)head[0];
+        int length = BinaryPrimitives.ReadInt32BigEndian(head) & 0xFF_FFFF;
+        int limit = LimitOf(kind)
+            ?? throw new LinkException($"A frame of the unknown kind {head[0]} came over the link.");
+        if (length > limit)
+        {
+            throw new LinkException($"A frame {kind} of {length} bytes came over the link; it may have {limit}.");
+        }
+
+        if (buffer.Length < HeadLength + length)
+        {
+            return false;
+        }
+
+        payload = buffer.Slice(HeadLength, length);
+        buffer = buffer.Slice(payload.End);
+        return true;
+    }
+
+    /// <summary>The number that a credit carries.</summary>
+    public static int CreditOf(ReadOnlySequence<byte> payload)
+    {
+        if (payload.Length != sizeof(int))
+        {
+            throw new LinkException($"A credit has four bytes, not {payload.Length}.");
+        }
+
+        Span<byte> bytes = stackalloc byte[sizeof(int)];
+        payload.CopyTo(bytes);
+        int credit = BinaryPrimitives.ReadInt32BigEndian(bytes);
+        return credit is > 0 and <= LinkProtocol.Window
+            ? credit
+            : throw new LinkException($"A credit of {credit} bytes came over the link; a window has "
+                + $"{LinkProtocol.Window}.");
+    }
+}
+
+/// <summary>What came over a link is not what may come there. Never shown to a caller as it is.</summary>
+public sealed class LinkException(string message, Exception? inner = null) : IOException(message, inner);

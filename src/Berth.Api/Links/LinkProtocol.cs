@@ -1,0 +1,61 @@
+namespace Berth.Api.Links;
+
+// The link between the control server and a node of another machine. The node dials; over the connection that it made
+// the server is the client of HTTP/2 and the node answers. Each attempt is one stream: a request whose body carries the
+// order, the program's input and what steers it, answered by a body with its output, its error and its report. Both are
+// rows of frames (see LinkFrame). docs/internals/node-link.md has the tables.
+
+/// <summary>What both ends of a link must agree on.</summary>
+public static class LinkProtocol
+{
+    /// <summary>The newest version this program speaks.</summary>
+    public const int Version = 1;
+
+    /// <summary>The oldest one.</summary>
+    public const int OldestVersion = 1;
+
+    /// <summary>By TLS's negotiation of protocols (RFC 7301): a connection over which the server asks and the node
+    /// answers. With <c>h2</c> the node asks, as of any web server.</summary>
+    public const string Negotiated = "berth-link";
+
+    /// <summary>Greeting, heartbeats and hints; one for the life of a link.</summary>
+    public const string ControlPath = "/control";
+
+    /// <summary>One attempt.</summary>
+    public const string AttemptPath = "/attempt";
+
+    /// <summary>Answered by the server: a node's first certificate for a token.</summary>
+    public const string JoinPath = "/join";
+
+    /// <summary>Answered by the server: a node's next certificate.</summary>
+    public const string RenewPath = "/renew";
+
+    /// <summary>Answered by the server: its authority's certificate, which the token's fingerprint proves.</summary>
+    public const string AuthorityPath = "/authority";
+
+    /// <summary>Answered by the server: content by digest.</summary>
+    public const string BlobPath = "/blobs/";
+
+    /// <summary>Bytes of each of a program's streams that may be under way to who reads them. Bounds what either end
+    /// keeps in memory for an attempt.</summary>
+    public const int Window = 256 * 1024;
+
+    /// <summary>Bytes of one frame of a stream, so that a report never waits long behind one.</summary>
+    public const int MaxData = 32 * 1024;
+
+    /// <summary>An order has variables, arguments and secrets.</summary>
+    public const int MaxOrder = 4 * 1024 * 1024;
+
+    /// <summary>Any other frame.</summary>
+    public const int MaxDocument = 256 * 1024;
+
+    /// <summary>Attempts of one node at once.</summary>
+    public const int MaxStreams = 20_000;
+
+    /// <summary>How often a node tells that it is there.</summary>
+    public static TimeSpan HeartbeatPeriod { get; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>What the clocks of a server and its nodes may differ by: records, certificates and schedules are read
+    /// against each other.</summary>
+    public static TimeSpan MaxClockSkew { get; } = TimeSpan.FromMinutes(5);
+}

@@ -1,0 +1,150 @@
+using System.CommandLine;
+using Berth.Api.Nodes;
+using Berth.Commands.Output;
+using Berth.Core.Resources;
+
+namespace Berth.Commands.Nodes;
+
+internal sealed class NodeDrainCommand : Verb
+{
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(250);
+
+    private readonly Argument<string> name = new("node") { Description = "Name of the node" };
+
+    private readonly Option<string> timeout = new("--timeout")
+    {
+        HelpName = "TIME",
+        Description = "How long what it runs may go on; then tasks are begun anew elsewhere, and calls fail",
+        DefaultValueFactory = _ => "5m",
+    };
+
+    public NodeDrainCommand()
+        : base(
+            "drain", "Give a node nothing new and wait until it runs nothing",
+            new("berth node drain worker-1", "Before it is switched off"),
+            new("berth node drain worker-1 --timeout 0s", "At once: its tasks begin anew elsewhere"))
+    {
+        Add(name);
+        Add(timeout);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        TimeSpan patience = Duration.Parse(session.Get(timeout)!);
+        long begun = session.Terminal.Time.GetTimestamp();
+        string node = session.Get(name);
+        MachineView view = await session.Client.Nodes.CordonAsync(node, cancellationToken);
+        bool evicted = false;
+        while (view.Running > 0)
+        {
+            if (!evicted && session.Terminal.Time.GetElapsedTime(begun) >= patience)
+            {
+                session.Say(
+                    $"{Wording.Count(view.Running, "run")} of {node} end here, and tasks begin anew elsewhere.");
+                await session.Client.Nodes.EvictAsync(node, cancellationToken);
+                evicted = true;
+            }
+
+            await Task.Delay(Look, session.Terminal.Time, cancellationToken);
+            view = await session.Client.Nodes.GetAsync(node, cancellationToken);
+        }
+
+        await session.Terminal.Out.WriteLineAsync(node);
+        return 0;
+    }
+}
+
+internal sealed class NodeLabelCommand : Verb
+{
+    private readonly Argument<string> name = new("node") { Description = "Name of the node" };
+
+    private readonly Argument<string[]> labels = new("label")
+    {
+        Description = "NAME=VALUE to set one, NAME- to remove one",
+        Arity = ArgumentArity.OneOrMore,
+    };
+
+    public NodeLabelCommand()
+        : base(
+            "label", "Set or remove labels of a node",
+            new("berth node label worker-1 zone=cellar disk=ssd", "Two of them"),
+            new("berth node label worker-1 disk-", "Without this one"))
+    {
+        Add(name);
+        Add(labels);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        Dictionary<string, string> set = new(StringComparer.Ordinal);
+        List<string> removed = [];
+        foreach (string text in session.Get(labels))
+        {
+            string[] parts = text.Split('=', 2);
+            if (parts is [[.. var gone, '-']])
+            {
+                removed.Add(gone);
+            }
+            else
+            {
+                set[parts[0]] = parts.ElementAtOrDefault(1) ?? "";
+            }
+        }
+
+        MachineView view = await session.Client.Nodes.PatchAsync(
+            session.Get(name), new NodePatch(Labels: set, RemoveLabels: removed), cancellationToken);
+        foreach ((string label, string value) in view.Labels.OrderBy(l => l.Key, StringComparer.Ordinal))
+        {
+            await session.Terminal.Out.WriteLineAsync($"{label}={value}");
+        }
+
+        return 0;
+    }
+}
+
+internal sealed class NodeTaintCommand : Verb
+{
+    private readonly Argument<string> name = new("node") { Description = "Name of the node" };
+
+    private readonly Argument<string[]> taints = new("taint")
+    {
+        Description = "NAME or NAME=VALUE to add one, NAME- to remove those of that name",
+        Arity = ArgumentArity.OneOrMore,
+    };
+
+    public NodeTaintCommand()
+        : base(
+            "taint", "Keep work from a node that does not say it bears its taints",
+            new("berth node taint worker-1 gpu", "Only work that bears it"),
+            new("berth node taint worker-1 gpu-", "Any work again"))
+    {
+        Add(name);
+        Add(taints);
+    }
+
+    protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
+    {
+        MachineView before = await session.Client.Nodes.GetAsync(session.Get(name), cancellationToken);
+        List<string> wanted = [.. before.Taints];
+        foreach (string text in session.Get(taints))
+        {
+            if (text is [.. var removed, '-'])
+            {
+                wanted.RemoveAll(t => t == removed || t.StartsWith(removed + "=", StringComparison.Ordinal));
+            }
+            else
+            {
+                wanted.Add(text);
+            }
+        }
+
+        MachineView view = await session.Client.Nodes.PatchAsync(
+            session.Get(name), new NodePatch(Taints: wanted), cancellationToken);
+        foreach (string taint in view.Taints)
+        {
+            await session.Terminal.Out.WriteLineAsync(taint);
+        }
+
+        return 0;
+    }
+}

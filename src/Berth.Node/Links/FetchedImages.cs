@@ -1,0 +1,187 @@
+using System.Collections.Concurrent;
+using Berth.Core.Errors;
+using Berth.Core.Images;
+using Berth.Oci.Content;
+using Berth.Oci.Images;
+using Berth.Oci.Layers;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Node.Links;
+
+/// <summary>
+/// Images of another machine's registry: what is missing here is fetched by digest, verified and kept, each image once
+/// however many ask for it at the same time.
+/// </summary>
+public sealed class FetchedImages(
+    ContentStore content, IImageSource images, Platform platform, TimeProvider time, ILogger logger) : IImageSource
+{
+    /// <summary>Layers of an image that are fetched at once.</summary>
+    private const int AtOnce = 3;
+
+    /// <summary>Images that a heartbeat names at most.</summary>
+    private const int MostNamed = 200;
+
+    private readonly ConcurrentDictionary<Digest, Task> fetching = new();
+    private readonly ConcurrentDictionary<Digest, long> held = new();
+
+    /// <summary>The way to the server; set when there is one.</summary>
+    public ServerDoor? Door { get; set; }
+
+    /// <summary>Images that can be run without fetching anything, the last used first.</summary>
+    public IReadOnlyList<string> Held =>
+        [.. held.OrderByDescending(h => h.Value).Take(MostNamed).Select(h => h.Key.Text)];
+
+    public async Task<ImageHandle> OpenAsync(Digest manifest, CancellationToken cancellationToken)
+    {
+        using IDisposable lease = content.Lease(manifest);
+        if (!held.ContainsKey(manifest))
+        {
+            await FetchOnceAsync(manifest, cancellationToken);
+        }
+
+        try
+        {
+            return await OpenHeldAsync(manifest, cancellationToken);
+        }
+        catch (BerthException gone) when (gone.Code is ErrorCode.ImageNotFound or ErrorCode.BlobUnknown)
+        {
+            // Collected since it was last used.
+            held.TryRemove(manifest, out _);
+            await FetchOnceAsync(manifest, cancellationToken);
+            return await OpenHeldAsync(manifest, cancellationToken);
+        }
+    }
+
+    /// <summary>Forgets images that were not used since; returns what is kept.</summary>
+    public IReadOnlyList<Digest> Keep(TimeSpan idle)
+    {
+        foreach ((Digest image, long used) in held)
+        {
+            if (time.GetElapsedTime(used) > idle)
+            {
+                held.TryRemove(image, out _);
+            }
+        }
+
+        return [.. held.Keys];
+    }
+
+    private async Task<ImageHandle> OpenHeldAsync(Digest manifest, CancellationToken cancellationToken)
+    {
+        ImageHandle handle = await images.OpenAsync(manifest, cancellationToken);
+        held[manifest] = time.GetTimestamp();
+        return handle;
+    }
+
+    /// <summary>Who comes later waits for the first; a first that gives up lets another begin.</summary>
+    private async Task FetchOnceAsync(Digest manifest, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            TaskCompletionSource mine = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            Task under = fetching.GetOrAdd(manifest, mine.Task);
+            if (under != mine.Task)
+            {
+                await under.WaitAsync(cancellationToken);
+                if (HasAll(manifest))
+                {
+                    return;
+                }
+
+                continue;
+            }
+
+            try
+            {
+                await FetchAsync(manifest, cancellationToken);
+                return;
+            }
+            finally
+            {
+                fetching.TryRemove(manifest, out _);
+                mine.SetResult();
+            }
+        }
+    }
+
+    private bool HasAll(Digest manifest) => content.SizeOf(manifest) is not null;
+
+    private async Task FetchAsync(Digest digest, CancellationToken cancellationToken)
+    {
+        long begun = time.GetTimestamp();
+        ManifestDocument document = await DocumentAsync(digest, null, cancellationToken);
+        if (document.Index is { } index)
+        {
+            Descriptor chosen = PlatformChoice.Choose(index, platform)
+                ?? throw new BerthException(
+                    ErrorCode.ImageNotFound,
+                    $"The image {digest} has no variant for {platform.Os}/{platform.Architecture}.");
+            document = await DocumentAsync(chosen.Digest, chosen.MediaType, cancellationToken);
+        }
+
+        ImageManifest manifest = document.Manifest ?? throw new BerthException(
+            ErrorCode.ManifestInvalid, $"The index {digest} names an index; one level is supported.");
+        int fetched = 0;
+        await Parallel.ForEachAsync(
+            manifest.Layers.Append(manifest.Config).DistinctBy(l => l.Digest),
+            new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken },
+            async (blob, token) =>
+            {
+                if (content.SizeOf(blob.Digest) != blob.Size)
+                {
+                    await StoreAsync(blob.Digest, blob.Size, token);
+                    Interlocked.Increment(ref fetched);
+                }
+            });
+        if (fetched > 0)
+        {
+            TimeSpan took = time.GetElapsedTime(begun);
+            LinkLog.Fetched(logger, digest, fetched, took);
+        }
+    }
+
+    private async Task<ManifestDocument> DocumentAsync(
+        Digest digest, string? mediaType, CancellationToken cancellationToken)
+    {
+        if (content.SizeOf(digest) is null)
+        {
+            await StoreAsync(digest, ManifestDocument.MaxBytes, cancellationToken);
+        }
+
+        await using Stream blob = content.OpenVerified(digest);
+        byte[] bytes = new byte[blob.Length];
+        await blob.ReadExactlyAsync(bytes, cancellationToken);
+        return ManifestDocument.Parse(bytes, mediaType);
+    }
+
+    /// <param name="most">Bytes that it may have.</param>
+    private async Task StoreAsync(Digest digest, long most, CancellationToken cancellationToken)
+    {
+        ServerDoor door = Door ?? throw new BerthException(
+            ErrorCode.NodeFault, $"The image's content {digest} is not here, and there is no link to fetch it over.");
+        await using Stream source = await door.OpenBlobAsync(digest, cancellationToken);
+        await using IBlobWriter writer = content.BeginWrite();
+        byte[] buffer = new byte[128 * 1024];
+        try
+        {
+            while (await source.ReadAsync(buffer, cancellationToken) is > 0 and int count)
+            {
+                if (writer.Length + count > most)
+                {
+                    throw new BerthException(
+                        ErrorCode.SizeInvalid, $"The content {digest} is longer than the {most} bytes it should have.");
+                }
+
+                await writer.WriteAsync(buffer.AsMemory(0, count), cancellationToken);
+            }
+        }
+        catch (Exception broken) when (broken is IOException or HttpRequestException)
+        {
+            throw new BerthException(
+                ErrorCode.NodeFault, $"The content {digest} broke off on its way from the server: {broken.Message}",
+                broken);
+        }
+
+        await writer.CommitAsync(digest, cancellationToken);
+    }
+}

@@ -1,0 +1,103 @@
+using Berth.Api.Links;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Node.Links;
+
+/// <summary>What a node answers over its link: a greeting with heartbeats, and attempts.</summary>
+internal sealed class LinkService(
+    INode node, Func<NodeHello> hello, Func<NodeHeartbeat> heartbeat, Action<NodeWelcome> welcomed,
+    Action<string> refused, TimeProvider time, ILogger logger)
+{
+    public async Task AnswerAsync(HttpContext context)
+    {
+        FrameReader reader = new(context.Request.BodyReader);
+        using FrameWriter writer = new(context.Response.BodyWriter);
+        try
+        {
+            // The head goes now: the server reads the answer while it writes the request.
+            await context.Response.StartAsync(context.RequestAborted);
+            if (context.Request.Path == LinkProtocol.AttemptPath)
+            {
+                await new OrderedAttempt(node, reader, writer, logger).RunAsync(context.RequestAborted);
+            }
+            else if (context.Request.Path == LinkProtocol.ControlPath)
+            {
+                await ControlAsync(reader, writer, context.RequestAborted);
+            }
+        }
+        catch (LinkException fault)
+        {
+            LinkLog.BadOrder(logger, fault.Message);
+            context.Abort();
+        }
+        catch (Exception gone) when (gone is OperationCanceledException or IOException)
+        {
+            // The link is over, or this stream of it.
+            context.Abort();
+        }
+    }
+
+    private async Task ControlAsync(FrameReader reader, FrameWriter writer, CancellationToken gone)
+    {
+        await writer.SendAsync(FrameKind.Hello, hello(), LinkJson.Default.NodeHello, gone);
+        Frame answer = await reader.ReadAsync(gone) ?? throw new LinkException("The server did not greet.");
+        if (answer.Kind == FrameKind.Refused)
+        {
+            refused(answer.Read(LinkJson.Default.RefusalReport).Message);
+            return;
+        }
+
+        welcomed(answer.Read(LinkJson.Default.NodeWelcome));
+        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
+        Task beating = BeatAsync(writer, over.Token);
+        try
+        {
+            while (await reader.ReadAsync(gone) is { } frame)
+            {
+                if (frame.Kind != FrameKind.Expect)
+                {
+                    throw new LinkException($"A frame {frame.Kind} came among the hints.");
+                }
+
+                node.Expect(ReadShape(frame));
+            }
+        }
+        finally
+        {
+            await over.CancelAsync();
+            await beating;
+        }
+    }
+
+    private static SandboxSpec ReadShape(Frame frame)
+    {
+        try
+        {
+            return frame.Read(LinkJson.Default.ShapeOrder).Read();
+        }
+        catch (Exception error) when (error is BerthException or ArgumentException)
+        {
+            throw new LinkException($"A shape can't be read: {error.Message}", error);
+        }
+    }
+
+    private async Task BeatAsync(FrameWriter writer, CancellationToken over)
+    {
+        using PeriodicTimer timer = new(LinkProtocol.HeartbeatPeriod, time);
+        try
+        {
+            do
+            {
+                await writer.SendAsync(FrameKind.Heartbeat, heartbeat(), LinkJson.Default.NodeHeartbeat, over);
+            }
+            while (await timer.WaitForNextTickAsync(over));
+        }
+        catch (Exception gone) when (gone is OperationCanceledException or IOException)
+        {
+            return;
+        }
+    }
+}

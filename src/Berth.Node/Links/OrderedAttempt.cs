@@ -1,0 +1,237 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Berth.Api.Errors;
+using Berth.Api.Links;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Node.Links;
+
+/// <summary>
+/// One attempt that the server ordered over its link, from the order to the report. It lives no longer than its stream:
+/// when the link breaks the program is ended, because by then the server takes it for lost.
+/// </summary>
+internal sealed class OrderedAttempt(INode node, FrameReader orders, FrameWriter answers, ILogger logger)
+{
+    private readonly CreditGate outputCredit = new();
+    private readonly CreditGate errorCredit = new();
+
+    /// <param name="gone">Cancelled when the stream is.</param>
+    public async Task RunAsync(CancellationToken gone)
+    {
+        Frame first = await orders.ReadAsync(gone) ?? throw new LinkException("A stream ended before its order.");
+        if (first.Kind != FrameKind.Order)
+        {
+            throw new LinkException($"A stream began with a frame {first.Kind}.");
+        }
+
+        AttemptSpec spec = Read(first);
+        IAttempt attempt;
+        try
+        {
+            attempt = await node.StartAsync(spec, gone);
+        }
+        catch (Exception fault) when (fault is not OperationCanceledException)
+        {
+            await RefuseAsync(fault, gone);
+            return;
+        }
+
+        await using (attempt)
+        {
+            AttemptPreparation preparation = attempt.Preparation;
+            await answers.SendAsync(
+                FrameKind.Started,
+                new StartedReport(
+                    LinkWords.Microseconds(preparation.Prepare), LinkWords.Microseconds(preparation.Start),
+                    preparation.Prepared),
+                LinkJson.Default.StartedReport, gone);
+            await FollowAsync(attempt, gone);
+        }
+    }
+
+    private static AttemptSpec Read(Frame order)
+    {
+        try
+        {
+            return order.Read(LinkJson.Default.AttemptOrder).Read();
+        }
+        catch (Exception error) when (
+            error is BerthException or ArgumentException or OverflowException or NullReferenceException)
+        {
+            throw new LinkException($"An order can't be read: {error.Message}", error);
+        }
+    }
+
+    private Task RefuseAsync(Exception fault, CancellationToken gone)
+    {
+        BerthException? refusal = fault as BerthException;
+        if (refusal is null)
+        {
+            LinkLog.BadOrder(logger, fault.Message);
+        }
+
+        return answers.SendAsync(
+            FrameKind.Refused,
+            new RefusalReport(
+                ErrorCatalog.Find(refusal?.Code ?? ErrorCode.NodeFault).Code,
+                refusal?.Message ?? "The node failed to start it; its log says why.",
+                (long?)refusal?.RetryAfter?.TotalMilliseconds),
+            LinkJson.Default.RefusalReport, gone);
+    }
+
+    private async Task FollowAsync(IAttempt attempt, CancellationToken gone)
+    {
+        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
+        IncomingStream input = new(n => answers.Post(FrameKind.InputCredit, Credit(n)));
+        Task obeying = ObeyAsync(attempt, input, over.Token);
+        Task feeding = FeedAsync(input, attempt, over.Token);
+        try
+        {
+            Task output = CopyAsync(
+                attempt.Output, FrameKind.Output, FrameKind.OutputEnd, outputCredit, over.Token);
+            Task error = CopyAsync(attempt.Error, FrameKind.Error, FrameKind.ErrorEnd, errorCredit, over.Token);
+            Task progress = ReportProgressAsync(attempt, over.Token);
+            Task all = Task.WhenAll(output, error, progress, ReportAsync(attempt, over.Token));
+            await Task.WhenAny(all, obeying);
+            if (obeying.IsFaulted)
+            {
+                await over.CancelAsync();
+                await obeying;
+            }
+
+            await all;
+        }
+        catch (Exception broken) when (broken is OperationCanceledException or IOException)
+        {
+            LinkLog.Orphaned(logger, attempt.Spec.Id);
+        }
+        finally
+        {
+            await over.CancelAsync();
+            input.End();
+            await feeding;
+            await obeying.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await input.DisposeAsync();
+        }
+    }
+
+    /// <summary>Does what the server says until it says no more, which is its right once all is reported.</summary>
+    private async Task ObeyAsync(IAttempt attempt, IncomingStream input, CancellationToken over)
+    {
+        while (await orders.ReadAsync(over) is { } frame)
+        {
+            switch (frame.Kind)
+            {
+                case FrameKind.Input:
+                    input.Accept(frame.Payload);
+                    break;
+                case FrameKind.InputEnd:
+                    input.End();
+                    break;
+                case FrameKind.OutputCredit:
+                    outputCredit.Add(LinkFrame.CreditOf(frame.Payload));
+                    break;
+                case FrameKind.ErrorCredit:
+                    errorCredit.Add(LinkFrame.CreditOf(frame.Payload));
+                    break;
+                case FrameKind.Stop:
+                    StopOrder stop = frame.Read(LinkJson.Default.StopOrder);
+                    attempt.Stop(
+                        Enum.TryParse(stop.Reason, out EndReason reason) ? reason : EndReason.PlatformFault,
+                        TimeSpan.FromMilliseconds(Math.Max(0, stop.GraceMs)));
+                    break;
+                case FrameKind.Signal:
+                    attempt.Signal(frame.Payload.FirstSpan is [var number] ? number : 0);
+                    break;
+                case FrameKind.Pause:
+                    attempt.Pause();
+                    break;
+                case FrameKind.Resume:
+                    attempt.Resume();
+                    break;
+                default:
+                    throw new LinkException($"A frame {frame.Kind} steers no attempt.");
+            }
+        }
+    }
+
+    /// <summary>Copies what comes to the program; that it reads no more is told, so that no more is sent.</summary>
+    private async Task FeedAsync(IncomingStream input, IAttempt attempt, CancellationToken over)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(LinkProtocol.MaxData);
+        try
+        {
+            while (await input.ReadAsync(buffer, over) is > 0 and int count)
+            {
+                await attempt.Input.WriteAsync(buffer.AsMemory(0, count), over);
+            }
+        }
+        catch (Exception closed) when (closed is IOException or OperationCanceledException or ObjectDisposedException)
+        {
+            if (!over.IsCancellationRequested)
+            {
+                answers.Post(FrameKind.InputClosed, default);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+            await attempt.Input.DisposeAsync();
+        }
+    }
+
+    private async Task CopyAsync(
+        Stream source, FrameKind kind, FrameKind end, CreditGate credit, CancellationToken over)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(LinkProtocol.MaxData);
+        try
+        {
+            while (await source.ReadAsync(buffer.AsMemory(0, LinkProtocol.MaxData), over) is > 0 and int count)
+            {
+                for (int sent = 0; sent < count;)
+                {
+                    int part = await credit.TakeAsync(count - sent, over);
+                    await answers.SendAsync(kind, buffer.AsMemory(sent, part), over);
+                    sent += part;
+                }
+            }
+        }
+        catch (Exception gone) when (gone is ObjectDisposedException)
+        {
+            // The sandbox's pipe is closed: what was read is what there is.
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        await answers.SendAsync(end, over);
+    }
+
+    private async Task ReportProgressAsync(IAttempt attempt, CancellationToken over)
+    {
+        await foreach (ProgressReport report in attempt.Progress.ReadAllAsync(over))
+        {
+            await answers.SendAsync(
+                FrameKind.Progress, new ProgressLine(report.Percent, report.Message), LinkJson.Default.ProgressLine,
+                over);
+        }
+    }
+
+    private async Task ReportAsync(IAttempt attempt, CancellationToken over)
+    {
+        AttemptReport report = await attempt.Completion.WaitAsync(over);
+        await answers.SendAsync(
+            FrameKind.Report, LinkWords.Write(report), LinkJson.Default.EndReport, over);
+    }
+
+    private static byte[] Credit(int bytes)
+    {
+        byte[] payload = new byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
+        return payload;
+    }
+}

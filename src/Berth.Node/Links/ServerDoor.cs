@@ -1,0 +1,277 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Berth.Api.Errors;
+using Berth.Api.Links;
+using Berth.Core.Errors;
+using Berth.Core.Images;
+
+namespace Berth.Node.Links;
+
+/// <summary>
+/// The way to the server's address for nodes, always by TLS: requests of this node's own (joining, certificates,
+/// content), and the connection that becomes its link.
+/// </summary>
+public sealed class ServerDoor : IDisposable
+{
+    private const int MaxAnswer = 1024 * 1024;
+
+    private static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(30);
+
+    private readonly HttpClient http;
+    private readonly Uri server;
+    private readonly NodeIdentity? identity;
+    private readonly TimeProvider time;
+
+    /// <param name="identity">Null before it has joined.</param>
+    /// <param name="isServer">Whether a certificate is the server's.</param>
+    private ServerDoor(
+        Uri server, NodeIdentity? identity, Func<X509Certificate2, bool> isServer, TimeProvider time)
+    {
+        this.server = server;
+        this.identity = identity;
+        this.time = time;
+        http = new HttpClient(new SocketsHttpHandler
+        {
+            UseProxy = false,
+            UseCookies = false,
+            AllowAutoRedirect = false,
+            ConnectTimeout = ConnectLimit,
+            SslOptions = Options(server, identity, isServer, SslApplicationProtocol.Http2),
+        })
+        {
+            BaseAddress = server,
+            Timeout = Timeout.InfiniteTimeSpan,
+            DefaultRequestVersion = HttpVersion.Version20,
+            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        };
+    }
+
+    /// <summary>The door of a node that has joined.</summary>
+    public static ServerDoor Of(Uri server, NodeIdentity identity, TimeProvider time) => new(
+        server, identity, c => NodeIdentity.IsServer(c, identity.Authority, time.GetUtcNow()), time);
+
+    /// <summary>Reads an address such as <c>https://berth.example:7071</c>; throws <c>InvalidRequest</c>.</summary>
+    public static Uri Parse(string text) =>
+        Uri.TryCreate(text.Contains("://", StringComparison.Ordinal) ? text : "https://" + text, UriKind.Absolute,
+            out Uri? address) && address is { Scheme: "https", PathAndQuery: "/", UserInfo: "" }
+            ? address
+            : throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"'{Quoted.Of(text)}' is no address to join: write the server's --node-listen such as "
+                + "https://berth.example:7071.");
+
+    /// <summary>
+    /// Joins: first only the authority's certificate is read, from whoever answers; its fingerprint must be the
+    /// token's. Then all is said to nobody but a holder of a certificate of that authority. Throws BerthException.
+    /// </summary>
+    public static async Task<NodeIdentity> JoinAsync(
+        Uri server, string tokenText, string name, IReadOnlyDictionary<string, string> labels, string folder,
+        TimeProvider time, CancellationToken cancellationToken)
+    {
+        if (!JoinToken.TryParse(tokenText, out JoinToken token))
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest,
+                "The token is none for joining: 'berth node token create' on the server prints one.");
+        }
+
+        string pem;
+        using (ServerDoor any = new(server, null, static _ => true, time))
+        {
+            pem = await any.GetTextAsync(LinkProtocol.AuthorityPath, cancellationToken);
+        }
+
+        using X509Certificate2 authority = Read(pem, server);
+        if (!CryptographicOperations.FixedTimeEquals(
+            SHA256.HashData(authority.RawData), Convert.FromHexString(token.Fingerprint)))
+        {
+            throw new BerthException(
+                ErrorCode.Unauthorized,
+                $"Who answers at {server.Authority} is not the server that the token is of: look at the address, and "
+                + "whether the token is of that server. The token was not sent.");
+        }
+
+        using ServerDoor door = new(
+            server, null, c => NodeIdentity.IsServer(c, authority, time.GetUtcNow()), time);
+        (ECDsa key, string request) = NodeIdentity.NewRequest(name);
+        using (key)
+        {
+            CertificateAnswer answer = await door.PostAsync(
+                LinkProtocol.JoinPath, new JoinRequest(tokenText, name, request, time.GetUtcNow(), labels),
+                LinkJson.Default.JoinRequest, LinkJson.Default.CertificateAnswer, cancellationToken);
+            return NodeIdentity.Save(folder, key, answer.Certificate, authority.ExportCertificatePem());
+        }
+    }
+
+    /// <summary>Another certificate for another key.</summary>
+    public async Task<NodeIdentity> RenewAsync(string folder, CancellationToken cancellationToken)
+    {
+        NodeIdentity present = identity ?? throw new InvalidOperationException("Nothing to renew.");
+        (ECDsa key, string request) = NodeIdentity.NewRequest(present.Name);
+        using (key)
+        {
+            CertificateAnswer answer = await PostAsync(
+                LinkProtocol.RenewPath, new RenewRequest(request), LinkJson.Default.RenewRequest,
+                LinkJson.Default.CertificateAnswer, cancellationToken);
+            return NodeIdentity.Save(
+                folder, key, answer.Certificate, present.Authority.ExportCertificatePem());
+        }
+    }
+
+    /// <summary>Content by digest; not verified. Throws <c>BlobUnknown</c>, <c>Upstream</c>.</summary>
+    public async Task<Stream> OpenBlobAsync(Digest digest, CancellationToken cancellationToken)
+    {
+        HttpResponseMessage response = await SendAsync(
+            new HttpRequestMessage(HttpMethod.Get, LinkProtocol.BlobPath + digest), cancellationToken);
+        return await response.Content.ReadAsStreamAsync(cancellationToken);
+    }
+
+    /// <summary>Makes the connection for a link. Throws BerthException (<c>Upstream</c>).</summary>
+    public async Task<SslStream> DialAsync(CancellationToken cancellationToken)
+    {
+        using CancellationTokenSource limit = new(ConnectLimit, time);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
+            limit.Token, cancellationToken);
+        Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(new DnsEndPoint(server.IdnHost, server.Port), either.Token);
+            SslStream tls = new(new NetworkStream(socket, ownsSocket: true));
+            await tls.AuthenticateAsClientAsync(
+                Options(
+                    server, identity, c => NodeIdentity.IsServer(c, identity!.Authority, time.GetUtcNow()),
+                    new SslApplicationProtocol(LinkProtocol.Negotiated)),
+                either.Token);
+            return tls;
+        }
+        catch (Exception error)
+        {
+            socket.Dispose();
+            if (error is OperationCanceledException && cancellationToken.IsCancellationRequested)
+            {
+                throw;
+            }
+
+            throw Unreachable(error);
+        }
+    }
+
+    public void Dispose() => http.Dispose();
+
+    private static SslClientAuthenticationOptions Options(
+        Uri server, NodeIdentity? identity, Func<X509Certificate2, bool> isServer, SslApplicationProtocol protocol) =>
+        new()
+        {
+            TargetHost = server.IdnHost,
+            EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+            ApplicationProtocols = [protocol],
+            ClientCertificates = identity is null ? null : [identity.Certificate],
+            LocalCertificateSelectionCallback = identity is null
+                ? null
+                : (_, _, _, _, _) => identity.Certificate,
+            RemoteCertificateValidationCallback = (_, presented, _, _) =>
+                presented is X509Certificate2 certificate && isServer(certificate),
+        };
+
+    private static X509Certificate2 Read(string pem, Uri server)
+    {
+        try
+        {
+            return X509Certificate2.CreateFromPem(pem);
+        }
+        catch (CryptographicException error)
+        {
+            throw new BerthException(
+                ErrorCode.Upstream,
+                $"What answers at {server.Authority} is no server that nodes join: its --node-listen is another "
+                + "address.", error);
+        }
+    }
+
+    private async Task<string> GetTextAsync(string path, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            new HttpRequestMessage(HttpMethod.Get, path), cancellationToken);
+        return System.Text.Encoding.ASCII.GetString(await ReadAsync(response, cancellationToken));
+    }
+
+    private async Task<TOut> PostAsync<TIn, TOut>(
+        string path, TIn body, JsonTypeInfo<TIn> bodyType, JsonTypeInfo<TOut> type, CancellationToken cancellationToken)
+    {
+        ByteArrayContent content = new(JsonSerializer.SerializeToUtf8Bytes(body, bodyType));
+        content.Headers.ContentType = new System.Net.Http.Headers.MediaTypeHeaderValue("application/json");
+        using HttpResponseMessage response = await SendAsync(
+            new HttpRequestMessage(HttpMethod.Post, path) { Content = content }, cancellationToken);
+        return JsonSerializer.Deserialize(await ReadAsync(response, cancellationToken), type)
+            ?? throw new BerthException(ErrorCode.Upstream, $"The server {server.Authority} answered with nothing.");
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(
+        HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        request.Version = HttpVersion.Version20;
+        request.VersionPolicy = HttpVersionPolicy.RequestVersionExact;
+        using CancellationTokenSource limit = new(AnswerLimit, time);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
+            limit.Token, cancellationToken);
+        try
+        {
+            HttpResponseMessage response = await http.SendAsync(
+                request, HttpCompletionOption.ResponseHeadersRead, either.Token);
+            if (response.IsSuccessStatusCode)
+            {
+                return response;
+            }
+
+            using (response)
+            {
+                throw Refusal(await ReadAsync(response, either.Token), (int)response.StatusCode);
+            }
+        }
+        catch (Exception error) when (
+            error is HttpRequestException or IOException
+            || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            throw Unreachable(error);
+        }
+    }
+
+    private static async Task<byte[]> ReadAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        await response.Content.LoadIntoBufferAsync(MaxAnswer, cancellationToken);
+        return await response.Content.ReadAsByteArrayAsync(cancellationToken);
+    }
+
+    private BerthException Refusal(byte[] body, int status)
+    {
+        try
+        {
+            if (JsonSerializer.Deserialize(body, LinkJson.Default.RefusalReport) is { Code: not null } refusal)
+            {
+                return new BerthException(ErrorCatalog.Find(refusal.Code).Error, refusal.Message);
+            }
+        }
+        catch (JsonException)
+        {
+            // None of Berth's words.
+        }
+
+        return new BerthException(ErrorCode.Upstream, $"The server {server.Authority} answered {status}.");
+    }
+
+    private BerthException Unreachable(Exception error) => new(
+        ErrorCode.Upstream,
+        error.GetBaseException() is AuthenticationException
+            ? $"Who answers at {server.Authority} is not the server that this node has joined, or does not take this "
+            + "node's certificate any more."
+            : $"There is no answer from {server.Authority}: {error.GetBaseException().Message.TrimEnd('.')}. Look at "
+            + "the address, and whether the server listens there with --node-listen.",
+        error);
+}

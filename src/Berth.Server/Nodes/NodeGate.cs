@@ -1,0 +1,232 @@
+using System.IO.Pipelines;
+using System.Net;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
+using Berth.Api.Errors;
+using Berth.Api.Links;
+using Berth.Core.Errors;
+using Berth.Core.Images;
+using Berth.Oci.Content;
+using Berth.Server.Configuration;
+using Berth.Server.Hosting;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Nodes;
+
+/// <summary>
+/// The address that nodes dial, TLS and HTTP/2 only. What a connection is for is settled in its handshake: a link, over
+/// which the server asks, or requests of the node's own. But for joining, each needs the certificate of a node that
+/// there is.
+/// </summary>
+internal sealed class NodeGate : IAsyncDisposable
+{
+    /// <summary>A node holds one link and a few connections for content.</summary>
+    private const int MaxConnections = 20_000;
+
+    private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(15);
+
+    private readonly NodeRegister register;
+    private readonly NodeAuthority authority;
+    private readonly IContentStore content;
+    private readonly NodeLinks links;
+    private readonly WebApplication host;
+    private readonly X509Certificate2 certificate;
+    private readonly ILogger logger;
+
+    private NodeGate(
+        NodeRegister register, NodeAuthority authority, IContentStore content, NodeLinks links,
+        IReadOnlyList<ListenAddress> addresses, ILoggerFactory loggers)
+    {
+        this.register = register;
+        this.authority = authority;
+        this.content = content;
+        this.links = links;
+        logger = loggers.CreateLogger<NodeGate>();
+        certificate = authority.MakeServer();
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddSingleton(loggers);
+        builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, addresses));
+        host = builder.Build();
+        host.Run(AnswerAsync);
+    }
+
+    /// <summary>Where it listens, with the ports that were taken.</summary>
+    public IReadOnlyList<Uri> Addresses =>
+        [.. host.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses
+            .Select(a => new Uri(a))];
+
+    /// <summary>Listens; throws BerthException (<c>InvalidConfiguration</c>) where it can't.</summary>
+    public static async Task<NodeGate> OpenAsync(
+        NodeRegister register, NodeAuthority authority, IContentStore content, NodeLinks links,
+        IReadOnlyList<ListenAddress> addresses, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        NodeGate gate = new(register, authority, content, links, addresses, loggers);
+        try
+        {
+            await gate.host.StartAsync(cancellationToken);
+            string listening = string.Join(", ", gate.Addresses);
+            Log.Listening(gate.logger, listening);
+            return gate;
+        }
+        catch (Exception error)
+        {
+            await gate.DisposeAsync();
+            throw error is IOException or System.Net.Sockets.SocketException
+                ? new BerthException(
+                    ErrorCode.InvalidConfiguration,
+                    $"node-listen = '{string.Join(",", addresses)}' can't be used: {error.Message} Choose another with "
+                    + "--node-listen.", error)
+                : error;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        using CancellationTokenSource soon = new(TimeSpan.FromSeconds(2));
+        await host.StopAsync(soon.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await host.DisposeAsync();
+        certificate.Dispose();
+    }
+
+    private void Configure(KestrelServerOptions kestrel, IReadOnlyList<ListenAddress> addresses)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxConcurrentConnections = MaxConnections;
+        kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
+        kestrel.Limits.MaxRequestBodySize = JsonBody.MaxLength;
+        kestrel.Limits.KeepAliveTimeout = TimeSpan.FromMinutes(2);
+        kestrel.Limits.Http2.MaxStreamsPerConnection = 64;
+        foreach (ListenAddress address in addresses)
+        {
+            kestrel.Listen(address.Address, address.Port, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http2;
+                listen.UseHttps(new HttpsConnectionAdapterOptions
+                {
+                    ServerCertificate = certificate,
+                    SslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+                    HandshakeTimeout = HandshakeLimit,
+                    ClientCertificateMode = ClientCertificateMode.AllowCertificate,
+                    // Who holds it is looked up with each request; here is only said that it is one of ours.
+                    ClientCertificateValidation = (presented, _, _) => authority.IsNode(presented),
+                    OnAuthenticate = (_, tls) => tls.ApplicationProtocols =
+                    [
+                        System.Net.Security.SslApplicationProtocol.Http2,
+                        new System.Net.Security.SslApplicationProtocol(LinkProtocol.Negotiated),
+                    ],
+                });
+                listen.Use(next => connection => SortAsync(connection, next));
+            });
+        }
+    }
+
+    /// <summary>A link is no request: it leaves Kestrel here, and the connection lasts as long as it does.</summary>
+    private async Task SortAsync(ConnectionContext connection, ConnectionDelegate requests)
+    {
+        ReadOnlyMemory<byte> chosen =
+            connection.Features.Get<ITlsApplicationProtocolFeature>()?.ApplicationProtocol ?? default;
+        if (!chosen.Span.SequenceEqual(
+            new System.Net.Security.SslApplicationProtocol(LinkProtocol.Negotiated).Protocol.Span))
+        {
+            await requests(connection);
+            return;
+        }
+
+        X509Certificate2? presented = connection.Features.Get<ITlsConnectionFeature>()?.ClientCertificate;
+        if (register.Holder(presented) is not { } node)
+        {
+            Log.Unknown(logger, connection.RemoteEndPoint?.ToString() ?? "?");
+            return;
+        }
+
+        await using DuplexStream stream = new(connection.Transport);
+        await links.ServeAsync(node, NodeAuthority.HashOf(presented!), stream, connection.ConnectionClosed);
+    }
+
+    private async Task AnswerAsync(HttpContext context)
+    {
+        try
+        {
+            await RouteAsync(context);
+        }
+        catch (BerthException refusal)
+        {
+            ErrorEntry entry = ErrorCatalog.Find(refusal.Code);
+            context.Response.StatusCode = entry.Status;
+            await JsonBody.WriteAsync(
+                context, new RefusalReport(entry.Code, refusal.Message, null), LinkJson.Default.RefusalReport,
+                entry.Status);
+        }
+    }
+
+    private async Task RouteAsync(HttpContext context)
+    {
+        string path = context.Request.Path.Value ?? "";
+        switch (context.Request.Method, path)
+        {
+            case ("GET", LinkProtocol.AuthorityPath):
+                context.Response.ContentType = "application/x-pem-file";
+                await context.Response.WriteAsync(authority.Certificate, context.RequestAborted);
+                return;
+            case ("POST", LinkProtocol.JoinPath):
+                JoinRequest join = await JsonBody.ReadAsync(context, LinkJson.Default.JoinRequest);
+                await JsonBody.WriteAsync(
+                    context, await register.JoinAsync(join, context.RequestAborted),
+                    LinkJson.Default.CertificateAnswer);
+                return;
+        }
+
+        X509Certificate2? presented = await context.Connection.GetClientCertificateAsync(context.RequestAborted);
+        NodeEntry node = register.Holder(presented) ?? throw new BerthException(
+            ErrorCode.Unauthorized,
+            "The certificate is of no node that this server knows: it was removed, or has expired. Join again with a "
+            + "new token.");
+        switch (context.Request.Method, path)
+        {
+            case ("POST", LinkProtocol.RenewPath):
+                RenewRequest renew = await JsonBody.ReadAsync(context, LinkJson.Default.RenewRequest);
+                await JsonBody.WriteAsync(
+                    context,
+                    await register.RenewAsync(
+                        node, NodeAuthority.HashOf(presented!), renew, context.RequestAborted),
+                    LinkJson.Default.CertificateAnswer);
+                return;
+            case ("GET", _) when path.StartsWith(LinkProtocol.BlobPath, StringComparison.Ordinal):
+                await SendBlobAsync(context, Digest.Parse(path[LinkProtocol.BlobPath.Length..]));
+                return;
+            default:
+                throw new BerthException(ErrorCode.NotFound, "There is no such address here.");
+        }
+    }
+
+    private async Task SendBlobAsync(HttpContext context, Digest digest)
+    {
+        await using Stream blob = content.OpenRead(digest);
+        context.Response.ContentType = "application/octet-stream";
+        context.Response.ContentLength = blob.Length;
+        await blob.CopyToAsync(context.Response.Body, 128 * 1024, context.RequestAborted);
+    }
+
+    private sealed class SilentLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

@@ -1,0 +1,205 @@
+using System.Net;
+using Berth.Api.Links;
+using Berth.Core.Errors;
+
+namespace Berth.Server.Nodes;
+
+/// <summary>
+/// The server's end of one connection that a node made: HTTP/2 with the server as its client. It lasts as long as the
+/// connection does and is never made anew from here.
+/// </summary>
+internal sealed class NodeLink : IDisposable
+{
+    private readonly HttpMessageInvoker http;
+    private readonly LinkExchange control;
+    private readonly CancellationTokenSource closed = new();
+    private readonly FrameReader frames;
+    private int disposed;
+
+    private NodeLink(
+        string name, HttpMessageInvoker http, LinkExchange control, FrameReader frames, NodeHello hello)
+    {
+        Name = name;
+        this.http = http;
+        this.control = control;
+        this.frames = frames;
+        Hello = hello;
+    }
+
+    /// <summary>Of the node that holds the certificate.</summary>
+    public string Name { get; }
+
+    public NodeHello Hello { get; }
+
+    public NodeHeartbeat? Heartbeat { get; private set; }
+
+    /// <summary>Time stamp of the last sign of life.</summary>
+    public long Heard { get; private set; }
+
+    public FrameWriter Control => control.Writer;
+
+    /// <summary>Cancelled when it is over.</summary>
+    public CancellationToken Closed => closed.Token;
+
+    /// <summary>Greets the node at the other end of <paramref name="connection"/>. Throws BerthException
+    /// (<c>Conflict</c>) where the two can't work together, IOException where it does not speak the language.</summary>
+    /// <param name="name">Of the node, as its certificate says.</param>
+    public static async Task<NodeLink> OpenAsync(
+        Stream connection, string name, TimeProvider time, CancellationToken cancellationToken)
+    {
+        HttpMessageInvoker http = ClientOf(connection);
+        LinkExchange? control = null;
+        try
+        {
+            control = new LinkExchange(http, LinkProtocol.ControlPath);
+            FrameReader frames = await control.ReaderAsync(cancellationToken);
+            Frame first = await frames.ReadAsync(cancellationToken)
+                ?? throw new LinkException("The node ended its link without a word.");
+            if (first.Kind != FrameKind.Hello)
+            {
+                throw new LinkException($"The node began its link with a frame {first.Kind}.");
+            }
+
+            NodeHello hello = Bounded(first.Read(LinkJson.Default.NodeHello));
+            if (Complaint(hello, time.GetUtcNow()) is { } complaint)
+            {
+                await control.Writer.SendAsync(
+                    FrameKind.Refused, new RefusalReport("conflict", complaint, null),
+                    LinkJson.Default.RefusalReport, cancellationToken);
+                // The node ends the link once it has read that.
+                while (await frames.ReadAsync(cancellationToken) is not null)
+                {
+                    continue;
+                }
+
+                throw new BerthException(ErrorCode.Conflict, complaint);
+            }
+
+            await control.Writer.SendAsync(
+                FrameKind.Welcome, new NodeWelcome(LinkProtocol.Version), LinkJson.Default.NodeWelcome,
+                cancellationToken);
+            return new NodeLink(name, http, control, frames, hello) { Heard = time.GetTimestamp() };
+        }
+        catch
+        {
+            control?.Dispose();
+            http.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Begins a stream. Throws IOException where the link is over.</summary>
+    public LinkExchange Open(string path) =>
+        closed.IsCancellationRequested ? throw new IOException("The link is over.") : new LinkExchange(http, path);
+
+    /// <summary>Takes heartbeats until the link ends.</summary>
+    public async Task ListenAsync(TimeProvider time, CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (await frames.ReadAsync(cancellationToken) is { } frame)
+            {
+                if (frame.Kind != FrameKind.Heartbeat)
+                {
+                    throw new LinkException($"The node sent a frame {frame.Kind} among its heartbeats.");
+                }
+
+                Heartbeat = frame.Read(LinkJson.Default.NodeHeartbeat);
+                Heard = time.GetTimestamp();
+            }
+        }
+        catch (Exception gone) when (gone is IOException or HttpRequestException or OperationCanceledException)
+        {
+            return;
+        }
+        finally
+        {
+            Dispose();
+        }
+    }
+
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref disposed, 1) == 0)
+        {
+            closed.Cancel();
+            control.Dispose();
+            http.Dispose();
+        }
+    }
+
+    /// <summary>What keeps server and node from working together; null where nothing does.</summary>
+    public static string? Complaint(NodeHello hello, DateTimeOffset now)
+    {
+        if (hello.OldestVersion > LinkProtocol.Version || hello.NewestVersion < LinkProtocol.OldestVersion)
+        {
+            return $"It speaks versions {hello.OldestVersion} to {hello.NewestVersion} of the link (Berth "
+                + $"{hello.Program}), this server {LinkProtocol.OldestVersion} to {LinkProtocol.Version}: install the "
+                + "same version of Berth on both.";
+        }
+
+        return ClockComplaint(hello.Clock, now);
+    }
+
+    /// <summary>What is wrong with a node's clock; null where nothing is.</summary>
+    public static string? ClockComplaint(DateTimeOffset clock, DateTimeOffset now)
+    {
+        TimeSpan off = clock - now;
+        string way = off > TimeSpan.Zero ? "ahead of" : "behind";
+        return off.Duration() <= LinkProtocol.MaxClockSkew
+            ? null
+            : $"Its clock is {(long)Math.Round(off.Duration().TotalMinutes)} min {way} the server's and may be "
+                + $"{(long)LinkProtocol.MaxClockSkew.TotalMinutes} min off: set it, with NTP for instance.";
+    }
+
+    /// <summary>A node's word about itself, kept and shown: within what a machine can be.</summary>
+    private static NodeHello Bounded(NodeHello hello)
+    {
+        const int MostCores = 4096;
+        const long MostMemory = 1L << 50;
+        NodeFacts facts = hello.Facts ?? throw new LinkException("The node says nothing of itself.");
+        return hello with
+        {
+            Program = Short(hello.Program),
+            Facts = facts with
+            {
+                Engine = Short(facts.Engine),
+                Architecture = Short(facts.Architecture),
+                OperatingSystem = Short(facts.OperatingSystem),
+                Kernel = Short(facts.Kernel),
+                Cores = Math.Clamp(facts.Cores, 1, MostCores),
+                MemoryBytes = Math.Clamp(facts.MemoryBytes, 0, MostMemory),
+                Features = [.. (facts.Features ?? []).Take(64).Select(Short)],
+                Devices =
+                [
+                    .. (facts.Devices ?? []).Take(64).Select(d => new DeviceFact(
+                        Short(d.Model), Math.Clamp(d.MemoryBytes, 0, MostMemory))),
+                ],
+            },
+        };
+
+        static string Short(string? text) => Quoted.Of(text is { Length: > 100 } ? text[..100] : text ?? "");
+    }
+
+    private static HttpMessageInvoker ClientOf(Stream connection)
+    {
+        Stream? left = connection;
+        return new HttpMessageInvoker(new SocketsHttpHandler
+        {
+            UseProxy = false,
+            UseCookies = false,
+            AllowAutoRedirect = false,
+            ActivityHeadersPropagator = null,
+            EnableMultipleHttp2Connections = false,
+            PooledConnectionLifetime = Timeout.InfiniteTimeSpan,
+            PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
+            InitialHttp2StreamWindowSize = 1024 * 1024,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(5),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(5),
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.Always,
+            ConnectCallback = (_, _) => Interlocked.Exchange(ref left, null) is { } only
+                ? ValueTask.FromResult(only)
+                : throw new IOException("The link is over."),
+        });
+    }
+}

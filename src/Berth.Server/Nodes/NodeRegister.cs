@@ -1,0 +1,231 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography.X509Certificates;
+using Berth.Api.Links;
+using Berth.Core.Errors;
+using Berth.Core.Nodes;
+using Berth.Server.Store;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Nodes;
+
+/// <summary>
+/// The nodes there are: who joined, with which certificate, what the operator said of them, and which are linked now.
+/// What outlasts the server is in the store before it holds here.
+/// </summary>
+internal sealed class NodeRegister(
+    INodeStore store, NodeAuthority authority, string own, TimeProvider time, ILogger logger) : IDisposable
+{
+    /// <summary>A cluster this large is another engine's to place.</summary>
+    private const int MostNodes = 10_000;
+
+    private static readonly TimeSpan LongestToken = TimeSpan.FromDays(7);
+
+    private readonly ConcurrentDictionary<string, NodeEntry> nodes = new(StringComparer.Ordinal);
+    private readonly SemaphoreSlim writing = new(1, 1);
+
+    /// <summary>Told when nodes have come or gone, or may take more or less.</summary>
+    public Action Changed { get; set; } = static () => { };
+
+    /// <summary>In no order.</summary>
+    public IEnumerable<NodeEntry> All => nodes.Values;
+
+    public bool Has(NodeEntry node) => nodes.TryGetValue(node.Name, out NodeEntry? there) && there == node;
+
+    /// <summary>The server's own node.</summary>
+    public NodeEntry Own => nodes[own];
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        foreach (NodeRecord record in await store.AllNodesAsync(cancellationToken))
+        {
+            nodes[record.Name] = new NodeEntry(record);
+        }
+
+        nodes.TryAdd(own, new NodeEntry(NodeRecord.Own(own, time.GetUtcNow())));
+    }
+
+    /// <summary>Throws <c>NotFound</c>.</summary>
+    public NodeEntry Get(string name) => nodes.GetValueOrDefault(name)
+        ?? throw new BerthException(
+            ErrorCode.NotFound, $"There is no node '{Quoted.Of(name)}'; 'berth node ls' lists those there are.");
+
+    /// <summary>The node that a certificate is of; null where it is of none, or not any more.</summary>
+    public NodeEntry? Holder(X509Certificate2? certificate)
+    {
+        if (certificate is null || !authority.IsNode(certificate))
+        {
+            return null;
+        }
+
+        string hash = NodeAuthority.HashOf(certificate);
+        string name = certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false);
+        return nodes.GetValueOrDefault(name) is { } entry && entry.Record.Certificates.Contains(hash) ? entry : null;
+    }
+
+    public async Task<(JoinToken Token, DateTimeOffset End)> MakeTokenAsync(
+        TimeSpan life, string caller, CancellationToken cancellationToken)
+    {
+        if (life <= TimeSpan.Zero || life > LongestToken)
+        {
+            throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"A token for joining lives for up to {LongestToken.TotalDays:0} days: say for instance 1h.");
+        }
+
+        JoinToken token = JoinToken.New(authority.Fingerprint);
+        DateTimeOffset now = time.GetUtcNow();
+        await store.AddJoinTokenAsync(
+            new JoinTokenRecord(token.Id, token.HashOfSecret(), now, now + life, caller), now, cancellationToken);
+        return (token, now + life);
+    }
+
+    /// <summary>Spends a token. Throws <c>Unauthorized</c>, <c>Conflict</c>, <c>InvalidRequest</c>.</summary>
+    public async Task<CertificateAnswer> JoinAsync(JoinRequest request, CancellationToken cancellationToken)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        JoinTokenRecord spent = await CheckAsync(request.Token, now, cancellationToken);
+        string name = NodeName.Check(request.Name);
+        IReadOnlyDictionary<string, string> labels = request.Labels ?? new Dictionary<string, string>();
+        NodeLabels.Check(labels);
+        if (NodeLink.ClockComplaint(request.Clock, now) is { } complaint)
+        {
+            Log.JoinRefused(logger, name, complaint);
+            throw new BerthException(ErrorCode.Conflict, $"Node '{name}' can't join. {complaint}");
+        }
+
+        using X509Certificate2 certificate = authority.Issue(request.Request, name);
+        NodeRecord record = new(
+            name, [NodeAuthority.HashOf(certificate)], now, NodeAuthority.EndOf(certificate), labels, [],
+            IsCordoned: false);
+        await writing.WaitAsync(cancellationToken);
+        try
+        {
+            if (nodes.ContainsKey(name) || nodes.Count >= MostNodes)
+            {
+                throw new BerthException(
+                    ErrorCode.Conflict,
+                    nodes.ContainsKey(name)
+                        ? $"There is a node '{name}' already: choose another name with --name, or remove that one "
+                        + $"first with 'berth node rm {name}'."
+                        : $"There are {MostNodes} nodes already.");
+            }
+
+            if (!await store.JoinAsync(spent.Id, record, cancellationToken))
+            {
+                throw Spent(await store.FindJoinTokenAsync(spent.Id, cancellationToken));
+            }
+
+            nodes[name] = new NodeEntry(record);
+        }
+        finally
+        {
+            writing.Release();
+        }
+
+        Log.Joined(logger, name, spent.Caller);
+        return new CertificateAnswer(name, certificate.ExportCertificatePem());
+    }
+
+    /// <summary>Another certificate for a node that has one.</summary>
+    public async Task<CertificateAnswer> RenewAsync(
+        NodeEntry node, string present, RenewRequest request, CancellationToken cancellationToken)
+    {
+        using X509Certificate2 certificate = authority.Issue(request.Request, node.Name);
+        await ChangeAsync(
+            node.Name,
+            // The present one goes on until the next was used: an answer can be lost on its way.
+            record => record with
+            {
+                Certificates = [NodeAuthority.HashOf(certificate), present],
+                ExpiresAt = NodeAuthority.EndOf(certificate),
+            },
+            cancellationToken);
+        DateTimeOffset end = NodeAuthority.EndOf(certificate);
+        Log.Renewed(logger, node.Name, end);
+        return new CertificateAnswer(node.Name, certificate.ExportCertificatePem());
+    }
+
+    /// <summary>Makes a change durable, then true. Throws <c>NotFound</c>.</summary>
+    public async Task<NodeEntry> ChangeAsync(
+        string name, Func<NodeRecord, NodeRecord> change, CancellationToken cancellationToken)
+    {
+        await writing.WaitAsync(cancellationToken);
+        try
+        {
+            NodeEntry entry = Get(name);
+            NodeRecord next = change(entry.Record);
+            await store.PutNodeAsync(next, cancellationToken);
+            entry.Record = next;
+            Changed();
+            return entry;
+        }
+        finally
+        {
+            writing.Release();
+        }
+    }
+
+    /// <summary>Forgets a node: its certificate is worth nothing from now on, and its link ends.</summary>
+    public async Task RemoveAsync(string name, CancellationToken cancellationToken)
+    {
+        await writing.WaitAsync(cancellationToken);
+        try
+        {
+            NodeEntry entry = Get(name);
+            if (name == own)
+            {
+                throw new BerthException(
+                    ErrorCode.Conflict,
+                    $"'{name}' is the server's own node: keep work from it with 'berth node cordon {name}'.");
+            }
+
+            await store.DeleteNodeAsync(name, cancellationToken);
+            nodes.TryRemove(name, out _);
+            entry.Node?.Link.Dispose();
+        }
+        finally
+        {
+            writing.Release();
+        }
+
+        Log.Removed(logger, name);
+        Changed();
+    }
+
+    public void Dispose() => writing.Dispose();
+
+    private async Task<JoinTokenRecord> CheckAsync(
+        string? text, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        JoinTokenRecord? kept = JoinToken.TryParse(text, out JoinToken token)
+            ? await store.FindJoinTokenAsync(token.Id, cancellationToken)
+            : null;
+        // Who knows the secret may know what became of it; to all others the three look alike.
+        if (kept is null || !token.Matches(kept.Hash))
+        {
+            Log.TokenRefused(logger, token.Id ?? "?");
+            throw new BerthException(
+                ErrorCode.Unauthorized,
+                "The token for joining is not valid: make another on the server with 'berth node token create'.");
+        }
+
+        if (kept.ExpiresAt <= now)
+        {
+            Log.TokenRefused(logger, kept.Id);
+            throw new BerthException(
+                ErrorCode.Unauthorized,
+                "The token for joining has expired: make another on the server with 'berth node token create'.");
+        }
+
+        return kept.UsedBy is null ? kept : throw Spent(kept);
+    }
+
+    private BerthException Spent(JoinTokenRecord? token)
+    {
+        Log.TokenRefused(logger, token?.Id ?? "?");
+        return new BerthException(
+            ErrorCode.Unauthorized,
+            $"The token for joining was used already, by the node '{token?.UsedBy}': make another on the server with "
+            + "'berth node token create'.");
+    }
+}

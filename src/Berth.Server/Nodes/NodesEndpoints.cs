@@ -1,0 +1,97 @@
+using Berth.Api.Links;
+using Berth.Api.Nodes;
+using Berth.Core.Resources;
+using Berth.Server.Access;
+using Berth.Server.Hosting;
+using Microsoft.AspNetCore.Http;
+
+namespace Berth.Server.Nodes;
+
+/// <summary>The operator's view of the nodes.</summary>
+internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
+{
+    private static readonly TimeSpan UsualLife = TimeSpan.FromHours(1);
+
+    public async Task MakeTokenAsync(HttpContext context)
+    {
+        JoinTokenRequest wanted = await JsonBody.ReadAsync(context, NodeJson.Default.JoinTokenRequest);
+        nodes.RequireGate();
+        (JoinToken token, DateTimeOffset end) = await nodes.Register.MakeTokenAsync(
+            wanted.ExpiresIn is null ? UsualLife : Duration.Parse(wanted.ExpiresIn), Caller.Of(context).Name,
+            context.RequestAborted);
+        context.Response.Headers.CacheControl = "no-store";
+        await JsonBody.WriteAsync(
+            context, new JoinTokenCreated(token.Id, token.ToString(), end), NodeJson.Default.JoinTokenCreated,
+            StatusCodes.Status201Created);
+    }
+
+    public Task ListAsync(HttpContext context) => JsonBody.WriteAsync(
+        context,
+        new MachineList([.. nodes.Register.All.OrderBy(n => n.Name, StringComparer.Ordinal).Select(View)]),
+        NodeJson.Default.MachineList);
+
+    public Task GetAsync(HttpContext context) => AnswerAsync(context, nodes.Register.Get(NameOf(context)));
+
+    public async Task CordonAsync(HttpContext context) =>
+        await AnswerAsync(context, await SetCordonAsync(context, isCordoned: true));
+
+    public async Task UncordonAsync(HttpContext context) =>
+        await AnswerAsync(context, await SetCordonAsync(context, isCordoned: false));
+
+    /// <summary>Ends what a node still has; tasks run again elsewhere.</summary>
+    public async Task EvictAsync(HttpContext context)
+    {
+        NodeEntry node = await SetCordonAsync(context, isCordoned: true);
+        nodes.Fleet.Move(node.Name);
+        await AnswerAsync(context, node);
+    }
+
+    public async Task PatchAsync(HttpContext context)
+    {
+        NodePatch patch = await JsonBody.ReadAsync(context, NodeJson.Default.NodePatch);
+        NodeEntry node = await nodes.Register.ChangeAsync(
+            NameOf(context), record => NodePatches.Apply(record, patch), context.RequestAborted);
+        await AnswerAsync(context, node);
+    }
+
+    public async Task RemoveAsync(HttpContext context)
+    {
+        await nodes.Register.RemoveAsync(NameOf(context), context.RequestAborted);
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+    }
+
+    private static string NameOf(HttpContext context) => (string)context.Request.RouteValues["name"]!;
+
+    private Task<NodeEntry> SetCordonAsync(HttpContext context, bool isCordoned) => nodes.Register.ChangeAsync(
+        NameOf(context), record => record with { IsCordoned = isCordoned }, context.RequestAborted);
+
+    private Task AnswerAsync(HttpContext context, NodeEntry node) =>
+        JsonBody.WriteAsync(context, View(node), NodeJson.Default.MachineView);
+
+    private MachineView View(NodeEntry node)
+    {
+        NodeRecord record = node.Record;
+        NodeFacts? facts = record.Facts;
+        NodeHeartbeat? beat = node.Heartbeat;
+        bool isOwn = nodes.Fleet.IsOwn(node);
+        return new MachineView(
+            node.Name, nodes.Fleet.StateOf(node).ToString().ToLowerInvariant(), isOwn, record.IsCordoned,
+            node.Problem, nodes.Fleet.RunningOn(node), nodes.Fleet.PlacesOf(node), record.Labels, record.Taints,
+            facts is null ? null : ViewOf(facts),
+            beat is null
+                ? null
+                : new MachineLoad(
+                    Math.Round(beat.Load, 2), beat.MemoryFree, beat.DiskFree, beat.DiskTotal, beat.Prepared,
+                    beat.Images),
+            isOwn ? ServerVersion.Text : record.Program, record.JoinedAt,
+            isOwn ? time.GetUtcNow() : node.Node is { Link.Closed.IsCancellationRequested: false } linked
+                ? time.GetUtcNow() - time.GetElapsedTime(linked.Link.Heard)
+                : record.SeenAt,
+            record.ExpiresAt);
+    }
+
+    private static MachineProfile ViewOf(NodeFacts facts) => new(
+        facts.Engine, facts.CgroupVersion, facts.Cores, facts.MemoryBytes, facts.Architecture,
+        facts.OperatingSystem, facts.Kernel, facts.Features,
+        [.. facts.Devices.Select(d => new MachineDevice(d.Model, d.MemoryBytes))]);
+}

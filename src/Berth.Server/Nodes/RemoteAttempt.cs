@@ -1,0 +1,352 @@
+using System.Buffers.Binary;
+using System.Text.Json;
+using System.Threading.Channels;
+using Berth.Api.Errors;
+using Berth.Api.Links;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+
+namespace Berth.Server.Nodes;
+
+/// <summary>
+/// An attempt on another machine: one stream of the link. Whatever becomes of the link, it ends: what the node did not
+/// report in time is a fault of the platform.
+/// </summary>
+internal sealed class RemoteAttempt : IAttempt
+{
+    /// <summary>A node ends what has passed its time by itself; one that does not is not waited for.</summary>
+    private static readonly TimeSpan Slack = TimeSpan.FromSeconds(10);
+
+    private readonly LinkExchange exchange;
+    private readonly ITimer patience;
+    private readonly string node;
+    private readonly Action ended;
+    private readonly FrameWriter writer;
+    private readonly IncomingStream output;
+    private readonly IncomingStream error;
+    private readonly RemoteInput input;
+    private readonly CreditGate inputCredit = new();
+    private readonly Channel<ProgressReport> progress = Channel.CreateBounded<ProgressReport>(
+        new BoundedChannelOptions(64) { FullMode = BoundedChannelFullMode.DropOldest });
+
+    private readonly TaskCompletionSource<AttemptReport> completion =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task reading = Task.CompletedTask;
+    private int isEnded;
+
+    /// <param name="ended">Called once, when it takes none of the node any more.</param>
+    private RemoteAttempt(
+        AttemptSpec spec, string node, LinkExchange exchange, TimeProvider time, Action ended)
+    {
+        Spec = spec;
+        this.node = node;
+        this.exchange = exchange;
+        this.ended = ended;
+        patience = time.CreateTimer(
+            static state => ((LinkExchange)state!).Dispose(), exchange,
+            spec.Timeout + spec.Grace + Slack ?? Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        writer = exchange.Writer;
+        output = new IncomingStream(n => Credit(FrameKind.OutputCredit, n));
+        error = new IncomingStream(n => Credit(FrameKind.ErrorCredit, n));
+        input = new RemoteInput(writer, inputCredit);
+    }
+
+    public AttemptSpec Spec { get; }
+
+    public AttemptPreparation Preparation { get; private set; } = new(TimeSpan.Zero, TimeSpan.Zero, false);
+
+    public Stream Input => input;
+
+    public Stream Output => output;
+
+    public Stream Error => error;
+
+    public ChannelReader<ProgressReport> Progress => progress.Reader;
+
+    public Task<AttemptReport> Completion => completion.Task;
+
+    public long Written => output.Arrived + error.Arrived;
+
+    /// <summary>Orders it and waits until the program runs, as <see cref="INode.StartAsync(AttemptSpec,
+    /// CancellationToken)"/> says.</summary>
+    public static async Task<RemoteAttempt> StartAsync(
+        AttemptSpec spec, string node, LinkExchange exchange, TimeProvider time, Action ended,
+        CancellationToken cancellationToken)
+    {
+        RemoteAttempt attempt = new(spec, node, exchange, time, ended);
+        try
+        {
+            await attempt.writer.SendAsync(
+                FrameKind.Order, AttemptOrder.Of(spec), LinkJson.Default.AttemptOrder, cancellationToken);
+            await attempt.WaitAsync(cancellationToken);
+            attempt.reading = attempt.ReadAsync();
+            return attempt;
+        }
+        catch (Exception fault)
+        {
+            attempt.Over();
+            exchange.Dispose();
+            await attempt.patience.DisposeAsync();
+            if (fault is IOException or HttpRequestException)
+            {
+                throw Lost(node, fault);
+            }
+
+            throw;
+        }
+    }
+
+    public void Stop(EndReason reason, TimeSpan grace)
+    {
+        if (Volatile.Read(ref isEnded) != 0)
+        {
+            return;
+        }
+
+        writer.Post(
+            FrameKind.Stop,
+            JsonSerializer.SerializeToUtf8Bytes(
+                new StopOrder(reason.ToString(), (long)grace.TotalMilliseconds), LinkJson.Default.StopOrder));
+        patience.Change(grace + Slack, Timeout.InfiniteTimeSpan);
+    }
+
+    public void Signal(int number) => writer.Post(FrameKind.Signal, new[] { (byte)number });
+
+    public void Pause() => writer.Post(FrameKind.Pause, default);
+
+    public void Resume() => writer.Post(FrameKind.Resume, default);
+
+    public void Resize(TerminalSize size)
+    {
+        // Attempts with a terminal are not given to other machines.
+    }
+
+    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) => throw NotThere("connections to");
+
+    public Task<Stream> AcceptAsync(CancellationToken cancellationToken) => throw NotThere("connections from");
+
+    public AttemptFigures? Measure() => null;
+
+    public IReadOnlyList<ProcessView> Processes() => [];
+
+    public Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
+        throw NotThere("programs beside");
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!completion.Task.IsCompleted)
+        {
+            Stop(EndReason.Canceled, TimeSpan.Zero);
+            await completion.Task;
+        }
+
+        exchange.Dispose();
+        await reading;
+        await patience.DisposeAsync();
+        writer.Dispose();
+        await output.DisposeAsync();
+        await error.DisposeAsync();
+    }
+
+    /// <summary>What every attempt on a lost node is told as: another try can help.</summary>
+    public static BerthException Lost(string node, Exception? cause = null) => new(
+        ErrorCode.NodeFault, $"Node '{node}' was lost: nothing is known of what it had under way. Send it again.",
+        cause)
+    {
+        RetryAfter = TimeSpan.FromSeconds(1),
+    };
+
+    private BerthException NotThere(string what) => new(
+        ErrorCode.InvalidRequest, $"There are no {what} attempt {Spec.Id}, which is on the node '{node}'.");
+
+    private void Credit(FrameKind kind, int bytes)
+    {
+        byte[] payload = new byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
+        writer.Post(kind, payload);
+    }
+
+    private async Task WaitAsync(CancellationToken cancellationToken)
+    {
+        FrameReader frames = await exchange.ReaderAsync(cancellationToken);
+        Frame first = await frames.ReadAsync(cancellationToken)
+            ?? throw new LinkException("The node ended an attempt without a word.");
+        switch (first.Kind)
+        {
+            case FrameKind.Started:
+                StartedReport started = first.Read(LinkJson.Default.StartedReport);
+                Preparation = new AttemptPreparation(
+                    LinkWords.Span(started.PrepareUs), LinkWords.Span(started.StartUs), started.Prepared, Node: node);
+                break;
+            case FrameKind.Refused:
+                RefusalReport refusal = first.Read(LinkJson.Default.RefusalReport);
+                throw new BerthException(ErrorCatalog.Find(refusal.Code).Error, refusal.Message)
+                {
+                    RetryAfter = refusal.RetryAfterMs is { } pause ? TimeSpan.FromMilliseconds(pause) : null,
+                };
+            default:
+                throw new LinkException($"The node answered an order with a frame {first.Kind}.");
+        }
+    }
+
+    private async Task ReadAsync()
+    {
+        bool isWhole = false;
+        try
+        {
+            FrameReader frames = await exchange.ReaderAsync(CancellationToken.None);
+            while (await frames.ReadAsync(CancellationToken.None) is { } frame)
+            {
+                Take(frame);
+            }
+
+            isWhole = true;
+        }
+        catch (Exception gone) when (gone is IOException or HttpRequestException or OperationCanceledException
+            or ObjectDisposedException or ArgumentException)
+        {
+            // The report, or that there is none, tells it.
+            isWhole = false;
+        }
+
+        Close(isWhole);
+    }
+
+    /// <summary>An end without a report is a fault, whoever made it.</summary>
+    private void Close(bool isWhole)
+    {
+        Over();
+        completion.TrySetResult(new AttemptReport(
+            EndReason.PlatformFault, null, null, Lost(node).Message, RunUsage.None, TimeSpan.Zero)
+        {
+            RetryAfter = TimeSpan.FromSeconds(1),
+        });
+        progress.Writer.TryComplete();
+        inputCredit.Close();
+        output.End();
+        error.End();
+        if (isWhole)
+        {
+            exchange.Complete();
+        }
+        else
+        {
+            exchange.Dispose();
+        }
+    }
+
+    private void Take(Frame frame)
+    {
+        switch (frame.Kind)
+        {
+            case FrameKind.Output:
+                output.Accept(frame.Payload);
+                break;
+            case FrameKind.OutputEnd:
+                output.End();
+                break;
+            case FrameKind.Error:
+                error.Accept(frame.Payload);
+                break;
+            case FrameKind.ErrorEnd:
+                error.End();
+                break;
+            case FrameKind.InputCredit:
+                inputCredit.Add(LinkFrame.CreditOf(frame.Payload));
+                break;
+            case FrameKind.InputClosed:
+                inputCredit.Close();
+                break;
+            case FrameKind.Progress:
+                ProgressLine line = frame.Read(LinkJson.Default.ProgressLine);
+                progress.Writer.TryWrite(new ProgressReport(
+                    Math.Clamp(line.Percent, 0, 100),
+                    line.Message is { Length: > 200 } tooLong ? tooLong[..200] : line.Message));
+                break;
+            case FrameKind.Report:
+                AttemptReport report = LinkWords.Read(frame.Read(LinkJson.Default.EndReport));
+                Over();
+                inputCredit.Close();
+                completion.TrySetResult(report);
+                break;
+            default:
+                throw new LinkException($"The node sent a frame {frame.Kind} about an attempt.");
+        }
+    }
+
+    private void Over()
+    {
+        if (Interlocked.Exchange(ref isEnded, 1) == 0)
+        {
+            ended();
+        }
+    }
+}
+
+/// <summary>A program's standard input on another machine.</summary>
+internal sealed class RemoteInput(FrameWriter writer, CreditGate credit) : Stream
+{
+    private bool ended;
+
+    public override bool CanRead => false;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => true;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public override async ValueTask WriteAsync(
+        ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        while (!buffer.IsEmpty)
+        {
+            int count = await credit.TakeAsync(Math.Min(buffer.Length, LinkProtocol.MaxData), cancellationToken);
+            try
+            {
+                await writer.SendAsync(FrameKind.Input, buffer[..count], cancellationToken);
+            }
+            catch (Exception gone) when (gone is HttpRequestException or InvalidOperationException)
+            {
+                throw new IOException("The node was lost.", gone);
+            }
+
+            buffer = buffer[count..];
+        }
+    }
+
+    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override void Write(byte[] buffer, int offset, int count) =>
+        throw new NotSupportedException("What goes over a link is written asynchronously.");
+
+    public override void Flush()
+    {
+        // Every write is sent.
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing && !ended)
+        {
+            ended = true;
+            writer.Post(FrameKind.InputEnd, default);
+        }
+
+        base.Dispose(disposing);
+    }
+}

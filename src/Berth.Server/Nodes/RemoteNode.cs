@@ -1,0 +1,75 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using Berth.Api.Links;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Resources;
+
+namespace Berth.Server.Nodes;
+
+/// <summary>
+/// A node of another machine, over its link. The second implementation of <see cref="INode"/>: it takes what
+/// <see cref="AttemptOrder.CanSay"/> says, calls and tasks; what belongs to one machine (containers with their layers
+/// and volumes, terminals) stays with the server's own.
+/// </summary>
+internal sealed class RemoteNode : INode
+{
+    private readonly NodeLink link;
+    private readonly TimeProvider time;
+    private readonly ConcurrentDictionary<string, SandboxView> attempts = new(StringComparer.Ordinal);
+
+    public RemoteNode(NodeLink link, TimeProvider time)
+    {
+        this.link = link;
+        this.time = time;
+        NodeFacts facts = link.Hello.Facts;
+        Info = new NodeInfo(
+            link.Name, facts.Cores, ByteSize.FromBytes(facts.MemoryBytes), facts.Engine, facts.CgroupVersion);
+    }
+
+    public NodeInfo Info { get; }
+
+    public NodeLink Link => link;
+
+    /// <summary>Attempts that it has now, those that are being started among them.</summary>
+    public int Running => attempts.Count;
+
+    public INodeStorage Storage => throw new BerthException(
+        ErrorCode.InvalidRequest, $"Layers and volumes of the node '{Info.Name}' are not reached from here.");
+
+    /// <summary>It is started where it is.</summary>
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public void Expect(SandboxSpec spec) => link.Control.Post(
+        FrameKind.Expect, JsonSerializer.SerializeToUtf8Bytes(ShapeOrder.Of(spec), LinkJson.Default.ShapeOrder));
+
+    public async Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken)
+    {
+        LinkExchange exchange;
+        try
+        {
+            exchange = link.Open(LinkProtocol.AttemptPath);
+        }
+        catch (IOException gone)
+        {
+            throw RemoteAttempt.Lost(Info.Name, gone);
+        }
+
+        // Which sandbox it has the node knows; here the attempt stands for it.
+        attempts[spec.Id] = new SandboxView(
+            $"{Info.Name}/{spec.Id}", "running", spec.Id, spec.Sandbox.Image, time.GetUtcNow());
+        return await RemoteAttempt.StartAsync(
+            spec, Info.Name, exchange, time, () => attempts.TryRemove(spec.Id, out _), cancellationToken);
+    }
+
+    public NodeStatus Status() => new([.. attempts.Values], link.Heartbeat?.Prepared ?? 0, 0, 0, 0, 0);
+
+    /// <summary>Ends the link; what it had under way is lost to this server and ended by the node.</summary>
+    public Task StopAsync(CancellationToken cancellationToken)
+    {
+        link.Dispose();
+        return Task.CompletedTask;
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+}

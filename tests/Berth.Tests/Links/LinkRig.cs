@@ -1,0 +1,157 @@
+using System.Net;
+using System.Net.Http.Json;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Node.Links;
+using Berth.Oci.Content;
+using Berth.Oci.Images;
+using Berth.Oci.Layers;
+using Berth.Server.Configuration;
+using Berth.Server.Nodes;
+using Berth.Testing.Content;
+using Berth.Testing.Nodes;
+using Berth.Testing.Server;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Berth.Tests.Links;
+
+/// <summary>A server that listens for nodes, and nodes without containers that join it over TLS.</summary>
+internal sealed class LinkRig : IAsyncDisposable
+{
+    private readonly List<JoinedNode> nodes = [];
+
+    private LinkRig(ServerRig server) => Server = server;
+
+    public ServerRig Server { get; }
+
+    public NodeRooms Rooms => Server.Server.Rooms.Nodes;
+
+    public Uri NodeAddress => Rooms.Addresses[0];
+
+    public static async Task<LinkRig> StartAsync(Func<ServerOptions, ServerOptions>? with = null) => new(
+        await ServerRig.StartAsync(o => (with?.Invoke(o) ?? o) with
+        {
+            NodeListen = [new ListenAddress(IPAddress.Loopback, 0)],
+        }));
+
+    public async Task<string> TokenAsync(string? expires = null)
+    {
+        using HttpResponseMessage answer = await Server.Client.PostAsJsonAsync(
+            "/v1/node-tokens", new JoinTokenRequest(expires), NodeJson.Default.JoinTokenRequest);
+        answer.EnsureSuccessStatusCode();
+        return (await answer.Content.ReadFromJsonAsync(NodeJson.Default.JoinTokenCreated))!.Token;
+    }
+
+    /// <summary>Joins and returns once the server has it as ready.</summary>
+    public async Task<JoinedNode> JoinAsync(string name, int places = 4, TimeProvider? time = null)
+    {
+        TemporaryFolder folder = new();
+        NodeIdentity identity = await ServerDoor.JoinAsync(
+            NodeAddress, await TokenAsync(), name, new Dictionary<string, string>(), folder.Path,
+            time ?? TimeProvider.System, CancellationToken.None);
+        return await StartAsync(folder, identity, places, time);
+    }
+
+    /// <summary>Starts a node that has joined before.</summary>
+    public async Task<JoinedNode> StartAsync(
+        TemporaryFolder folder, NodeIdentity identity, int places = 4, TimeProvider? time = null)
+    {
+        JoinedNode node = await JoinedNode.StartAsync(folder, identity, NodeAddress, places, time);
+        nodes.Add(node);
+        return node;
+    }
+
+    public Task<MachineView> SeeAsync(string name) =>
+        Server.Client.GetFromJsonAsync($"/v1/nodes/{name}", NodeJson.Default.MachineView)!;
+
+    /// <summary>Waits until the server sees a node so.</summary>
+    public async Task<MachineView> UntilAsync(string name, Func<MachineView, bool> condition)
+    {
+        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(60));
+        while (true)
+        {
+            MachineView view = await SeeAsync(name);
+            if (condition(view))
+            {
+                return view;
+            }
+
+            if (limit.IsCancellationRequested)
+            {
+                throw new TimeoutException($"The node is still {view}.");
+            }
+
+            await Task.Delay(20);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (JoinedNode node in nodes)
+        {
+            await node.DisposeAsync();
+        }
+
+        await Server.DisposeAsync();
+    }
+}
+
+/// <summary>A node without containers and its link.</summary>
+internal sealed class JoinedNode : IAsyncDisposable
+{
+    private readonly CancellationTokenSource stop = new();
+    private readonly LinkedNode linked;
+    private readonly LayerStore layers;
+    private readonly Task running;
+
+    private JoinedNode(
+        FakeNode node, LinkedNode linked, LayerStore layers, FetchedImages images, TemporaryFolder folder)
+    {
+        Node = node;
+        Images = images;
+        Folder = folder;
+        this.linked = linked;
+        this.layers = layers;
+        running = Task.Run(() => linked.RunAsync(stop.Token));
+    }
+
+    public FakeNode Node { get; }
+
+    public FetchedImages Images { get; }
+
+    public TemporaryFolder Folder { get; }
+
+    public static async Task<JoinedNode> StartAsync(
+        TemporaryFolder folder, NodeIdentity identity, Uri server, int places, TimeProvider? time)
+    {
+        TimeProvider clock = time ?? TimeProvider.System;
+        FakeNode node = new(TimeProvider.System);
+        await node.StartAsync(CancellationToken.None);
+        ContentStore content = new(folder["blobs"], TimeProvider.System);
+        LayerStore layers = new(content, folder["layers"], LayerLimits.Default, TimeProvider.System);
+        FetchedImages images = new(
+            content, new ImageSource(content, layers, PlatformChoice.Here), PlatformChoice.Here, TimeProvider.System,
+            NullLogger.Instance);
+        return new JoinedNode(
+            node,
+            new LinkedNode(node, images, server, identity, folder.Path, places, clock, NullLoggerFactory.Instance),
+            layers, images, folder);
+    }
+
+    /// <summary>Ends the link without a word, as a killed process does; what ran on the node is ended.</summary>
+    public async Task StopAsync()
+    {
+        await stop.CancelAsync();
+        await running;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        await linked.DisposeAsync();
+        await Node.DisposeAsync();
+        await layers.DisposeAsync();
+        stop.Dispose();
+        Folder.Dispose();
+    }
+}
