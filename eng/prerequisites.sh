@@ -17,7 +17,7 @@ packages() {
       if [ "$(uname -m)" = x86_64 ]; then echo user-mode-linux; fi
       echo gcc skopeo buildah umoci podman docker.io docker-registry busybox-static zstd curl jq python3 attr mount \
         util-linux xfsprogs faketime runsc nbdkit libnbd-bin fuse3 fiu-utils graphicsmagick lighttpd fonts-dejavu-core \
-        tesseract-ocr
+        tesseract-ocr postgresql
       ;;
     # What Berth is measured beside: the Docker engine and registry, an HTTP load generator.
     bench) echo docker.io docker-registry wrk openssl nginx-light ;;

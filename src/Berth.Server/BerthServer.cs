@@ -37,6 +37,8 @@ public sealed class BerthServer : IAsyncDisposable
             Task.Run(() => rooms.Rollouts.RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(() => rooms.Results.RunAsync(passesStop.Token), CancellationToken.None),
             Task.Run(() => rooms.Triggers.RunAsync(passesStop.Token), CancellationToken.None),
+            // Until nothing is under way: whoever is quiet is taken for lost.
+            Task.Run(() => rooms.Cluster?.RunAsync(telemetryStop.Token) ?? Task.CompletedTask, CancellationToken.None),
             Task.Run(
                 () => rooms.Telemetry.RunAsync(rooms.Metrics.GatherAsync, telemetryStop.Token),
                 CancellationToken.None));
@@ -126,6 +128,11 @@ public sealed class BerthServer : IAsyncDisposable
         await rooms.Node.StopAsync(CancellationToken.None);
         CrashPoints.Reach(CrashPoint.NodeStopped);
         rooms.Tokens.Flush();
+        if (rooms.Cluster is { } cluster)
+        {
+            await cluster.LeaveAsync();
+        }
+
         await rooms.DisposeAsync();
         passesStop.Dispose();
         telemetryStop.Dispose();
@@ -148,6 +155,11 @@ public sealed class BerthServer : IAsyncDisposable
         await rooms.Triggers.Manager.StartAsync(cancellationToken);
         // Before the tasks, which may be calls of them.
         await rooms.Functions.StartAsync(cancellationToken);
+        if (rooms.Cluster is { } cluster)
+        {
+            await cluster.JoinAsync(cancellationToken);
+        }
+
         await rooms.Runs.StartAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.RunsStarted);
         rooms.Instances.Start();

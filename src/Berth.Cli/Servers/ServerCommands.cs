@@ -7,7 +7,7 @@ internal static class ServerCommands
 {
     public static IReadOnlyList<Command> All() =>
         [
-            new ServeCommand(), new BackupCommand(), new RestoreCommand(), new DoctorCommand(),
+            new ServeCommand(), new BackupCommand(), new RestoreCommand(), StoreCommands.All(), new DoctorCommand(),
             new ReferenceCommand(), new NodeJoinCommand(),
         ];
 }

@@ -11,6 +11,7 @@ internal static class ServerPart
     public const string Serve = "Run the server: registry, calls, tasks, and this machine to run them on";
     public const string Backup = "Write all that a running server keeps to one file";
     public const string Restore = "Make a data folder from a backup";
+    public const string Store = "Move a server's records to PostgreSQL";
     public const string Doctor = "Look whether this machine can run Berth, and say how to get what is missing";
     public const string Join = "Run work for a server elsewhere: this machine becomes one of its nodes";
     public const string Reference = "Write the reference pages";
@@ -20,8 +21,8 @@ internal static class ServerPart
     /// <summary>Commands that do nothing, for lists, completion and suggestions.</summary>
     public static IReadOnlyList<Command> Names() =>
     [
-        new("serve", Serve), new("backup", Backup), new("restore", Restore), new("doctor", Doctor),
-        new("reference", Reference) { Hidden = true }, new(JoinName, Join),
+        new("serve", Serve), new("backup", Backup), new("restore", Restore), new("store", Store),
+        new("doctor", Doctor), new("reference", Reference) { Hidden = true }, new(JoinName, Join),
     ];
 
     /// <summary>The one of them that stands below another word, <c>node</c>.</summary>

@@ -31,7 +31,7 @@ internal static class BackupFormat
     private static readonly HashSet<string> LeftOut = new(StringComparer.Ordinal)
     {
         "lock", "berth.db", "berth.db-wal", "berth.db-shm", "berth.ballast", "uploads", "layers", "overflow", Copies,
-        Layers, "lost+found", "blobs/temp", "blobs/corrupt", UnfinishedMark,
+        Layers, "server.id", "lost+found", "blobs/temp", "blobs/corrupt", UnfinishedMark,
     };
 
     /// <summary>Begins the names of extended attributes in an entry's pax records, as libarchive writes them: the value

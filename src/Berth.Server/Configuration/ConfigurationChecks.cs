@@ -52,7 +52,12 @@ internal static class ConfigurationChecks
             throw ConfigurationReader.Refuse(values[given], $"{missing} must be given too");
         }
 
-        foreach (string name in (ReadOnlySpan<string>)["tls-certificate", "tls-key"])
+        if (options is { StorePasswordFile: not null, Store: null })
+        {
+            throw ConfigurationReader.Refuse(values["store-password-file"], "store must be given too");
+        }
+
+        foreach (string name in (ReadOnlySpan<string>)["tls-certificate", "tls-key", "store-password-file"])
         {
             if (values[name].Text is { Length: > 0 } path && !File.Exists(path))
             {

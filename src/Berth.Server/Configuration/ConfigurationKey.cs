@@ -31,6 +31,9 @@ public sealed record ConfigurationKey(
     /// <summary>What is accepted, for messages and the reference page.</summary>
     public string Expected { get; init; } = "";
 
+    /// <summary>Its value is never shown.</summary>
+    public bool IsSecret { get; init; }
+
     /// <summary>Puts a value into the options; false when the text does not say one. Null in <paramref name="texts"/>
     /// never occurs; a key that is no list gets exactly one.</summary>
     internal Func<ServerOptions, IReadOnlyList<string>, ServerOptions?> Apply { get; init; } = (options, _) => options;

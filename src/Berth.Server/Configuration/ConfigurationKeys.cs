@@ -1,7 +1,9 @@
 using System.Net;
 using Berth.Api.Nodes;
 using Berth.Core.Callbacks;
+using Berth.Core.Errors;
 using Berth.Core.Resources;
+using Berth.Server.Store.Postgres;
 
 namespace Berth.Server.Configuration;
 
@@ -21,6 +23,22 @@ public static class ConfigurationKeys
         KeyOf.Text("data", "/var/lib/berth",
             "Folder for everything that must outlast a restart. One server at a time may use it.",
             (o, v) => o with { DataFolder = v }, ValueKind.Path),
+        new("store", ValueKind.Text, "",
+            "PostgreSQL database for the records of one or several servers. Empty: a file of SQLite in the data "
+            + "folder. What is on the command line other users of the machine can read: give a password by "
+            + "BERTH_STORE, the configuration file or store-password-file.")
+        {
+            Expected = "an address such as postgres://USER:PASSWORD@HOST/DATABASE",
+            IsSecret = true,
+            Apply = (o, texts) => texts[0].Length == 0 ? o with { Store = null }
+                : PostgresAddress.TryParse(texts[0], out PostgresAddress? address, out string? problem)
+                    ? o with { Store = address }
+                    : throw new BerthException(
+                        ErrorCode.InvalidConfiguration, $"The setting store can't be used: {problem}."),
+        },
+        KeyOf.Text("store-password-file", "",
+            "File with the password of the database in store. Empty: the one in store itself.",
+            (o, v) => o with { StorePasswordFile = v.Length == 0 ? null : v }, ValueKind.Path),
         new("listen", ValueKind.Address, "127.0.0.1:7070",
             "Addresses to listen on. Anything but loopback should have a TLS certificate, here or in a proxy in front.",
             IsList: true)

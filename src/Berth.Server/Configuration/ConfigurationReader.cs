@@ -27,7 +27,8 @@ public sealed record ConfigurationSources(
 /// <summary>A key's value and who said it, for messages.</summary>
 public sealed record ConfiguredValue(ConfigurationKey Key, IReadOnlyList<string> Texts, string Source)
 {
-    public string Text => string.Join(",", Texts);
+    /// <summary>As it may be shown.</summary>
+    public string Text => Key.IsSecret ? "(not shown)" : string.Join(",", Texts);
 }
 
 /// <summary>
@@ -143,9 +144,12 @@ public static class ConfigurationReader
             [.. property.Value.EnumerateArray().Select(e => e.GetString()!)],
         _ => throw new BerthException(
             ErrorCode.InvalidConfiguration,
-            $"{property.Name} = {property.Value.GetRawText()} (from the file {path}) can't be used: "
+            $"{property.Name} = {Shown(property, path)} (from the file {path}) can't be used: "
             + "write a text, a number, true, false, or an array of texts."),
     };
+
+    private static string Shown(JsonProperty property, string path) =>
+        Require(property.Name, $"the file {path}").IsSecret ? "(not shown)" : property.Value.GetRawText();
 
     private static ConfigurationKey Require(string name, string source) =>
         ConfigurationKeys.All.FirstOrDefault(k => k.Name == name)

@@ -1,6 +1,7 @@
 using System.Net;
 using Berth.Api.Nodes;
 using Berth.Core.Resources;
+using Berth.Server.Store.Postgres;
 
 namespace Berth.Server.Configuration;
 
@@ -11,6 +12,11 @@ namespace Berth.Server.Configuration;
 public sealed record ServerOptions
 {
     public string DataFolder { get; init; } = "";
+
+    /// <summary>Of the database that keeps the records; null for a file in the data folder.</summary>
+    public PostgresAddress? Store { get; init; }
+
+    public string? StorePasswordFile { get; init; }
 
     public IReadOnlyList<ListenAddress> Listen { get; init; } = [];
 

@@ -30,6 +30,18 @@ public sealed class RunEventHub
         }
     }
 
+    /// <summary>Runs that somebody listens to.</summary>
+    public IReadOnlyList<RunId> Heard
+    {
+        get
+        {
+            lock (gate)
+            {
+                return [.. byRun.Keys];
+            }
+        }
+    }
+
     /// <summary>Listens to one run, or to all with null. The caller disposes it.</summary>
     public Subscription Subscribe(RunId? run)
     {

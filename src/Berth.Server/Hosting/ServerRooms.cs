@@ -2,6 +2,7 @@ using Berth.Api.Nodes;
 using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Core.Faults;
+using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Core.Scaling;
@@ -17,6 +18,7 @@ using Berth.Server.Access;
 using Berth.Server.Callbacks;
 using Berth.Server.Backups;
 using Berth.Server.Calls;
+using Berth.Server.Cluster;
 using Berth.Server.Configuration;
 using Berth.Server.Containers;
 using Berth.Server.Functions;
@@ -33,6 +35,7 @@ using Berth.Server.Runs;
 using Berth.Server.Secrets;
 using Berth.Server.Spool;
 using Berth.Server.Store;
+using Berth.Server.Store.Postgres;
 using Berth.Server.Store.Sqlite;
 using Berth.Server.Telemetry;
 using Berth.Server.Triggers;
@@ -55,6 +58,7 @@ internal sealed class ServerRooms : IAsyncDisposable
     private static readonly TimeSpan LeaseSlack = TimeSpan.FromSeconds(30);
 
     private MetricsEndpoint? metrics;
+    private ClusterPass? cluster;
 
     private ServerRooms(ServerOptions options, DataFolder data, NodeParts parts, INode node, IRunStore store)
     {
@@ -141,6 +145,13 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required RolloutPass Rollouts { get; init; }
 
+    /// <summary>Null for a server by itself.</summary>
+    public ClusterPass? Cluster => cluster ??= Store is IClusterStore shared
+        ? new ClusterPass(
+            shared, Runs, digest => Digest.TryParse(digest, out Digest image) && Content.SizeOf(image) is not null,
+            Options.NodeName, Time, Loggers.CreateLogger<ClusterPass>())
+        : null;
+
     /// <summary>Opens everything; nothing runs yet.</summary>
     public static async Task<ServerRooms> OpenAsync(
         ServerOptions options, DataFolder data, Func<NodeParts, INode> makeNode, TimeProvider time,
@@ -157,8 +168,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         ImageCatalog catalog = new(repositories, content);
         ImageSource images = new(content, layers, PlatformChoice.Here);
         TokenStore tokens = TokenStore.Open(data.Path, time);
-        SqliteRunStore store = await SqliteRunStore.OpenAsync(
-            data["berth.db"], SqliteRunStore.DefaultBallast, loggers.CreateLogger<SqliteRunStore>(), cancellationToken);
+        IServerStore store = await OpenStoreAsync(options, data, time, loggers, cancellationToken);
         NodeParts parts = new(options, images, time, loggers);
         INode node = makeNode(parts);
         ImageReadiness readiness = new(node, options);
@@ -236,6 +246,34 @@ internal sealed class ServerRooms : IAsyncDisposable
         Collector.Dispose();
         Telemetry.Dispose();
         Lifetime.Dispose();
+    }
+
+    /// <summary>The data folder's own file, or the database that the operator named.</summary>
+    private static async Task<IServerStore> OpenStoreAsync(
+        ServerOptions options, DataFolder data, TimeProvider time, ILoggerFactory loggers,
+        CancellationToken cancellationToken)
+    {
+        if (options.Store is not { } address)
+        {
+            return await SqliteRunStore.OpenAsync(
+                data["berth.db"], SqliteRunStore.DefaultBallast, loggers.CreateLogger<SqliteRunStore>(),
+                cancellationToken);
+        }
+
+        if (File.Exists(data["berth.db"]))
+        {
+            throw new BerthException(
+                ErrorCode.InvalidConfiguration,
+                $"The data folder {data.Path} has records of its own in berth.db, and the setting store names "
+                + $"{address}: move them with 'berth store migrate', or serve without store.");
+        }
+
+        PostgresAddress whole = options.StorePasswordFile is { } file
+            ? address.WithPassword((await File.ReadAllTextAsync(file, cancellationToken)).Trim())
+            : address;
+        return await PostgresStore.OpenAsync(
+            whole, ServerIdentity.LoadOrCreate(data["server.id"], time), time, loggers.CreateLogger<PostgresStore>(),
+            cancellationToken);
     }
 
     private static FunctionHosts HostsOf(ServerOptions options) => new(options.FunctionDomain, options.HostNames);

@@ -22,6 +22,12 @@ internal sealed class RunLedger
 
     public void Wait(long by) => Interlocked.Add(ref queued, by);
 
+    /// <summary>Several servers count on the same queue: this is what the store says.</summary>
+    public void Recount(long waiting) => Interlocked.Exchange(ref queued, waiting);
+
+    /// <summary>Somebody else says that tasks wait; how many, the next count tells.</summary>
+    public void WaitElsewhere() => Interlocked.CompareExchange(ref queued, 1, 0);
+
     public void Submitted() => Interlocked.Increment(ref submitted);
 
     public void Refused() => Interlocked.Increment(ref refused);

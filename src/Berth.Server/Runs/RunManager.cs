@@ -34,6 +34,7 @@ public sealed class RunManager : IRunManager
     private readonly CancellationTokenSource giveUp = new();
     private readonly List<Task> loops = [];
     private volatile bool accepting;
+    private int news;
 
     public RunManager(
         IRunStore store, INode node, RunSpool spool, RunLogs logs, RunOptions options, CallbackPolicy callbackPolicy,
@@ -144,6 +145,7 @@ public sealed class RunManager : IRunManager
         RunAcceptance acceptance = await intake.AcceptAsync(submission, input, cancellationToken);
         if (acceptance.IsNew)
         {
+            Interlocked.Exchange(ref news, 1);
             dispatcher.Poke();
         }
 
@@ -158,6 +160,54 @@ public sealed class RunManager : IRunManager
         dispatcher.Poke();
         return again.Run;
     }
+
+    /// <summary>The claims that this server works on.</summary>
+    internal IReadOnlyList<(RunId Id, int Generation)> Executing => dispatcher.Executing;
+
+    /// <summary>Runs that somebody here listens to and another server has under way.</summary>
+    internal IEnumerable<RunId> FollowedElsewhere =>
+        rooms.Events.Heard.Where(id => calls.Find(id) is null && dispatcher.Find(id) is null);
+
+    /// <summary>Ends a task's program here, if this claim is still worked on.</summary>
+    internal bool EndExecution(RunId id, int generation)
+    {
+        if (dispatcher.Find(id) is not { } execution || execution.Generation != generation)
+        {
+            return false;
+        }
+
+        execution.Cancel();
+        return true;
+    }
+
+    /// <summary>Takes in what a lost server had under way.</summary>
+    internal async Task RecoverAsync(IReadOnlyList<Run> adopted, CancellationToken cancellationToken)
+    {
+        await new RunRecovery(rooms).RecoverAsync(adopted, cancellationToken);
+        await RecountAsync(cancellationToken);
+    }
+
+    /// <summary>Counts what waits for all servers, and claims of it what it may.</summary>
+    internal async Task RecountAsync(CancellationToken cancellationToken)
+    {
+        rooms.Ledger.Recount((await rooms.Store.CountAsync(cancellationToken)).Queued);
+        dispatcher.Poke();
+    }
+
+    /// <summary>Another server says that tasks wait.</summary>
+    internal void Awake()
+    {
+        rooms.Ledger.WaitElsewhere();
+        dispatcher.Poke();
+    }
+
+    /// <summary>Whether tasks came in since the last time.</summary>
+    internal bool TakeNews() => Interlocked.Exchange(ref news, 0) == 1;
+
+    /// <inheritdoc cref="RunUpkeep.SweepAsync"/>
+    internal Task<int> SweepAsync(
+        Func<IReadOnlyCollection<RunId>, CancellationToken, Task<IReadOnlySet<RunId>>> withFiles,
+        CancellationToken cancellationToken) => upkeep.SweepAsync(withFiles, cancellationToken);
 
     public Task<LiveCall> CallAsync(
         RunSpec spec, string caller, RunPlaces? own, CancellationToken cancellationToken)

@@ -22,16 +22,7 @@ internal sealed class RunRecovery(RunRooms rooms)
         while (true)
         {
             IReadOnlyList<Run> runs = await rooms.Store.UnfinishedAsync(after, Page, cancellationToken);
-            // Files first: cut off in between, the next start finds the run again.
-            foreach (Run run in runs)
-            {
-                rooms.Spool.DeleteResults(run.Id);
-            }
-
-            CrashPoints.Reach(CrashPoint.LeftResultsDeleted);
-            await Task.WhenAll(runs.Select(run => rooms.SaveAsync(
-                RunSteps.Recover(run, rooms.Clock.Moment, rooms.Options.ResultRetention), cancellationToken)));
-            CrashPoints.Reach(CrashPoint.RecoveredRunsStored);
+            await RecoverAsync(runs, cancellationToken);
             recovered += runs.Count;
             if (runs.Count < Page)
             {
@@ -48,6 +39,21 @@ internal sealed class RunRecovery(RunRooms rooms)
 
         await SweepSpoolAsync(cancellationToken);
         rooms.Ledger.Wait((await rooms.Store.CountAsync(cancellationToken)).Queued);
+    }
+
+    /// <summary>Gives runs that nobody works on any more back to the queue, or closes them.</summary>
+    public async Task RecoverAsync(IReadOnlyList<Run> runs, CancellationToken cancellationToken)
+    {
+        // Files first: cut off in between, the next start finds the run again.
+        foreach (Run run in runs)
+        {
+            rooms.Spool.DeleteResults(run.Id);
+        }
+
+        CrashPoints.Reach(CrashPoint.LeftResultsDeleted);
+        await Task.WhenAll(runs.Select(run => rooms.SaveAsync(
+            RunSteps.Recover(run, rooms.Clock.Moment, rooms.Options.ResultRetention), cancellationToken)));
+        CrashPoints.Reach(CrashPoint.RecoveredRunsStored);
     }
 
     private async Task SweepSpoolAsync(CancellationToken cancellationToken)

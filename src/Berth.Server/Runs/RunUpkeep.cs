@@ -17,6 +17,9 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
     /// <summary>Between looks for what retention deletes.</summary>
     public static readonly TimeSpan RetentionInterval = TimeSpan.FromSeconds(60);
 
+    /// <summary>Of a run whose files may be rubbish: no submission takes that long.</summary>
+    private static readonly TimeSpan SweepAge = TimeSpan.FromHours(24);
+
     /// <summary>Closes waiting runs that are over age; returns how many.</summary>
     public async Task<int> ExpireWaitingAsync(CancellationToken cancellationToken)
     {
@@ -103,6 +106,28 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
             if (deleted == Batch)
             {
                 break;
+            }
+        }
+
+        return deleted;
+    }
+
+    /// <summary>Deletes files of runs that another server struck off; returns how many runs had some.</summary>
+    /// <param name="withFiles">Those that may have some.</param>
+    public async Task<int> SweepAsync(
+        Func<IReadOnlyCollection<RunId>, CancellationToken, Task<IReadOnlySet<RunId>>> withFiles,
+        CancellationToken cancellationToken)
+    {
+        // What is being accepted just now has its input before it has a record.
+        long young = (rooms.Time.GetUtcNow() - SweepAge).ToUnixTimeMilliseconds();
+        int deleted = 0;
+        foreach (RunId[] ids in rooms.Spool.List().Where(id => id.UnixMilliseconds < young).Chunk(Batch))
+        {
+            IReadOnlySet<RunId> kept = await withFiles(ids, cancellationToken);
+            foreach (RunId id in ids.Where(id => !kept.Contains(id)))
+            {
+                rooms.Spool.Delete(id);
+                deleted++;
             }
         }
 

@@ -22,6 +22,10 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
 
     public int Count => executions.Count;
 
+    /// <summary>The claims that this server works on.</summary>
+    public IReadOnlyList<(RunId Id, int Generation)> Executing =>
+        [.. executions.Select(entry => (entry.Key, entry.Value.Execution.Generation))];
+
     public void Poke()
     {
         try

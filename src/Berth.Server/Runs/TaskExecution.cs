@@ -41,6 +41,8 @@ internal sealed class TaskExecution
 
     public RunId Id => claimed.Run.Id;
 
+    public int Generation => claimed.Run.Generation;
+
     /// <summary>Newest progress, before it is stored.</summary>
     public RunProgress? Progress => progress;
 

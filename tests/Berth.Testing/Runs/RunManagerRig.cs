@@ -19,7 +19,7 @@ public sealed class RunManagerRig : IAsyncDisposable
 {
     private readonly TemporaryFolder? owned;
     private readonly TimeProvider time;
-    private SqliteRunStore? store;
+    private IRunStore? store;
 
     private RunManagerRig(TimeProvider time, RunOptions options, string? folder)
     {
@@ -43,6 +43,8 @@ public sealed class RunManagerRig : IAsyncDisposable
     /// <summary>What the manager gets in place of the store.</summary>
     public Func<IRunStore, IRunStore> Around { get; set; } = store => store;
 
+    private Func<Task<IRunStore>>? OpenStore { get; init; }
+
     public RunSpool Spool { get; private set; } = null!;
 
     public RunLogs Logs { get; private set; } = null!;
@@ -57,10 +59,11 @@ public sealed class RunManagerRig : IAsyncDisposable
 
     /// <param name="folder">A data folder to begin or go on with; without one the rig has its
     /// own and deletes it.</param>
+    /// <param name="open">Opens another store than the folder's own.</param>
     public static async Task<RunManagerRig> StartAsync(TimeProvider? time = null, RunOptions? options = null,
-        string? folder = null)
+        string? folder = null, Func<Task<IRunStore>>? open = null)
     {
-        RunManagerRig rig = new(time ?? TimeProvider.System, options ?? SmallOptions, folder);
+        RunManagerRig rig = new(time ?? TimeProvider.System, options ?? SmallOptions, folder) { OpenStore = open };
         await rig.BeginAsync();
         return rig;
     }
@@ -68,9 +71,11 @@ public sealed class RunManagerRig : IAsyncDisposable
     /// <summary>Starts on what is in the folder, as a new server with a new node does.</summary>
     public async Task BeginAsync()
     {
-        store = await SqliteRunStore.OpenAsync(
-            Path.Combine(Folder, "berth.db"), ByteSize.MiB(1), NullLogger<SqliteRunStore>.Instance,
-            CancellationToken.None);
+        store = OpenStore is { } open
+            ? await open()
+            : await SqliteRunStore.OpenAsync(
+                Path.Combine(Folder, "berth.db"), ByteSize.MiB(1), NullLogger<SqliteRunStore>.Instance,
+                CancellationToken.None);
         Node = new FakeNode(time);
         await Node.StartAsync(CancellationToken.None);
         Spool = new RunSpool(Path.Combine(Folder, "spool"));

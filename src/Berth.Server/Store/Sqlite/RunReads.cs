@@ -29,7 +29,7 @@ internal static class RunReads
         sql.Append("ORDER BY id DESC LIMIT ?");
         using SqliteStatement statement = database.PrepareOnce(sql.ToString());
         values.ForEach(bind => bind(statement));
-        return RunRows.ReadAll(statement.Bind(query.Limit));
+        return ReadAll(statement.Bind(query.Limit));
 
         void Add(string condition, params object?[] arguments)
         {
@@ -69,18 +69,18 @@ internal static class RunReads
     public static byte[]? Result(SqliteDatabase database, RunId id) => Body(database.Prepare(
         "SELECT body FROM run_results WHERE run = (SELECT seq FROM runs WHERE id = ?)").Bind(id.Text));
 
-    public static IReadOnlyList<Run> Unfinished(SqliteDatabase database, RunId? after, int limit) => RunRows.ReadAll(
+    public static IReadOnlyList<Run> Unfinished(SqliteDatabase database, RunId? after, int limit) => ReadAll(
         database.Prepare(SelectRuns + "WHERE state IN (1, 2) AND id > ? ORDER BY id LIMIT ?")
             .Bind(after?.Text ?? "").Bind(limit));
 
-    public static IReadOnlyList<Run> OverAge(SqliteDatabase database, DateTimeOffset now, int limit) => RunRows.ReadAll(
+    public static IReadOnlyList<Run> OverAge(SqliteDatabase database, DateTimeOffset now, int limit) => ReadAll(
         database.Prepare(
                 SelectRuns
                     + "WHERE state = 0 AND expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?")
             .Bind(RunRows.Micros(now)).Bind(limit));
 
     public static IReadOnlyList<Run> ExpiredBodies(SqliteDatabase database, DateTimeOffset now, int limit) =>
-        RunRows.ReadAll(database.Prepare(SelectRuns + "WHERE bodies_due <= ? ORDER BY bodies_due LIMIT ?")
+        ReadAll(database.Prepare(SelectRuns + "WHERE bodies_due <= ? ORDER BY bodies_due LIMIT ?")
             .Bind(RunRows.Micros(now)).Bind(limit));
 
     public static IReadOnlyList<NumberedEvent> Events(SqliteDatabase database, RunId id, long after, int limit)
@@ -151,6 +151,17 @@ internal static class RunReads
             RunRows.Time(statement.NullableInt64(4)));
         statement.Reset();
         return counts;
+    }
+
+    private static List<Run> ReadAll(SqliteStatement statement)
+    {
+        List<Run> runs = [];
+        while (statement.Step())
+        {
+            runs.Add(RunRows.Read(statement));
+        }
+
+        return runs;
     }
 
     private static byte[]? Body(SqliteStatement statement)

@@ -26,7 +26,7 @@ internal static class RunWrites
     private const string Claim =
         "UPDATE runs SET state = 1, generation = generation + 1, attempts = attempts + 1 WHERE seq IN "
         + "(SELECT seq FROM runs WHERE state = 0 AND ready_at <= ? ORDER BY ready_at, seq LIMIT ?) RETURNING "
-            + RunRows.Columns;
+            + RunRows.Columns + ", seq";
 
     public static RunAcceptance Accept(SqliteDatabase database, NewRun request)
     {
@@ -62,7 +62,7 @@ internal static class RunWrites
         List<(long Seq, Run Run)> claimed = [];
         while (statement.Step())
         {
-            claimed.Add((statement.Int64(RunRows.SeqColumn), RunRows.Read(statement)));
+            claimed.Add((statement.Int64(RunRows.Count), RunRows.Read(statement)));
         }
 
         // RETURNING promises no order.
@@ -74,7 +74,8 @@ internal static class RunWrites
     {
         Run next = change.Next;
         SqliteStatement update = database.Prepare(UpdateRun).BindChanging(next)
-            .Bind(change.Events.Count).Bind(next.Id.Text).Bind(change.ExpectedGeneration).Bind(LegalOrigins(next.State))
+            .Bind(change.Events.Count).Bind(next.Id.Text).Bind(change.ExpectedGeneration).Bind(
+                RunRows.LegalOrigins(next.State))
             .Bind(next.State == RunState.Queued ? 0 : 1);
         if (!update.Step())
         {
@@ -161,21 +162,6 @@ internal static class RunWrites
                 .Bind(seq).Bind(++after).Bind(RunRows.Micros(entry.At)).Bind(entry.Type).Bind(entry.Attempt).Bind(
                     entry.Detail).Run();
         }
-    }
-
-    /// <summary>The states, as bits, from which a run may come into <paramref name="next"/>.</summary>
-    private static long LegalOrigins(RunState next)
-    {
-        long origins = 0;
-        foreach (RunState from in Enum.GetValues<RunState>())
-        {
-            if (RunTransitions.IsLegal(from, next) || (from == next && !next.IsTerminal()))
-            {
-                origins |= 1L << (int)from;
-            }
-        }
-
-        return origins;
     }
 
     private static long? Insert(SqliteDatabase database, Run run)

@@ -14,8 +14,7 @@ namespace Berth.Server.Store.Sqlite;
 /// The embedded store: one SQLite file in write-ahead mode, one writing thread with group commit, a few readers. A
 /// write is acknowledged after its sync. One server per file: the data folder's lock sees to that.
 /// </summary>
-public sealed class SqliteRunStore
-    : IRunStore, IContainerStore, IFunctionStore, ISecretStore, ITriggerStore, INodeStore
+public sealed class SqliteRunStore : IServerStore
 {
     /// <summary>So long may the look at all pages hold up a start; what it leaves is looked at when it is used.
     /// </summary>

@@ -3,7 +3,8 @@ using SQLitePCL;
 namespace Berth.Server.Store.Sqlite;
 
 /// <summary>A prepared statement: bind in order, step, read columns by position.</summary>
-internal sealed class SqliteStatement(SqliteDatabase database, sqlite3_stmt handle) : IDisposable
+internal sealed class SqliteStatement(SqliteDatabase database, sqlite3_stmt handle)
+    : IStoreRow, IStoreParameters<SqliteStatement>, IDisposable
 {
     private int next = 1;
 
@@ -84,13 +85,9 @@ internal sealed class SqliteStatement(SqliteDatabase database, sqlite3_stmt hand
 
     public long Int64(int column) => raw.sqlite3_column_int64(handle, column);
 
-    public long? NullableInt64(int column) => IsNull(column) ? null : Int64(column);
-
-    public double? NullableDouble(int column) => IsNull(column) ? null : raw.sqlite3_column_double(handle, column);
+    public double Double(int column) => raw.sqlite3_column_double(handle, column);
 
     public string Text(int column) => raw.sqlite3_column_text(handle, column).utf8_to_string();
-
-    public string? NullableText(int column) => IsNull(column) ? null : Text(column);
 
     /// <summary>Valid until the next step.</summary>
     public ReadOnlySpan<byte> Blob(int column) => raw.sqlite3_column_blob(handle, column);

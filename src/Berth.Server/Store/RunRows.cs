@@ -2,21 +2,22 @@ using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 
-namespace Berth.Server.Store.Sqlite;
+namespace Berth.Server.Store;
 
 /// <summary>Rows of the table <c>runs</c> as <see cref="Run"/> and back.</summary>
 internal static class RunRows
 {
-    /// <summary>In the order that <see cref="Read"/> expects; <c>seq</c> is last.</summary>
+    /// <summary>In the order that <see cref="Read"/> expects.</summary>
     public const string Columns =
         "id, kind, state, generation, attempts, cancel, caller, spec, created_at, ready_at, started_at, ended_at, "
         + "reason, "
         + "exit_code, signal, detail, node, cpu_user, cpu_system, peak_memory, bytes_in, bytes_out, queue_time, "
         + "prepare_time, "
         + "start_time, run_time, percent, progress, input_place, input_length, result_place, result_length, "
-        + "result_expires_at, last_event, expires_at, http_status, content_type, dead, seq";
+        + "result_expires_at, last_event, expires_at, http_status, content_type, dead";
 
-    public const int SeqColumn = 38;
+    /// <summary>Of the first column after these.</summary>
+    public const int Count = 38;
 
     public static long Micros(DateTimeOffset time) =>
         (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
@@ -28,7 +29,7 @@ internal static class RunRows
 
     public static DateTimeOffset? Time(long? micros) => micros is { } value ? Time(value) : null;
 
-    public static Run Read(SqliteStatement row) => new(
+    public static Run Read<TRow>(TRow row) where TRow : IStoreRow => new(
         RunId.Parse(row.Text(0)),
         (RunKind)row.Int64(1),
         RunSpecDocument.Read(row.Blob(7)),
@@ -52,19 +53,9 @@ internal static class RunRows
         row.Int64(33),
         row.Int64(37) != 0);
 
-    public static List<Run> ReadAll(SqliteStatement statement)
-    {
-        List<Run> runs = [];
-        while (statement.Step())
-        {
-            runs.Add(Read(statement));
-        }
-
-        return runs;
-    }
-
     /// <summary>Binds what a run's life changes, in the order of <see cref="ChangingColumns"/>.</summary>
-    public static SqliteStatement BindChanging(this SqliteStatement statement, Run run)
+    public static TStatement BindChanging<TStatement>(this TStatement statement, Run run)
+        where TStatement : IStoreParameters<TStatement>
     {
         RunEnd? end = run.End;
         RunUsage? usage = end?.Usage;
@@ -95,7 +86,22 @@ internal static class RunRows
 
     public const int ChangingCount = 29;
 
-    private static RunEnd? ReadEnd(SqliteStatement row) => row.NullableInt64(12) is not { } reason
+    /// <summary>The states, as bits, from which a run may come into <paramref name="next"/>.</summary>
+    public static long LegalOrigins(RunState next)
+    {
+        long origins = 0;
+        foreach (RunState from in Enum.GetValues<RunState>())
+        {
+            if (RunTransitions.IsLegal(from, next) || (from == next && !next.IsTerminal()))
+            {
+                origins |= 1L << (int)from;
+            }
+        }
+
+        return origins;
+    }
+
+    private static RunEnd? ReadEnd<TRow>(TRow row) where TRow : IStoreRow => row.NullableInt64(12) is not { } reason
         ? null
         : new RunEnd(
             (EndReason)reason, (int?)row.NullableInt64(13), (int?)row.NullableInt64(14), row.NullableText(15),
@@ -103,7 +109,8 @@ internal static class RunRows
                 row.Int64(21)),
             row.NullableInt64(35) is { } status ? new ServiceAnswer((int)status, row.NullableText(36)) : null);
 
-    private static TimeSpan Span(SqliteStatement row, int column) => TimeSpan.FromMicroseconds(row.Int64(column));
+    private static TimeSpan Span<TRow>(TRow row, int column) where TRow : IStoreRow =>
+        TimeSpan.FromMicroseconds(row.Int64(column));
 
     private static long? Micros(TimeSpan? span) => span?.Ticks / TimeSpan.TicksPerMicrosecond;
 }

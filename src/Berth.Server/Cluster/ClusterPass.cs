@@ -1,0 +1,157 @@
+using Berth.Core.Errors;
+using Berth.Core.Runs;
+using Berth.Server.Hosting;
+using Berth.Server.Runs;
+using Berth.Server.Store;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Cluster;
+
+/// <summary>
+/// What one of several equal servers does by itself, every second: it says that it is there, takes over what lost
+/// servers had under way, ends what is not its own any more, and hears of tasks that wait and of events elsewhere.
+/// </summary>
+internal sealed class ClusterPass(
+    IClusterStore store, RunManager runs, Func<string, bool> hasImage, string name, TimeProvider time, ILogger logger)
+{
+    private const int Page = 256;
+
+    /// <summary>Between looks for events of runs that are followed here and are under way elsewhere.</summary>
+    private static readonly TimeSpan FollowInterval = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Between two messages to the other servers, however much comes in.</summary>
+    private static readonly TimeSpan TellInterval = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Between looks for files of runs that another server has struck off.</summary>
+    private static readonly TimeSpan SweepInterval = TimeSpan.FromMinutes(5);
+
+    private readonly ServerWatch watch = new(time);
+    private readonly Dictionary<RunId, long> followed = [];
+
+    /// <summary>Before anything is claimed, so that whoever watches knows whose it is.</summary>
+    public Task JoinAsync(CancellationToken cancellationToken) =>
+        store.BeatAsync(name, ServerVersion.Text, cancellationToken);
+
+    public Task RunAsync(CancellationToken stop) => Task.WhenAll(
+        RepeatAsync(ServerWatch.Interval, LookAsync, stop),
+        RepeatAsync(FollowInterval, FollowAsync, stop),
+        RepeatAsync(TellInterval, TellAsync, stop),
+        RepeatAsync(SweepInterval, token => runs.SweepAsync(store.WithFilesAsync, token), stop),
+        RepeatAsync(ServerWatch.Interval, token => store.ListenAsync(runs.Awake, token), stop));
+
+    /// <summary>After everything of this server has ended: nobody needs to wait for its beat.</summary>
+    public async Task LeaveAsync()
+    {
+        try
+        {
+            ServerBeat? self = (await store.ServersAsync(CancellationToken.None)).FirstOrDefault(s => s.IsSelf);
+            if (self is not null)
+            {
+                await store.LeaveAsync(self.Id, CancellationToken.None);
+            }
+        }
+        catch (BerthException)
+        {
+            // The store is away: the others find out by its beat.
+            return;
+        }
+    }
+
+    private async Task LookAsync(CancellationToken stop)
+    {
+        await store.BeatAsync(name, ServerVersion.Text, stop);
+        foreach (ServerBeat lost in watch.Look(await store.ServersAsync(stop)))
+        {
+            await TakeOverAsync(lost, stop);
+        }
+
+        // Taken before the look: what is claimed meanwhile is not in it.
+        IReadOnlyList<(RunId Id, int Generation)> executing = runs.Executing;
+        IReadOnlyDictionary<RunId, HeldTask> held = await store.HeldTasksAsync(stop);
+        foreach ((RunId id, int generation) in executing)
+        {
+            bool isHeld = held.TryGetValue(id, out HeldTask task) && task.Generation == generation;
+            if ((!isHeld || task.CancelRequested) && runs.EndExecution(id, generation) && !isHeld)
+            {
+                Log.NotHeld(logger, id.Text);
+            }
+        }
+
+        store.Offer([.. (await store.WaitingImagesAsync(stop)).Where(hasImage)]);
+        await runs.RecountAsync(stop);
+    }
+
+    private async Task TakeOverAsync(ServerBeat lost, CancellationToken stop)
+    {
+        int count = 0;
+        IReadOnlyList<Run> adopted;
+        do
+        {
+            adopted = await store.AdoptAsync(lost.Id, Page, stop);
+            await runs.RecoverAsync(adopted, stop);
+            count += adopted.Count;
+        }
+        while (adopted.Count > 0);
+        await store.AdoptDebtsAsync(lost.Id, stop);
+        await store.LeaveAsync(lost.Id, stop);
+        Log.TakenOver(logger, lost.Name, lost.Id, count);
+    }
+
+    private async Task FollowAsync(CancellationToken stop)
+    {
+        HashSet<RunId> wanted = [.. runs.FollowedElsewhere];
+        foreach (RunId gone in followed.Keys.Where(id => !wanted.Contains(id)).ToArray())
+        {
+            followed.Remove(gone);
+        }
+
+        foreach (RunId id in wanted)
+        {
+            followed.TryAdd(id, 0);
+        }
+
+        if (followed.Count == 0)
+        {
+            return;
+        }
+
+        foreach ((RunId id, NumberedEvent entry) in await store.NewEventsAsync(followed, stop))
+        {
+            runs.Events.Publish(id, entry.Sequence, entry.Event);
+            followed[id] = entry.Sequence;
+        }
+    }
+
+    private async Task TellAsync(CancellationToken stop)
+    {
+        if (runs.TakeNews())
+        {
+            await store.TellAsync(stop);
+        }
+    }
+
+    private async Task RepeatAsync(TimeSpan interval, Func<CancellationToken, Task> pass, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            try
+            {
+                await pass(stop);
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (BerthException away) when (away.Code == ErrorCode.StorageFault)
+            {
+                // The store says so itself, once.
+            }
+            catch (Exception error)
+            {
+                Log.PassFailed(logger, error);
+            }
+
+            await Task.Delay(interval, time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Server.Cluster;
+
+internal static partial class Log
+{
+    [LoggerMessage(EventId = 1110, Level = LogLevel.Warning,
+        Message = "Server {Name} ({Id}) is lost: {Count} runs that it had under way were taken over.")]
+    public static partial void TakenOver(ILogger logger, string name, string id, int count);
+
+    [LoggerMessage(EventId = 1111, Level = LogLevel.Warning,
+        Message =
+            "Run {Run} is another server's by now: this one stood still for too long. Its program is ended and what it "
+            + "reports refused.")]
+    public static partial void NotHeld(ILogger logger, string run);
+
+    [LoggerMessage(EventId = 1112, Level = LogLevel.Error,
+        Message = "What servers tell each other through the store failed; it is tried again.")]
+    public static partial void PassFailed(ILogger logger, Exception error);
+}

@@ -1,0 +1,113 @@
+using Berth.Core.Runs;
+using Npgsql;
+
+namespace Berth.Server.Store.Postgres;
+
+// What servers that share a database have to know of each other.
+public sealed partial class PostgresStore : IClusterStore
+{
+    private const string Channel = "berth_tasks";
+
+    private volatile string[] offered = [];
+
+    Task IClusterStore.BeatAsync(string name, string version, CancellationToken cancellationToken) =>
+        database.WriteAsync(
+            isNew: false,
+            () => new PostgresStatement(
+                "INSERT INTO servers (id, name, beat, version) VALUES ($1, $2, 1, $3) ON CONFLICT (id) DO UPDATE "
+                + "SET beat = servers.beat + 1, name = excluded.name, version = excluded.version RETURNING beat")
+                .Bind(server).Bind(name).Bind(version),
+            cancellationToken);
+
+    Task IClusterStore.LeaveAsync(string server, CancellationToken cancellationToken) => database.WriteAsync(
+        isNew: false, () => new PostgresStatement("DELETE FROM servers WHERE id = $1 RETURNING id").Bind(server),
+        cancellationToken);
+
+    async Task<IReadOnlyList<ServerBeat>> IClusterStore.ServersAsync(CancellationToken cancellationToken) =>
+        await database.ReadAsync(
+            new PostgresStatement("SELECT id, name, beat FROM servers"),
+            Rows.All(row => new ServerBeat(row.Text(0), row.Text(1), row.Int64(2), row.Text(0) == server)),
+            cancellationToken);
+
+    async Task<IReadOnlyList<Run>> IClusterStore.AdoptAsync(
+        string lost, int limit, CancellationToken cancellationToken) => await database.WriteAsync(
+        isNew: false,
+        () => new PostgresStatement(
+            "UPDATE runs SET holder = $1, generation = generation + 1 WHERE id = ANY(ARRAY(SELECT id FROM runs "
+            + "WHERE state IN (1, 2) AND holder = $2 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING "
+            + RunRows.Columns).Bind(server).Bind(lost).Bind(limit),
+        Rows.Runs, cancellationToken);
+
+    Task IClusterStore.AdoptDebtsAsync(string lost, CancellationToken cancellationToken) => database.WriteAsync(
+        isNew: false,
+        () => new PostgresStatement(
+            "WITH c AS (UPDATE callbacks SET holder = $1 WHERE holder = $2), "
+            + "f AS (UPDATE forwards SET holder = $1 WHERE holder = $2) SELECT 1").Bind(server).Bind(lost),
+        cancellationToken);
+
+    async Task<IReadOnlySet<RunId>> IClusterStore.WithFilesAsync(
+        IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken) =>
+        (await database.ReadAsync(
+            new PostgresStatement(
+                "SELECT id FROM runs WHERE id = ANY($1) AND (state < 3 OR input_place = 2 OR result_place = 2)")
+                .Bind(ids.Select(id => id.Text)),
+            Rows.All(row => RunId.Parse(row.Text(0))), cancellationToken)).ToHashSet();
+
+    async Task<IReadOnlyDictionary<RunId, HeldTask>> IClusterStore.HeldTasksAsync(
+        CancellationToken cancellationToken) =>
+        (await database.ReadAsync(
+            new PostgresStatement(
+                "SELECT id, generation, cancel FROM runs WHERE state IN (1, 2) AND holder = $1 AND kind = $2")
+                .Bind(server).Bind((long)RunKind.Task),
+            Rows.All(row => (
+                Id: RunId.Parse(row.Text(0)), Held: new HeldTask((int)row.Int64(1), row.Int64(2) != 0))),
+            cancellationToken))
+        .ToDictionary(entry => entry.Id, entry => entry.Held);
+
+    async Task<IReadOnlyList<string>> IClusterStore.WaitingImagesAsync(CancellationToken cancellationToken) =>
+        await database.ReadAsync(
+            new PostgresStatement(
+                "SELECT DISTINCT digest FROM (SELECT digest FROM runs WHERE state = 0 AND origin <> $1 LIMIT 10000) w "
+                + "LIMIT 1000").Bind(server),
+            Rows.All(row => row.Text(0)), cancellationToken);
+
+    void IClusterStore.Offer(IReadOnlyCollection<string> images) => offered = [.. images];
+
+    async Task<IReadOnlyList<(RunId Run, NumberedEvent Event)>> IClusterStore.NewEventsAsync(
+        IReadOnlyDictionary<RunId, long> after, CancellationToken cancellationToken) => await database.ReadAsync(
+        new PostgresStatement(
+            "SELECT e.run, e.number, e.at, e.type, e.attempt, e.detail FROM unnest($1, $2) AS w (run, number) "
+            + "JOIN run_events e ON e.run = w.run AND e.number > w.number ORDER BY e.run, e.number LIMIT 1000")
+            .Bind(after.Keys.Select(id => id.Text)).Bind(after.Values),
+        Rows.All(row => (
+            RunId.Parse(row.Text(0)),
+            new NumberedEvent(
+                row.Int64(1),
+                new RunEvent(RunRows.Time(row.Int64(2)), row.Text(3), (int)row.Int64(4), row.Text(5))))),
+        cancellationToken);
+
+    async Task IClusterStore.TellAsync(CancellationToken cancellationToken) => await database.ReadAsync(
+        new PostgresStatement($"SELECT 1 FROM pg_notify('{Channel}', '')"), Rows.CountAsync, cancellationToken);
+
+    async Task IClusterStore.ListenAsync(Action told, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using NpgsqlConnection connection = await database.Source.OpenConnectionAsync(cancellationToken);
+            connection.Notification += (_, _) => told();
+            await using (NpgsqlCommand listen = new("LISTEN " + Channel, connection))
+            {
+                await listen.ExecuteNonQueryAsync(cancellationToken);
+            }
+
+            while (true)
+            {
+                await connection.WaitAsync(cancellationToken);
+            }
+        }
+        catch (Exception error) when (PostgresFaults.IsAway(error))
+        {
+            throw PostgresFaults.Away(database.Address, error);
+        }
+    }
+}

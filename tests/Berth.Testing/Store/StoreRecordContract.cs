@@ -1,0 +1,182 @@
+using Berth.Core.Containers;
+using Berth.Core.Errors;
+using Berth.Core.Functions;
+using Berth.Core.Runs;
+using Berth.Core.Triggers;
+using Berth.Server.Secrets;
+using Berth.Server.Store;
+using Xunit;
+using static Berth.Testing.Runs.RunBuilder;
+
+namespace Berth.Testing.Store;
+
+/// <summary>What every store promises of records that are kept as a whole: containers, functions, secrets, triggers.
+/// </summary>
+public abstract class StoreRecordContract : IAsyncLifetime
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    private IRunStore store = null!;
+
+    private IContainerStore Containers => (IContainerStore)store;
+
+    private IFunctionStore Functions => (IFunctionStore)store;
+
+    private ISecretStore Secrets => (ISecretStore)store;
+
+    private ITriggerStore Triggers => (ITriggerStore)store;
+
+    public async ValueTask InitializeAsync() => store = await OpenAsync();
+
+    public virtual async ValueTask DisposeAsync()
+    {
+        await store.DisposeAsync();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Opens the store of this test; a second call opens the same one again.</summary>
+    protected abstract Task<IRunStore> OpenAsync();
+
+    [Fact]
+    public async Task A_container_is_found_as_it_was_until_it_is_deleted()
+    {
+        Container first = NewContainer("web");
+        await Containers.AddAsync(first, None);
+        Container changed = first with { Name = "site", Restarts = 3 };
+        await Containers.SaveAsync(changed, None);
+        await store.DisposeAsync();
+        store = await OpenAsync();
+
+        Assert.Equivalent(changed, Assert.Single(await Containers.AllContainersAsync(None)), strict: true);
+        await Containers.DeleteAsync(first.Id, None);
+        await Containers.DeleteAsync(first.Id, None);
+        Assert.Empty(await Containers.AllContainersAsync(None));
+    }
+
+    [Fact]
+    public async Task A_name_is_one_containers_only()
+    {
+        Container web = NewContainer("web");
+        Container other = NewContainer("other");
+        await Containers.AddAsync(web, None);
+        await Containers.AddAsync(other, None);
+
+        BerthException added = await Assert.ThrowsAsync<BerthException>(
+            () => Containers.AddAsync(NewContainer("web"), None));
+        BerthException renamed = await Assert.ThrowsAsync<BerthException>(
+            () => Containers.SaveAsync(other with { Name = "web" }, None));
+
+        Assert.Equal((ErrorCode.Conflict, ErrorCode.Conflict), (added.Code, renamed.Code));
+        Assert.Contains(web.Id.Text, added.Message, StringComparison.Ordinal);
+        Assert.Equal(["other", "web"], (await Containers.AllContainersAsync(None)).Select(c => c.Name).Order());
+    }
+
+    [Fact]
+    public async Task A_container_that_is_not_there_is_not_saved()
+    {
+        await Containers.SaveAsync(NewContainer("web"), None);
+
+        Assert.Empty(await Containers.AllContainersAsync(None));
+    }
+
+    [Fact]
+    public async Task A_function_replaces_what_has_its_name()
+    {
+        await Functions.PutAsync(NewFunction("resize", "one"), None);
+        await Functions.PutAsync(NewFunction("resize", "two"), None);
+        await Functions.PutAsync(NewFunction("other", "one"), None);
+        await Functions.DeleteFunctionAsync("other", None);
+        await Functions.DeleteFunctionAsync("other", None);
+
+        Assert.Equivalent(
+            NewFunction("resize", "two"), Assert.Single(await Functions.AllFunctionsAsync(None)), strict: true);
+    }
+
+    [Fact]
+    public async Task A_secret_replaces_what_has_its_name()
+    {
+        SecretRecord secret = new("db", 1, 2, [0, 1, 255], 3, Noon, Noon, "admin");
+        await Secrets.PutAsync(secret, None);
+        await Secrets.PutAsync(secret with { Version = 2, Sealed = [7] }, None);
+        await Secrets.PutAsync(secret with { Name = "other" }, None);
+        await Secrets.DeleteSecretAsync("other", None);
+
+        Assert.Equivalent(
+            secret with { Version = 2, Sealed = [7] }, Assert.Single(await Secrets.AllSecretsAsync(None)),
+            strict: true);
+    }
+
+    [Fact]
+    public async Task A_firing_is_remembered_once_for_its_key_and_a_run_never_forgotten()
+    {
+        Trigger trigger = NewTrigger("nightly");
+        await Triggers.PutAsync(trigger, Noon, None);
+        RunId run = RunId.New(Noon);
+        Firing failed = new(trigger.Id, "k", Noon, FiringOutcome.Failed, null, "why");
+        Firing fired = new(trigger.Id, "k", Noon.AddSeconds(1), FiringOutcome.Fired, run, null);
+
+        await Triggers.RecordAsync(failed, Noon.AddMinutes(1), null, None);
+        await Triggers.RecordAsync(fired, Noon.AddMinutes(2), ("/a", "1"), None);
+        await Triggers.RecordAsync(failed, null, ("/b", "2"), None);
+
+        Assert.Equal(fired, Assert.Single(await Triggers.FiringsAsync(trigger.Id, 10, None)));
+        Assert.Equal(Noon.AddMinutes(2), Assert.Single(await Triggers.AllTriggersAsync(None)).Seen);
+        Assert.Equal(
+            [("/a", "1"), ("/b", "2")],
+            (await Triggers.FilesAsync(trigger.Id, None)).Select(file => (file.Key, file.Value)).Order());
+        await Triggers.ForgetAsync(trigger.Id, ["/a"], None);
+        Assert.Equal(["/b"], (await Triggers.FilesAsync(trigger.Id, None)).Keys);
+    }
+
+    [Fact]
+    public async Task Of_firings_the_newest_are_kept()
+    {
+        Trigger trigger = NewTrigger("nightly");
+        await Triggers.PutAsync(trigger, Noon, None);
+        for (int i = 0; i < Firing.Kept + 5; i++)
+        {
+            await Triggers.RecordAsync(
+                new Firing(trigger.Id, $"{i}", Noon, FiringOutcome.Skipped, null, null), null, null, None);
+        }
+
+        IReadOnlyList<Firing> kept = await Triggers.FiringsAsync(trigger.Id, 1000, None);
+
+        Assert.Equal(Firing.Kept, kept.Count);
+        Assert.Equal(($"{Firing.Kept + 4}", "5"), (kept[0].Key, kept[^1].Key));
+    }
+
+    [Fact]
+    public async Task What_is_remembered_of_a_trigger_goes_with_it()
+    {
+        Trigger first = NewTrigger("nightly");
+        Trigger second = NewTrigger("nightly");
+        await Triggers.PutAsync(first, Noon, None);
+        await Triggers.RecordAsync(
+            new Firing(first.Id, "k", Noon, FiringOutcome.Failed, null, "why"), null, ("/a", "1"), None);
+
+        await Triggers.PutAsync(second, Noon.AddDays(1), None);
+
+        Assert.Equal((second.Id, Noon.AddDays(1)), Only(await Triggers.AllTriggersAsync(None)));
+        Assert.Empty(await Triggers.FiringsAsync(first.Id, 10, None));
+        Assert.Empty(await Triggers.FilesAsync(first.Id, None));
+        await Triggers.DeleteTriggerAsync(second, None);
+        await Triggers.RecordAsync(
+            new Firing(second.Id, "k", Noon, FiringOutcome.Failed, null, "why"), Noon, ("/a", "1"), None);
+        Assert.Empty(await Triggers.AllTriggersAsync(None));
+        Assert.Empty(await Triggers.FiringsAsync(second.Id, 10, None));
+        Assert.Empty(await Triggers.FilesAsync(second.Id, None));
+
+        static (RunId, DateTimeOffset) Only(IReadOnlyList<(Trigger Trigger, DateTimeOffset Seen)> all) =>
+            (Assert.Single(all).Trigger.Id, all[0].Seen);
+    }
+
+    private static Container NewContainer(string name) => Container.New(
+        ContainerId.New(), name, ContainerSpec.For("demo/web:1", Image), "admin", Noon);
+
+    private static Function NewFunction(string name, string caller) => FunctionSteps.Create(
+        name, new FunctionSpec(Spec(), PassArguments: false, MaxRunning: 0, FunctionSpec.DefaultMaxWaiting), caller,
+        Noon);
+
+    private static Trigger NewTrigger(string name) =>
+        new(RunId.New(Noon), name, "resize", IsPaused: false, Noon, "admin", Events: null, Upload: new("files", ""));
+}
