@@ -134,7 +134,8 @@ public sealed class StoreMigrationTests(SharedPostgres postgres) : IDisposable
         foreach (string table in found)
         {
             using SqliteStatement columns = old.PrepareOnce(string.Create(
-                CultureInfo.InvariantCulture, $"SELECT count(*) FROM pragma_table_info('{table}') WHERE name <> 'seq'"));
+                CultureInfo.InvariantCulture,
+                $"SELECT count(*) FROM pragma_table_info('{table}') WHERE name <> 'seq'"));
             Assert.True(columns.Step());
             Assert.Equal(columns.Int64(0), StoreMigration.OldColumns(table));
         }

@@ -158,8 +158,8 @@ public sealed partial class PostgresStore : IServerStore
 
     public Task CopyAsync(string path, CancellationToken cancellationToken) => throw new BerthException(
         ErrorCode.Conflict,
-        $"This server's records are in {database.Address}: back them up with pg_dump, and the data folder of each "
-        + "server as files. docs/guide/postgresql.md tells how.");
+        $"This server's records are in {database.Address}: back them up with pg_dump, and the "
+        + "data folder of each server as files while it is stopped.");
 
     public ValueTask DisposeAsync() => database.DisposeAsync();
 

@@ -110,7 +110,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
     }
 
     /// <summary>Never throws: whatever comes of them, the writes are told.</summary>
-    private async Task CommitAsync(IReadOnlyList<PostgresWrite> batch)
+    private async Task CommitAsync(List<PostgresWrite> batch)
     {
         for (int tries = 1; batch.Count > 0; tries++)
         {
@@ -172,7 +172,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
         }
     }
 
-    private async Task CommitOnceAsync(IReadOnlyList<PostgresWrite> batch)
+    private async Task CommitOnceAsync(List<PostgresWrite> batch)
     {
         await using NpgsqlConnection connection = await source.OpenConnectionAsync(stop.Token);
         NpgsqlTransaction? begun = null;
@@ -205,7 +205,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
 
     /// <summary>Everything in one message, answers in order. Gives the transaction's number where it wrote
     /// something.</summary>
-    private async Task<string?> SendAsync(NpgsqlConnection connection, IReadOnlyList<PostgresWrite> batch)
+    private async Task<string?> SendAsync(NpgsqlConnection connection, List<PostgresWrite> batch)
     {
         await using NpgsqlBatch messages = connection.CreateBatch();
         foreach (PostgresWrite write in batch)
@@ -225,7 +225,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
         return reader.IsDBNull(0) ? null : reader.GetString(0);
     }
 
-    private void Acknowledge(IReadOnlyList<PostgresWrite> batch)
+    private void Acknowledge(List<PostgresWrite> batch)
     {
         Interlocked.Increment(ref commits);
         Interlocked.Add(ref writes, batch.Count);
@@ -236,7 +236,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
     }
 
     /// <summary>Whether a commit without an answer was one; null when the server stops before that is known.</summary>
-    private async Task<bool?> FindOutAsync(LostCommit lost, IReadOnlyList<PostgresWrite> batch)
+    private async Task<bool?> FindOutAsync(LostCommit lost, List<PostgresWrite> batch)
     {
         long began = time.GetTimestamp();
         while (!stop.IsCancellationRequested)

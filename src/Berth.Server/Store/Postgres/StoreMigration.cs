@@ -14,8 +14,8 @@ public sealed record MovedTable(string Name, long Found, long Moved);
 
 /// <summary>
 /// Moves the records of a data folder's own file into a database: all or none, in one transaction, and once more
-/// changes nothing. Files (images, large inputs and results, logs, volumes) stay where they are; the folder goes on to be this
-/// server's.
+/// changes nothing. Files (images, large inputs and results, logs, volumes) stay where they are: the folder goes on to
+/// be this server's.
 /// </summary>
 public static class StoreMigration
 {
@@ -53,8 +53,8 @@ public static class StoreMigration
         ("trigger_files", "owner:t path:t mark:t", "SELECT {0} FROM trigger_files"),
     ];
 
-    /// <summary>Gives what was moved, table by table. Throws <c>InvalidConfiguration</c> where a server uses the folder,
-    /// where it has no records, or where the database can't be used; <c>StorageDamaged</c>.</summary>
+    /// <summary>Gives what was moved, table by table. Throws <c>InvalidConfiguration</c> where a server uses the
+    /// folder, where it has no records, or where the database can't be used; <c>StorageDamaged</c>.</summary>
     public static async Task<IReadOnlyList<MovedTable>> MoveAsync(
         string folder, PostgresAddress address, TimeProvider time, ILoggerFactory loggers,
         CancellationToken cancellationToken)
@@ -135,7 +135,10 @@ public static class StoreMigration
             if (batch.BatchCommands.Count > 0)
             {
                 await batch.ExecuteNonQueryAsync(cancellationToken);
-                moved += batch.BatchCommands.Sum(command => (long)command.RecordsAffected);
+                foreach (NpgsqlBatchCommand command in batch.BatchCommands)
+                {
+                    moved += command.RecordsAffected;
+                }
             }
         }
 
