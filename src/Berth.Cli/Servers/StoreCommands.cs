@@ -47,7 +47,7 @@ internal sealed class StoreMigrateCommand : Verb
     public StoreMigrateCommand()
         : base(
             "migrate", "Move the records of a data folder into a PostgreSQL database; all of them or none",
-            new(
+            new Example(
                 "berth store migrate --from ./data --to postgres://berth@db.example.org/berth --password-file ./pw",
                 "What is there already stays; done twice, the second time moves nothing"))
     {
