@@ -17,7 +17,7 @@ internal static class StoreCommands
         "store", ServerPart.Store,
         [
             new(
-                "BERTH_STORE=postgres://berth:PASSWORD@db.example.org/berth berth store migrate",
+                "berth store migrate --to postgres://berth@db.example.org/berth --password-file ./pw",
                 "Move the records of the usual data folder to PostgreSQL"),
         ],
         new StoreMigrateCommand());
