@@ -239,7 +239,17 @@ internal static class Bits
     public static bool Meet(ReadOnlySpan<ulong> bits, ReadOnlySpan<ulong> others)
     {
         int length = Math.Min(bits.Length, others.Length);
-        for (int i = 0; i < length; i++)
+        ReadOnlySpan<Vector<ulong>> a = MemoryMarshal.Cast<ulong, Vector<ulong>>(bits[..length]);
+        ReadOnlySpan<Vector<ulong>> b = MemoryMarshal.Cast<ulong, Vector<ulong>>(others[..length]);
+        for (int i = 0; i < a.Length; i++)
+        {
+            if ((a[i] & b[i]) != Vector<ulong>.Zero)
+            {
+                return true;
+            }
+        }
+
+        for (int i = a.Length * Vector<ulong>.Count; i < length; i++)
         {
             if ((bits[i] & others[i]) != 0)
             {

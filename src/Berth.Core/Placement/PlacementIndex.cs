@@ -158,6 +158,18 @@ public sealed class PlacementIndex(ulong seed)
         Refresh(entry);
     }
 
+    /// <summary>Takes back a placement that did not come about. Nothing happens where the node has told of it: then
+    /// somebody's came about, and it ends when the node no longer tells of it.</summary>
+    public void Cancel(PlacementPlan plan)
+    {
+        if (plan.Node is { } name && byName.TryGetValue(name, out NodeEntry? entry)
+            && entry.Runs.TryGetValue(plan.Request.Id, out HeldRun held) && !held.IsReported)
+        {
+            Take(entry, held.Run);
+            Refresh(entry);
+        }
+    }
+
     /// <summary>Gives back what a run holds on a node. Nothing happens, and false is returned, where it holds nothing.
     /// </summary>
     public bool Release(string node, string id)
@@ -308,9 +320,10 @@ public sealed class PlacementIndex(ulong seed)
 
     private void Put(NodeEntry entry, PlacedRun run, bool isReported)
     {
+        // Another planner may have placed it on the same node already: it is counted once.
         if (!entry.Runs.TryAdd(run.Id, new HeldRun(run, isReported)))
         {
-            throw new InvalidOperationException($"Node {entry.Node.Name} has {run.Id} already.");
+            return;
         }
 
         Charge(entry, run, +1);

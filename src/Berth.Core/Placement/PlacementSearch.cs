@@ -164,7 +164,8 @@ internal sealed class PlacementSearch(PlacementIndex index)
 
     private void Look(ReadOnlySpan<ulong> nodes, int points)
     {
-        const int few = 48;
+        // So many are looked at one by one in less time than a hundred levels take.
+        const int few = 768;
         if (points + ScoreLevels.Most < second.Points)
         {
             return;
@@ -177,7 +178,11 @@ internal sealed class PlacementSearch(PlacementIndex index)
                 for (ulong word = nodes[i]; word != 0; word &= word - 1)
                 {
                     int slot = (i << 6) + BitOperations.TrailingZeroCount(word);
-                    Offer(slot, points + levels.Of(slot));
+                    int reached = points + levels.Of(slot);
+                    if (reached >= second.Points)
+                    {
+                        Offer(slot, reached);
+                    }
                 }
             }
 
@@ -216,6 +221,11 @@ internal sealed class PlacementSearch(PlacementIndex index)
 
         // Those after the origin first, and no more than two: further ones of the same points come later in turn.
         ReadOnlySpan<ulong> words = at.Words;
+        if (!Bits.Meet(nodes, words))
+        {
+            return;
+        }
+
         int length = Math.Min(nodes.Length, words.Length);
         int first = origin >> 6;
         int found = 0;
