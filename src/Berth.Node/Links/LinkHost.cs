@@ -43,8 +43,8 @@ internal sealed class LinkHost : IConnectionListenerFactory, IConnectionListener
             kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * 1024 * 1024;
             kestrel.Limits.Http2.InitialStreamWindowSize = 1024 * 1024;
             kestrel.Limits.Http2.MaxFrameSize = 64 * 1024;
-            kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(3);
-            kestrel.Limits.Http2.KeepAlivePingTimeout = TimeSpan.FromSeconds(6);
+            kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(2);
+            kestrel.Limits.Http2.KeepAlivePingTimeout = TimeSpan.FromSeconds(4);
             kestrel.Listen(new DialledEndPoint(), listen => listen.Protocols = HttpProtocols.Http2);
         });
         host = builder.Build();

@@ -85,22 +85,31 @@ public sealed class ClusterTests : IAsyncLifetime
     {
         MachineProcess worker = await JoinAsync("worker");
         (await server.BerthAsync("node", "cordon", "control")).Succeed();
-        string task = (await server.BerthAsync("task", "submit", "demo/busybox", "sh", "-c", "sleep 15; echo done"))
-            .Succeed();
+        string task = (await server.BerthAsync("task", "submit", "demo/busybox", "sleep", "600")).Succeed();
         await UntilAsync(worker, n => n.Running == 1);
 
         await worker.CutAsync();
         (await server.BerthAsync("node", "uncordon", "control")).Succeed();
 
-        (await server.BerthAsync("task", "wait", task)).Succeed();
-        Assert.Equal("done", (await server.BerthAsync("task", "result", task)).Succeed());
+        await Condition.HoldsAsync("the task runs elsewhere", async () =>
+        {
+            JsonElement run = await RunAsync(task);
+            return run.GetProperty("attempts").GetInt32() == 2 && run.GetProperty("state").GetString() == "running"
+                ? null
+                : run.ToString();
+        });
         Assert.Equal("control", (await RunAsync(task)).GetProperty("node").GetString());
         await Condition.HoldsAsync(
             "the node has ended its attempt",
             () => worker.Log.Contains("because the link that ordered it did", StringComparison.Ordinal));
         await worker.MendAsync();
         await UntilAsync(worker, n => n.State == "ready");
-        Assert.Equal(2, (await RunAsync(task)).GetProperty("attempts").GetInt32());
+        (await server.BerthAsync("task", "cancel", task)).Succeed();
+        await server.BerthAsync("task", "wait", task);
+        Assert.Equal(
+            (2, "canceled"),
+            ((await RunAsync(task)).GetProperty("attempts").GetInt32(),
+                (await RunAsync(task)).GetProperty("state").GetString()));
     }
 
     [Fact]
