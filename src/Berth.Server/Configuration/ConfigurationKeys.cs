@@ -16,7 +16,7 @@ public static class ConfigurationKeys
     private static readonly TimeSpan Day = TimeSpan.FromDays(1);
 
     public static IReadOnlyList<ConfigurationKey> All { get; } =
-        [.. Place(), .. Runs(), .. Limits(), .. Keeping(), .. Operation()];
+        [.. Place(), .. Names(), .. Runs(), .. Limits(), .. Keeping(), .. Operation()];
 
     private static IEnumerable<ConfigurationKey> Place() =>
     [
@@ -59,6 +59,10 @@ public static class ConfigurationKeys
             Expected = "addresses or networks such as 10.0.0.0/8",
             Apply = (o, texts) => ParseNetworks(texts) is { } networks ? o with { TrustedProxies = networks } : null,
         },
+    ];
+
+    private static IEnumerable<ConfigurationKey> Names() =>
+    [
         new("host-names", ValueKind.Text, "",
             "Names by which this server itself is reached. They are never a function's, also below function-domain, "
             + "which can't be given without them. Empty: it knows none.",
