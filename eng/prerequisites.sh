@@ -20,7 +20,7 @@ packages() {
         tesseract-ocr postgresql
       ;;
     # What Berth is measured beside: the Docker engine and registry, an HTTP load generator.
-    bench) echo docker.io docker-registry wrk openssl nginx-light ;;
+    bench) echo docker.io docker-registry wrk openssl nginx-light postgresql ;;
     sample) echo mmdebstrap curl util-linux ;;
     *)
       echo "eng/prerequisites.sh: there is no group '$1': use build, run, test, bench or sample" >&2

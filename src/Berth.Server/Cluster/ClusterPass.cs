@@ -14,6 +14,12 @@ namespace Berth.Server.Cluster;
 internal sealed class ClusterPass(
     IClusterStore store, RunManager runs, Func<string, bool> hasImage, string name, TimeProvider time, ILogger logger)
 {
+    /// <summary>Between looks for what other servers have changed, where none of them says so.</summary>
+    private static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>Between two such looks, however many messages come.</summary>
+    private static readonly TimeSpan LeastInterval = TimeSpan.FromMilliseconds(50);
+
     private const int Page = 256;
 
     /// <summary>Between looks for events of runs that are followed here and are under way elsewhere.</summary>
@@ -27,6 +33,11 @@ internal sealed class ClusterPass(
 
     private readonly ServerWatch watch = new(time);
     private readonly Dictionary<RunId, long> followed = [];
+    private volatile TaskCompletionSource told = NewNews();
+
+    /// <summary>By topic: how what others have changed is taken in. Set before it runs.</summary>
+    public IReadOnlyDictionary<string, Func<CancellationToken, Task>> Refreshes { get; init; } =
+        new Dictionary<string, Func<CancellationToken, Task>>();
 
     /// <summary>Before anything is claimed, so that whoever watches knows whose it is.</summary>
     public Task JoinAsync(CancellationToken cancellationToken) =>
@@ -37,7 +48,8 @@ internal sealed class ClusterPass(
         RepeatAsync(FollowInterval, FollowAsync, stop),
         RepeatAsync(TellInterval, TellAsync, stop),
         RepeatAsync(SweepInterval, token => runs.SweepAsync(store.WithFilesAsync, token), stop),
-        RepeatAsync(ServerWatch.Interval, token => store.ListenAsync(runs.Awake, token), stop));
+        RepeatAsync(LeastInterval, RefreshAsync, stop),
+        RepeatAsync(ServerWatch.Interval, token => store.ListenAsync(Hear, token), stop));
 
     /// <summary>After everything of this server has ended: nobody needs to wait for its beat.</summary>
     public async Task LeaveAsync()
@@ -79,6 +91,33 @@ internal sealed class ClusterPass(
 
         store.Offer([.. (await store.WaitingImagesAsync(stop)).Where(hasImage)]);
         await runs.RecountAsync(stop);
+    }
+
+    private static TaskCompletionSource NewNews() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private void Hear()
+    {
+        runs.Awake();
+        told.TrySetResult();
+    }
+
+    private async Task RefreshAsync(CancellationToken stop)
+    {
+        using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        Task timer = Task.Delay(RefreshInterval, time, awake.Token);
+        await Task.WhenAny(timer, told.Task);
+        await awake.CancelAsync();
+        await timer.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        stop.ThrowIfCancellationRequested();
+        // Before the look, so that no news after it is lost.
+        told = NewNews();
+        foreach (string topic in await store.ChangedAsync(stop))
+        {
+            if (Refreshes.TryGetValue(topic, out Func<CancellationToken, Task>? refresh))
+            {
+                await refresh(stop);
+            }
+        }
     }
 
     private async Task TakeOverAsync(ServerBeat lost, CancellationToken stop)

@@ -52,6 +52,20 @@ internal sealed class FunctionManager(
         }
     }
 
+    /// <summary>Takes in what other servers have changed.</summary>
+    public async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        await changing.WaitAsync(cancellationToken);
+        try
+        {
+            await ReadAgainAsync(cancellationToken);
+        }
+        finally
+        {
+            changing.Release();
+        }
+    }
+
     /// <summary>Null where there is none.</summary>
     public FunctionEntry? Find(string name) => entries.GetValueOrDefault(name);
 
@@ -129,11 +143,15 @@ internal sealed class FunctionManager(
         await changing.WaitAsync(cancellationToken);
         try
         {
-            Get(name);
-            await store.DeleteFunctionAsync(name, cancellationToken);
-            Hosts.Set(name, entries[name].Record.Edge.Hosts, []);
-            entries.TryRemove(name, out _);
-            Changed?.Invoke(name, null);
+            await StaleRecordsException.RetryAsync(
+                async () =>
+                {
+                    Get(name);
+                    await store.DeleteFunctionAsync(name, cancellationToken);
+                    return name;
+                },
+                ReadAgainAsync, cancellationToken);
+            Forget(name);
         }
         finally
         {
@@ -179,30 +197,73 @@ internal sealed class FunctionManager(
         await changing.WaitAsync(cancellationToken);
         try
         {
-            FunctionEntry? old = entries.GetValueOrDefault(name);
-            Function next = step(old?.Record);
-            if (old is not null && ReferenceEquals(next, old.Record))
-            {
-                return (old, old.Record);
-            }
-
-            Hosts.Check(name, next.Edge.Hosts);
-            await store.PutAsync(next, cancellationToken);
-            FunctionEntry entry = new(next, PlacesOf(next, old));
-            entries[name] = entry;
-            Hosts.Set(name, old?.Record.Edge.Hosts ?? [], next.Edge.Hosts);
-            Changed?.Invoke(name, next);
-            if (!next.Newest.Spec.Run.HasSecretFiles)
-            {
-                // The first call finds a sandbox ready.
-                node.Expect(RunRooms.Shape(RevisionRuns.Of(name, next.Newest)));
-            }
-
-            return (entry, old?.Record);
+            return await StaleRecordsException.RetryAsync(
+                () => ApplyOnceAsync(name, step, cancellationToken), ReadAgainAsync, cancellationToken);
         }
         finally
         {
             changing.Release();
+        }
+    }
+
+    private async Task<(FunctionEntry Entry, Function? Before)> ApplyOnceAsync(
+        string name, Func<Function?, Function> step, CancellationToken cancellationToken)
+    {
+        FunctionEntry? old = entries.GetValueOrDefault(name);
+        Function next = step(old?.Record);
+        if (old is not null && ReferenceEquals(next, old.Record))
+        {
+            return (old, old.Record);
+        }
+
+        Hosts.Check(name, next.Edge.Hosts);
+        await store.PutAsync(next, cancellationToken);
+        return (Take(next), old?.Record);
+    }
+
+    /// <summary>What is in the store becomes what calls see.</summary>
+    private FunctionEntry Take(Function next)
+    {
+        FunctionEntry? old = entries.GetValueOrDefault(next.Name);
+        FunctionEntry entry = new(next, PlacesOf(next, old));
+        entries[next.Name] = entry;
+        Hosts.Set(next.Name, old?.Record.Edge.Hosts ?? [], next.Edge.Hosts);
+        Changed?.Invoke(next.Name, next);
+        if (!next.Newest.Spec.Run.HasSecretFiles)
+        {
+            // The first call finds a sandbox ready.
+            node.Expect(RunRooms.Shape(RevisionRuns.Of(next.Name, next.Newest)));
+        }
+
+        return entry;
+    }
+
+    private void Forget(string name)
+    {
+        if (entries.TryRemove(name, out FunctionEntry? entry))
+        {
+            Hosts.Set(name, entry.Record.Edge.Hosts, []);
+            Changed?.Invoke(name, null);
+        }
+    }
+
+    private async Task ReadAgainAsync(CancellationToken cancellationToken)
+    {
+        Dictionary<string, Function> stored = (await store.AllFunctionsAsync(cancellationToken)).ToDictionary(
+            f => f.Name, StringComparer.Ordinal);
+        foreach (string gone in entries.Keys.Where(name => !stored.ContainsKey(name)))
+        {
+            Forget(gone);
+        }
+
+        foreach (Function function in stored.Values)
+        {
+            // One that is the same stays the object that it was: rollouts under way are known by it.
+            if (entries.GetValueOrDefault(function.Name)?.Record is not { } now
+                || !FunctionDocument.Write(now).AsSpan().SequenceEqual(FunctionDocument.Write(function)))
+            {
+                Take(function);
+            }
         }
     }
 

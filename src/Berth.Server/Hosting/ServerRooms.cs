@@ -150,6 +150,14 @@ internal sealed class ServerRooms : IAsyncDisposable
         ? new ClusterPass(
             shared, Runs, digest => Digest.TryParse(digest, out Digest image) && Content.SizeOf(image) is not null,
             Options.NodeName, Time, Loggers.CreateLogger<ClusterPass>())
+        {
+            Refreshes = new Dictionary<string, Func<CancellationToken, Task>>
+            {
+                ["functions"] = Functions.RefreshAsync,
+                ["secrets"] = Secrets.RefreshAsync,
+                ["triggers"] = Triggers.Manager.RefreshAsync,
+            },
+        }
         : null;
 
     /// <summary>Opens everything; nothing runs yet.</summary>

@@ -41,6 +41,20 @@ internal sealed class SecretVault(ISecretStore store, SecretKeys keys, TimeProvi
         }
     }
 
+    /// <summary>Takes in what other servers have changed.</summary>
+    public async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        await changing.WaitAsync(cancellationToken);
+        try
+        {
+            await ReadAgainAsync(cancellationToken);
+        }
+        finally
+        {
+            changing.Release();
+        }
+    }
+
     public bool Has(string name) => records.ContainsKey(name);
 
     /// <summary>Null where there is none.</summary>
@@ -61,27 +75,9 @@ internal sealed class SecretVault(ISecretStore store, SecretKeys keys, TimeProvi
         await changing.WaitAsync(cancellationToken);
         try
         {
-            SecretRecord? old = records.GetValueOrDefault(name);
-            if (old is not null && !replace)
-            {
-                throw new BerthException(
-                    ErrorCode.Conflict,
-                    $"There is a secret '{name}' already: 'berth secret create --replace' gives it another value.");
-            }
-
-            if (old is null && records.Count >= MaxSecrets)
-            {
-                throw new BerthException(
-                    ErrorCode.QuotaExceeded, $"There are {MaxSecrets:N0} secrets, and no more can be: remove some.");
-            }
-
-            DateTimeOffset now = time.GetUtcNow();
-            SecretRecord record = Sealed(
-                new SecretRecord(
-                    name, (old?.Version ?? 0) + 1, keys.Newest, [], value.Length, old?.CreatedAt ?? now, now, caller),
-                value.Span);
-            await KeepAsync(record, cancellationToken);
-            return (record, old is null);
+            return await StaleRecordsException.RetryAsync(
+                () => PutOnceAsync(name, value, replace, caller, cancellationToken), ReadAgainAsync,
+                cancellationToken);
         }
         finally
         {
@@ -98,18 +94,8 @@ internal sealed class SecretVault(ISecretStore store, SecretKeys keys, TimeProvi
         await changing.WaitAsync(cancellationToken);
         try
         {
-            Get(name);
-            if (!force && users() is [_, ..] named)
-            {
-                throw new BerthException(
-                    ErrorCode.Conflict,
-                    $"The secret '{name}' is used by {string.Join(", ", named.Take(5))}"
-                    + $"{(named.Count > 5 ? " and others" : "")}: deploy them without it, or use --force, after which "
-                    + "their programs do not start.");
-            }
-
-            await store.DeleteSecretAsync(name, cancellationToken);
-            records.TryRemove(name, out _);
+            await StaleRecordsException.RetryAsync(
+                () => RemoveOnceAsync(name, users, force, cancellationToken), ReadAgainAsync, cancellationToken);
         }
         finally
         {
@@ -182,6 +168,64 @@ internal sealed class SecretVault(ISecretStore store, SecretKeys keys, TimeProvi
 
     private SecretRecord Sealed(SecretRecord record, ReadOnlySpan<byte> value) =>
         record with { Key = keys.Newest, Sealed = keys.Seal(record.Name, record.Version, value) };
+
+    private async Task<(SecretRecord Record, bool IsNew)> PutOnceAsync(
+        string name, ReadOnlyMemory<byte> value, bool replace, string caller, CancellationToken cancellationToken)
+    {
+        SecretRecord? old = records.GetValueOrDefault(name);
+        if (old is not null && !replace)
+        {
+            throw new BerthException(
+                ErrorCode.Conflict,
+                $"There is a secret '{name}' already: 'berth secret create --replace' gives it another value.");
+        }
+
+        if (old is null && records.Count >= MaxSecrets)
+        {
+            throw new BerthException(
+                ErrorCode.QuotaExceeded, $"There are {MaxSecrets:N0} secrets, and no more can be: remove some.");
+        }
+
+        DateTimeOffset now = time.GetUtcNow();
+        SecretRecord record = Sealed(
+            new SecretRecord(
+                name, (old?.Version ?? 0) + 1, keys.Newest, [], value.Length, old?.CreatedAt ?? now, now, caller),
+            value.Span);
+        await KeepAsync(record, cancellationToken);
+        return (record, old is null);
+    }
+
+    private async Task<bool> RemoveOnceAsync(
+        string name, Func<IReadOnlyList<string>> users, bool force, CancellationToken cancellationToken)
+    {
+        Get(name);
+        if (!force && users() is [_, ..] named)
+        {
+            throw new BerthException(
+                ErrorCode.Conflict,
+                $"The secret '{name}' is used by {string.Join(", ", named.Take(5))}"
+                + $"{(named.Count > 5 ? " and others" : "")}: deploy them without it, or use --force, after which "
+                + "their programs do not start.");
+        }
+
+        await store.DeleteSecretAsync(name, cancellationToken);
+        return records.TryRemove(name, out _);
+    }
+
+    private async Task ReadAgainAsync(CancellationToken cancellationToken)
+    {
+        HashSet<string> stored = new(StringComparer.Ordinal);
+        foreach (SecretRecord record in await store.AllSecretsAsync(cancellationToken))
+        {
+            stored.Add(record.Name);
+            records[record.Name] = record;
+        }
+
+        foreach (string gone in records.Keys.Where(name => !stored.Contains(name)))
+        {
+            records.TryRemove(gone, out _);
+        }
+    }
 
     private async Task KeepAsync(SecretRecord record, CancellationToken cancellationToken)
     {

@@ -38,7 +38,11 @@ internal interface IClusterStore
     Task<IReadOnlyList<(RunId Run, NumberedEvent Event)>> NewEventsAsync(
         IReadOnlyDictionary<RunId, long> after, CancellationToken cancellationToken);
 
-    /// <summary>Tells all servers that tasks wait. It may get lost: each looks by itself, too.</summary>
+    /// <summary>Topics (functions, secrets, triggers) that another server has changed since this one read them.
+    /// </summary>
+    Task<IReadOnlySet<string>> ChangedAsync(CancellationToken cancellationToken);
+
+    /// <summary>Tells all servers that something is new. It may get lost: each looks by itself, too.</summary>
     Task TellAsync(CancellationToken cancellationToken);
 
     /// <summary>Calls back whenever one was told; ends when the connection does.</summary>

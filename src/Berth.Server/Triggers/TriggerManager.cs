@@ -36,6 +36,20 @@ internal sealed class TriggerManager(ITriggerStore store, TimeProvider time)
         }
     }
 
+    /// <summary>Takes in what other servers have changed.</summary>
+    public async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        await changing.WaitAsync(cancellationToken);
+        try
+        {
+            await ReadAgainAsync(cancellationToken);
+        }
+        finally
+        {
+            changing.Release();
+        }
+    }
+
     /// <summary>Null where there is none.</summary>
     public Trigger? Find(string name) => entries.GetValueOrDefault(name)?.Record;
 
@@ -54,23 +68,8 @@ internal sealed class TriggerManager(ITriggerStore store, TimeProvider time)
         await changing.WaitAsync(cancellationToken);
         try
         {
-            TriggerEntry? old = entries.GetValueOrDefault(name);
-            if (old is null && entries.Count >= MaxTriggers)
-            {
-                throw new BerthException(
-                    ErrorCode.QuotaExceeded, $"There are {MaxTriggers:N0} triggers, and no more can be: remove some.");
-            }
-
-            Trigger record = make(old?.Record);
-            bool isSame = old is not null && old.Record.Id == record.Id;
-            // A clock begins now, also one that was paused: what passed meanwhile was not wanted.
-            bool goesOn = isSame && old!.Record.IsPaused == record.IsPaused && record.Clock is not null
-                && old.Record.Clock?.Times.Line.Text == record.Clock.Times.Line.Text;
-            TriggerEntry entry = new(record, goesOn ? old!.Seen : time.GetUtcNow());
-            await store.PutAsync(record, entry.Seen, cancellationToken);
-            entries[name] = entry;
-            Changed?.Invoke();
-            return (record, old is null);
+            return await StaleRecordsException.RetryAsync(
+                () => PutOnceAsync(name, make, cancellationToken), ReadAgainAsync, cancellationToken);
         }
         finally
         {
@@ -84,7 +83,13 @@ internal sealed class TriggerManager(ITriggerStore store, TimeProvider time)
         await changing.WaitAsync(cancellationToken);
         try
         {
-            await store.DeleteTriggerAsync(Get(name), cancellationToken);
+            await StaleRecordsException.RetryAsync(
+                async () =>
+                {
+                    await store.DeleteTriggerAsync(Get(name), cancellationToken);
+                    return name;
+                },
+                ReadAgainAsync, cancellationToken);
             entries.TryRemove(name, out _);
             Changed?.Invoke();
         }
@@ -92,6 +97,45 @@ internal sealed class TriggerManager(ITriggerStore store, TimeProvider time)
         {
             changing.Release();
         }
+    }
+
+    private async Task<(Trigger Record, bool IsNew)> PutOnceAsync(
+        string name, Func<Trigger?, Trigger> make, CancellationToken cancellationToken)
+    {
+        TriggerEntry? old = entries.GetValueOrDefault(name);
+        if (old is null && entries.Count >= MaxTriggers)
+        {
+            throw new BerthException(
+                ErrorCode.QuotaExceeded, $"There are {MaxTriggers:N0} triggers, and no more can be: remove some.");
+        }
+
+        Trigger record = make(old?.Record);
+        bool isSame = old is not null && old.Record.Id == record.Id;
+        // A clock begins now, also one that was paused: what passed meanwhile was not wanted.
+        bool goesOn = isSame && old!.Record.IsPaused == record.IsPaused && record.Clock is not null
+            && old.Record.Clock?.Times.Line.Text == record.Clock.Times.Line.Text;
+        TriggerEntry entry = new(record, goesOn ? old!.Seen : time.GetUtcNow());
+        await store.PutAsync(record, entry.Seen, cancellationToken);
+        entries[name] = entry;
+        Changed?.Invoke();
+        return (record, old is null);
+    }
+
+    private async Task ReadAgainAsync(CancellationToken cancellationToken)
+    {
+        HashSet<string> stored = new(StringComparer.Ordinal);
+        foreach ((Trigger trigger, DateTimeOffset seen) in await store.AllTriggersAsync(cancellationToken))
+        {
+            stored.Add(trigger.Name);
+            entries[trigger.Name] = new TriggerEntry(trigger, seen);
+        }
+
+        foreach (string gone in entries.Keys.Where(name => !stored.Contains(name)))
+        {
+            entries.TryRemove(gone, out _);
+        }
+
+        Changed?.Invoke();
     }
 
     /// <summary>A time was seen to, which is durable already.</summary>

@@ -6,7 +6,7 @@ namespace Berth.Server.Store.Postgres;
 // What servers that share a database have to know of each other.
 public sealed partial class PostgresStore : IClusterStore
 {
-    private const string Channel = "berth_tasks";
+    private const string Channel = "berth_news";
 
     private volatile string[] offered = [];
 

@@ -8,7 +8,8 @@ using Npgsql;
 
 namespace Berth.Server.Store.Postgres;
 
-// Records that are read and written as a whole: containers, functions, secrets, triggers.
+// Records that are read and written as a whole: containers, functions, secrets, triggers. What all servers hold in
+// memory goes by topic, see PostgresStore.Topics.cs.
 public sealed partial class PostgresStore
 {
     /// <summary>Of this server: a container is where its files are.</summary>
@@ -57,70 +58,62 @@ public sealed partial class PostgresStore
         cancellationToken);
 
     public async Task<IReadOnlyList<Function>> AllFunctionsAsync(CancellationToken cancellationToken) =>
-        await database.ReadAsync(
-            new PostgresStatement("SELECT document FROM functions"),
-            Rows.All(row => FunctionDocument.Read(row.Blob(0))), cancellationToken);
+        await ReadTopicAsync(
+            Functions, "document FROM functions", row => FunctionDocument.Read(row.Blob(1)), cancellationToken);
 
-    public Task PutAsync(Function function, CancellationToken cancellationToken) => database.WriteAsync(
-        isNew: true,
-        () => new PostgresStatement(
-            "INSERT INTO functions (name, document) VALUES ($1, $2) "
-            + "ON CONFLICT (name) DO UPDATE SET document = excluded.document RETURNING 1")
-            .Bind(function.Name).Bind(FunctionDocument.Write(function)),
-        cancellationToken);
+    public Task PutAsync(Function function, CancellationToken cancellationToken) => ChangeAsync(
+        Functions, isNew: true,
+        "w AS (INSERT INTO functions (name, document) SELECT $3, $4 FROM c "
+        + "ON CONFLICT (name) DO UPDATE SET document = excluded.document)",
+        statement => statement.Bind(function.Name).Bind(FunctionDocument.Write(function)), cancellationToken);
 
-    public Task DeleteFunctionAsync(string name, CancellationToken cancellationToken) => database.WriteAsync(
-        isNew: false, () => new PostgresStatement("DELETE FROM functions WHERE name = $1 RETURNING 1").Bind(name),
-        cancellationToken);
+    public Task DeleteFunctionAsync(string name, CancellationToken cancellationToken) => ChangeAsync(
+        Functions, isNew: false, "w AS (DELETE FROM functions WHERE name = $3 AND EXISTS (SELECT 1 FROM c))",
+        statement => statement.Bind(name), cancellationToken);
 
     async Task<IReadOnlyList<SecretRecord>> ISecretStore.AllSecretsAsync(CancellationToken cancellationToken) =>
-        await database.ReadAsync(
-            new PostgresStatement(
-                "SELECT name, version, key, sealed, length, created_at, updated_at, caller FROM secrets"),
-            Rows.All(row => new SecretRecord(
-                row.Text(0), (int)row.Int64(1), (int)row.Int64(2), row.Blob(3).ToArray(), (int)row.Int64(4),
-                RunRows.Time(row.Int64(5)), RunRows.Time(row.Int64(6)), row.Text(7))),
+        await ReadTopicAsync(
+            Secrets, "name, version, key, sealed, length, created_at, updated_at, caller FROM secrets",
+            row => new SecretRecord(
+                row.Text(1), (int)row.Int64(2), (int)row.Int64(3), row.Blob(4).ToArray(), (int)row.Int64(5),
+                RunRows.Time(row.Int64(6)), RunRows.Time(row.Int64(7)), row.Text(8)),
             cancellationToken);
 
-    Task ISecretStore.PutAsync(SecretRecord secret, CancellationToken cancellationToken) => database.WriteAsync(
-        isNew: true,
-        () => new PostgresStatement(
-            "INSERT INTO secrets (name, version, key, sealed, length, created_at, updated_at, caller) "
-            + "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO UPDATE SET version = excluded.version, "
-            + "key = excluded.key, sealed = excluded.sealed, length = excluded.length, "
-            + "created_at = excluded.created_at, updated_at = excluded.updated_at, caller = excluded.caller "
-            + "RETURNING 1")
+    Task ISecretStore.PutAsync(SecretRecord secret, CancellationToken cancellationToken) => ChangeAsync(
+        Secrets, isNew: true,
+        "w AS (INSERT INTO secrets (name, version, key, sealed, length, created_at, updated_at, caller) "
+        + "SELECT $3, $4, $5, $6, $7, $8, $9, $10 FROM c ON CONFLICT (name) DO UPDATE SET version = excluded.version, "
+        + "key = excluded.key, sealed = excluded.sealed, length = excluded.length, "
+        + "created_at = excluded.created_at, updated_at = excluded.updated_at, caller = excluded.caller)",
+        statement => statement
             .Bind(secret.Name).Bind(secret.Version).Bind(secret.Key).Bind(secret.Sealed).Bind(secret.Length)
             .Bind(RunRows.Micros(secret.CreatedAt)).Bind(RunRows.Micros(secret.UpdatedAt)).Bind(secret.Caller),
         cancellationToken);
 
-    Task ISecretStore.DeleteSecretAsync(string name, CancellationToken cancellationToken) => database.WriteAsync(
-        isNew: false, () => new PostgresStatement("DELETE FROM secrets WHERE name = $1 RETURNING 1").Bind(name),
-        cancellationToken);
+    Task ISecretStore.DeleteSecretAsync(string name, CancellationToken cancellationToken) => ChangeAsync(
+        Secrets, isNew: false, "w AS (DELETE FROM secrets WHERE name = $3 AND EXISTS (SELECT 1 FROM c))",
+        statement => statement.Bind(name), cancellationToken);
 
     async Task<IReadOnlyList<(Trigger Trigger, DateTimeOffset Seen)>> ITriggerStore.AllTriggersAsync(
-        CancellationToken cancellationToken) => await database.ReadAsync(
-        new PostgresStatement("SELECT document, seen FROM triggers"),
-        Rows.All(row => (TriggerDocument.Read(row.Blob(0)), RunRows.Time(row.Int64(1)))), cancellationToken);
+        CancellationToken cancellationToken) => await ReadTopicAsync(
+        Triggers, "document, seen FROM triggers",
+        row => (TriggerDocument.Read(row.Blob(1)), RunRows.Time(row.Int64(2))), cancellationToken);
 
     Task ITriggerStore.PutAsync(Trigger trigger, DateTimeOffset seen, CancellationToken cancellationToken) =>
-        database.WriteAsync(
-            isNew: true,
-            () => new PostgresStatement(
-                "WITH o AS (SELECT id FROM triggers WHERE name = $1 AND id <> $2), " + ForgetFrom("o")
-                + " INSERT INTO triggers (name, id, document, seen) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO "
-                + "UPDATE SET id = excluded.id, document = excluded.document, seen = excluded.seen RETURNING 1")
-                .Bind(trigger.Name).Bind(trigger.Id.Text).Bind(TriggerDocument.Write(trigger))
+        ChangeAsync(
+            Triggers, isNew: true,
+            "o AS (SELECT id FROM triggers, c WHERE name = $3 AND id <> $4), " + ForgetFrom("o")
+            + ", w AS (INSERT INTO triggers (name, id, document, seen) SELECT $3, $4, $5, $6 FROM c "
+            + "ON CONFLICT (name) DO UPDATE SET id = excluded.id, document = excluded.document, seen = excluded.seen)",
+            statement => statement.Bind(trigger.Name).Bind(trigger.Id.Text).Bind(TriggerDocument.Write(trigger))
                 .Bind(RunRows.Micros(seen)),
             cancellationToken);
 
     Task ITriggerStore.DeleteTriggerAsync(Trigger trigger, CancellationToken cancellationToken) =>
-        database.WriteAsync(
-            isNew: false,
-            () => new PostgresStatement(
-                "WITH o AS (DELETE FROM triggers WHERE id = $1 RETURNING id), " + ForgetFrom("o")
-                + " SELECT id FROM o").Bind(trigger.Id.Text),
-            cancellationToken);
+        ChangeAsync(
+            Triggers, isNew: false,
+            "o AS (DELETE FROM triggers WHERE id = $3 AND EXISTS (SELECT 1 FROM c) RETURNING id), " + ForgetFrom("o"),
+            statement => statement.Bind(trigger.Id.Text), cancellationToken);
 
     async Task ITriggerStore.RecordAsync(
         Firing firing, DateTimeOffset? seen, (string Path, string Mark)? file, CancellationToken cancellationToken)

@@ -1,0 +1,74 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using Berth.Testing.Server;
+using Berth.Testing.Store;
+using Xunit;
+
+namespace Berth.Tests.Cluster;
+
+/// <summary>What one server is told, the others know: whole servers on one PostgreSQL.</summary>
+public sealed class SharedRecordTests(SharedPostgres postgres)
+{
+    [Fact]
+    public async Task What_one_server_is_told_the_other_one_knows_and_goes_on_from()
+    {
+        string address = await (await postgres.Cluster).NewDatabaseAsync();
+        await using ServerRig one = await StartAsync(address);
+        await using ServerRig two = await StartAsync(address);
+
+        await PutAsync(one, "one");
+        await UntilAsync(() => two.Server.Rooms.Functions.Find("echo")?.Record.Newest.Number == 1);
+        // Each on top of what the other one has just done, whether it has heard of it or not.
+        for (int round = 0; round < 3; round++)
+        {
+            await PutAsync(two, $"two-{round}");
+            await PutAsync(one, $"one-{round}");
+        }
+
+        Assert.Equal(7, one.Server.Rooms.Functions.Get("echo").Record.Newest.Number);
+        await UntilAsync(() => two.Server.Rooms.Functions.Find("echo")?.Record.Newest.Number == 7);
+        using HttpResponseMessage removed = await two.Client.DeleteAsync(
+            new Uri("/v1/functions/echo", UriKind.Relative));
+        Assert.True(removed.IsSuccessStatusCode, await removed.Content.ReadAsStringAsync());
+        await UntilAsync(() => one.Server.Rooms.Functions.Find("echo") is null);
+    }
+
+    [Fact]
+    public async Task Changes_of_several_servers_at_once_are_all_made()
+    {
+        string address = await (await postgres.Cluster).NewDatabaseAsync();
+        await using ServerRig one = await StartAsync(address);
+        await using ServerRig two = await StartAsync(address);
+
+        await Task.WhenAll(Enumerable.Range(0, 12).Select(i => PutAsync(i % 2 == 0 ? one : two, $"v{i}")));
+
+        await UntilAsync(() => one.Server.Rooms.Functions.Get("echo").Record.Newest.Number == 12
+            && two.Server.Rooms.Functions.Get("echo").Record.Newest.Number == 12);
+    }
+
+    private static Task<ServerRig> StartAsync(string address) =>
+        ServerRig.StartAsync(options => options with { Store = PostgresCluster.Parse(address) });
+
+    /// <summary>Deploys a function whose settings differ with the text.</summary>
+    private static async Task PutAsync(ServerRig server, string text)
+    {
+        using StringContent body = new(
+            $$"""{"image":"{{ServerRig.Image}}","environment":{"TEXT":"{{text}}"}}""", Encoding.UTF8,
+            MediaTypeHeaderValue.Parse("application/json"));
+        using HttpResponseMessage response = await server.Client.PutAsync(
+            new Uri("/v1/functions/echo", UriKind.Relative), body);
+        Assert.True(
+            response.StatusCode is HttpStatusCode.OK or HttpStatusCode.Created,
+            await response.Content.ReadAsStringAsync());
+    }
+
+    private static async Task UntilAsync(Func<bool> holds)
+    {
+        using CancellationTokenSource limit = new(TimeSpan.FromMinutes(1));
+        while (!holds())
+        {
+            await Task.Delay(20, limit.Token);
+        }
+    }
+}
