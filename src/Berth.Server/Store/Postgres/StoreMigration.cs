@@ -88,6 +88,12 @@ public static class StoreMigration
                 moved.Add(await MoveAsync(connection, source, table, columns, from, server, cancellationToken));
             }
 
+            // Servers that are there already read their functions, secrets and triggers again.
+            await using (NpgsqlCommand changed = new("UPDATE changes SET number = number + 1", connection))
+            {
+                await changed.ExecuteNonQueryAsync(cancellationToken);
+            }
+
             await transaction.CommitAsync(cancellationToken);
         }
 
