@@ -54,7 +54,7 @@ public sealed class SharedRecordTests(SharedPostgres postgres)
     private static async Task PutAsync(ServerRig server, string text)
     {
         using StringContent body = new(
-            $$"""{"image":"{{ServerRig.Image}}","environment":{"TEXT":"{{text}}"}}""", Encoding.UTF8,
+            $$"""{ "image": "{{ServerRig.Image}}", "environment": { "TEXT": "{{text}}" } }""", Encoding.UTF8,
             MediaTypeHeaderValue.Parse("application/json"));
         using HttpResponseMessage response = await server.Client.PutAsync(
             new Uri("/v1/functions/echo", UriKind.Relative), body);
