@@ -86,7 +86,13 @@ public sealed class ClusterTests : IAsyncLifetime
         MachineProcess worker = await JoinAsync("worker");
         (await server.BerthAsync("node", "cordon", "control")).Succeed();
         string task = (await server.BerthAsync("task", "submit", "demo/busybox", "sleep", "600")).Succeed();
-        await UntilAsync(worker, n => n.Running == 1);
+        // Not while the node still fetches the image: then there is nothing that it could end.
+        await Condition.HoldsAsync(
+            "the program runs", async () =>
+            {
+                JsonElement run = await RunAsync(task);
+                return run.GetProperty("state").GetString() == "running" ? null : run.ToString();
+            });
 
         await worker.CutAsync();
         (await server.BerthAsync("node", "uncordon", "control")).Succeed();
