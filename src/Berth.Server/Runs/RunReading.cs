@@ -4,6 +4,7 @@ using Berth.Core.Errors;
 using Berth.Core.Runs;
 using Berth.Server.Events;
 using Berth.Server.Logs;
+using Berth.Server.Spool;
 using Berth.Server.Store;
 
 namespace Berth.Server.Runs;
@@ -244,7 +245,7 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         && (query.Before is not { } before || run.Id.CompareTo(before) < 0)
         && query.Labels.All(label => run.Spec.Labels.TryGetValue(label.Key, out string? value) && value == label.Value);
 
-    private static RunContent Open(Run run, string what, Func<FileStream> open)
+    private RunContent Open(Run run, string what, Func<FileStream> open)
     {
         try
         {
@@ -253,9 +254,15 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         }
         catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw Expired(run, what);
+            throw rooms.Store is IClusterStore ? Elsewhere(run, what) : Expired(run, what);
         }
     }
+
+    /// <summary>The record says that it is kept, and several servers share the records.</summary>
+    private static BerthException Elsewhere(Run run, string what) => new(
+        ErrorCode.Conflict,
+        $"The {what} of run {run.Id} is larger than what servers share ({RunSpool.InlineLimit / 1024} KiB), and not on "
+        + $"this one's disk: ask the server that had the task on node '{run.Node}'.");
 
     private static RunContent FromMemory(Run run, string what, byte[]? bytes) => bytes is null
         ? throw Expired(run, what)

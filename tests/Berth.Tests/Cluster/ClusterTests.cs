@@ -1,4 +1,7 @@
+using Berth.Core.Errors;
 using Berth.Core.Runs;
+using Berth.Server.Runs;
+using Berth.Server.Spool;
 using Berth.Server.Store;
 using Berth.Testing.Store;
 using Xunit;
@@ -40,6 +43,22 @@ public sealed class ClusterTests(SharedPostgres postgres)
         await Task.WhenAll(ids.Select(one.Rig.EndAsync));
 
         Assert.Equal(0, two.Rig.Manager.Statistics().Ended.Values.Sum());
+    }
+
+    [Fact]
+    public async Task A_large_result_is_told_to_be_elsewhere_by_a_server_that_has_it_not()
+    {
+        string address = await (await postgres.Cluster).NewDatabaseAsync();
+        await using ClusterMember one = await ClusterMember.StartAsync(address, "one");
+        await using ClusterMember two = await ClusterMember.StartAsync(address, "two", _ => false);
+        RunId id = (await one.Rig.SubmitAsync(["cat"], new string('x', RunSpool.InlineLimit + 1))).Run.Id;
+        await one.Rig.EndAsync(id);
+
+        RunContent here = await one.Rig.Manager.ResultAsync(id, None);
+        await here.Stream.DisposeAsync();
+        BerthException there = await Assert.ThrowsAsync<BerthException>(() => two.Rig.Manager.ResultAsync(id, None));
+        Assert.Equal((RunSpool.InlineLimit + 1, ErrorCode.Conflict), (here.Length, there.Code));
+        Assert.Contains("not on this one's disk", there.Message, StringComparison.Ordinal);
     }
 
     [Fact]
