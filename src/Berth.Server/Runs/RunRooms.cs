@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
@@ -22,6 +23,10 @@ internal sealed record RunRooms(
     private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
 
     public RunLedger Ledger { get; } = new();
+
+    /// <summary>Submissions that failed and may be true all the same; their inputs are kept until that is
+    /// known.</summary>
+    public ConcurrentQueue<RunId> Doubts { get; } = new();
 
     /// <summary>Decides what is due.</summary>
     public SteadyClock Clock { get; } = new(Time);

@@ -1,5 +1,6 @@
 using Berth.Core.Faults;
 using Berth.Core.Runs;
+using Berth.Server.Store;
 
 namespace Berth.Server.Runs;
 
@@ -16,6 +17,9 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
 
     /// <summary>Between looks for what retention deletes.</summary>
     public static readonly TimeSpan RetentionInterval = TimeSpan.FromSeconds(60);
+
+    /// <summary>After which a store that takes writes again knows which of those before are true.</summary>
+    private static readonly TimeSpan DoubtAge = TimeSpan.FromMinutes(5);
 
     /// <summary>Of a run whose files may be rubbish: no submission takes that long.</summary>
     private static readonly TimeSpan SweepAge = TimeSpan.FromHours(24);
@@ -58,6 +62,29 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
         }
 
         return due.Count;
+    }
+
+    /// <summary>Deletes inputs of submissions that failed and are not true; returns how many were in doubt.</summary>
+    public async Task<int> SettleDoubtsAsync(CancellationToken cancellationToken)
+    {
+        long young = (rooms.Time.GetUtcNow() - DoubtAge).ToUnixTimeMilliseconds();
+        RunId[] old = [.. rooms.Doubts.TakeWhile(id => id.UnixMilliseconds < young).Take(Batch)];
+        if (old.Length == 0 || rooms.Store.Condition != StoreCondition.Accepting)
+        {
+            return 0;
+        }
+
+        IReadOnlySet<RunId> known = await rooms.Store.KnownAsync(old, cancellationToken);
+        foreach (RunId id in old)
+        {
+            rooms.Doubts.TryDequeue(out _);
+            if (!known.Contains(id))
+            {
+                rooms.Spool.Delete(id);
+            }
+        }
+
+        return old.Length;
     }
 
     /// <summary>Strikes dead letters off that are too old or too many; returns how many.</summary>
@@ -158,6 +185,7 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
         TryAsync("logs", token => DeleteUnknownLogsAsync(logs, token), stop),
         RepeatAsync("age", AgeInterval, ExpireWaitingAsync, stop),
         RepeatAsync("bodies", RetentionInterval, ExpireBodiesAsync, stop),
+        RepeatAsync("doubts", RetentionInterval, SettleDoubtsAsync, stop),
         RepeatAsync("records", RetentionInterval, DeleteRecordsAsync, stop),
         RepeatAsync("dead letters", RetentionInterval, TrimDeadLettersAsync, stop),
         RepeatAsync("logs", RetentionInterval, DeleteLogsAsync, stop));

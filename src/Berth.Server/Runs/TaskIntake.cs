@@ -33,6 +33,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
         CrashPoints.Reach(CrashPoint.InputKept);
         Run run = Run.Accepted(id, RunKind.Task, submission.Spec, submission.Caller, now, body);
         RunAcceptance? acceptance = null;
+        bool isInDoubt = false;
         try
         {
             acceptance = await rooms.Store.AcceptAsync(
@@ -41,11 +42,18 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
                 cancellationToken);
             CrashPoints.Reach(CrashPoint.TaskStored);
         }
+        catch (BerthException fault) when (
+            fault is { Code: ErrorCode.StorageFault or ErrorCode.StorageDamaged, InnerException: not null })
+        {
+            // A write that failed half-way may be found to be whole when the store is opened again.
+            isInDoubt = true;
+            throw;
+        }
         finally
         {
             if (acceptance is not { IsNew: true } && body.Place == BodyPlace.Spooled)
             {
-                rooms.Spool.TryDelete(id);
+                Drop(id, isInDoubt);
             }
         }
 
@@ -63,6 +71,18 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
         }
 
         return acceptance;
+    }
+
+    private void Drop(RunId id, bool isInDoubt)
+    {
+        if (isInDoubt)
+        {
+            rooms.Doubts.Enqueue(id);
+        }
+        else
+        {
+            rooms.Spool.TryDelete(id);
+        }
     }
 
     private void Check(RunSubmission submission)

@@ -1,6 +1,7 @@
 using Berth.Core.Errors;
 using Berth.Core.Runs;
 using Berth.Server.Runs;
+using Berth.Server.Spool;
 using Berth.Server.Store;
 using Berth.Testing.Runs;
 using Berth.Testing.Store;
@@ -32,6 +33,41 @@ public sealed class FaultTests : IAsyncLifetime
         Assert.Equal((RunState.Failed, EndReason.PlatformFault), (once.State, once.End!.Reason));
         Assert.Contains("log has the cause", once.End.Detail, StringComparison.Ordinal);
         Assert.Equal(0, rig.Manager.Statistics().Running);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task An_input_is_kept_until_it_is_known_whether_its_failed_submission_is_true(bool isTrue)
+    {
+        await rig.StopAsync(TimeSpan.Zero);
+        rig.Around = store => FaultyStore.Over(store, (method, args) =>
+        {
+            if (method != nameof(IRunStore.AcceptAsync))
+            {
+                return null;
+            }
+
+            rig.Around = whole => whole;
+            if (isTrue)
+            {
+                store.AcceptAsync((NewRun)args[0]!, None).Wait(None);
+            }
+
+            return new BerthException(ErrorCode.StorageFault, "the sync failed", new IOException());
+        });
+        await rig.BeginAsync();
+        string input = new('x', RunSpool.InlineLimit + 1);
+        await Assert.ThrowsAsync<BerthException>(() => rig.SubmitAsync(["cat"], input, key: "k"));
+        RunId first = Assert.Single(rig.Manager.Rooms.Spool.List());
+
+        await rig.StopAsync(TimeSpan.Zero);
+        await rig.BeginAsync();
+        Run run = await rig.EndAsync((await rig.SubmitAsync(["cat"], input, key: "k")).Run.Id);
+
+        Assert.Equal((RunState.Succeeded, isTrue), (run.State, run.Id == first));
+        Assert.Equal(input.Length, run.Result.Length);
+        Assert.Single(rig.Manager.Rooms.Spool.List());
     }
 
     [Fact]
