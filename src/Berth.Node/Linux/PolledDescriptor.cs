@@ -137,17 +137,20 @@ internal sealed class PolledDescriptor : IDisposable
         }
     }
 
-    public void OnReady(uint events)
+    /// <param name="runsHere">Whether who waits goes on in this thread, before this returns.</param>
+    public void OnReady(uint events, bool runsHere)
     {
         const uint Ended = Libc.EPOLLERR | Libc.EPOLLHUP | Libc.EPOLLRDHUP;
-        if ((events & (Libc.EPOLLIN | Ended)) != 0)
-        {
-            readable.Signal();
-        }
-
+        bool isReadable = (events & (Libc.EPOLLIN | Ended)) != 0;
         if ((events & (Libc.EPOLLOUT | Ended)) != 0)
         {
-            writable.Signal();
+            // Not ahead of a reader.
+            writable.Signal(runsHere && !isReadable);
+        }
+
+        if (isReadable)
+        {
+            readable.Signal(runsHere);
         }
     }
 

@@ -13,7 +13,7 @@ internal sealed class Readiness : IValueTaskSource
     private const int Waiting = 2;
     private const int Closed = 3;
 
-    private ManualResetValueTaskSourceCore<bool> core = new() { RunContinuationsAsynchronously = true };
+    private ManualResetValueTaskSourceCore<bool> core;
     private CancellationTokenRegistration cancellation;
     private int state;
 
@@ -44,20 +44,19 @@ internal sealed class Readiness : IValueTaskSource
         return new ValueTask(this, version);
     }
 
-    public void Signal()
+    /// <param name="runsHere">Whether the waiter goes on in this thread, before this returns.</param>
+    public void Signal(bool runsHere)
     {
-        if (Interlocked.CompareExchange(ref state, Idle, Waiting) == Waiting)
+        if (TryComplete(runsHere))
         {
-            core.SetResult(true);
             return;
         }
 
         // A waiter that came between the two exchanges would sleep through this edge; the loop closes the gap.
         while (Interlocked.CompareExchange(ref state, Ready, Idle) == Waiting)
         {
-            if (Interlocked.CompareExchange(ref state, Idle, Waiting) == Waiting)
+            if (TryComplete(runsHere))
             {
-                core.SetResult(true);
                 return;
             }
         }
@@ -67,6 +66,7 @@ internal sealed class Readiness : IValueTaskSource
     {
         if (Interlocked.Exchange(ref state, Closed) == Waiting)
         {
+            core.RunContinuationsAsynchronously = true;
             core.SetException(new ObjectDisposedException(nameof(FileDescriptor)));
         }
     }
@@ -84,10 +84,23 @@ internal sealed class Readiness : IValueTaskSource
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         core.OnCompleted(continuation, state, token, flags);
 
+    private bool TryComplete(bool runsHere)
+    {
+        if (Interlocked.CompareExchange(ref state, Idle, Waiting) != Waiting)
+        {
+            return false;
+        }
+
+        core.RunContinuationsAsynchronously = !runsHere;
+        core.SetResult(true);
+        return true;
+    }
+
     private void Cancel(CancellationToken token)
     {
         if (Interlocked.CompareExchange(ref state, Idle, Waiting) == Waiting)
         {
+            core.RunContinuationsAsynchronously = true;
             core.SetException(new OperationCanceledException(token));
         }
     }

@@ -3,19 +3,21 @@ using System.Collections.Concurrent;
 namespace Berth.Node.Linux;
 
 /// <summary>
-/// One thread in epoll_wait(2) that turns readiness of pipes, sockets and pidfds into completions. It never runs
-/// anyone's code: continuations go to the thread pool. A node has one and disposes it after everything that uses it.
+/// A few threads in epoll_wait(2) that turn readiness of pipes, sockets and pidfds into completions, each of which runs
+/// what waited for it: nobody else has to be woken. The last of them that listens never does, it hands over to the
+/// thread pool; so code that blocks there holds up nothing else. A node has one and disposes it after everything that
+/// uses it.
 /// </summary>
 public sealed class ReadinessPoller : IDisposable
 {
-    private const int EventsPerWait = 256;
     private const long WakeUp = 0;
 
     private readonly FileDescriptor epoll;
     private readonly FileDescriptor wake;
     private readonly ConcurrentDictionary<long, PolledDescriptor> watched = new();
-    private readonly Thread thread;
+    private readonly Thread[] threads;
     private long lastKey = WakeUp;
+    private int listening;
     private volatile bool stopping;
 
     public ReadinessPoller()
@@ -25,8 +27,14 @@ public sealed class ReadinessPoller : IDisposable
         number = Libc.EventFd(0, Libc.EFD_CLOEXEC);
         wake = number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("eventfd");
         Add(wake, Libc.EPOLLIN, WakeUp);
-        thread = new Thread(Run) { IsBackground = true, Name = "Berth readiness" };
-        thread.Start();
+        // Two more than can run at once: what they run may block now and then.
+        threads = new Thread[Environment.ProcessorCount + 2];
+        listening = threads.Length;
+        for (int i = 0; i < threads.Length; i++)
+        {
+            threads[i] = new Thread(Run) { IsBackground = true, Name = $"Berth node {i}" };
+            threads[i].UnsafeStart();
+        }
     }
 
     /// <summary>Descriptors watched now; returns to what it was once their owners are disposed.</summary>
@@ -41,7 +49,15 @@ public sealed class ReadinessPoller : IDisposable
 
         stopping = true;
         Wake();
-        thread.Join();
+        foreach (Thread thread in threads)
+        {
+            // Whoever disposes may have waited for a descriptor.
+            if (thread != Thread.CurrentThread)
+            {
+                thread.Join();
+            }
+        }
+
         foreach (PolledDescriptor descriptor in watched.Values)
         {
             descriptor.Close();
@@ -95,22 +111,24 @@ public sealed class ReadinessPoller : IDisposable
 
     private unsafe void Run()
     {
-        Libc.EpollEvent* events = stackalloc Libc.EpollEvent[EventsPerWait];
+        // One at a time: another would wait behind what this one's waiter does.
+        Libc.EpollEvent ready;
         while (!stopping)
         {
-            int count = Libc.EpollWait(epoll, events, EventsPerWait, -1);
+            int count = Libc.EpollWait(epoll, &ready, 1, -1);
             if (count < 0 && System.Runtime.InteropServices.Marshal.GetLastPInvokeError() != Errno.Interrupted)
             {
                 throw LinuxException.Last("epoll_wait");
             }
 
-            for (int i = 0; i < count; i++)
+            if (count <= 0 || !watched.TryGetValue(ready.Data, out PolledDescriptor? descriptor))
             {
-                if (watched.TryGetValue(events[i].Data, out PolledDescriptor? descriptor))
-                {
-                    descriptor.OnReady(events[i].Events);
-                }
+                continue;
             }
+
+            bool isLast = Interlocked.Decrement(ref listening) == 0;
+            descriptor.OnReady(ready.Events, runsHere: !isLast);
+            Interlocked.Increment(ref listening);
         }
     }
 }
