@@ -19,8 +19,11 @@ packages() {
         util-linux xfsprogs faketime runsc nbdkit libnbd-bin fuse3 fiu-utils graphicsmagick lighttpd fonts-dejavu-core \
         tesseract-ocr postgresql
       ;;
-    # What Berth is measured beside: the Docker engine and registry, an HTTP load generator.
-    bench) echo docker.io docker-registry wrk openssl nginx-light postgresql ;;
+    # What Berth is measured beside: the Docker engine and registry, a proxy, queues of tasks; an HTTP load generator.
+    bench)
+      echo docker.io docker-registry wrk openssl nginx-light postgresql celery redis-server python3-redis \
+        python3-distributed gearman-job-server libgearman-dev
+      ;;
     sample) echo mmdebstrap curl util-linux ;;
     *)
       echo "eng/prerequisites.sh: there is no group '$1': use build, run, test, bench or sample" >&2

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Security;
 using System.Security.Cryptography;
@@ -28,27 +27,8 @@ internal static class HopCase
             options, "--node-listen", $"127.0.0.1:{port}", "--node-name", "control");
         await rig.PushBusyboxAsync();
         await rig.CliAsync("function", "deploy", "--isolation", "reused", "echo", "bench/busybox:1", "cat");
-        string token = (await rig.CliAsync("node", "token", "create")).Trim();
-        string data = System.IO.Path.Combine(options.Work, $"node-{port}");
-        using Process node = Command.Start(
-            rig.Executable,
-            ["node", "join", $"https://127.0.0.1:{port}", "--token", token, "--name", "worker", "--data", data]);
-        _ = node.StandardError.ReadToEndAsync();
-        _ = node.StandardOutput.ReadToEndAsync();
-        try
-        {
-            await ReadyAsync(rig);
-            return await MeasureAsync(rig, options);
-        }
-        finally
-        {
-            using (Process.Start("kill", ["-TERM", $"{node.Id}"]))
-            {
-            }
-
-            await node.WaitForExitAsync();
-            Directory.Delete(data, recursive: true);
-        }
+        await using JoinedNode node = await JoinedNode.StartAsync(rig, options, port, "worker");
+        return await MeasureAsync(rig, options);
     }
 
     private static async Task<IReadOnlyList<Figure>> MeasureAsync(BerthRig rig, BenchOptions options)
@@ -89,14 +69,6 @@ internal static class HopCase
     {
         await rig.CliAsync("node", "uncordon", node);
         await rig.CliAsync("node", "cordon", other);
-    }
-
-    private static async Task ReadyAsync(BerthRig rig)
-    {
-        while (!(await rig.CliAsync("node", "ls", "-o", "json")).Contains("\"facts\"", StringComparison.Ordinal))
-        {
-            await Task.Delay(50);
-        }
     }
 
     /// <summary>The least that a hop can be: one POST over a TLS connection that is open.</summary>

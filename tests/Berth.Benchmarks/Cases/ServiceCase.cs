@@ -34,7 +34,7 @@ internal static class ServiceCase
 
     /// <summary>Puts one of the tests' programs into the registry as <c>bench/NAME:1</c>; the path of its program.
     /// </summary>
-    private static async Task<string> PushAsync(BerthRig rig, BenchOptions options, string name)
+    internal static async Task<string> PushAsync(BerthRig rig, BenchOptions options, string name)
     {
         string program = Path.Combine(options.Work, name);
         await Command.RunAsync(

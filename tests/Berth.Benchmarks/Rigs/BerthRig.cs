@@ -140,6 +140,22 @@ internal sealed class BerthRig : IAsyncDisposable
             .Sum(l => double.Parse(l[(l.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
     }
 
+    /// <summary>A durable call of a function, accepted.</summary>
+    public async Task SubmitAsync(string path)
+    {
+        using HttpRequestMessage request = new(HttpMethod.Post, path);
+        request.Headers.Add("Prefer", "respond-async");
+        using HttpResponseMessage answer = await Http.SendAsync(request);
+        if (answer.StatusCode != HttpStatusCode.Accepted)
+        {
+            throw new InvalidOperationException($"{answer}: {await answer.Content.ReadAsStringAsync()}");
+        }
+    }
+
+    /// <summary>Tasks that have not ended.</summary>
+    public Task<double> TasksLeftAsync() => SumAsync(
+        "berth_tasks{state=\"queued\"}", "berth_tasks{state=\"starting\"}", "berth_tasks{state=\"running\"}");
+
     /// <summary>Cores that the server uses during some time, without its sandboxes.</summary>
     public async Task<double> ProcessorShareAsync(TimeSpan length)
     {

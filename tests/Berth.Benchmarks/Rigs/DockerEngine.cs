@@ -68,6 +68,31 @@ internal sealed class DockerEngine : IAsyncDisposable
         return TimeSpan.FromMicroseconds(long.Parse(output));
     }
 
+    /// <summary>Makes the engine a swarm of one manager.</summary>
+    public Task<string> InitSwarmAsync() => Command.RunAsync(
+        "docker", "-H", socket, "swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr",
+        $"127.0.0.1:{BerthRig.FreePort()}");
+
+    /// <summary>A job of so many tasks of <c>bench:1</c>, until all have ended.</summary>
+    public async Task<TimeSpan> RunJobAsync(int count, int together)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        string id = await Command.RunAsync(
+            "docker", "-H", socket, "service", "create", "-q", "--detach=false", "--mode", "replicated-job",
+            "--replicas", $"{count}", "--max-concurrent", $"{together}", "--restart-condition", "none", "bench:1",
+            "true");
+        TimeSpan took = TimeProvider.System.GetElapsedTime(start);
+        await Command.RunAsync("docker", "-H", socket, "service", "rm", id.Trim());
+        return took;
+    }
+
+    /// <summary>With the bridge that it made.</summary>
+    public async Task LeaveSwarmAsync()
+    {
+        await Command.RunAsync("docker", "-H", socket, "swarm", "leave", "--force");
+        await Command.RunAsync("docker", "-H", socket, "network", "rm", "docker_gwbridge");
+    }
+
     public async ValueTask DisposeAsync()
     {
         using (Process.Start("kill", ["-TERM", $"{process.Id}"]))

@@ -1,0 +1,55 @@
+using System.Diagnostics;
+
+namespace Berth.Benchmarks.Rigs;
+
+/// <summary>A node of its own process and data folder that has joined a server.</summary>
+internal sealed class JoinedNode : IAsyncDisposable
+{
+    private readonly Process process;
+    private readonly string data;
+
+    private JoinedNode(Process process, string data)
+    {
+        this.process = process;
+        this.data = data;
+    }
+
+    /// <summary>Returns once the server has a link to it.</summary>
+    /// <param name="port">Of the server's <c>--node-listen</c>.</param>
+    public static async Task<JoinedNode> StartAsync(BerthRig rig, BenchOptions options, int port, string name)
+    {
+        string token = (await rig.CliAsync("node", "token", "create")).Trim();
+        string data = Path.Combine(options.Work, $"node-{port}-{name}");
+        Process process = Command.Start(
+            rig.Executable,
+            ["node", "join", $"https://127.0.0.1:{port}", "--token", token, "--name", name, "--data", data]);
+        _ = process.StandardError.ReadToEndAsync();
+        _ = process.StandardOutput.ReadToEndAsync();
+        JoinedNode node = new(process, data);
+        try
+        {
+            while (!(await rig.CliAsync("node", "inspect", name)).Contains("\"facts\"", StringComparison.Ordinal))
+            {
+                await Task.Delay(50);
+            }
+
+            return node;
+        }
+        catch
+        {
+            await node.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        using (Process.Start("kill", ["-TERM", $"{process.Id}"]))
+        {
+        }
+
+        await process.WaitForExitAsync();
+        process.Dispose();
+        Directory.Delete(data, recursive: true);
+    }
+}
