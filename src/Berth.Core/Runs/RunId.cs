@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
-using System.Security.Cryptography;
 using Berth.Core.Errors;
 
 namespace Berth.Core.Runs;
@@ -41,7 +40,7 @@ public readonly record struct RunId : IComparable<RunId>
     {
         const int StepBits = 14;
         Span<byte> rest = stackalloc byte[10];
-        RandomNumberGenerator.Fill(rest);
+        RandomStore.Take(rest);
         int step = (int)(now.UtcTicks % TimeSpan.TicksPerMillisecond);
         int random = BinaryPrimitives.ReadUInt16BigEndian(rest) & ((1 << (16 - StepBits)) - 1);
         BinaryPrimitives.WriteUInt16BigEndian(rest, (ushort)((step << (16 - StepBits)) | random));

@@ -1,4 +1,4 @@
-using System.Security.Cryptography;
+using Berth.Core.Runs;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -13,15 +13,7 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Flags,
     /// <summary>The span that the header names; null where there was none.</summary>
     public string? CallerSpan { get; private init; }
 
-    private const int StoreSize = 1024;
-
     private static readonly object Key = new();
-
-    [ThreadStatic]
-    private static byte[]? store;
-
-    [ThreadStatic]
-    private static int stored;
 
     private static readonly Func<ILogger, string?, string, IDisposable?> Traced =
         LoggerMessage.DefineScope<string?, string>("RequestPath:{RequestPath} TraceId:{TraceId}");
@@ -61,19 +53,11 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Flags,
 
     public static string NewSpanId() => NewId(8);
 
-    /// <summary>The system's random numbers cost microseconds, however few are asked for: they are fetched in
-    /// store.</summary>
     private static string NewId(int bytes)
     {
-        byte[] block = store ??= new byte[StoreSize];
-        if (stored < bytes)
-        {
-            RandomNumberGenerator.Fill(block);
-            stored = StoreSize;
-        }
-
-        stored -= bytes;
-        return Convert.ToHexStringLower(block.AsSpan(stored, bytes));
+        Span<byte> id = stackalloc byte[bytes];
+        RandomStore.Take(id);
+        return Convert.ToHexStringLower(id);
     }
 
     // version "-" trace-id "-" parent-id "-" flags; a later version may be longer (section 3.2.4).
