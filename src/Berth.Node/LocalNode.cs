@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Faults;
@@ -8,6 +9,7 @@ using Berth.Node.Attempts;
 using Berth.Node.Engines;
 using Berth.Node.Init;
 using Berth.Node.Lanes;
+using Berth.Node.Links;
 using Berth.Node.Linux;
 using Berth.Node.Pools;
 using Berth.Node.RootFilesystems;
@@ -39,6 +41,8 @@ public sealed class LocalNode : INode
     private readonly SandboxPools pools;
     private readonly LanePools lanes;
     private readonly NodeStorage storage;
+    private readonly IReadOnlyList<string> features = MachineReading.Features();
+    private readonly IReadOnlyList<DeviceFact> devices = MachineReading.Devices();
     private readonly ConcurrentDictionary<string, LocalAttempt> running = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource stopping = new();
     private Task sweeping = Task.CompletedTask;
@@ -63,7 +67,11 @@ public sealed class LocalNode : INode
 
     public NodeInfo Info => new(
         options.Name, Environment.ProcessorCount,
-        ByteSize.FromBytes(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes), engine.Name, engine.CgroupVersion);
+        ByteSize.FromBytes(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes), engine.Name, engine.CgroupVersion)
+    {
+        Features = features,
+        Devices = devices,
+    };
 
     public INodeStorage Storage => storage;
 

@@ -53,6 +53,15 @@ public sealed record RunOptions
     /// <summary>Name of an OCI runtime that the operator has registered.</summary>
     public string? Runtime { get; init; }
 
+    /// <summary>What its node must be like, for instance <c>zone=cellar</c>.</summary>
+    public IReadOnlyList<string> Constraints { get; init; } = [];
+
+    /// <summary>Taints of nodes that it bears.</summary>
+    public IReadOnlyList<string> Tolerations { get; init; } = [];
+
+    /// <summary>Label of nodes over whose values runs are spread evenly.</summary>
+    public string? Spread { get; init; }
+
     public ByteSize? OutputLimit { get; init; }
 
     /// <summary>Media type of the input, told to the program.</summary>
@@ -112,6 +121,9 @@ public sealed record RunOptions
         .. One("Berth-Workdir", WorkingDirectory),
         .. One("Berth-Network", Network),
         .. One("Berth-Runtime", Runtime),
+        .. Constraints.Select(c => ("Berth-Constraint", Uri.EscapeDataString(c))),
+        .. Tolerations.Select(t => ("Berth-Tolerate", Uri.EscapeDataString(t))),
+        .. One("Berth-Spread", Spread),
         .. One("Berth-Output-Limit", OutputLimit is { } o ? Number(o.Bytes) : null),
         .. One("Content-Type", ContentType),
         .. One("Berth-Content-Type", ResultContentType),

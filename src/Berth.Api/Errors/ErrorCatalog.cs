@@ -59,6 +59,7 @@ public static class ErrorCatalog
         new(ErrorCode.RunOutputLimit, "run_output_limit", 502, "The program wrote too much", 125),
         new(ErrorCode.RunCanceled, "run_canceled", 409, "The run was cancelled", 130),
         new(ErrorCode.NodeFault, "node_fault", 503, "The machine could not run it", 71),
+        new(ErrorCode.NoNode, "no_node", 503, "No node can take it", 69),
         new(ErrorCode.MissingTool, "missing_tool", 503, "A program that Berth needs is missing", 69),
     ];
 

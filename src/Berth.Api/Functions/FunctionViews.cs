@@ -75,6 +75,10 @@ namespace Berth.Api.Functions;
 /// <param name="Cache">How long a result answers equal calls, for instance <c>10m</c>; null for not at all. With stdio,
 /// whose programs then are told none of a request's headers but its content type.</param>
 /// <param name="SingleFlight">Equal calls at once share one execution. Likewise.</param>
+/// <param name="Constraints">What the node that runs a call must be like: <c>zone=cellar</c>, <c>zone!=cellar</c>,
+/// <c>zone in (a,b)</c>, <c>cpu.feature=avx2</c>, <c>ssd</c>, <c>!ssd</c>; null for any node.</param>
+/// <param name="Tolerations">Taints of nodes that it bears, <c>KEY</c> or <c>KEY=VALUE</c>.</param>
+/// <param name="Spread">Label of nodes over whose values calls are spread evenly; null for the nodes themselves.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -127,7 +131,10 @@ public sealed record FunctionRequest(
     bool? Public = null,
     IReadOnlyList<WarmSpan>? Warm = null,
     string? Cache = null,
-    bool SingleFlight = false);
+    bool SingleFlight = false,
+    IReadOnlyList<string>? Constraints = null,
+    IReadOnlyList<string>? Tolerations = null,
+    string? Spread = null);
 
 /// <summary>A span that comes again, in which instances are kept without calls.</summary>
 /// <param name="Start">Times at which it begins, as a cron line: <c>MINUTE HOUR DAY MONTH WEEKDAY</c>.</param>

@@ -98,9 +98,10 @@ public sealed record DeviceFact(string Model, long MemoryBytes);
 /// <summary>How a node does.</summary>
 /// <param name="Load">The kernel's average of a minute.</param>
 /// <param name="Images">Digests of images that can be run without fetching anything; the newest.</param>
+/// <param name="Ready">How many sandboxes stand ready, by image.</param>
 public sealed record NodeHeartbeat(
     DateTimeOffset Clock, int Running, int Prepared, double Load, long MemoryFree, long DiskFree, long DiskTotal,
-    IReadOnlyList<string> Images);
+    IReadOnlyList<string> Images, IReadOnlyDictionary<string, int>? Ready = null);
 
 /// <param name="Version">Of the protocol, spoken from now on.</param>
 public sealed record NodeWelcome(int Version);

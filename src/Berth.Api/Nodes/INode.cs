@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Berth.Api.Links;
 using Berth.Core.Images;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
@@ -322,7 +323,14 @@ public sealed record ProgressReport(double Percent, string? Message);
 /// <param name="Command">Name and arguments, at most 4 KiB; the kernel's name in brackets where it has none.</param>
 public sealed record ProcessView(int Id, uint User, TimeSpan ProcessorTime, ByteSize Resident, string Command);
 
-public sealed record NodeInfo(string Name, int Cores, ByteSize Memory, string Engine, int CgroupVersion);
+public sealed record NodeInfo(string Name, int Cores, ByteSize Memory, string Engine, int CgroupVersion)
+{
+    /// <summary>Instruction sets of the processor that programs may ask for, such as avx2.</summary>
+    public IReadOnlyList<string> Features { get; init; } = [];
+
+    /// <summary>Accelerators, in the order in which the machine counts them.</summary>
+    public IReadOnlyList<DeviceFact> Devices { get; init; } = [];
+}
 
 /// <summary>One line of <c>berth ps</c>: a sandbox on this node.</summary>
 /// <param name="State">preparing, ready, running or removing.</param>

@@ -82,12 +82,14 @@ internal sealed class ContainerSettings
         (string, bool)[] foreign =
         [
             ("--timeout", run.Timeout is not null), ("--output-limit", run.OutputLimit is not null),
-            ("--content-type", run.ContentType is not null),
+            ("--content-type", run.ContentType is not null), ("--constraint", run.Constraints.Count > 0),
+            ("--tolerate", run.Tolerations.Count > 0), ("--spread", run.Spread is not null),
         ];
         if (foreign.FirstOrDefault(f => f.Item2).Item1 is { } option)
         {
             throw new BerthException(
-                ErrorCode.InvalidRequest, $"{option} belongs to calls and tasks; a container runs until it ends.");
+                ErrorCode.InvalidRequest,
+                $"{option} belongs to calls and tasks; a container runs until it ends, on the server's own machine.");
         }
 
         return new ContainerRequest(

@@ -50,6 +50,12 @@ internal static class FunctionSettings
             ["pids"] = (q, n, v, r) => q with { Pids = r.Whole(n, "pids", v) },
             ["disk"] = (q, n, v, r) => q with { Disk = r.Text(n, "disk", v) },
         }),
+        ["placement"] = Group(new(StringComparer.Ordinal)
+        {
+            ["constraints"] = (q, n, v, r) => q with { Constraints = r.Words(n, "constraints", v) },
+            ["tolerations"] = (q, n, v, r) => q with { Tolerations = r.Words(n, "tolerations", v) },
+            ["spread"] = (q, n, v, r) => q with { Spread = r.Text(n, "spread", v) },
+        }),
         ["limits"] = Group(new(StringComparer.Ordinal)
         {
             ["running"] = (q, n, v, r) => q with { MaxRunning = r.Whole(n, "maxRunning", v) },

@@ -66,6 +66,7 @@ internal sealed class DeployCommand : Verb
     };
 
     private readonly ServiceSettings service = new();
+    private readonly PlacementOptions placement = new();
     private readonly RetrySettings retry = new();
     private readonly TrafficSettings reach = new();
 
@@ -94,6 +95,7 @@ internal sealed class DeployCommand : Verb
         }
 
         service.AddTo(this);
+        placement.AddTo(this);
         retry.AddTo(this);
         reach.AddTo(this);
         plan.AddTo(this);
@@ -103,7 +105,7 @@ internal sealed class DeployCommand : Verb
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
-        RunOptions run = settings.Read(session);
+        RunOptions run = placement.Add(session, settings.Read(session));
         FunctionRequest request = new(
             settings.Image(session), run.Command.Count == 0 ? null : run.Command,
             run.Arguments.Count == 0 ? null : run.Arguments, session.Get(passArguments), run.Environment,
@@ -114,7 +116,9 @@ internal sealed class DeployCommand : Verb
             Traffic: Count(session, traffic), Tag: session.Get(tag), Runtime: run.Runtime,
             Rollout: plan.ReadWithSteps(session), Isolation: session.Get(isolation),
             Secrets: session.Get(secrets) is { Length: > 0 } used ? used : null, Cache: session.Get(cache),
-            SingleFlight: session.Get(singleFlight));
+            SingleFlight: session.Get(singleFlight),
+            Constraints: run.Constraints.Count == 0 ? null : run.Constraints,
+            Tolerations: run.Tolerations.Count == 0 ? null : run.Tolerations, Spread: run.Spread);
         request = reach.Add(session, retry.Add(session, service.Add(session, request)));
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);

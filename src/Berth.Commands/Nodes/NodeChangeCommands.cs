@@ -108,14 +108,16 @@ internal sealed class NodeTaintCommand : Verb
 
     private readonly Argument<string[]> taints = new("taint")
     {
-        Description = "NAME or NAME=VALUE to add one, NAME- to remove those of that name",
+        Description = "NAME or NAME=VALUE to add one, with :prefer-not behind it a mild one; NAME- removes those of that "
+            + "name",
         Arity = ArgumentArity.OneOrMore,
     };
 
     public NodeTaintCommand()
         : base(
             "taint", "Keep work from a node that does not say it bears its taints",
-            new("berth node taint worker-1 gpu", "Only work that bears it"),
+            new("berth node taint worker-1 gpu", "Only work that bears it, with --tolerate gpu"),
+            new("berth node taint worker-1 slow:prefer-not", "Other work only where no other node has room"),
             new("berth node taint worker-1 gpu-", "Any work again"))
     {
         Add(name);
@@ -130,7 +132,9 @@ internal sealed class NodeTaintCommand : Verb
         {
             if (text is [.. var removed, '-'])
             {
-                wanted.RemoveAll(t => t == removed || t.StartsWith(removed + "=", StringComparison.Ordinal));
+                wanted.RemoveAll(
+                    t => t == removed || t.StartsWith(removed + "=", StringComparison.Ordinal)
+                        || t.StartsWith(removed + ":", StringComparison.Ordinal));
             }
             else
             {

@@ -9,6 +9,7 @@ namespace Berth.Commands.Runs;
 internal sealed class RunSettings
 {
     private readonly EnvironmentOptions environment = new();
+    private readonly PlacementOptions placement = new();
     private readonly Option<string?> memory = Named("--memory", "-m", "SIZE", "Memory limit, for instance 512Mi");
     private readonly Option<string?> cpus = Named("--cpus", null, "N", "CPU limit in cores, for instance 0.5 or 2");
     private readonly Option<string?> pids = Named("--pids-limit", null, "N", "Most processes and threads at once");
@@ -58,6 +59,11 @@ internal sealed class RunSettings
         }
 
         environment.AddTo(command);
+        if (!lasting)
+        {
+            placement.AddTo(command);
+        }
+
         command.Add(image);
         command.Add(arguments);
     }
@@ -68,7 +74,7 @@ internal sealed class RunSettings
     {
         string[] words = session.Get(arguments);
         string? program = session.Get(entrypoint);
-        return new RunOptions
+        return placement.Add(session, new RunOptions
         {
             Command = program is null ? [] : [program, .. words],
             Arguments = program is null ? words : [],
@@ -85,7 +91,7 @@ internal sealed class RunSettings
             Network = session.Get(network),
             Runtime = session.Get(runtime),
             ContentType = session.Get(contentType),
-        };
+        });
     }
 
     internal static T? Parse<T>(Session session, Option<string?> option, Func<string, T> parse)

@@ -58,5 +58,8 @@ public enum ErrorCode
     RunOutputLimit,
     RunCanceled,
     NodeFault,
+
+    /// <summary>No node is as asked, has room and takes new work.</summary>
+    NoNode,
     MissingTool,
 }

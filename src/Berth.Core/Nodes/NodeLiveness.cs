@@ -9,9 +9,10 @@ namespace Berth.Core.Nodes;
 /// work by then: see <see cref="Runs.RunLease"/>.</param>
 public sealed record LivenessRules(TimeSpan Interval, TimeSpan SuspectAfter, TimeSpan LostAfter)
 {
-    /// <summary>Lost tasks run again within 15 s: ten of silence, and the rest for the pass that places them.</summary>
+    /// <summary>Several missed heartbeats make a node suspect. Lost tasks run again within 15 s: nine of silence, and
+    /// the rest for the retry's delay and a start elsewhere.</summary>
     public static LivenessRules Default { get; } =
-        new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(10));
+        new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(9));
 }
 
 /// <summary>What a heartbeat or a silence changed.</summary>

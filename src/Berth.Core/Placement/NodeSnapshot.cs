@@ -69,4 +69,14 @@ public sealed record NodeSnapshot(string Name, NodeResources Capacity)
 
     /// <summary>What runs there, as the node reports it.</summary>
     public IReadOnlyList<PlacedRun> Runs { get; init; } = [];
+
+    /// <summary>Values of an attribute or label, as constraints look at them.</summary>
+    public IReadOnlyCollection<string> Values(string key) => key switch
+    {
+        NodeAttributes.Node => [Name],
+        NodeAttributes.Architecture => [Architecture],
+        NodeAttributes.Feature => Features,
+        NodeAttributes.GpuModel => [.. Gpus.Select(gpu => gpu.Model).Distinct()],
+        _ => Labels.TryGetValue(key, out string? value) ? [value] : [],
+    };
 }

@@ -124,6 +124,9 @@ public sealed class PlacementIndex(ulong seed)
     public IReadOnlyList<NodeSnapshot?> Snapshot() =>
         [.. slots.Select(entry => entry is null ? null : Tell(entry))];
 
+    /// <summary>How many runs there are on a node, told of and placed; 0 where there is no such node.</summary>
+    public int CountOn(string name) => byName.TryGetValue(name, out NodeEntry? entry) ? entry.Runs.Count : 0;
+
     /// <summary>What would be decided now; nothing changes.</summary>
     public PlacementPlan Plan(PlacementRequest request) => Search.Plan(request);
 

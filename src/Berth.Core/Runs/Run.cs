@@ -99,6 +99,9 @@ public static class RunEventTypes
     public const string Progress = "progress";
     public const string Retried = "retried";
     public const string HandedBack = "handed_back";
+
+    /// <summary>No node took it: it waits for one.</summary>
+    public const string Waiting = "waiting";
     public const string Recovered = "recovered";
     public const string CancelRequested = "cancel_requested";
     public const string Ended = "ended";

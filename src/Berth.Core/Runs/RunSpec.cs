@@ -1,4 +1,5 @@
 using Berth.Core.Images;
+using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Secrets;
 
@@ -46,6 +47,7 @@ public enum RunKind
 /// <param name="Hops">Destinations that led to it.</param>
 /// <param name="CacheControl">What a task's caller said of kept results, in the words of RFC 9111, section 5.2.1; null
 /// for nothing.</param>
+/// <param name="Placement">Where it may run; null for any node.</param>
 /// <param name="Secrets">What its program gets of the server's secrets; null for none. Their values are never
 /// here.</param>
 public sealed record RunSpec(
@@ -74,7 +76,8 @@ public sealed record RunSpec(
     int Hops = 0,
     IReadOnlyList<SecretUse>? Secrets = null,
     int? Reuse = null,
-    string? CacheControl = null)
+    string? CacheControl = null,
+    PlacementRules? Placement = null)
 {
     /// <summary>Such files are put into a container as it is made: none stands ready, and none is shared.</summary>
     public bool HasSecretFiles => Secrets?.Any(s => s.File is not null) == true;

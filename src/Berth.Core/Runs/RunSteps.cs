@@ -6,6 +6,9 @@ namespace Berth.Core.Runs;
 /// </summary>
 public static class RunSteps
 {
+    private static readonly TimeSpan ShortestDeferral = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestDeferral = TimeSpan.FromSeconds(60);
+
     /// <summary>The program runs.</summary>
     /// <param name="events">What happened since the last stored step.</param>
     public static RunChange Start(
@@ -65,6 +68,34 @@ public static class RunSteps
         },
         run.Generation,
         [new RunEvent(now.At, RunEventTypes.HandedBack, run.Attempts, RunSentences.HandedBack)]);
+
+    /// <summary>Gives a run back to the queue because no node takes it now. Doesn't count as an attempt.</summary>
+    /// <param name="pause">After which it is looked at again, unless something changes.</param>
+    /// <param name="events">That it waits and for what; none where that was told already.</param>
+    public static RunChange Defer(Run run, RunMoment now, TimeSpan pause, IReadOnlyList<RunEvent> events) => new(
+        run with
+        {
+            State = RunState.Queued,
+            Generation = run.Generation + 1,
+            Attempts = run.Attempts - 1,
+            ReadyAt = now.Steady + pause,
+            Timings = RunTimings.None,
+        },
+        run.Generation, events);
+
+    /// <summary>A node may take it now: it is looked at at once.</summary>
+    /// <param name="deferred">As <see cref="Defer"/> left it.</param>
+    public static RunChange Wake(Run deferred, RunMoment now) =>
+        new(deferred with { ReadyAt = now.Steady }, deferred.Generation, []);
+
+    /// <summary>How long a run waits before it is looked at again: a quarter of what it has waited, so that many that
+    /// no node takes cost little.</summary>
+    public static TimeSpan DeferralOf(Run run, RunMoment now)
+    {
+        TimeSpan quarter = (now.At - run.CreatedAt) / 4;
+        return quarter < ShortestDeferral ? ShortestDeferral
+            : quarter > LongestDeferral ? LongestDeferral : quarter;
+    }
 
     /// <summary>
     /// What becomes of a run that a server left Starting or Running when it was killed. Whether its program finished is

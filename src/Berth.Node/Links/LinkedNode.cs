@@ -133,10 +133,11 @@ public sealed class LinkedNode : IAsyncDisposable
     {
         NodeStatus status = node.Status();
         (long free, long total) = MachineReading.Disk(folder);
+        Dictionary<string, int> ready = status.Sandboxes.Where(s => s.State == "ready")
+            .GroupBy(s => s.Image.Text, StringComparer.Ordinal).ToDictionary(g => g.Key, g => g.Count());
         return new NodeHeartbeat(
-            time.GetUtcNow(), status.Sandboxes.Count(s => s.State == "running"),
-            status.Sandboxes.Count(s => s.State == "ready"), MachineReading.Load(), MachineReading.MemoryFree(), free,
-            total, images.Held);
+            time.GetUtcNow(), status.Sandboxes.Count(s => s.State == "running"), ready.Values.Sum(),
+            MachineReading.Load(), MachineReading.MemoryFree(), free, total, images.Held, ready);
     }
 
     /// <summary>The link goes on with the certificate it has; the next one is made with the new.</summary>

@@ -19,7 +19,13 @@ internal static class MachineReading
     public static NodeFacts Facts(NodeInfo info) => new(
         info.Engine, info.CgroupVersion, info.Cores, info.Memory.Bytes, PlatformChoice.Here.Architecture,
         RuntimeInformation.OSDescription, Environment.OSVersion.Version.ToString(),
-        Features(ReadLines("/proc/cpuinfo")), Devices("/proc/driver/nvidia/gpus"));
+        info.Features, info.Devices);
+
+    /// <summary>Of this machine.</summary>
+    public static IReadOnlyList<string> Features() => Features(ReadLines("/proc/cpuinfo"));
+
+    /// <summary>Of this machine.</summary>
+    public static IReadOnlyList<DeviceFact> Devices() => Devices("/proc/driver/nvidia/gpus");
 
     public static double Load() =>
         ReadLines("/proc/loadavg").FirstOrDefault()?.Split(' ') is [var first, ..]

@@ -24,6 +24,9 @@ internal sealed class OptionHeaders
     public const string Network = "Berth-Network";
     public const string Runtime = "Berth-Runtime";
     public const string Label = "Berth-Label";
+    public const string Constraint = "Berth-Constraint";
+    public const string Tolerate = "Berth-Tolerate";
+    public const string Spread = "Berth-Spread";
     public const string OutputLimit = "Berth-Output-Limit";
     public const string ContentType = "Berth-Content-Type";
     public const string Stream = "Berth-Stream";
@@ -34,7 +37,8 @@ internal sealed class OptionHeaders
     public const string IdempotencyKey = "Idempotency-Key";
 
     private static readonly FrozenSet<string> Repeatable =
-        FrozenSet.ToFrozenSet([Argument, Command, Variable, Label], StringComparer.OrdinalIgnoreCase);
+        FrozenSet.ToFrozenSet(
+            [Argument, Command, Variable, Label, Constraint, Tolerate], StringComparer.OrdinalIgnoreCase);
 
     private static readonly FrozenSet<string> TaskOnly = FrozenSet.ToFrozenSet(
         [Callback, MaxAge, Attempts, RetryFailures, IdempotencyKey], StringComparer.OrdinalIgnoreCase);
@@ -45,7 +49,7 @@ internal sealed class OptionHeaders
     private static readonly string[] Options =
     [
         Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Runtime,
-        Label, OutputLimit, ContentType, Stream, Callback, MaxAge, Attempts, RetryFailures,
+        Label, Constraint, Tolerate, Spread, OutputLimit, ContentType, Stream, Callback, MaxAge, Attempts, RetryFailures,
     ];
 
     private static readonly FrozenSet<string> Known = Options.ToFrozenSet(StringComparer.OrdinalIgnoreCase);

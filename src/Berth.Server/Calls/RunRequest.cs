@@ -2,6 +2,7 @@ using System.Net.Http.Headers;
 using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Server.Configuration;
@@ -55,7 +56,10 @@ internal static class RunRequest
             ContentType(options.Ask(OptionHeaders.ContentType)),
             Callback(options),
             Labels(options),
-            ProgramRules.Runtime(options.Ask(OptionHeaders.Runtime), limits));
+            ProgramRules.Runtime(options.Ask(OptionHeaders.Runtime), limits),
+            Placement: PlacementRules.Parse(
+                Decoded(options, OptionHeaders.Constraint), Decoded(options, OptionHeaders.Tolerate),
+                options.Find(OptionHeaders.Spread)));
     }
 
     /// <summary>The header <c>Berth-Stream</c>.</summary>
@@ -126,6 +130,9 @@ internal static class RunRequest
             ? null
             : ProgramRules.Words(options.Ask(header), [.. values.Select(v => PercentText.Decode(header, v))]);
     }
+
+    private static IReadOnlyList<string> Decoded(OptionHeaders options, string header) =>
+        [.. options.FindAll(header).Select(v => PercentText.Decode(header, v))];
 
     private static string? WorkingDirectory(OptionHeaders options)
     {

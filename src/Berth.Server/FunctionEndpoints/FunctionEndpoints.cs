@@ -14,6 +14,7 @@ using Berth.Server.Functions;
 using Berth.Server.Hosting;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Instances;
+using Berth.Server.Nodes;
 using Berth.Server.RolloutEndpoints;
 using Berth.Server.Rollouts;
 using Berth.Server.Secrets;
@@ -24,9 +25,9 @@ namespace Berth.Server.FunctionEndpoints;
 /// <summary>Functions, their revisions and who gets their calls.</summary>
 internal sealed class FunctionEndpoints(
     FunctionManager functions, InstanceManager instances, RevisionMeters meters, ImageCatalog images,
-    SecretVault secrets, ServerOptions options, TimeProvider time)
+    SecretVault secrets, NodeFleet nodes, ServerOptions options, TimeProvider time)
 {
-    private readonly FunctionOrder order = new(options, secrets);
+    private readonly FunctionOrder order = new(options, secrets) { FirstUnmetHere = nodes.FirstUnmetHere };
 
     public Task ListAsync(HttpContext context)
     {

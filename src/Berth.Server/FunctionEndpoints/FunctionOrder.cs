@@ -4,6 +4,7 @@ using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Images;
+using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Oci.Images;
@@ -27,6 +28,10 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
     private const int MaxPlaces = 100_000;
     private static readonly TimeSpan LeastKept = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestKept = TimeSpan.FromDays(30);
+
+    /// <summary>The first of the constraints that the server's own machine does not meet; null where it meets
+    /// all.</summary>
+    public required Func<PlacementRules, NodeConstraint?> FirstUnmetHere { get; init; }
 
     private readonly CallbackPolicy callbacks = new(server.CallbackAllow);
 
@@ -65,7 +70,9 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
             Callback: null,
             ProgramRules.Labels(
                 new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - OwnLabels),
-            ProgramRules.Runtime(new Asked("runtime", request.Runtime), server));
+            ProgramRules.Runtime(new Asked("runtime", request.Runtime), server),
+            Placement: PlacementRules.Parse(request.Constraints, request.Tolerations, request.Spread));
+        CheckPlacement(run, service);
         run = run with { Secrets = SecretOrder.Read(request, run, secrets) };
         return new FunctionSpec(
             RetryOrder.WithDestinations(
@@ -96,7 +103,28 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
                 Concurrency = run.Reuse,
                 Cache = spec.Results?.KeepFor is { } keep ? Duration.Format(keep) : null,
                 SingleFlight = spec.Results is { SingleFlight: true },
+                Constraints = run.Placement is { Constraints.Count: > 0 } where
+                    ? [.. where.Constraints.Select(c => c.Text)]
+                    : null,
+                Tolerations = run.Placement is { Tolerations.Count: > 0 } bearing
+                    ? [.. bearing.Tolerations.Select(t => t.Text)]
+                    : null,
+                Spread = run.Placement?.Spread,
             }));
+    }
+
+    /// <summary>Instances, and programs with the machine's network or another runtime, are on the server's own machine:
+    /// it must be as asked.</summary>
+    private void CheckPlacement(RunSpec run, ServiceSpec? service)
+    {
+        string? bound = service is not null ? "instances of functions"
+            : run.Network == NetworkMode.Host ? "programs with the machine's network"
+            : run.Runtime is not null ? "programs with a further runtime" : null;
+        if (bound is not null && run.Placement is { } rules && FirstUnmetHere(rules) is { } unmet)
+        {
+            throw new Asked("constraints", unmet.Text).Refuse(
+                $"{bound} run on the server's own machine, which is not so: 'berth node label' gives it a label");
+        }
     }
 
     private static ResultPolicy? Results(FunctionRequest request)

@@ -143,7 +143,8 @@ internal static class ServerRoutes
     private static void MapFunctions(IEndpointRouteBuilder routes, ServerRooms rooms, FunctionCalls calls)
     {
         FunctionEndpoints.FunctionEndpoints functions = new(
-            rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Secrets, rooms.Options, rooms.Time);
+            rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Secrets, rooms.Nodes.Fleet,
+            rooms.Options, rooms.Time);
         MapRead(routes, "/v1/functions", functions.ListAsync);
         MapRead(routes, "/v1/functions/{name}", calls.OrRoot(functions.GetAsync));
         Map(routes, "PUT", "/v1/functions/{name}", calls.OrRoot(functions.DeployAsync));

@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
-using Berth.Api.Links;
 using Berth.Api.Nodes;
-using Berth.Core.Nodes;
+using Berth.Core.Placement;
+using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Oci.Images;
+using Berth.Server.Functions;
 
 namespace Berth.Server.Nodes;
 
@@ -11,50 +12,76 @@ namespace Berth.Server.Nodes;
 /// All nodes as one: gives each attempt of a call or task to one of them. What belongs to one machine (containers,
 /// instances) is given to the server's own node directly.
 /// </summary>
-internal sealed class NodeFleet(INode own, NodeRegister register, int ownPlaces, TimeProvider time)
+internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex index)
 {
-    /// <summary>What is under way on the server's own node.</summary>
-    private readonly ConcurrentDictionary<IAttempt, string> placed = new();
-    private int ownRunning;
+    /// <summary>Decisions that are remembered for who asks why.</summary>
+    private const int MostRemembered = 4096;
 
-    /// <summary>Sandboxes that may run at once on all nodes that take new work.</summary>
-    public int Places => register.All.Where(IsOpen).Sum(PlacesOf);
+    private readonly ConcurrentDictionary<string, PlacementPlan> remembered = new(StringComparer.Ordinal);
+    private readonly ConcurrentQueue<string> order = new();
 
-    /// <summary>As <see cref="INode.StartAsync(AttemptSpec, CancellationToken)"/>, on the node that suits it
-    /// best.</summary>
-    public async Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken)
+    /// <summary>What was placed and has not ended.</summary>
+    private readonly ConcurrentDictionary<IAttempt, PlacementPlan> placed = new();
+
+    private readonly string ownName = own.Info.Name;
+    private readonly NodeConstraint[] here = [NodeConstraint.Parse($"{NodeAttributes.Node}={own.Info.Name}")];
+
+    /// <inheritdoc cref="NodeIndex.Places"/>
+    public int Places => index.Places;
+
+    /// <summary>As <see cref="INode.StartAsync(AttemptSpec, CancellationToken)"/>, on the node that suits it best.
+    /// Throws <c>NoNode</c> where none does.</summary>
+    /// <param name="mayWait">Whether it waits for room, where that is all it lacks.</param>
+    public async Task<IAttempt> StartAsync(
+        Run run, AttemptSpec spec, bool mayWait, CancellationToken cancellationToken)
     {
-        if (register.All.Take(2).Count() == 1)
+        if (index.IsOwnAlone && run.Spec.Placement is null)
         {
             return await own.StartAsync(spec, cancellationToken);
         }
 
-        string name = NodeChoice.Choose(
-            [.. register.All.Select(n => OfferOf(n, spec))], ownOnly: !AttemptOrder.CanSay(spec));
-        IAttempt attempt = name != own.Info.Name && register.Get(name).Node is { } other
-            ? await other.StartAsync(spec, cancellationToken)
-            : await StartOwnAsync(spec, cancellationToken);
-        placed[attempt] = name;
-        _ = ForgetAsync(attempt);
-        return attempt;
+        PlacementPlan plan = await index.PlaceAsync(RequestOf(run), mayWait, cancellationToken);
+        try
+        {
+            IAttempt attempt = await NodeOf(plan.Node!).StartAsync(spec, cancellationToken);
+            placed[attempt] = plan;
+            Remember(plan);
+            _ = ForgetAsync(attempt, plan);
+            return attempt;
+        }
+        catch
+        {
+            index.Release(plan.Node!, plan.Request.Id);
+            throw;
+        }
     }
 
+    /// <summary>Calls back once, when a node could take what was refused.</summary>
+    /// <returns>Ends that.</returns>
+    public IDisposable Watch(Run run, Action come) => index.Watch(RequestOf(run), come);
+
+    /// <summary>The decision by which an attempt is where it is; null where there was none to make.</summary>
+    public PlacementPlan? PlanOf(IAttempt attempt) => placed.GetValueOrDefault(attempt);
+
+    /// <summary>Why a run's last attempt went where it went, while that is remembered.</summary>
+    public string? Explain(Run run) => remembered.GetValueOrDefault(IdOf(run))?.Explain();
+
+    /// <summary>The first of the constraints that the server's own machine does not meet; null where it meets all.
+    /// </summary>
+    public NodeConstraint? FirstUnmetHere(PlacementRules rules) =>
+        index.FirstUnmet(ownName, rules.Constraints);
+
     /// <summary>Attempts that a node has now.</summary>
-    public int RunningOn(NodeEntry node) => node.Node?.Running ?? (IsOwn(node) ? Volatile.Read(ref ownRunning) : 0);
-
-    public bool IsOwn(NodeEntry node) => node.Name == own.Info.Name;
-
-    public NodeState StateOf(NodeEntry node) => IsOwn(node) ? NodeState.Ready : node.StateAt(time);
-
-    public int PlacesOf(NodeEntry node) => IsOwn(node) ? ownPlaces : node.Places;
+    public int RunningOn(NodeEntry node) => node.Node?.Running
+        ?? (node.IsOwn ? own.Status().Sandboxes.Count(s => s.State == "running") : 0);
 
     /// <summary>Ends what a node still has, as a fault of the platform: tasks run again elsewhere.</summary>
     public int Move(string node)
     {
         int moved = 0;
-        foreach ((IAttempt attempt, string name) in placed)
+        foreach ((IAttempt attempt, PlacementPlan plan) in placed)
         {
-            if (name == node)
+            if (plan.Node == node)
             {
                 attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
                 moved++;
@@ -64,41 +91,49 @@ internal sealed class NodeFleet(INode own, NodeRegister register, int ownPlaces,
         return moved;
     }
 
-    /// <summary>Nothing says of itself that it bears a taint. A machine of another kind would refuse images that were
-    /// checked for this one's.</summary>
-    private bool IsOpen(NodeEntry node) =>
-        node.Record is { IsCordoned: false, Taints.Count: 0 } record && StateOf(node) == NodeState.Ready
-        && (IsOwn(node) || record.Facts?.Architecture == PlatformChoice.Here.Architecture);
-
-    private NodeOffer OfferOf(NodeEntry node, AttemptSpec spec)
+    /// <summary>A machine of another kind would refuse images that were checked for this one's. What needs something of
+    /// the server's own machine is bound to it.</summary>
+    private PlacementRequest RequestOf(Run run)
     {
-        bool isOwn = IsOwn(node);
-        return new NodeOffer(
-            node.Name, PlacesOf(node), RunningOn(node), isOwn, IsOpen(node),
-            isOwn || (node.Heartbeat?.Images.Contains(spec.Sandbox.Image.Text) ?? false));
+        RunSpec spec = run.Spec;
+        PlacementRules? rules = spec.Placement;
+        IReadOnlyList<NodeConstraint> constraints = rules?.Constraints ?? [];
+        bool isBound = spec.Network != NetworkMode.None || spec.Runtime is not null;
+        return new PlacementRequest(
+            IdOf(run), run.Caller,
+            new NodeResources(spec.Limits.Cpu.Millicores, spec.Limits.Memory, default))
+        {
+            Architecture = PlatformChoice.Here.Architecture,
+            Constraints = isBound ? [.. constraints, .. here] : constraints,
+            Tolerations = rules?.Tolerations ?? [],
+            Group = spec.Labels.GetValueOrDefault(FunctionLabels.Function) ?? spec.Digest.Text,
+            Spread = new SpreadRule(rules?.Spread, MaxSkew: null),
+            Image = spec.Digest.Text,
+            Revision = spec.Digest.Text,
+            Strategy = PlacementStrategy.Spread,
+        };
     }
 
-    private async Task<IAttempt> StartOwnAsync(AttemptSpec spec, CancellationToken cancellationToken)
+    private static string IdOf(Run run) => $"{run.Id}-{run.Generation}";
+
+    private void Remember(PlacementPlan plan)
     {
-        Interlocked.Increment(ref ownRunning);
-        try
+        remembered[plan.Request.Id] = plan;
+        order.Enqueue(plan.Request.Id);
+        if (order.Count > MostRemembered && order.TryDequeue(out string? oldest))
         {
-            IAttempt attempt = await own.StartAsync(spec, cancellationToken);
-            _ = attempt.Completion.ContinueWith(
-                _ => Interlocked.Decrement(ref ownRunning), CancellationToken.None,
-                TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            return attempt;
-        }
-        catch
-        {
-            Interlocked.Decrement(ref ownRunning);
-            throw;
+            remembered.TryRemove(oldest, out _);
         }
     }
 
-    private async Task ForgetAsync(IAttempt attempt)
+    /// <summary>It may have lost its link since it was chosen.</summary>
+    private INode NodeOf(string name) =>
+        name == ownName ? own : register.Get(name).Node ?? throw RemoteAttempt.Lost(name);
+
+    private async Task ForgetAsync(IAttempt attempt, PlacementPlan plan)
     {
         await attempt.Completion;
         placed.TryRemove(attempt, out _);
+        index.Release(plan.Node!, plan.Request.Id);
     }
 }

@@ -93,7 +93,8 @@ internal sealed class NodeLink : IDisposable
         closed.IsCancellationRequested ? throw new IOException("The link is over.") : new LinkExchange(http, path);
 
     /// <summary>Takes heartbeats until the link ends.</summary>
-    public async Task ListenAsync(TimeProvider time, CancellationToken cancellationToken)
+    /// <param name="heard">Called with each.</param>
+    public async Task ListenAsync(TimeProvider time, Action heard, CancellationToken cancellationToken)
     {
         try
         {
@@ -106,6 +107,7 @@ internal sealed class NodeLink : IDisposable
 
                 Heartbeat = frame.Read(LinkJson.Default.NodeHeartbeat);
                 Heard = time.GetTimestamp();
+                heard();
             }
         }
         catch (Exception gone) when (gone is IOException or HttpRequestException or OperationCanceledException)

@@ -1,5 +1,6 @@
 using Berth.Api.Links;
 using Berth.Core.Errors;
+using Berth.Core.Nodes;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Nodes;
@@ -41,7 +42,20 @@ internal sealed class NodeLinks(NodeRegister register, TimeProvider time, ILogge
         using (link)
         {
             await BeginAsync(node, certificate, link, cancellationToken);
-            await link.ListenAsync(time, cancellationToken);
+            await link.ListenAsync(
+                time,
+                () =>
+                {
+                    if (node.Hear(time.GetElapsedTime(0)) == LivenessChange.None)
+                    {
+                        register.Note(node);
+                    }
+                    else
+                    {
+                        register.Tell(node);
+                    }
+                },
+                cancellationToken);
         }
 
         await EndAsync(node, link);
@@ -72,13 +86,11 @@ internal sealed class NodeLinks(NodeRegister register, TimeProvider time, ILogge
             return;
         }
 
-        RemoteNode? before = node.Node;
         node.Places = Math.Clamp(
             hello.Places, 0, Math.Min(MostPlaces, Math.Max(1, hello.Facts.Cores) * PlacesOfCore));
         node.Problem = null;
-        node.Node = new RemoteNode(link, time);
         // The newer one is the node: whatever the older had, the node has ended or will.
-        before?.Link.Dispose();
+        node.Link(new RemoteNode(link, time), time.GetElapsedTime(0))?.Link.Dispose();
         if (!register.Has(node))
         {
             // Removed between the two.
@@ -86,7 +98,7 @@ internal sealed class NodeLinks(NodeRegister register, TimeProvider time, ILogge
             return;
         }
 
-        register.Changed();
+        register.Tell(node);
         Log.Ready(logger, node.Name, node.Places, hello.Facts.Cores, hello.Program);
     }
 
@@ -98,7 +110,7 @@ internal sealed class NodeLinks(NodeRegister register, TimeProvider time, ILogge
         }
 
         Log.LinkBroke(logger, node.Name, "It is made anew by the node.");
-        register.Changed();
+        register.Tell(node);
         try
         {
             await register.ChangeAsync(

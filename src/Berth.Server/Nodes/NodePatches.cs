@@ -1,6 +1,7 @@
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Nodes;
+using Berth.Core.Placement;
 
 namespace Berth.Server.Nodes;
 
@@ -31,18 +32,10 @@ internal static class NodePatches
                 ErrorCode.InvalidRequest, $"A node has at most {MostTaints} taints, not {taints.Count}.");
         }
 
-        foreach (string taint in taints)
+        return record with
         {
-            string[] parts = taint.Split('=');
-            if (parts.Length > 2)
-            {
-                throw new BerthException(
-                    ErrorCode.InvalidRequest, $"'{Quoted.Of(taint)}' is no taint: write NAME or NAME=VALUE.");
-            }
-
-            NodeLabels.Check(new Dictionary<string, string> { [parts[0]] = parts.ElementAtOrDefault(1) ?? "" });
-        }
-
-        return record with { Labels = labels, Taints = taints };
+            Labels = labels,
+            Taints = patch.Taints is null ? taints : [.. taints.Select(t => Taint.Parse(t).Text)],
+        };
     }
 }

@@ -13,7 +13,8 @@ namespace Berth.Server.Nodes;
 /// What outlasts the server is in the store before it holds here.
 /// </summary>
 internal sealed class NodeRegister(
-    INodeStore store, NodeAuthority authority, string own, TimeProvider time, ILogger logger) : IDisposable
+    INodeStore store, NodeAuthority authority, string own, NodeIndex index, TimeProvider time, ILogger logger)
+    : IDisposable
 {
     /// <summary>A cluster this large is another engine's to place.</summary>
     private const int MostNodes = 10_000;
@@ -34,14 +35,20 @@ internal sealed class NodeRegister(
     /// <summary>The server's own node.</summary>
     public NodeEntry Own => nodes[own];
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    /// <param name="facts">Of the server's own machine.</param>
+    public async Task StartAsync(NodeFacts facts, CancellationToken cancellationToken)
     {
         foreach (NodeRecord record in await store.AllNodesAsync(cancellationToken))
         {
-            nodes[record.Name] = new NodeEntry(record);
+            nodes[record.Name] = new NodeEntry(record, record.Name == own);
         }
 
-        nodes.TryAdd(own, new NodeEntry(NodeRecord.Own(own, time.GetUtcNow())));
+        nodes.TryAdd(own, new NodeEntry(NodeRecord.Own(own, time.GetUtcNow()), isOwn: true));
+        Own.Record = Own.Record with { Facts = facts };
+        foreach (NodeEntry entry in nodes.Values)
+        {
+            index.Update(entry);
+        }
     }
 
     /// <summary>Throws <c>NotFound</c>.</summary>
@@ -115,7 +122,9 @@ internal sealed class NodeRegister(
                 throw Spent(await store.FindJoinTokenAsync(spent.Id, cancellationToken));
             }
 
-            nodes[name] = new NodeEntry(record);
+            NodeEntry entry = new(record, isOwn: false);
+            nodes[name] = entry;
+            index.Update(entry);
         }
         finally
         {
@@ -145,6 +154,23 @@ internal sealed class NodeRegister(
         return new CertificateAnswer(node.Name, certificate.ExportCertificatePem());
     }
 
+    /// <summary>Takes in that a node has come or gone, or may take more or less.</summary>
+    public void Tell(NodeEntry node)
+    {
+        Note(node);
+        Changed();
+    }
+
+    /// <summary>Takes in what a node said of itself.</summary>
+    public void Note(NodeEntry node)
+    {
+        // One that was removed meanwhile is not brought back.
+        if (Has(node))
+        {
+            index.Update(node);
+        }
+    }
+
     /// <summary>Makes a change durable, then true. Throws <c>NotFound</c>.</summary>
     public async Task<NodeEntry> ChangeAsync(
         string name, Func<NodeRecord, NodeRecord> change, CancellationToken cancellationToken)
@@ -156,7 +182,7 @@ internal sealed class NodeRegister(
             NodeRecord next = change(entry.Record);
             await store.PutNodeAsync(next, cancellationToken);
             entry.Record = next;
-            Changed();
+            Tell(entry);
             return entry;
         }
         finally
@@ -181,6 +207,7 @@ internal sealed class NodeRegister(
 
             await store.DeleteNodeAsync(name, cancellationToken);
             nodes.TryRemove(name, out _);
+            index.Remove(name);
             entry.Node?.Link.Dispose();
         }
         finally

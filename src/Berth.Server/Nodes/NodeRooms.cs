@@ -1,6 +1,9 @@
+using System.Runtime.InteropServices;
+using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Oci.Content;
+using Berth.Oci.Images;
 using Berth.Server.Configuration;
 using Berth.Server.Hosting;
 using Berth.Server.Runs;
@@ -12,6 +15,7 @@ namespace Berth.Server.Nodes;
 /// <summary>All that a server has to do with nodes, its own among them. The first type to read in this room.</summary>
 internal sealed class NodeRooms : IAsyncDisposable
 {
+    private readonly INode own;
     private readonly ServerOptions options;
     private readonly IContentStore content;
     private readonly TimeProvider time;
@@ -32,8 +36,10 @@ internal sealed class NodeRooms : IAsyncDisposable
         this.content = content;
         logger = loggers.CreateLogger<NodeRooms>();
         authority = NodeAuthority.LoadOrCreate(authorityFile, time);
-        Register = new NodeRegister(store, authority, own.Info.Name, time, logger);
-        Fleet = new NodeFleet(own, Register, runs.Statistics().Places, time);
+        this.own = own;
+        NodeIndex index = new(own, runs.Statistics().Places);
+        Register = new NodeRegister(store, authority, own.Info.Name, index, time, logger);
+        Fleet = new NodeFleet(own, Register, index);
         Register.Changed = () => runs.Resize(Fleet.Places);
         runs.Rooms.Fleet = Fleet;
     }
@@ -59,7 +65,7 @@ internal sealed class NodeRooms : IAsyncDisposable
     /// <summary>Before anything runs: tasks may be given to nodes at once.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        await Register.StartAsync(cancellationToken);
+        await Register.StartAsync(FactsOf(own.Info), cancellationToken);
         Register.Changed();
         if (options.NodeListen.Count == 0)
         {
@@ -69,9 +75,13 @@ internal sealed class NodeRooms : IAsyncDisposable
         gate = await NodeGate.OpenAsync(
             Register, authority, content, new NodeLinks(Register, time, logger), options.NodeListen, loggers,
             cancellationToken);
-        NodeWatch watch = new(Register, Fleet, time, logger);
+        NodeWatch watch = new(Register, time, logger);
         watching = Task.Run(() => watch.RunAsync(stop.Token), CancellationToken.None);
     }
+
+    private static NodeFacts FactsOf(NodeInfo info) => new(
+        info.Engine, info.CgroupVersion, info.Cores, info.Memory.Bytes, PlatformChoice.Here.Architecture,
+        RuntimeInformation.OSDescription, Environment.OSVersion.Version.ToString(), info.Features, info.Devices);
 
     public async ValueTask DisposeAsync()
     {

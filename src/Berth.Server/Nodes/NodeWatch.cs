@@ -3,13 +3,13 @@ using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Nodes;
 
-/// <summary>Looks at the heartbeats of all nodes, tells what changes and ends the links of those that are lost. A
+/// <summary>Looks at the silence of all nodes, tells what changes and ends the links of those that are lost. A
 /// pass.</summary>
-internal sealed class NodeWatch(NodeRegister register, NodeFleet fleet, TimeProvider time, ILogger logger)
+internal sealed class NodeWatch(NodeRegister register, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(500);
 
-    private readonly Dictionary<string, NodeState> told = new(StringComparer.Ordinal);
+    private ListeningTime listening = ListeningTime.Begin(time.GetElapsedTime(0));
 
     public async Task RunAsync(CancellationToken stop)
     {
@@ -30,8 +30,11 @@ internal sealed class NodeWatch(NodeRegister register, NodeFleet fleet, TimeProv
     /// <summary>One look.</summary>
     public void Look()
     {
-        bool changed = false;
-        foreach (NodeEntry entry in register.All.Where(e => !fleet.IsOwn(e)))
+        TimeSpan now = time.GetElapsedTime(0);
+        listening = listening.Look(now, LivenessRules.Default);
+        // What stands ready on the server's own node changes without a heartbeat.
+        register.Note(register.Own);
+        foreach (NodeEntry entry in register.All.Where(e => !e.IsOwn))
         {
             if (entry.Record.ExpiresAt <= time.GetUtcNow())
             {
@@ -39,29 +42,19 @@ internal sealed class NodeWatch(NodeRegister register, NodeFleet fleet, TimeProv
                 entry.Node?.Link.Dispose();
             }
 
-            NodeState state = entry.StateAt(time);
-            if (told.GetValueOrDefault(entry.Name, NodeState.Joined) == state)
+            switch (entry.Judge(now, listening.Since))
             {
-                continue;
+                case LivenessChange.BecameSuspect:
+                    Log.Suspect(logger, entry.Name, time.GetElapsedTime(entry.Node!.Link.Heard));
+                    register.Tell(entry);
+                    break;
+                case LivenessChange.BecameLost:
+                    Log.Lost(logger, entry.Name, entry.Node?.Running ?? 0);
+                    // Whoever waits for something of it is told now.
+                    entry.Node?.Link.Dispose();
+                    register.Tell(entry);
+                    break;
             }
-
-            told[entry.Name] = state;
-            changed = true;
-            if (state == NodeState.Suspect && entry.Node is { } quiet)
-            {
-                Log.Suspect(logger, entry.Name, time.GetElapsedTime(quiet.Link.Heard));
-            }
-            else if (state == NodeState.Lost)
-            {
-                Log.Lost(logger, entry.Name, entry.Node?.Running ?? 0);
-                // Whoever waits for something of it is told now.
-                entry.Node?.Link.Dispose();
-            }
-        }
-
-        if (changed)
-        {
-            register.Changed();
         }
     }
 }

@@ -73,10 +73,10 @@ internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
         NodeRecord record = node.Record;
         NodeFacts? facts = record.Facts;
         NodeHeartbeat? beat = node.Heartbeat;
-        bool isOwn = nodes.Fleet.IsOwn(node);
+        bool isOwn = node.IsOwn;
         return new MachineView(
-            node.Name, nodes.Fleet.StateOf(node).ToString().ToLowerInvariant(), isOwn, record.IsCordoned,
-            node.Problem, nodes.Fleet.RunningOn(node), nodes.Fleet.PlacesOf(node), record.Labels, record.Taints,
+            node.Name, node.State, isOwn, record.IsCordoned,
+            node.Problem, nodes.Fleet.RunningOn(node), node.Places, record.Labels, record.Taints,
             facts is null ? null : ViewOf(facts),
             beat is null
                 ? null

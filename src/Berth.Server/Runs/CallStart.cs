@@ -29,7 +29,8 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
             await place.TakeAsync(any.Token);
             TimeSpan queue = rooms.Time.GetElapsedTime(from);
             entry.Run = entry.Run with { State = RunState.Starting, Timings = RunTimings.None with { Queue = queue } };
-            IAttempt attempt = await rooms.PlaceAsync(rooms.Order(entry.Run, spec.Timeout - queue), any.Token);
+            IAttempt attempt = await rooms.PlaceAsync(
+                entry.Run, rooms.Order(entry.Run, spec.Timeout - queue), mayWait: true, any.Token);
             return Begin(entry, attempt, from, place);
         }
         catch (Exception error)

@@ -49,4 +49,8 @@ internal static partial class Log
     [LoggerMessage(EventId = 210, Level = LogLevel.Information,
         Message = "Handing {Tasks} tasks back to the queue and ending {Calls} calls.")]
     public static partial void HandingBack(ILogger logger, int tasks, int calls);
+
+    [LoggerMessage(EventId = 1320, Level = LogLevel.Warning,
+        Message = "Run {Run} could go to a node now and could not be woken: it is looked at again later.")]
+    public static partial void NotWoken(ILogger logger, RunId run, Exception cause);
 }

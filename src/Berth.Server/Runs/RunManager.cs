@@ -44,6 +44,7 @@ public sealed class RunManager : IRunManager
         rooms.Ledger.Observer = observer;
         places = new RunPlaces(options.MaxRunning, options.WaitingCallsLimit, "max-running or waiting-calls-limit");
         dispatcher = new TaskDispatcher(rooms, places);
+        rooms.Deferred = new DeferredTasks(rooms, dispatcher.Poke);
         intake = new TaskIntake(rooms, callbackPolicy);
         calls = new CallRegister(rooms);
         starts = new CallStart(rooms, places, calls);
@@ -260,6 +261,7 @@ public sealed class RunManager : IRunManager
                     {
                         CrashPoints.Reach(CrashPoint.WaitingTaskCanceled);
                         rooms.Ledger.Wait(-1);
+                        rooms.Deferred?.Forget(id);
                         return ended;
                     }
 

@@ -119,9 +119,16 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
     {
         Run run = await GetAsync(id, cancellationToken);
         List<RunEventView> events = [];
+        // Of a task it is in the event itself; calls store nothing while they run.
+        string? placement = run.Kind == RunKind.Call ? rooms.Fleet?.Explain(run) : null;
         await foreach (NumberedEvent entry in PastAsync(run, 0, cancellationToken))
         {
-            events.Add(RunEventHub.View(id, entry.Sequence, entry.Event));
+            RunEvent told = entry.Event;
+            events.Add(RunEventHub.View(
+                id, entry.Sequence,
+                placement is not null && told.Type == RunEventTypes.Started
+                    ? told with { Detail = $"{told.Detail} {placement}" }
+                    : told));
         }
 
         return new RunWhy(RunPresentation.View(run), events);

@@ -41,6 +41,9 @@ internal sealed record RunRooms(
     /// server's own is the only one.</summary>
     public NodeFleet? Fleet { get; set; }
 
+    /// <summary>Tasks that wait for a node; set before anything runs.</summary>
+    public DeferredTasks? Deferred { get; set; }
+
     /// <summary>Told that there is an end to be handed on to a function; set before anything runs.</summary>
     public Action? Forwarded { get; set; }
 
@@ -63,12 +66,16 @@ internal sealed record RunRooms(
 
         return Results is { } results && await results.FindAsync(claimed, order, cancellationToken) is { } kept
             ? kept
-            : await PlaceAsync(order, cancellationToken);
+            : await PlaceAsync(run, order, mayWait: false, cancellationToken);
     }
 
-    /// <summary>Begins an attempt on whichever node suits it.</summary>
-    public Task<IAttempt> PlaceAsync(AttemptSpec order, CancellationToken cancellationToken) =>
-        Fleet is { } fleet ? fleet.StartAsync(order, cancellationToken) : Node.StartAsync(order, cancellationToken);
+    /// <summary>Begins an attempt on whichever node suits it. Throws <c>NoNode</c> where none does.</summary>
+    /// <param name="mayWait">Whether it waits for room on a node, where that is all it lacks.</param>
+    public Task<IAttempt> PlaceAsync(
+        Run run, AttemptSpec order, bool mayWait, CancellationToken cancellationToken) =>
+        Fleet is { } fleet
+            ? fleet.StartAsync(run, order, mayWait, cancellationToken)
+            : Node.StartAsync(order, cancellationToken);
 
     /// <param name="left">What is left of its time when it is given to a node; null where it may run for ever.</param>
     /// <exception cref="BerthException">NotFound, Conflict: a secret of its program is gone.</exception>

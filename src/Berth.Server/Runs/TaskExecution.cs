@@ -80,6 +80,7 @@ internal sealed class TaskExecution
         RunMoment now = rooms.Clock.Moment;
         if (RunSteps.IsOverAge(run, now))
         {
+            rooms.Deferred?.Forget(Id);
             await rooms.SaveAsync(RunSteps.Expire(run, now.At, rooms.Options.ResultRetention), giveUp);
             return;
         }
@@ -111,6 +112,12 @@ internal sealed class TaskExecution
                 EndReason.PlatformFault,
                 $"No sandbox could be readied within {RunSentences.Span(rooms.Options.StartLimit)}.");
         }
+        catch (BerthException fault) when (fault.Code == ErrorCode.NoNode)
+        {
+            ReleasePlace();
+            await DeferAsync(fault.Message, giveUp);
+            return null;
+        }
         catch (BerthException fault)
         {
             failure = Failure(StartFault.ReasonOf(fault.Code), fault.Message) with { RetryAfter = fault.RetryAfter };
@@ -119,6 +126,27 @@ internal sealed class TaskExecution
         ReleasePlace();
         await EndAsync(failure, null, giveUp);
         return null;
+    }
+
+    /// <summary>It waits until a node takes it. The event is written once for each reason.</summary>
+    private async Task DeferAsync(string why, CancellationToken giveUp)
+    {
+        RunMoment now = rooms.Clock.Moment;
+        bool isTold = rooms.Deferred?.Told(Id) == why;
+        RunChange change = RunSteps.Defer(
+            run, now, RunSteps.DeferralOf(run, now),
+            isTold ? [] : [new RunEvent(now.At, RunEventTypes.Waiting, run.Attempts - 1, why)]);
+        SaveOutcome outcome = await rooms.SaveAsync(change, giveUp);
+        if (outcome.Applied)
+        {
+            rooms.Ledger.Wait(1);
+            rooms.Deferred?.Keep(outcome.Current ?? change.Next, why);
+        }
+        else if (outcome.Current is { CancelRequested: true } asked && asked.Generation == run.Generation)
+        {
+            run = run with { CancelRequested = true };
+            await EndAsync(Failure(EndReason.Canceled, null), null, giveUp);
+        }
     }
 
     private async Task FollowAsync(IAttempt live, CancellationToken giveUp)
@@ -140,7 +168,9 @@ internal sealed class TaskExecution
                 now, RunEventTypes.Started, run.Attempts,
                 preparation.Equal is { } equal ? RunSentences.Answered(equal)
                     : preparation.Instance is { } instance ? RunSentences.Taken(instance, preparation.Prepare)
-                    : RunSentences.Started(preparation.Prepare, preparation.Start, preparation.Prepared)));
+                    : RunSentences.Started(preparation.Prepare, preparation.Start, preparation.Prepared)
+                    + (rooms.Fleet?.PlanOf(live) is { } plan ? " " + plan.Explain() : "")));
+            rooms.Deferred?.Forget(Id);
             RunChange start = RunSteps.Start(run, preparation.Node ?? rooms.Node.Info.Name, timings, now, [.. unsaved]);
             unsaved.Clear();
             run = start.Next;

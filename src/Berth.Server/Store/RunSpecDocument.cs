@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Berth.Core.Images;
+using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Core.Secrets;
@@ -44,7 +45,10 @@ internal sealed record RunSpecDocument(
     int Hops = 0,
     IReadOnlyList<string>? Secrets = null,
     int? Reuse = null,
-    string? CacheControl = null)
+    string? CacheControl = null,
+    IReadOnlyList<string>? Constraints = null,
+    IReadOnlyList<string>? Tolerations = null,
+    string? Spread = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -108,7 +112,8 @@ internal sealed record RunSpecDocument(
         Hops,
         Secrets is null ? null : [.. Secrets.Select(SecretUse.Restore)],
         Reuse,
-        CacheControl);
+        CacheControl,
+        PlacementRules.Parse(Constraints, Tolerations, Spread));
 
     public static RunSpec Read(ReadOnlySpan<byte> json) =>
         (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
@@ -125,7 +130,10 @@ internal sealed record RunSpecDocument(
         Unusual(spec.Retry.MaxDelay, RetryPolicy.UsualMaxDelay), spec.Retry.On?.Text,
         spec.OnSuccess?.Text, spec.OnFailure?.Text, spec.Hops,
         spec.Secrets is null ? null : [.. spec.Secrets.Select(s => s.Text)], spec.Reuse,
-        spec.CacheControl);
+        spec.CacheControl,
+        spec.Placement is { Constraints.Count: > 0 } ? [.. spec.Placement.Constraints.Select(c => c.Text)] : null,
+        spec.Placement is { Tolerations.Count: > 0 } ? [.. spec.Placement.Tolerations.Select(t => t.Text)] : null,
+        spec.Placement?.Spread);
 
     private static TimeSpan? Span(long? milliseconds) =>
         milliseconds is { } known ? TimeSpan.FromMilliseconds(known) : null;

@@ -160,6 +160,37 @@ public sealed class ClusterTests : IAsyncLifetime
         Assert.DoesNotContain("first", (await server.BerthAsync("node", "ls")).Succeed(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Constraints_and_taints_steer_work_and_what_finds_no_node_waits_or_is_refused()
+    {
+        MachineProcess worker = await JoinAsync("worker");
+        string task = (await server.BerthAsync(
+            "task", "submit", "--constraint", "zone=cellar", "--tolerate", "cold", "demo/busybox", "echo", "below"))
+            .Succeed();
+        ToolResult refused = await server.BerthAsync(
+            "run", "--constraint", "zone=cellar", "demo/busybox", "echo", "nowhere");
+        await Condition.HoldsAsync("the task is told that it waits", async () =>
+        {
+            string why = (await server.BerthAsync("why", task)).Succeed();
+            return why.Contains("refused by constraint zone=cellar 2", StringComparison.Ordinal) ? null : why;
+        });
+
+        (await server.BerthAsync("node", "taint", "worker", "cold")).Succeed();
+        (await server.BerthAsync("node", "label", "worker", "zone=cellar")).Succeed();
+        (await server.BerthAsync("task", "wait", task)).Succeed();
+        ToolResult repelled = await server.BerthAsync(
+            "run", "--constraint", "zone=cellar", "demo/busybox", "echo", "nowhere");
+
+        Assert.Equal((69, 69), (refused.ExitCode, repelled.ExitCode));
+        Assert.Contains("No node takes it: 0 of 2 nodes", refused.Error, StringComparison.Ordinal);
+        Assert.Contains("taint cold 1", repelled.Error, StringComparison.Ordinal);
+        Assert.Equal("below", (await server.BerthAsync("task", "result", task)).Succeed());
+        Assert.Equal(worker.Name, (await RunAsync(task)).GetProperty("node").GetString());
+        Assert.Contains(
+            "Goes to node worker: 1 of 2 nodes could take it",
+            (await server.BerthAsync("why", task)).Succeed(), StringComparison.Ordinal);
+    }
+
     private async Task<MachineProcess> JoinAsync(string name)
     {
         MachineProcess machine = await machines.AddAsync(name);

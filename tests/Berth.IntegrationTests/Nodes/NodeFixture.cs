@@ -23,7 +23,7 @@ public sealed class NodeFixture : IAsyncLifetime
     {
         Images = new BusyboxImages(folder);
         Options =
-            new NodeOptions("test", NodeOptions.InstanceOf(folder))
+            new NodeOptions("test", NodeOptions.InstanceOf(folder + "/storage"))
             {
                 Pool = PoolLimits.Default with { LeastReady = 1 },
                 StorageFolder = folder + "/storage",

@@ -13,12 +13,12 @@ public sealed class NodeLivenessTests
     {
         NodeLiveness node = NodeLiveness.Joined(S(0));
 
-        Assert.Equal(LivenessChange.None, Judge(ref node, 2.9));
-        Assert.Equal(LivenessChange.BecameSuspect, Judge(ref node, 3));
+        Assert.Equal(LivenessChange.None, Judge(ref node, 3.9));
+        Assert.Equal(LivenessChange.BecameSuspect, Judge(ref node, 4));
         Assert.False(node.TakesWork);
-        Assert.Equal(LivenessChange.Recovered, Hear(ref node, 4));
+        Assert.Equal(LivenessChange.Recovered, Hear(ref node, 5));
         Assert.True(node.TakesWork);
-        Assert.Equal(LivenessChange.BecameSuspect, Judge(ref node, 7));
+        Assert.Equal(LivenessChange.BecameSuspect, Judge(ref node, 9));
         Assert.Equal(LivenessChange.None, Judge(ref node, 13.9));
         Assert.Equal(LivenessChange.BecameLost, Judge(ref node, 14));
         Assert.Equal(LivenessChange.None, Judge(ref node, 100));

@@ -1,0 +1,41 @@
+using System.CommandLine;
+using Berth.Api.Client;
+
+namespace Berth.Commands.Runs;
+
+/// <summary>The options that say which nodes may have the program; calls, tasks and functions share them.</summary>
+internal sealed class PlacementOptions
+{
+    private readonly Option<string[]> constraints = Repeated(
+        "--constraint", "EXPRESSION", "Run on nodes that are so: zone=cellar, zone!=cellar, cpu.feature=avx2, ssd, !ssd");
+
+    private readonly Option<string[]> tolerations = Repeated(
+        "--tolerate", "TAINT", "Run also on nodes with this taint: KEY or KEY=VALUE");
+
+    private readonly Option<string?> spread = new("--spread")
+    {
+        HelpName = "LABEL",
+        Description = "Spread evenly over the values of this label of nodes, such as zone",
+    };
+
+    public void AddTo(Command command)
+    {
+        command.Add(constraints);
+        command.Add(tolerations);
+        command.Add(spread);
+    }
+
+    public RunOptions Add(Session session, RunOptions options) => options with
+    {
+        Constraints = session.Get(constraints) ?? [],
+        Tolerations = session.Get(tolerations) ?? [],
+        Spread = session.Get(spread),
+    };
+
+    private static Option<string[]> Repeated(string name, string value, string description) => new(name)
+    {
+        HelpName = value,
+        Description = description + " (repeatable)",
+        AllowMultipleArgumentsPerToken = false,
+    };
+}

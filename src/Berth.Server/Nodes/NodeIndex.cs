@@ -1,0 +1,249 @@
+using System.Collections.Frozen;
+using System.Security.Cryptography;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Placement;
+
+namespace Berth.Server.Nodes;
+
+/// <summary>
+/// The nodes as work is placed on them: kept as nodes are heard of, as their owner changes their records, and as
+/// attempts begin and end, so that no placement looks at all nodes. Decisions are Core's planner's. Thread-safe.
+/// </summary>
+/// <param name="own">The server's own node.</param>
+internal sealed class NodeIndex(INode own, int ownPlaces)
+{
+    /// <summary>The server has every image; of those that were run it is told here.</summary>
+    private const int MostOwnImages = 4096;
+
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Later = TimeSpan.FromSeconds(10);
+
+    private readonly string ownName = own.Info.Name;
+    private readonly Lock gate = new();
+    private readonly PlacementIndex index = new((ulong)RandomNumberGenerator.GetInt32(int.MaxValue));
+    private readonly PlacementLine line = new();
+    private readonly HashSet<string> ownImages = new(StringComparer.Ordinal);
+
+    /// <summary>The last that was told of each node.</summary>
+    private readonly Dictionary<string, NodeSnapshot> snapshots = new(StringComparer.Ordinal);
+    private NodeEntry? ownEntry;
+    private volatile bool isOwnAlone;
+
+    /// <summary>Whether the server's own node is the only one and takes everything: then there is nothing to decide,
+    /// and its places alone bound what runs.</summary>
+    public bool IsOwnAlone => isOwnAlone;
+
+    /// <summary>Sandboxes that may run at once on all nodes that take new work.</summary>
+    public int Places
+    {
+        get
+        {
+            lock (gate)
+            {
+                return snapshots.Values.Where(n => n.State == NodeAvailability.Ready).Sum(n => n.Places ?? 0);
+            }
+        }
+    }
+
+    /// <summary>Takes in what is new of a node, or the node.</summary>
+    public void Update(NodeEntry node)
+    {
+        // Not under the lock: it looks at every sandbox.
+        IReadOnlyDictionary<string, int> ready = ReadyOn(node);
+        lock (gate)
+        {
+            Put(node, ready);
+            line.Serve(index);
+        }
+    }
+
+    /// <summary>As <see cref="Update(NodeEntry)"/>, of a node that is told of whole.</summary>
+    public void Update(NodeSnapshot node)
+    {
+        lock (gate)
+        {
+            Put(node);
+            line.Serve(index);
+        }
+    }
+
+    public void Remove(string name)
+    {
+        lock (gate)
+        {
+            index.Remove(name);
+            snapshots.Remove(name);
+            LookAround();
+        }
+    }
+
+    /// <summary>What was placed on a node and has not ended.</summary>
+    public int RunningOn(string node)
+    {
+        lock (gate)
+        {
+            return index.CountOn(node);
+        }
+    }
+
+    /// <summary>Decides where a request goes and counts it as placed there until <see cref="Release"/>. Where all that
+    /// it lacks is room, it waits for that. Throws <c>NoNode</c>, which says who refused it for what.</summary>
+    /// <param name="mayWait">Otherwise it is refused at once.</param>
+    public async Task<PlacementPlan> PlaceAsync(
+        PlacementRequest request, bool mayWait, CancellationToken cancellationToken)
+    {
+        PlacementLine.Waiter? waiter;
+        TaskCompletionSource<PlacementPlan> turn;
+        lock (gate)
+        {
+            Know(request.Image);
+            PlacementPlan plan = index.Place(request);
+            if (plan.Node is not null)
+            {
+                return plan;
+            }
+
+            turn = new TaskCompletionSource<PlacementPlan>(TaskCreationOptions.RunContinuationsAsynchronously);
+            bool lacksRoomAlone = LacksRoomAlone(plan);
+            waiter = mayWait && lacksRoomAlone ? line.Add(request, turn.TrySetResult) : null;
+            if (waiter is null)
+            {
+                throw Refusal(plan, lacksRoomAlone);
+            }
+        }
+
+        await using CancellationTokenRegistration leaving = cancellationToken.Register(() =>
+        {
+            lock (gate)
+            {
+                line.Remove(waiter);
+                turn.TrySetCanceled(cancellationToken);
+            }
+        });
+        return await turn.Task;
+    }
+
+    /// <summary>Calls back once, when a node could take what <see cref="PlaceAsync"/> refused; nothing is kept for it
+    /// there.</summary>
+    /// <returns>Ends that.</returns>
+    public IDisposable Watch(PlacementRequest request, Action come)
+    {
+        lock (gate)
+        {
+            PlacementLine.Waiter? waiter = line.Add(request, _ => Tell(come));
+            // What came free since the refusal woke nobody.
+            line.Serve(index);
+            return new Leaving(this, waiter);
+        }
+    }
+
+    /// <summary>What is no longer placed leaves its room to who waits.</summary>
+    public void Release(string node, string id)
+    {
+        lock (gate)
+        {
+            if (index.Release(node, id))
+            {
+                line.Serve(index);
+            }
+        }
+    }
+
+    /// <summary>The first of the constraints that a node does not meet; null where it meets all.</summary>
+    public NodeConstraint? FirstUnmet(string node, IReadOnlyList<NodeConstraint> constraints)
+    {
+        lock (gate)
+        {
+            return snapshots.TryGetValue(node, out NodeSnapshot? known)
+                ? constraints.FirstOrDefault(c => !c.IsMetBy(known.Values(c.Key)))
+                : null;
+        }
+    }
+
+    private static bool Tell(Action come)
+    {
+        // Not under the lock, and not on the thread of whatever ended.
+        ThreadPool.UnsafeQueueUserWorkItem(static state => state(), come, preferLocal: false);
+        return false;
+    }
+
+    private static BerthException Refusal(PlacementPlan plan, bool lacksRoomAlone) => new(
+        ErrorCode.NoNode, plan.Explain() + " 'berth node ls' shows the nodes.")
+    {
+        RetryAfter = lacksRoomAlone ? Soon : Later,
+    };
+
+    private IReadOnlyDictionary<string, int> ReadyOn(NodeEntry node) => node.IsOwn
+        ? isOwnAlone
+            ? FrozenDictionary<string, int>.Empty
+            : own.Status().Sandboxes.Where(s => s.State == "ready")
+                .GroupBy(s => s.Image.Text, StringComparer.Ordinal).ToDictionary(g => g.Key, g => g.Count())
+        : node.Heartbeat?.Ready ?? FrozenDictionary<string, int>.Empty;
+
+    private void Put(NodeEntry node, IReadOnlyDictionary<string, int> ready)
+    {
+        if (node.IsOwn)
+        {
+            ownEntry = node;
+            node.Places = ownPlaces;
+        }
+
+        Put(NodeSnapshots.Of(
+            node, snapshots.GetValueOrDefault(node.Name), node.IsOwn ? ownImages : node.Heartbeat?.Images ?? [],
+            ready));
+    }
+
+    private void Put(NodeSnapshot node)
+    {
+        snapshots[node.Name] = node;
+        index.Update(node);
+        LookAround();
+    }
+
+    private void LookAround() =>
+        isOwnAlone = snapshots.Count == 1 && snapshots.TryGetValue(ownName, out NodeSnapshot? only)
+            && only is { State: NodeAvailability.Ready, Taints.Count: 0 };
+
+    /// <summary>The server's own node need not fetch any image.</summary>
+    private void Know(string? image)
+    {
+        if (image is null || ownEntry is null || !ownImages.Add(image))
+        {
+            return;
+        }
+
+        if (ownImages.Count > MostOwnImages)
+        {
+            ownImages.Clear();
+            ownImages.Add(image);
+        }
+
+        Put(ownEntry, index.Find(ownEntry.Name)?.Prepared ?? FrozenDictionary<string, int>.Empty);
+    }
+
+    /// <summary>Whether time may help: some node would take it if it had room, and has as much when it is empty.</summary>
+    private bool LacksRoomAlone(PlacementPlan plan)
+    {
+        PlacementRequest asked = plan.Request;
+        return plan.Refusals.Any(
+                r => r.Filter is PlacementFilter.Places or PlacementFilter.Cpu or PlacementFilter.Memory)
+            && snapshots.Values.Any(n => n.State == NodeAvailability.Ready
+                && n.Capacity.Millicores >= asked.Resources.Millicores && n.Capacity.Memory >= asked.Resources.Memory
+                && asked.Constraints.All(c => c.IsMetBy(n.Values(c.Key))));
+    }
+
+    private sealed class Leaving(NodeIndex index, PlacementLine.Waiter? waiter) : IDisposable
+    {
+        public void Dispose()
+        {
+            if (waiter is not null)
+            {
+                lock (index.gate)
+                {
+                    index.line.Remove(waiter);
+                }
+            }
+        }
+    }
+}

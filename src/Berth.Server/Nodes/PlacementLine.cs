@@ -1,0 +1,106 @@
+using Berth.Core.Placement;
+
+namespace Berth.Server.Nodes;
+
+/// <summary>
+/// Who waits for room on a node. Those that ask for the same stand in one line, so that room that was left costs one
+/// look at each line, however many wait. Only touched under the index's lock.
+/// </summary>
+internal sealed class PlacementLine
+{
+    /// <summary>Who comes later is told at once that there is no room.</summary>
+    private const int Most = 10_000;
+
+    /// <summary>Lines that are looked at when room was left; the others' turn comes with the next.</summary>
+    private const int MostLooked = 32;
+
+    private readonly Dictionary<string, LinkedList<Waiter>> lines = new(StringComparer.Ordinal);
+    private readonly LinkedList<string> turns = [];
+
+    public int Count { get; private set; }
+
+    /// <summary>Null where too many wait already.</summary>
+    /// <param name="offered">Told that there is room, under the lock; true where the waiter keeps it.</param>
+    public Waiter? Add(PlacementRequest request, Func<PlacementPlan, bool> offered)
+    {
+        if (Count == Most)
+        {
+            return null;
+        }
+
+        string key = KeyOf(request);
+        if (!lines.TryGetValue(key, out LinkedList<Waiter>? line))
+        {
+            lines.Add(key, line = []);
+            turns.AddLast(key);
+        }
+
+        Waiter waiter = new(key, request, offered);
+        line.AddLast(waiter);
+        Count++;
+        return waiter;
+    }
+
+    /// <summary>Nothing happens where it is not in line any more.</summary>
+    public void Remove(Waiter waiter)
+    {
+        if (lines.TryGetValue(waiter.Line, out LinkedList<Waiter>? line) && line.Remove(waiter))
+        {
+            Count--;
+            Drop(waiter.Line, line);
+        }
+    }
+
+    /// <summary>Offers what room there is.</summary>
+    public void Serve(PlacementIndex index)
+    {
+        if (Count == 0)
+        {
+            return;
+        }
+
+        List<PlacementPlan> passing = [];
+        for (int looked = Math.Min(MostLooked, turns.Count); looked > 0; looked--)
+        {
+            string key = turns.First!.Value;
+            turns.RemoveFirst();
+            turns.AddLast(key);
+            LinkedList<Waiter> line = lines[key];
+            while (line.First is { Value: { } first } && index.Place(first.Request) is { Node: not null } plan)
+            {
+                line.RemoveFirst();
+                Count--;
+                if (!first.Offered(plan))
+                {
+                    passing.Add(plan);
+                }
+            }
+
+            Drop(key, line);
+        }
+
+        // Counted until here, so that one place wakes one.
+        foreach (PlacementPlan plan in passing)
+        {
+            index.Cancel(plan);
+        }
+    }
+
+    private void Drop(string key, LinkedList<Waiter> line)
+    {
+        if (line.Count == 0)
+        {
+            lines.Remove(key);
+            turns.Remove(key);
+        }
+    }
+
+    private static string KeyOf(PlacementRequest request) => string.Join(
+        '\n',
+        [
+            request.Resources.ToString(), request.Architecture,
+            .. request.Constraints.Select(c => c.Text), "", .. request.Tolerations.Select(t => t.Text),
+        ]);
+
+    public sealed record Waiter(string Line, PlacementRequest Request, Func<PlacementPlan, bool> Offered);
+}
