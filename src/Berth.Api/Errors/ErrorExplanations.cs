@@ -222,8 +222,8 @@ public static class ErrorExplanations
             "Try again; tasks are tried again by themselves. `berth doctor` and the server's log have the cause.",
             "The sandbox's init ended before it answered. The sandbox was killed or ran out of memory."),
         new(ErrorCode.NoNode,
-            "No node is as the constraints ask, has the memory and CPUs, and takes new work. Calls are told so at once; "
-            + "tasks wait.",
+            "No node is as the constraints ask, has the memory and CPUs, and takes new work. Calls are told so at "
+            + "once; tasks wait.",
             "`berth node ls` shows the nodes; change the constraints, the nodes' labels and taints, or the limits.",
             "No node takes it: 0 of 3 nodes could; refused by node cordoned 1, constraint zone=attic 2."),
         new(ErrorCode.MissingTool,

@@ -78,7 +78,8 @@ namespace Berth.Api.Functions;
 /// <param name="Constraints">What the node that runs a call must be like: <c>zone=cellar</c>, <c>zone!=cellar</c>,
 /// <c>zone in (a,b)</c>, <c>cpu.feature=avx2</c>, <c>ssd</c>, <c>!ssd</c>; null for any node.</param>
 /// <param name="Tolerations">Taints of nodes that it bears, <c>KEY</c> or <c>KEY=VALUE</c>.</param>
-/// <param name="Spread">Label of nodes over whose values calls are spread evenly; null for the nodes themselves.</param>
+/// <param name="Spread">Label of nodes over whose values calls are spread evenly; null for the nodes
+/// themselves.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,

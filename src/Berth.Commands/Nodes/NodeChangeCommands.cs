@@ -108,8 +108,8 @@ internal sealed class NodeTaintCommand : Verb
 
     private readonly Argument<string[]> taints = new("taint")
     {
-        Description = "NAME or NAME=VALUE to add one, with :prefer-not behind it a mild one; NAME- removes those of that "
-            + "name",
+        Description = "NAME or NAME=VALUE to add one, with :prefer-not behind it a mild one; NAME- removes those of "
+            + "that name",
         Arity = ArgumentArity.OneOrMore,
     };
 

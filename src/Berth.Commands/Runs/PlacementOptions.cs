@@ -7,7 +7,8 @@ namespace Berth.Commands.Runs;
 internal sealed class PlacementOptions
 {
     private readonly Option<string[]> constraints = Repeated(
-        "--constraint", "EXPRESSION", "Run on nodes that are so: zone=cellar, zone!=cellar, cpu.feature=avx2, ssd, !ssd");
+        "--constraint", "EXPRESSION",
+        "Run on nodes that are so: zone=cellar, zone!=cellar, cpu.feature=avx2, ssd, !ssd");
 
     private readonly Option<string[]> tolerations = Repeated(
         "--tolerate", "TAINT", "Run also on nodes with this taint: KEY or KEY=VALUE");

@@ -49,7 +49,8 @@ internal sealed class OptionHeaders
     private static readonly string[] Options =
     [
         Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Runtime,
-        Label, Constraint, Tolerate, Spread, OutputLimit, ContentType, Stream, Callback, MaxAge, Attempts, RetryFailures,
+        Label, Constraint, Tolerate, Spread, OutputLimit, ContentType, Stream, Callback, MaxAge, Attempts,
+        RetryFailures,
     ];
 
     private static readonly FrozenSet<string> Known = Options.ToFrozenSet(StringComparer.OrdinalIgnoreCase);

@@ -4,6 +4,7 @@ using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Images;
 using Berth.Core.Rollouts;
+using Berth.Core.Runs;
 using Berth.Server.Rollouts;
 using Berth.Server.Runs;
 using Berth.Server.Store;
@@ -31,6 +32,10 @@ internal sealed class FunctionManager(
 
     /// <summary>Told of each function that was changed, and of each that is gone, with null.</summary>
     public Action<string, Function?>? Changed { get; set; }
+
+    /// <summary>Told what calls will want, so that the first finds a sandbox ready; without it the server's own node
+    /// is.</summary>
+    public Action<RunSpec>? Expecting { get; set; }
 
     /// <summary>By name.</summary>
     public IReadOnlyList<FunctionEntry> All => [.. entries.Values.OrderBy(e => e.Record.Name, StringComparer.Ordinal)];
@@ -232,7 +237,15 @@ internal sealed class FunctionManager(
         if (!next.Newest.Spec.Run.HasSecretFiles)
         {
             // The first call finds a sandbox ready.
-            node.Expect(RunRooms.Shape(RevisionRuns.Of(next.Name, next.Newest)));
+            RunSpec run = RevisionRuns.Of(next.Name, next.Newest);
+            if (Expecting is { } expecting && next.Newest.Spec.Service is null)
+            {
+                expecting(run);
+            }
+            else
+            {
+                node.Expect(RunRooms.Shape(run));
+            }
         }
 
         return entry;

@@ -5,6 +5,7 @@ using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Oci.Images;
 using Berth.Server.Functions;
+using Berth.Server.Runs;
 
 namespace Berth.Server.Nodes;
 
@@ -14,6 +15,10 @@ namespace Berth.Server.Nodes;
 /// </summary>
 internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex index)
 {
+    /// <summary>Nodes that ready themselves for a function when it is deployed; others do with their first
+    /// call.</summary>
+    private const int MostHinted = 8;
+
     /// <summary>Decisions that are remembered for who asks why.</summary>
     private const int MostRemembered = 4096;
 
@@ -22,6 +27,9 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
 
     /// <summary>What was placed and has not ended.</summary>
     private readonly ConcurrentDictionary<IAttempt, PlacementPlan> placed = new();
+
+    /// <summary>How often a node's work was ended, by name.</summary>
+    private readonly ConcurrentDictionary<string, int> moves = new(StringComparer.Ordinal);
 
     private readonly string ownName = own.Info.Name;
     private readonly NodeConstraint[] here = [NodeConstraint.Parse($"{NodeAttributes.Node}={own.Info.Name}")];
@@ -41,11 +49,18 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
         }
 
         PlacementPlan plan = await index.PlaceAsync(RequestOf(run), mayWait, cancellationToken);
+        int before = moves.GetValueOrDefault(plan.Node!);
         try
         {
             IAttempt attempt = await NodeOf(plan.Node!).StartAsync(spec, cancellationToken);
             placed[attempt] = plan;
             Remember(plan);
+            if (moves.GetValueOrDefault(plan.Node!) != before)
+            {
+                // It was only being started when the node's work was ended.
+                attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
+            }
+
             _ = ForgetAsync(attempt, plan);
             return attempt;
         }
@@ -53,6 +68,29 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
         {
             index.Release(plan.Node!, plan.Request.Id);
             throw;
+        }
+    }
+
+    /// <summary>Says that a program like this is to be expected soon, to the node that it would go to now.</summary>
+    public void Expect(Run run)
+    {
+        if (index.IsOwnAlone)
+        {
+            own.Expect(RunRooms.Shape(run.Spec));
+        }
+        else if (index.Choice(RequestOf(run)) is { } name)
+        {
+            Hint(name, RunRooms.Shape(run.Spec));
+        }
+    }
+
+    /// <summary>Says that many like this are to be expected, to the nodes that may have them: they fetch the image and
+    /// ready a sandbox.</summary>
+    public void ExpectMany(RunSpec spec)
+    {
+        foreach (string name in index.Suiting(RequestOf("", "", spec), MostHinted))
+        {
+            Hint(name, RunRooms.Shape(spec));
         }
     }
 
@@ -79,6 +117,7 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
     public int Move(string node)
     {
         int moved = 0;
+        moves.AddOrUpdate(node, 1, static (_, count) => count + 1);
         foreach ((IAttempt attempt, PlacementPlan plan) in placed)
         {
             if (plan.Node == node)
@@ -93,14 +132,15 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
 
     /// <summary>A machine of another kind would refuse images that were checked for this one's. What needs something of
     /// the server's own machine is bound to it.</summary>
-    private PlacementRequest RequestOf(Run run)
+    private PlacementRequest RequestOf(Run run) => RequestOf(IdOf(run), run.Caller, run.Spec);
+
+    private PlacementRequest RequestOf(string id, string caller, RunSpec spec)
     {
-        RunSpec spec = run.Spec;
         PlacementRules? rules = spec.Placement;
         IReadOnlyList<NodeConstraint> constraints = rules?.Constraints ?? [];
         bool isBound = spec.Network != NetworkMode.None || spec.Runtime is not null;
         return new PlacementRequest(
-            IdOf(run), run.Caller,
+            id, caller,
             new NodeResources(spec.Limits.Cpu.Millicores, spec.Limits.Memory, default))
         {
             Architecture = PlatformChoice.Here.Architecture,
@@ -112,6 +152,18 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
             Revision = spec.Digest.Text,
             Strategy = PlacementStrategy.Spread,
         };
+    }
+
+    private void Hint(string name, SandboxSpec shape)
+    {
+        if (name == ownName)
+        {
+            own.Expect(shape);
+        }
+        else if (register.Find(name)?.Node is { } node)
+        {
+            node.Expect(shape);
+        }
     }
 
     private static string IdOf(Run run) => $"{run.Id}-{run.Generation}";

@@ -150,6 +150,31 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
         }
     }
 
+    /// <summary>Where a request would go now; null for nowhere. Nothing is counted.</summary>
+    public string? Choice(PlacementRequest request)
+    {
+        lock (gate)
+        {
+            Know(request.Image);
+            return index.Plan(request).Node;
+        }
+    }
+
+    /// <summary>Nodes that may have a request if they have room, in no order.</summary>
+    public IReadOnlyList<string> Suiting(PlacementRequest request, int most)
+    {
+        lock (gate)
+        {
+            return
+            [
+                .. snapshots.Values.Where(n => n.State == NodeAvailability.Ready
+                    && n.Architecture == request.Architecture
+                    && n.Taints.All(t => t.IsSoft || request.Tolerations.Any(r => r.Bears(t)))
+                    && request.Constraints.All(c => c.IsMetBy(n.Values(c.Key)))).Take(most).Select(n => n.Name),
+            ];
+        }
+    }
+
     /// <summary>The first of the constraints that a node does not meet; null where it meets all.</summary>
     public NodeConstraint? FirstUnmet(string node, IReadOnlyList<NodeConstraint> constraints)
     {
@@ -222,7 +247,8 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
         Put(ownEntry, index.Find(ownEntry.Name)?.Prepared ?? FrozenDictionary<string, int>.Empty);
     }
 
-    /// <summary>Whether time may help: some node would take it if it had room, and has as much when it is empty.</summary>
+    /// <summary>Whether time may help: some node would take it if it had room, and has as much when it is
+    /// empty.</summary>
     private bool LacksRoomAlone(PlacementPlan plan)
     {
         PlacementRequest asked = plan.Request;

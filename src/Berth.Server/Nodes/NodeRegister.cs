@@ -51,6 +51,9 @@ internal sealed class NodeRegister(
         }
     }
 
+    /// <summary>Null where there is none.</summary>
+    public NodeEntry? Find(string name) => nodes.GetValueOrDefault(name);
+
     /// <summary>Throws <c>NotFound</c>.</summary>
     public NodeEntry Get(string name) => nodes.GetValueOrDefault(name)
         ?? throw new BerthException(

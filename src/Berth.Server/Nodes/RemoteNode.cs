@@ -14,6 +14,11 @@ namespace Berth.Server.Nodes;
 /// </summary>
 internal sealed class RemoteNode : INode
 {
+    private const int MostSaid = 1000;
+
+    private static readonly TimeSpan Repeated = TimeSpan.FromMinutes(1);
+
+    private readonly ConcurrentDictionary<SandboxSpec, long> said = new();
     private readonly NodeLink link;
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<string, SandboxView> attempts = new(StringComparer.Ordinal);
@@ -40,8 +45,24 @@ internal sealed class RemoteNode : INode
     /// <summary>It is started where it is.</summary>
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public void Expect(SandboxSpec spec) => link.Control.Post(
-        FrameKind.Expect, JsonSerializer.SerializeToUtf8Bytes(ShapeOrder.Of(spec), LinkJson.Default.ShapeOrder));
+    /// <remarks>Said once a minute of each shape: the node remembers for longer.</remarks>
+    public void Expect(SandboxSpec spec)
+    {
+        long now = time.GetTimestamp();
+        if (said.TryGetValue(spec, out long before) && time.GetElapsedTime(before, now) < Repeated)
+        {
+            return;
+        }
+
+        if (said.Count >= MostSaid)
+        {
+            said.Clear();
+        }
+
+        said[spec] = now;
+        link.Control.Post(
+            FrameKind.Expect, JsonSerializer.SerializeToUtf8Bytes(ShapeOrder.Of(spec), LinkJson.Default.ShapeOrder));
+    }
 
     public async Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken)
     {

@@ -69,6 +69,19 @@ internal sealed record RunRooms(
             : await PlaceAsync(run, order, mayWait: false, cancellationToken);
     }
 
+    /// <summary>Says that a program is to be expected soon, where it would run.</summary>
+    public void Expect(Run run)
+    {
+        if (Fleet is { } fleet)
+        {
+            fleet.Expect(run);
+        }
+        else
+        {
+            Node.Expect(Shape(run.Spec));
+        }
+    }
+
     /// <summary>Begins an attempt on whichever node suits it. Throws <c>NoNode</c> where none does.</summary>
     /// <param name="mayWait">Whether it waits for room on a node, where that is all it lacks.</param>
     public Task<IAttempt> PlaceAsync(

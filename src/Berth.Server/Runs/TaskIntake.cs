@@ -64,7 +64,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
             rooms.Events.Publish(id, 1, RunPresentation.AcceptedEvent(run).Event);
             if (submission.Spec is { Service: null, HasSecretFiles: false })
             {
-                rooms.Node.Expect(RunRooms.Shape(submission.Spec));
+                rooms.Expect(run);
             }
 
             CrashPoints.Reach(CrashPoint.TaskAccepted);

@@ -22,6 +22,7 @@ public sealed class PlacedRunTests : IAsyncLifetime
     {
         rig = await LinkRig.StartAsync();
         await rig.JoinAsync("worker");
+        await rig.UntilAsync("worker", n => n.State == "ready");
     }
 
     public async ValueTask DisposeAsync() => await rig.DisposeAsync();
@@ -84,7 +85,7 @@ public sealed class PlacedRunTests : IAsyncLifetime
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, repelled.StatusCode);
         Assert.Equal(
-            ["worker", "fake"], [(await OfAsync(borne)).Run.Node, (await OfAsync(elsewhere)).Run.Node]);
+            ("worker", "fake"), ((await OfAsync(borne)).Run.Node, (await OfAsync(elsewhere)).Run.Node));
         Assert.Contains(
             (await OfAsync(borne)).Events,
             e => e.Detail.Contains("Goes to node worker: 1 of 2 nodes", StringComparison.Ordinal));
@@ -115,9 +116,11 @@ public sealed class PlacedRunTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.Created, made.StatusCode);
         FunctionDeployment same = (await again.Content.ReadFromJsonAsync(FunctionJson.Default.FunctionDeployment))!;
         Assert.False(same.Changed);
-        using HttpResponseMessage revisions = await Client.GetAsync("/v1/functions/placed/revisions");
+        using HttpResponseMessage revisions = await Client.GetAsync("/v1/revisions/placed");
         string text = await revisions.Content.ReadAsStringAsync();
-        Assert.Contains("\"zone=cellar\"", text.Replace("\\u003D", "=", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.Contains(
+            "\"zone=cellar\"", text.Replace("\\u003D", "=", StringComparison.OrdinalIgnoreCase),
+            StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
         Assert.Contains(
             "instances of functions run on the server's own machine",

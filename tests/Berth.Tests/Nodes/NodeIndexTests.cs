@@ -44,7 +44,7 @@ public sealed class NodeIndexTests
         index.Update(Node("a"));
         index.Update(Node("b"));
 
-        string?[] nodes = [.. (await PlaceAsync("1", "2", "3", "4")).Order()];
+        string[] nodes = [.. (await PlaceAsync("1", "2", "3", "4")).Order()];
 
         Assert.Equal(["a", "a", "b", "b"], nodes);
         Assert.Equal((2, 2), (index.RunningOn("a"), index.RunningOn("b")));
@@ -187,12 +187,12 @@ public sealed class NodeIndexTests
         Strategy = PlacementStrategy.Spread,
     };
 
-    private async Task<IReadOnlyList<string?>> PlaceAsync(params string[] ids)
+    private async Task<IReadOnlyList<string>> PlaceAsync(params string[] ids)
     {
-        List<string?> nodes = [];
+        List<string> nodes = [];
         foreach (string id in ids)
         {
-            nodes.Add((await index.PlaceAsync(Request(id), mayWait: false, CancellationToken.None)).Node);
+            nodes.Add((await index.PlaceAsync(Request(id), mayWait: false, CancellationToken.None)).Node!);
         }
 
         return nodes;
