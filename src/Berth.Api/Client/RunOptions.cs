@@ -82,6 +82,10 @@ public sealed record RunOptions
     /// <summary>Tasks only: given up when it has not begun by then.</summary>
     public TimeSpan? MaxAge { get; init; }
 
+    /// <summary>Tasks only: from -100 to 100, the higher is served the sooner; below 0 it gives its place up to others;
+    /// null for 0.</summary>
+    public int? Priority { get; init; }
+
     /// <summary>Tasks only: how many times it is tried at most.</summary>
     public int? Attempts { get; init; }
 
@@ -136,6 +140,7 @@ public sealed record RunOptions
         .. One("Idempotency-Key", IdempotencyKey),
         .. One("Berth-Callback", Callback?.AbsoluteUri),
         .. One("Berth-Max-Age", MaxAge is { } age ? Duration.Format(age) : null),
+        .. One("Berth-Priority", Priority is { } priority ? Number(priority) : null),
         .. One("Berth-Attempts", Attempts is { } attempts ? Number(attempts) : null),
         .. One("Berth-Retry-Failures", RetryFailures ? "true" : null),
     ];

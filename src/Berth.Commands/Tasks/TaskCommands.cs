@@ -48,6 +48,12 @@ internal sealed class SubmitCommand : Verb
         Description = "Give up when it has not begun after this time",
     };
 
+    private readonly Option<string?> priority = new("--priority")
+    {
+        HelpName = "N",
+        Description = "From -100 to 100, the higher is served the sooner; below 0 it gives its place up to others",
+    };
+
     private readonly Option<string?> attempts = new("--attempts")
     {
         HelpName = "N",
@@ -70,7 +76,7 @@ internal sealed class SubmitCommand : Verb
                 "berth task submit --attempts 5 --retry-failures --label batch=7 demo/fetch https://example.org",
                 "Try again when it fails"))
     {
-        foreach (Option option in (Option[])[output, key, callback, maxAge, attempts, retryFailures])
+        foreach (Option option in (Option[])[output, key, callback, maxAge, priority, attempts, retryFailures])
         {
             Add(option);
         }
@@ -86,6 +92,7 @@ internal sealed class SubmitCommand : Verb
             IdempotencyKey = session.Get(key) ?? Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)),
             Callback = session.Get(callback) is { } url ? ParseUrl(url) : null,
             MaxAge = RunSettings.Parse(session, maxAge, Duration.Parse),
+            Priority = RunSettings.Parse(session, priority, RunSettings.ParseNumber),
             Attempts = RunSettings.Parse(session, attempts, RunSettings.ParseNumber),
             RetryFailures = session.Get(retryFailures),
         };

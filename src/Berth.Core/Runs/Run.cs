@@ -99,6 +99,7 @@ public static class RunEventTypes
     public const string Progress = "progress";
     public const string Retried = "retried";
     public const string HandedBack = "handed_back";
+    public const string Preempted = "preempted";
 
     /// <summary>No node took it: it waits for one.</summary>
     public const string Waiting = "waiting";

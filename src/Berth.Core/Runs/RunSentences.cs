@@ -65,6 +65,11 @@ public static class RunSentences
     public static string HandedBack =>
         "The server is stopping: the run waits again and is begun anew by the next server.";
 
+    public static string Preempted(int priority) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"Ended because others wait for its place, to whom its priority of {priority} gives way. It waits again; "
+        + $"this attempt does not count.");
+
     public static string Recovered(int attempt, int maxAttempts) =>
         $"Attempt {attempt} of {maxAttempts} was cut off by the end of the server; the run waits for another.";
 

@@ -48,6 +48,8 @@ public enum RunKind
 /// <param name="CacheControl">What a task's caller said of kept results, in the words of RFC 9111, section 5.2.1; null
 /// for nothing.</param>
 /// <param name="Placement">Where it may run; null for any node.</param>
+/// <param name="Priority">Of a task among those that wait: the higher is served first, see <see cref="RunPriority"/>.
+/// </param>
 /// <param name="Secrets">What its program gets of the server's secrets; null for none. Their values are never
 /// here.</param>
 public sealed record RunSpec(
@@ -77,7 +79,8 @@ public sealed record RunSpec(
     IReadOnlyList<SecretUse>? Secrets = null,
     int? Reuse = null,
     string? CacheControl = null,
-    PlacementRules? Placement = null)
+    PlacementRules? Placement = null,
+    int Priority = RunPriority.Usual)
 {
     /// <summary>Such files are put into a container as it is made: none stands ready, and none is shared.</summary>
     public bool HasSecretFiles => Secrets?.Any(s => s.File is not null) == true;

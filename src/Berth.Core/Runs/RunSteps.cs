@@ -56,7 +56,15 @@ public static class RunSteps
 
     /// <summary>Gives a run back to the queue because this server stops. Doesn't count as an attempt, but what it used
     /// was used.</summary>
-    public static RunChange HandBack(Run run, RunEnd end, RunMoment now) => new(
+    public static RunChange HandBack(Run run, RunEnd end, RunMoment now) =>
+        GiveBack(run, end, now, RunEventTypes.HandedBack, RunSentences.HandedBack);
+
+    /// <summary>Gives a run back to the queue because its place is needed. Doesn't count as an attempt, but what it
+    /// used was used.</summary>
+    public static RunChange GiveWay(Run run, RunEnd end, RunMoment now) =>
+        GiveBack(run, end, now, RunEventTypes.Preempted, RunSentences.Preempted(run.Spec.Priority));
+
+    private static RunChange GiveBack(Run run, RunEnd end, RunMoment now, string type, string sentence) => new(
         run with
         {
             State = RunState.Queued,
@@ -67,7 +75,7 @@ public static class RunSteps
             Progress = null,
         },
         run.Generation,
-        [new RunEvent(now.At, RunEventTypes.HandedBack, run.Attempts, RunSentences.HandedBack)]);
+        [new RunEvent(now.At, type, run.Attempts, sentence)]);
 
     /// <summary>Gives a run back to the queue because no node takes it now. Doesn't count as an attempt.</summary>
     /// <param name="pause">After which it is looked at again, unless something changes.</param>

@@ -32,6 +32,7 @@ internal sealed class OptionHeaders
     public const string Stream = "Berth-Stream";
     public const string Callback = "Berth-Callback";
     public const string MaxAge = "Berth-Max-Age";
+    public const string Priority = "Berth-Priority";
     public const string Attempts = "Berth-Attempts";
     public const string RetryFailures = "Berth-Retry-Failures";
     public const string IdempotencyKey = "Idempotency-Key";
@@ -41,7 +42,7 @@ internal sealed class OptionHeaders
             [Argument, Command, Variable, Label, Constraint, Tolerate], StringComparer.OrdinalIgnoreCase);
 
     private static readonly FrozenSet<string> TaskOnly = FrozenSet.ToFrozenSet(
-        [Callback, MaxAge, Attempts, RetryFailures, IdempotencyKey], StringComparer.OrdinalIgnoreCase);
+        [Callback, MaxAge, Priority, Attempts, RetryFailures, IdempotencyKey], StringComparer.OrdinalIgnoreCase);
 
     private static readonly FrozenSet<string> CallOnly =
         FrozenSet.ToFrozenSet([Stream], StringComparer.OrdinalIgnoreCase);
@@ -49,7 +50,7 @@ internal sealed class OptionHeaders
     private static readonly string[] Options =
     [
         Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Runtime,
-        Label, Constraint, Tolerate, Spread, OutputLimit, ContentType, Stream, Callback, MaxAge, Attempts,
+        Label, Constraint, Tolerate, Spread, OutputLimit, ContentType, Stream, Callback, MaxAge, Priority, Attempts,
         RetryFailures,
     ];
 

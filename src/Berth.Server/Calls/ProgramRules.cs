@@ -188,7 +188,9 @@ internal static partial class ProgramRules
 
     /// <param name="setting">The operator's that decides how much; null where none does.</param>
     public static int? Number(Asked number, int least, int most, string? setting) => number.Text is null ? null
-        : int.TryParse(number.Text, NumberStyles.None, CultureInfo.InvariantCulture, out int read)
+        : int.TryParse(
+            number.Text, least < 0 ? NumberStyles.AllowLeadingSign : NumberStyles.None, CultureInfo.InvariantCulture,
+            out int read)
             && read >= least && read <= most ? read
         : throw number.Refuse($"expected a whole number from {least} to {most}{Decider(setting)}");
 

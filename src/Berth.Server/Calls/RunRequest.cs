@@ -5,6 +5,7 @@ using Berth.Core.Images;
 using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Server.Access;
 using Berth.Server.Configuration;
 using Berth.Server.Functions;
 using Microsoft.AspNetCore.Http;
@@ -59,7 +60,8 @@ internal static class RunRequest
             ProgramRules.Runtime(options.Ask(OptionHeaders.Runtime), limits),
             Placement: PlacementRules.Parse(
                 Decoded(options, OptionHeaders.Constraint), Decoded(options, OptionHeaders.Tolerate),
-                options.Find(OptionHeaders.Spread)));
+                options.Find(OptionHeaders.Spread)),
+            Priority: Priority(request, options));
     }
 
     /// <summary>The header <c>Berth-Stream</c>.</summary>
@@ -149,6 +151,18 @@ internal static class RunRequest
         return task
             ? ProgramRules.Time(timeout, LeastTime, limits.MaxTaskTimeout, "max-task-timeout") ?? limits.TaskTimeout
             : ProgramRules.Time(timeout, LeastTime, limits.MaxCallTimeout, "max-call-timeout") ?? limits.CallTimeout;
+    }
+
+    private static int Priority(HttpRequest request, OptionHeaders options)
+    {
+        Asked asked = options.Ask(OptionHeaders.Priority);
+        int priority = ProgramRules.Number(asked, RunPriority.Least, RunPriority.Most, null) ?? RunPriority.Usual;
+        return priority <= RunPriority.Usual || Caller.Of(request.HttpContext).Role == Role.Admin
+            ? priority
+            : throw new BerthException(
+                ErrorCode.Forbidden,
+                $"{OptionHeaders.Priority} = '{asked.Text}': only administrators put tasks ahead of others; use "
+                + $"{RunPriority.Least} to {RunPriority.Usual}, or leave it out.");
     }
 
     private static RetryPolicy Retry(OptionHeaders options) => new(

@@ -38,7 +38,7 @@ internal sealed class FunctionCalls(
     private static readonly string[] Callers =
     [
         OptionHeaders.Argument, OptionHeaders.Timeout, OptionHeaders.Label, OptionHeaders.Stream,
-        OptionHeaders.Callback, OptionHeaders.MaxAge,
+        OptionHeaders.Callback, OptionHeaders.MaxAge, OptionHeaders.Priority,
     ];
 
     /// <summary>Of functions whose calls are programs.</summary>
@@ -340,6 +340,7 @@ internal sealed class FunctionCalls(
             MaxAge = AgeOf(name, own.MaxAge, asked.MaxAge, given),
             Callback = asked.Callback,
             Labels = labels,
+            Priority = asked.Priority,
         };
     }
 

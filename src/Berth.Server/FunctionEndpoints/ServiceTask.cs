@@ -20,7 +20,10 @@ internal static class ServiceTask
 {
     /// <summary>What a caller decides; the rest belongs to the revision.</summary>
     public static IReadOnlyList<string> Callers { get; } =
-        [OptionHeaders.Timeout, OptionHeaders.Label, OptionHeaders.Callback, OptionHeaders.MaxAge];
+    [
+        OptionHeaders.Timeout, OptionHeaders.Label, OptionHeaders.Callback, OptionHeaders.MaxAge,
+        OptionHeaders.Priority,
+    ];
 
     private static readonly FrozenSet<string> ForBerth = FrozenSet.Create(
         StringComparer.OrdinalIgnoreCase, "Prefer", OptionHeaders.IdempotencyKey);
@@ -70,6 +73,7 @@ internal static class ServiceTask
             Callback = asked.Callback,
             Labels = labels,
             Service = asked.Service,
+            Priority = asked.Priority,
         };
         return new RunOrder(
             RunKind.Task, spec, given, asked, Revision: FunctionLabels.Revision,

@@ -85,6 +85,10 @@ internal static class MetricCatalog
         "berth_runs_refused_total", MetricType.Counter,
         "Calls and tasks refused because too much was waiting or the server stopped.");
 
+    public static readonly Metric Preempted = new(
+        "berth_tasks_preempted_total", MetricType.Counter,
+        "Attempts that were ended because others waited for their place.");
+
     public static readonly Metric Retried = new(
         "berth_runs_retried_total", MetricType.Counter, "Attempts that followed a failed one.");
 
@@ -181,7 +185,7 @@ internal static class MetricCatalog
     [
         Runs, RunPhases, RunCpu, RunBytes, FunctionCalls, FunctionTimes, Rollouts, RolloutsEnded,
         Running, Places, WaitingCalls, Overflow, SharedCalls, ResultBytes, Results, Tasks, OldestTask, Submitted,
-        Refused, Retried, LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults,
+        Refused, Retried, Preempted, LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults,
         StoreCommits, StoreWrites, StoreWaiting, StoreRefused, StoreReopened, StoreBytes, StoreWait,
         RegistryManifests, RegistryBlobs, RegistryBytes, RegistryDamaged, Blobs, BlobBytes, Cpu, Memory, Files,
         Started, Heap, Collections, Threads, ThreadQueue, ExportedRuns, Build,

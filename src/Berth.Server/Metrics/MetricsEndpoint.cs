@@ -74,6 +74,7 @@ internal sealed class MetricsEndpoint(
         text.Single(MetricCatalog.Submitted, statistics.Submitted);
         text.Single(MetricCatalog.Refused, statistics.Refused);
         text.Single(MetricCatalog.Retried, statistics.Retried);
+        text.Single(MetricCatalog.Preempted, statistics.Preempted);
         text.Single(MetricCatalog.LostRecords, statistics.LostRecords);
         text.Begin(MetricCatalog.Callbacks)
             .Sample(statistics.CallbacksDelivered, "delivered").Sample(statistics.CallbacksGivenUp, "given_up");

@@ -93,7 +93,7 @@ public sealed record RunContent(Run Run, Stream Stream, long Length, string Cont
 /// <param name="Ended">Ended runs by kind and reason.</param>
 /// <param name="LostRecords">Calls whose record could not be kept because the store was failing.</param>
 public sealed record RunStatistics(
-    int Running, int Places, int WaitingCalls, long Queued, long Submitted, long Refused, long Retried,
+    int Running, int Places, int WaitingCalls, long Queued, long Submitted, long Refused, long Retried, long Preempted,
     IReadOnlyDictionary<(RunKind Kind, EndReason Reason), long> Ended, long LostRecords, long CallbacksDelivered,
     long CallbacksGivenUp);
 

@@ -12,6 +12,7 @@ internal sealed class RunLedger
     private long submitted;
     private long refused;
     private long retried;
+    private long preempted;
     private long lostRecords;
     private long delivered;
     private long givenUp;
@@ -34,6 +35,8 @@ internal sealed class RunLedger
 
     public void Retried() => Interlocked.Increment(ref retried);
 
+    public void Preempted() => Interlocked.Increment(ref preempted);
+
     public void LostRecord() => Interlocked.Increment(ref lostRecords);
 
     public void CallbackDelivered() => Interlocked.Increment(ref delivered);
@@ -53,7 +56,7 @@ internal sealed class RunLedger
     public RunStatistics Statistics(RunPlaces places) => new(
         places.Taken, places.Places, places.WaitingCalls, Queued, Interlocked.Read(ref submitted),
         Interlocked.Read(ref refused),
-        Interlocked.Read(ref retried),
+        Interlocked.Read(ref retried), Interlocked.Read(ref preempted),
         ended.ToDictionary(entry => entry.Key, entry => Interlocked.Read(ref entry.Value.Value)),
         Interlocked.Read(ref lostRecords), Interlocked.Read(ref delivered), Interlocked.Read(ref givenUp));
 }

@@ -18,6 +18,9 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
     /// <summary>No token's name begins with it.</summary>
     private const char FunctionMark = '\0';
 
+    /// <summary>Told when a call begins to wait.</summary>
+    public Action? Crowded { get; set; }
+
     private readonly Lock gate = new();
     private readonly FairLine<Waiter> line = new(waitingCallsLimit);
 
@@ -47,6 +50,19 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
             lock (gate)
             {
                 return taken;
+            }
+        }
+    }
+
+    /// <summary>How many of those taken would have to be free for every call that waits to have one; 0 while there
+    /// are free ones.</summary>
+    public int Missing
+    {
+        get
+        {
+            lock (gate)
+            {
+                return taken < count ? 0 : line.Count;
             }
         }
     }
@@ -90,6 +106,7 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
             yielded?.Turn.TrySetException(Full());
         }
 
+        Crowded?.Invoke();
         return WaitAsync(waiter.Turn, place, cancellationToken);
     }
 

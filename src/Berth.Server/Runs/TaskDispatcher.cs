@@ -6,19 +6,35 @@ using Berth.Server.Store;
 namespace Berth.Server.Runs;
 
 /// <summary>
-/// Gives free places to waiting tasks, oldest first. A pass: it looks at the store, claims what fits and waits for a
-/// poke or for the time at which the next retry is due; nothing is lost when a poke is.
+/// Gives free places to waiting tasks: the highest priority first, among equals each caller's oldest in turn. Where
+/// there is none, programs that give way are ended for what does not. A pass: it looks at the store, claims what fits
+/// and waits for a poke or for the time at which the next retry is due; nothing is lost when a poke is.
 /// </summary>
-internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
+internal sealed class TaskDispatcher
 {
     /// <summary>Claims in one transaction; more would hold places that calls wait for.</summary>
     private const int BatchLimit = 32;
 
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(30);
 
+    /// <summary>Between two looks whether a retry has become due for which a program is to give way.</summary>
+    private static readonly TimeSpan CrowdedWait = TimeSpan.FromSeconds(1);
+
+    private readonly RunRooms rooms;
+    private readonly RunPlaces places;
+    private readonly Lock preempting = new();
     private readonly ConcurrentDictionary<RunId, (TaskExecution Execution, Task Done)> executions = new();
     private readonly SemaphoreSlim poke = new(0, 1);
     private Task? poked;
+    private int preemptible;
+    private volatile bool isMissing;
+
+    public TaskDispatcher(RunRooms rooms, RunPlaces places)
+    {
+        this.rooms = rooms;
+        this.places = places;
+        places.Crowded = MakeRoom;
+    }
 
     public int Count => executions.Count;
 
@@ -88,13 +104,13 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
             return 0;
         }
 
-        await places.TakeForTaskAsync(stop);
+        await TakePlaceAsync(stop);
         int held = 1 + places.TakeFree((int)Math.Clamp(rooms.Ledger.Queued - 1, 0, BatchLimit - 1));
         try
         {
             // Not cancelled by the stop: a claim that was made must be known here.
             IReadOnlyList<ClaimedRun> claimed = await rooms.Store.ClaimAsync(
-                held, rooms.Clock.Now, CancellationToken.None);
+                new ClaimOrder(held, rooms.Clock.Now) { UnderWay = UnderWay() }, CancellationToken.None);
             CrashPoints.Reach(CrashPoint.TasksClaimed);
             foreach (ClaimedRun run in claimed)
             {
@@ -113,6 +129,91 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         }
     }
 
+    /// <summary>Executions by caller.</summary>
+    private Dictionary<string, int> UnderWay() => executions.Values
+        .GroupBy(entry => entry.Execution.Caller, StringComparer.Ordinal)
+        .ToDictionary(group => group.Key, group => group.Count(), StringComparer.Ordinal);
+
+    /// <summary>Waits for a place, and has one made where what waits for it is not to.</summary>
+    private async Task TakePlaceAsync(CancellationToken stop)
+    {
+        using CancellationTokenSource waiting = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        Task taken = places.TakeForTaskAsync(waiting.Token);
+        try
+        {
+            while (!taken.IsCompleted)
+            {
+                await PressAsync(taken, stop);
+            }
+
+            await taken;
+        }
+        catch
+        {
+            await waiting.CancelAsync();
+            await taken.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (taken.IsCompletedSuccessfully)
+            {
+                places.Release();
+            }
+
+            throw;
+        }
+        finally
+        {
+            isMissing = false;
+        }
+    }
+
+    /// <summary>Until there is a place, or something else may wait for it.</summary>
+    private async Task PressAsync(Task taken, CancellationToken stop)
+    {
+        bool mayPreempt = Volatile.Read(ref preemptible) > 0;
+        if (mayPreempt && await rooms.Store.HighestWaitingAsync(rooms.Clock.Now, stop) is { } highest
+            && !RunPriority.GivesWay(highest))
+        {
+            isMissing = true;
+            MakeRoom();
+        }
+
+        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        Task look = Task.Delay(mayPreempt ? CrowdedWait : Timeout.InfiniteTimeSpan, rooms.Time, over.Token);
+        poked ??= poke.WaitAsync(stop);
+        await Task.WhenAny(taken, poked, look);
+        if (poked.IsCompleted)
+        {
+            poked = null;
+        }
+
+        await over.CancelAsync();
+        await look.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    /// <summary>Ends as many programs that give way as places are missing: the lowest priority first, of equals the one
+    /// that has done least.</summary>
+    private void MakeRoom()
+    {
+        if (Volatile.Read(ref preemptible) == 0)
+        {
+            return;
+        }
+
+        lock (preempting)
+        {
+            TaskExecution[] candidates =
+            [
+                .. executions.Values.Select(entry => entry.Execution).Where(e => e.IsPreemptible && e.HasPlace),
+            ];
+            int missing = places.Missing + (isMissing ? 1 : 0) - candidates.Count(execution => execution.IsLeaving);
+            foreach (TaskExecution execution in candidates.Where(execution => !execution.IsLeaving)
+                .OrderBy(execution => execution.Priority).ThenByDescending(execution => execution.ClaimedAt)
+                .Take(Math.Max(0, missing)))
+            {
+                execution.GiveWay();
+            }
+        }
+    }
+
     private void Begin(ClaimedRun claimed, CancellationToken giveUp)
     {
         rooms.Ledger.Wait(-1);
@@ -125,6 +226,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
         // Known before it begins, so that a cancel finds it.
         executions[execution.Id] = (execution, done.Task);
+        Interlocked.Add(ref preemptible, execution.IsPreemptible ? 1 : 0);
         _ = Task.Run(() => ExecuteAsync(execution, done, giveUp), CancellationToken.None);
     }
 
@@ -143,6 +245,7 @@ internal sealed class TaskDispatcher(RunRooms rooms, RunPlaces places)
         {
             CrashPoints.Reach(CrashPoint.AttemptOver);
             executions.TryRemove(execution.Id, out _);
+            Interlocked.Add(ref preemptible, execution.IsPreemptible ? -1 : 0);
             done.SetResult();
             Poke();
         }

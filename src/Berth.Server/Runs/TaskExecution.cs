@@ -24,7 +24,8 @@ internal sealed class TaskExecution
     private volatile RunProgress? progress;
     private bool cancelled;
     private bool handingBack;
-    private bool placeReleased;
+    private bool givingWay;
+    private volatile bool placeReleased;
 
     /// <param name="waited">How long the run waited.</param>
     /// <param name="taken">Tells of the claim.</param>
@@ -36,12 +37,28 @@ internal sealed class TaskExecution
         this.releasePlace = releasePlace;
         TimeSpan queue = waited > TimeSpan.Zero ? waited : TimeSpan.Zero;
         run = claimed.Run with { Timings = RunTimings.None with { Queue = queue } };
+        ClaimedAt = taken.At;
         unsaved.Add(taken);
     }
 
     public RunId Id => claimed.Run.Id;
 
     public int Generation => claimed.Run.Generation;
+
+    public string Caller => claimed.Run.Caller;
+
+    public int Priority => claimed.Run.Spec.Priority;
+
+    public DateTimeOffset ClaimedAt { get; }
+
+    public bool HasPlace => !placeReleased;
+
+    /// <summary>Whether it is to be ended when others wait for its place.</summary>
+    // A call that an instance has is soon over, and its program goes on anyway.
+    public bool IsPreemptible => RunPriority.GivesWay(Priority) && claimed.Run.Spec.Service is null;
+
+    /// <summary>Whether it was told to give its place up.</summary>
+    public bool IsLeaving => Volatile.Read(ref givingWay);
 
     /// <summary>Newest progress, before it is stored.</summary>
     public RunProgress? Progress => progress;
@@ -51,6 +68,9 @@ internal sealed class TaskExecution
 
     /// <summary>The server stops and can't wait any longer.</summary>
     public void HandBack() => Interrupt(ref handingBack, EndReason.PlatformFault, TimeSpan.Zero);
+
+    /// <summary>Others wait for its place.</summary>
+    public void GiveWay() => Interrupt(ref givingWay, EndReason.PlatformFault, run.Spec.Grace);
 
     /// <summary>Runs the attempt. Completes when its end is stored; faults only when <paramref name="giveUp"/> ends the
     /// tries to store it, or when the store can't take it at all.</summary>
@@ -246,18 +266,30 @@ internal sealed class TaskExecution
         {
             rooms.Ledger.Wait(1);
             CrashPoints.Reach(CrashPoint.RetryStored);
-            if (!handingBack)
+            if (givingWay)
+            {
+                rooms.Ledger.Preempted();
+            }
+            else if (!handingBack)
             {
                 rooms.Ledger.Retried();
             }
         }
     }
 
-    /// <summary>While the server stops, an instance may be gone before its calls are handed back.</summary>
-    private RunChange Decide(RunEnd end, RunMoment now) => end.Reason == EndReason.PlatformFault
-        && (handingBack || (rooms.IsStopping && run.Spec.Service is not null))
-        ? RunSteps.HandBack(run, end, now)
-        : RunSteps.End(run, end, now, NextRandom(), rooms.Options.ResultRetention, [.. unsaved]);
+    private RunChange Decide(RunEnd end, RunMoment now)
+    {
+        if (end.Reason == EndReason.PlatformFault && givingWay && !run.CancelRequested)
+        {
+            return RunSteps.GiveWay(run, end, now);
+        }
+
+        // While the server stops, an instance may be gone before its calls are handed back.
+        return end.Reason == EndReason.PlatformFault
+            && (handingBack || (rooms.IsStopping && run.Spec.Service is not null))
+            ? RunSteps.HandBack(run, end, now)
+            : RunSteps.End(run, end, now, NextRandom(), rooms.Options.ResultRetention, [.. unsaved]);
+    }
 
     private async Task<RunChange> WithResultAsync(RunChange change, RunEnd end, RunMoment now, SpoolWriter? result)
     {
@@ -342,7 +374,7 @@ internal sealed class TaskExecution
         lock (gate)
         {
             attempt = started;
-            return cancelled ? EndReason.Canceled : handingBack ? EndReason.PlatformFault : null;
+            return cancelled ? EndReason.Canceled : handingBack || givingWay ? EndReason.PlatformFault : null;
         }
     }
 

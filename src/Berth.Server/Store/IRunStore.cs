@@ -29,10 +29,14 @@ public interface IRunStore : IAsyncDisposable
     Task RecordAsync(Run run, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Takes up to <paramref name="limit"/> queued runs that are ready at <paramref name="now"/>, oldest first: they
-    /// become Starting, their generation and attempts rise by one.
+    /// Takes queued runs that are ready: they become Starting, their generation and attempts rise by one. First those
+    /// of the highest priority; among these each caller's oldest in turn, who has fewest under way first.
     /// </summary>
-    Task<IReadOnlyList<ClaimedRun>> ClaimAsync(int limit, DateTimeOffset now, CancellationToken cancellationToken);
+    Task<IReadOnlyList<ClaimedRun>> ClaimAsync(ClaimOrder order, CancellationToken cancellationToken);
+
+    /// <summary>The highest priority among those that <see cref="ClaimAsync"/> would take now; null where it would take
+    /// none.</summary>
+    Task<int?> HighestWaitingAsync(DateTimeOffset now, CancellationToken cancellationToken);
 
     /// <summary>
     /// Applies a step if the run has the expected generation and <see cref="RunTransitions"/> allows it (or the state
@@ -190,6 +194,15 @@ public sealed record PendingCallback(
 
 /// <summary>An ended run that is to become a task of another function.</summary>
 public readonly record struct PendingForward(RunId Run, string Function);
+
+/// <summary>What to claim.</summary>
+/// <param name="Limit">So many at most.</param>
+/// <param name="Now">Steady time at which they have to be ready.</param>
+public sealed record ClaimOrder(int Limit, DateTimeOffset Now)
+{
+    /// <summary>How many runs each caller has under way already; who is not named has none.</summary>
+    public IReadOnlyDictionary<string, int> UnderWay { get; init; } = new Dictionary<string, int>();
+}
 
 public readonly record struct NextDue(DateTimeOffset? Run, DateTimeOffset? Callback);
 

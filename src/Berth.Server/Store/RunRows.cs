@@ -19,6 +19,9 @@ internal static class RunRows
     /// <summary>Of the first column after these.</summary>
     public const int Count = 38;
 
+    /// <summary>What the index of waiting runs begins with: the lowest is served first.</summary>
+    public static long Rank(Run run) => -run.Spec.Priority;
+
     public static long Micros(DateTimeOffset time) =>
         (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
 

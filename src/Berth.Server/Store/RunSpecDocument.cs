@@ -48,7 +48,8 @@ internal sealed record RunSpecDocument(
     string? CacheControl = null,
     IReadOnlyList<string>? Constraints = null,
     IReadOnlyList<string>? Tolerations = null,
-    string? Spread = null)
+    string? Spread = null,
+    int Priority = RunPriority.Usual)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -113,7 +114,8 @@ internal sealed record RunSpecDocument(
         Secrets is null ? null : [.. Secrets.Select(SecretUse.Restore)],
         Reuse,
         CacheControl,
-        PlacementRules.Parse(Constraints, Tolerations, Spread));
+        PlacementRules.Parse(Constraints, Tolerations, Spread),
+        Priority);
 
     public static RunSpec Read(ReadOnlySpan<byte> json) =>
         (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
@@ -133,7 +135,7 @@ internal sealed record RunSpecDocument(
         spec.CacheControl,
         spec.Placement is { Constraints.Count: > 0 } ? [.. spec.Placement.Constraints.Select(c => c.Text)] : null,
         spec.Placement is { Tolerations.Count: > 0 } ? [.. spec.Placement.Tolerations.Select(t => t.Text)] : null,
-        spec.Placement?.Spread);
+        spec.Placement?.Spread, spec.Priority);
 
     private static TimeSpan? Span(long? milliseconds) =>
         milliseconds is { } known ? TimeSpan.FromMilliseconds(known) : null;

@@ -76,8 +76,8 @@ internal static class PostgresCase
     private static async Task<int> LiveAsync(PostgresStore store)
     {
         await AcceptAsync(store);
-        IReadOnlyList<ClaimedRun> claimed = await store.ClaimAsync(
-            4, TimeProvider.System.GetUtcNow().AddSeconds(1), CancellationToken.None);
+        IReadOnlyList<ClaimedRun> claimed = await store.ClaimAsync(new ClaimOrder(
+            4, TimeProvider.System.GetUtcNow().AddSeconds(1)), CancellationToken.None);
         await Task.WhenAll(claimed.Select(run => EndAsync(store, run.Run)));
         return claimed.Count;
     }

@@ -27,7 +27,7 @@ public sealed class FailingDiskTests
             await AcceptAsync(store);
         }
 
-        IReadOnlyList<ClaimedRun> claimed = await store.ClaimAsync(100, Noon, None);
+        IReadOnlyList<ClaimedRun> claimed = await store.ClaimAsync(new ClaimOrder(100, Noon), None);
         disk.Fill();
 
         BerthException? refusal = null;

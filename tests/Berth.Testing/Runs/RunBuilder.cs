@@ -42,7 +42,8 @@ public static class RunBuilder
         "runsc", "thumbnail",
         new ServiceCall(
             "shop", 3, "PUT", "/a%20b?c", [new HeaderField("Host", "x"), new HeaderField("X-Own", "ä, b")]),
-        Destination.Restore("thumbnail"), Destination.Restore("https://example.org/failed"), 3);
+        Destination.Restore("thumbnail"), Destination.Restore("https://example.org/failed"), 3,
+        Priority: -7);
 
     public static RunEnd End(EndReason reason) => new(
         reason, reason == EndReason.Completed ? 0 : null, null, "a sentence",

@@ -39,7 +39,7 @@ public abstract class RunStoreContract : IAsyncLifetime
         (await Store.AcceptAsync(New(Accepted(at, spec)), None)).Run;
 
     protected async Task<Run> ClaimOneAsync(DateTimeOffset? at = null) =>
-        Assert.Single(await Store.ClaimAsync(1, at ?? Noon.AddSeconds(1), None)).Run;
+        Assert.Single(await Store.ClaimAsync(new ClaimOrder(1, at ?? Noon.AddSeconds(1)), None)).Run;
 
     protected async Task<Run> StartOneAsync()
     {
@@ -70,7 +70,7 @@ public abstract class RunStoreContract : IAsyncLifetime
         await Store.AcceptAsync(new NewRun(run, input, null, default), None);
 
         Assert.Equal(input, await Store.ReadInputAsync(run.Id, None));
-        Assert.Equal(input, Assert.Single(await Store.ClaimAsync(1, Noon, None)).InlineInput);
+        Assert.Equal(input, Assert.Single(await Store.ClaimAsync(new ClaimOrder(1, Noon), None)).InlineInput);
     }
 
     [Fact]
@@ -127,15 +127,60 @@ public abstract class RunStoreContract : IAsyncLifetime
             ids.Add((await AcceptAsync(Noon.AddSeconds(-i))).Id);
         }
 
-        IReadOnlyList<ClaimedRun> first = await Store.ClaimAsync(3, Noon, None);
-        IReadOnlyList<ClaimedRun> rest = await Store.ClaimAsync(10, Noon, None);
+        IReadOnlyList<ClaimedRun> first = await Store.ClaimAsync(new ClaimOrder(3, Noon), None);
+        IReadOnlyList<ClaimedRun> rest = await Store.ClaimAsync(new ClaimOrder(10, Noon), None);
 
         Assert.Equal(ids.AsEnumerable().Reverse(), first.Concat(rest).Select(claimed => claimed.Run.Id));
         Assert.All(first,
             claimed =>
                 Assert.Equal((RunState.Starting, 1, 1),
                     (claimed.Run.State, claimed.Run.Generation, claimed.Run.Attempts)));
-        Assert.Empty(await Store.ClaimAsync(10, Noon, None));
+        Assert.Empty(await Store.ClaimAsync(new ClaimOrder(10, Noon), None));
+    }
+
+    [Fact]
+    public async Task The_highest_priority_is_claimed_first()
+    {
+        Run low = await AcceptAsync(Noon.AddSeconds(-3), Spec() with { Priority = -5 });
+        Run usual = await AcceptAsync(Noon.AddSeconds(-2));
+        Run high = await AcceptAsync(Noon.AddSeconds(-1), Spec() with { Priority = 100 });
+        await AcceptAsync(Noon.AddSeconds(1), Spec() with { Priority = 50 });
+        int?[] highest = new int?[3];
+
+        highest[0] = await Store.HighestWaitingAsync(Noon, None);
+        IReadOnlyList<ClaimedRun> first = await Store.ClaimAsync(new ClaimOrder(1, Noon), None);
+        highest[1] = await Store.HighestWaitingAsync(Noon, None);
+        IReadOnlyList<ClaimedRun> rest = await Store.ClaimAsync(new ClaimOrder(9, Noon), None);
+        highest[2] = await Store.HighestWaitingAsync(Noon, None);
+
+        Assert.Equal([high.Id, usual.Id, low.Id], first.Concat(rest).Select(claimed => claimed.Run.Id));
+        Assert.Equal([100, 0, null], highest);
+        Assert.Equal(-5, rest[^1].Run.Spec.Priority);
+    }
+
+    [Fact]
+    public async Task Callers_are_served_in_turn_who_has_least_under_way_first()
+    {
+        // Whoever came first has sent most.
+        Dictionary<string, int> waiting = new() { ["many"] = 8, ["few"] = 3, ["one"] = 1, ["busy"] = 4 };
+        int at = 0;
+        foreach ((string caller, int count) in waiting)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                await Store.AcceptAsync(New(Accepted(Noon.AddMilliseconds(at++), caller: caller)), None);
+            }
+        }
+
+        ClaimOrder order = new(7, Noon.AddSeconds(1)) { UnderWay = new Dictionary<string, int> { ["busy"] = 2 } };
+        IReadOnlyList<ClaimedRun> claimed = await Store.ClaimAsync(order, None);
+
+        Assert.Equal(
+            ["many", "few", "one", "many", "few", "many", "few"], claimed.Select(entry => entry.Run.Caller));
+        Assert.All(
+            claimed.GroupBy(entry => entry.Run.Caller),
+            own => Assert.Equal(own.OrderBy(entry => entry.Run.ReadyAt), own));
+        Assert.Equal(9, (await Store.ClaimAsync(new ClaimOrder(99, Noon.AddSeconds(1)), None)).Count);
     }
 
     [Fact]
@@ -143,9 +188,9 @@ public abstract class RunStoreContract : IAsyncLifetime
     {
         await AcceptAsync(Noon.AddSeconds(5));
 
-        Assert.Empty(await Store.ClaimAsync(1, Noon.AddSeconds(4), None));
+        Assert.Empty(await Store.ClaimAsync(new ClaimOrder(1, Noon.AddSeconds(4)), None));
         Assert.Equal(Noon.AddSeconds(5), (await Store.NextDueAsync(None)).Run);
-        Assert.Single(await Store.ClaimAsync(1, Noon.AddSeconds(5), None));
+        Assert.Single(await Store.ClaimAsync(new ClaimOrder(1, Noon.AddSeconds(5)), None));
     }
 
     [Fact]
@@ -154,7 +199,7 @@ public abstract class RunStoreContract : IAsyncLifetime
         await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => AcceptAsync()));
 
         IReadOnlyList<ClaimedRun>[] claims = await Task.WhenAll(
-            Enumerable.Range(0, 20).Select(_ => Store.ClaimAsync(7, Noon.AddSeconds(1), None)));
+            Enumerable.Range(0, 20).Select(_ => Store.ClaimAsync(new ClaimOrder(7, Noon.AddSeconds(1)), None)));
 
         RunId[] ids = [.. claims.SelectMany(claim => claim).Select(claimed => claimed.Run.Id)];
         Assert.Equal(100, ids.Length);

@@ -158,7 +158,7 @@ public sealed class RequestFuzzTests
             "Berth-Arg: a%20b", "Berth-Command: echo", "Berth-Env: A=b", "Berth-Memory: 64Mi", "Berth-Cpus: 0.5",
             "Berth-Pids: 5", "Berth-Disk: 1Mi", "Berth-Timeout: 5s", "Berth-User: 1:1", "Berth-Workdir: /a",
             "Berth-Label: k=v", "Berth-Output-Limit: 1Ki", "Prefer: respond-async, wait=1", "Idempotency-Key: k",
-            "Berth-Max-Age: 1m", "Berth-Attempts: 2",
+            "Berth-Max-Age: 1m", "Berth-Attempts: 2", "Berth-Priority: -3",
             "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"])
         {
             yield return $"POST /v1/call/demo/echo:1 HTTP/1.1\r\n{known}{option}\r\nContent-Length: 5\r\n\r\nhello";

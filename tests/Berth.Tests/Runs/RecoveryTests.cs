@@ -196,7 +196,8 @@ public sealed class RecoveryTests
         Func<RunSpec, RunSpec>? with = null)
     {
         await rig.SubmitAsync(command, with: with);
-        ClaimedRun claimed = Assert.Single(await rig.Store.ClaimAsync(1, DateTimeOffset.MaxValue, None));
+        ClaimedRun claimed = Assert.Single(
+            await rig.Store.ClaimAsync(new ClaimOrder(1, DateTimeOffset.MaxValue), None));
         await rig.Store.SaveAsync(RunBuilder.Running(claimed.Run, RunBuilder.Noon), None);
         return claimed.Run;
     }

@@ -63,7 +63,7 @@ public sealed class RunSimulationTests
                     await AcceptAsync();
                     break;
                 case 2 or 3:
-                    claims.AddRange((await store.ClaimAsync(random.Next(1, 4), now,
+                    claims.AddRange((await store.ClaimAsync(new ClaimOrder(random.Next(1, 4), now),
                         None)).Select(claimed => claimed.Run));
                     break;
                 case 4 or 5:
@@ -112,7 +112,7 @@ public sealed class RunSimulationTests
         {
             await RestartAsync();
             now += TimeSpan.FromHours(1);
-            while (await store.ClaimAsync(50, now, None) is { Count: > 0 } rest)
+            while (await store.ClaimAsync(new ClaimOrder(50, now), None) is { Count: > 0 } rest)
             {
                 foreach (ClaimedRun claimed in rest)
                 {

@@ -59,6 +59,9 @@ public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<Server
     [
         new("Berth-Max-Age", "0s"),
         new("Berth-Max-Age", "31d"),
+        new("Berth-Priority", "-101"),
+        new("Berth-Priority", "101"),
+        new("Berth-Priority", "high"),
         new("Berth-Attempts", "0"),
         new("Berth-Attempts", "101"),
         new("Berth-Retry-Failures", "yes"),

@@ -85,7 +85,8 @@ public sealed class DamagedStoreTests : IDisposable
         }
 
         BerthException read = await Assert.ThrowsAsync<BerthException>(() => store.FindAsync(ids[1000], None));
-        BerthException claimed = await Assert.ThrowsAsync<BerthException>(() => store.ClaimAsync(10, Noon, None));
+        BerthException claimed = await Assert.ThrowsAsync<BerthException>(
+            () => store.ClaimAsync(new ClaimOrder(10, Noon), None));
         BerthException accepted = await Assert.ThrowsAsync<BerthException>(() => AcceptAsync(store));
         BerthException copied = await Assert.ThrowsAsync<BerthException>(() => store.CopyAsync(folder["copy"], None));
 

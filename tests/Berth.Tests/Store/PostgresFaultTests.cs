@@ -181,7 +181,8 @@ public sealed class PostgresFaultTests(SharedPostgres postgres)
         {
             while (true)
             {
-                IReadOnlyList<ClaimedRun> claimed = await PersistAsync(() => store.ClaimAsync(3, Noon, None));
+                IReadOnlyList<ClaimedRun> claimed = await PersistAsync(
+                    () => store.ClaimAsync(new ClaimOrder(3, Noon), None));
                 if (claimed.Count == 0)
                 {
                     return;

@@ -34,7 +34,7 @@ public sealed class StoreMigrationTests(SharedPostgres postgres) : IDisposable
         {
             await old.AcceptAsync(new NewRun(full, "in!"u8.ToArray(), "key", "request"u8.ToArray()), None);
             await old.AcceptAsync(new NewRun(Accepted(Noon.AddDays(-1)), default, null, default), None);
-            Run claimed = Assert.Single(await old.ClaimAsync(1, Noon.AddHours(-1), None)).Run;
+            Run claimed = Assert.Single(await old.ClaimAsync(new ClaimOrder(1, Noon.AddHours(-1)), None)).Run;
             await old.SaveAsync(Running(claimed, Noon), None);
             RunChange end = Ending(claimed, EndReason.Completed, Noon);
             ended = (await old.SaveAsync(
@@ -73,7 +73,7 @@ public sealed class StoreMigrationTests(SharedPostgres postgres) : IDisposable
         Assert.Equal(full.Id, Assert.Single(await ((ITriggerStore)store).FiringsAsync(trigger.Id, 9, None)).Run);
         Assert.Equal(full.Id, Assert.Single(await store.ListAsync(
             new RunQuery(null, null, null, FullSpec().Labels, 9, null), None)).Id);
-        Assert.Equal(full.Id, Assert.Single(await store.ClaimAsync(9, Noon, None)).Run.Id);
+        Assert.Equal(full.Id, Assert.Single(await store.ClaimAsync(new ClaimOrder(9, Noon), None)).Run.Id);
     }
 
     [Fact]

@@ -64,18 +64,25 @@ public sealed partial class PostgresStore : IServerStore
     public Task RecordAsync(Run run, CancellationToken cancellationToken) => database.WriteAsync(
         isNew: true, () => RunStatements.Insert(server, new NewRun(run, default, null, default)), cancellationToken);
 
-    public async Task<IReadOnlyList<ClaimedRun>> ClaimAsync(
-        int limit, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<ClaimedRun>> ClaimAsync(ClaimOrder order, CancellationToken cancellationToken)
     {
-        List<ClaimedRun> claimed = await database.WriteAsync(
-            isNew: false, () => RunStatements.Claim(server, offered, limit, now),
-            Rows.All(row => new ClaimedRun(
-                Rows.Run(row), row.IsNull(RunRows.Count) ? null : row.Blob(RunRows.Count).ToArray())),
+        List<(long Place, ClaimedRun Run)> claimed = await database.WriteAsync(
+            isNew: false, () => RunStatements.Claim(server, offered, order),
+            Rows.All(row => (
+                row.Int64(RunRows.Count + 1),
+                new ClaimedRun(
+                    Rows.Run(row), row.IsNull(RunRows.Count) ? null : row.Blob(RunRows.Count).ToArray()))),
             cancellationToken);
         // RETURNING promises no order.
-        claimed.Sort((a, b) => (a.Run.ReadyAt, a.Run.Id).CompareTo((b.Run.ReadyAt, b.Run.Id)));
-        return claimed;
+        return [.. claimed.OrderBy(entry => entry.Place).Select(entry => entry.Run)];
     }
+
+    public Task<int?> HighestWaitingAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        database.ReadAsync(
+            new PostgresStatement(
+                "SELECT rank FROM runs WHERE state = 0 AND ready_at <= $3 AND " + RunStatements.MayClaim("$1", "$2")
+                + " ORDER BY rank, caller LIMIT 1").Bind(server).Bind(offered).Bind(RunRows.Micros(now)),
+            Rows.First<int?>(row => (int)-row.Int64(0), null), cancellationToken);
 
     public async Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken cancellationToken)
     {

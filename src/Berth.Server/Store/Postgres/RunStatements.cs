@@ -28,7 +28,8 @@ internal static class RunStatements
         PostgresStatement statement = new PostgresStatement(sql).BindChanging(run)
             .Bind(run.Id.Text).Bind((long)run.Kind).Bind(holder).Bind(run.Caller).Bind(run.Spec.Image)
             .Bind(run.Spec.Digest.Text).Bind(RunSpecDocument.Write(run.Spec)).Bind(RunRows.Micros(run.CreatedAt))
-            .Bind(RunRows.Micros(run.ExpiresAt)).Bind((long)run.Input.Place).Bind(run.Input.Length).Bind(run.LastEvent);
+            .Bind(RunRows.Micros(run.ExpiresAt)).Bind((long)run.Input.Place).Bind(run.Input.Length).Bind(run.LastEvent)
+            .Bind(RunRows.Rank(run));
         if (hasKey)
         {
             statement.Bind(request.IdempotencyKey).Bind(request.RequestHash.Span);
@@ -49,15 +50,29 @@ internal static class RunStatements
     public static string MayClaim(string server, string images) =>
         $"(origin = {server} OR (input_place <> 2 AND digest = ANY({images})))";
 
-    /// <summary>Gives the runs that were taken, each with its input where that is in the store.</summary>
-    public static PostgresStatement Claim(
-        string holder, IReadOnlyCollection<string> images, int limit, DateTimeOffset now) =>
+    /// <summary>Gives the runs that were taken, each with its input where that is in the store, and its place in the
+    /// order in which they are served.</summary>
+    // g: who has something waiting, a look at the index for each. h: the oldest of each, locked for as long as this
+    // takes. t: each one's turn. c: those that are taken.
+    public static PostgresStatement Claim(string holder, IReadOnlyCollection<string> images, ClaimOrder order) =>
         new PostgresStatement(
-            "UPDATE runs SET state = 1, generation = generation + 1, attempts = attempts + 1, holder = $1 "
-            + "WHERE id = ANY(ARRAY(SELECT id FROM runs WHERE state = 0 AND ready_at <= $2 AND "
-            + MayClaim("$1", "$4") + " ORDER BY ready_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING "
-            + RunRows.Columns + ", (SELECT body FROM run_inputs WHERE run = id AND input_place = 1)")
-            .Bind(holder).Bind(RunRows.Micros(now)).Bind(limit).Bind(images);
+            "WITH RECURSIVE g (rank, caller) AS ("
+            + "(SELECT rank, caller FROM runs WHERE state = 0 ORDER BY rank, caller LIMIT 1) UNION ALL "
+            + "SELECT n.rank, n.caller FROM g, LATERAL (SELECT r.rank, r.caller FROM runs r WHERE r.state = 0 "
+            + "AND (r.rank, r.caller) > (g.rank, g.caller) ORDER BY r.rank, r.caller LIMIT 1) n), "
+            + "h AS MATERIALIZED (SELECT w.id, w.ready_at, g.rank, g.caller FROM g, LATERAL ("
+            + "SELECT id, ready_at FROM runs WHERE state = 0 AND rank = g.rank AND caller = g.caller "
+            + "AND ready_at <= $2 AND " + MayClaim("$1", "$4")
+            + " ORDER BY ready_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) w), "
+            + "t AS (SELECT id, rank, ready_at, row_number() OVER (PARTITION BY rank, caller ORDER BY ready_at, id) "
+            + "+ COALESCE((SELECT u.n FROM unnest($5, $6) AS u (caller, n) WHERE u.caller = h.caller), 0) AS turn "
+            + "FROM h), c AS (SELECT id AS chosen, row_number() OVER (ORDER BY rank, turn, ready_at, id) AS place "
+            + "FROM t ORDER BY place LIMIT $3) "
+            + "UPDATE runs SET state = 1, generation = generation + 1, attempts = attempts + 1, holder = $1 "
+            + "FROM c WHERE id = chosen RETURNING " + RunRows.Columns
+            + ", (SELECT body FROM run_inputs WHERE run = id AND input_place = 1), place")
+            .Bind(holder).Bind(RunRows.Micros(order.Now)).Bind(order.Limit).Bind(images)
+            .Bind(order.UnderWay.Keys).Bind(order.UnderWay.Values.Select(count => (long)count));
 
     /// <summary>Gives the run's last event and whether its end was asked for, where the step was applied.</summary>
     // The claim is checked where it is used: generation and state in the statement that writes.
@@ -128,11 +143,11 @@ internal static class RunStatements
 
     private static string InsertText(bool hasBody, bool hasLabels, bool hasKey)
     {
-        const int Own = 12;
+        const int Own = 13;
         int next = RunRows.ChangingCount + Own;
         string columns = RunRows.ChangingColumns
             + ", id, kind, holder, caller, image, digest, spec, created_at, expires_at, input_place, input_length, "
-            + "last_event, cancel, origin";
+            + "last_event, rank, cancel, origin";
         StringBuilder sql = new("WITH ");
         if (hasKey)
         {

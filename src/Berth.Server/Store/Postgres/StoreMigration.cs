@@ -29,7 +29,8 @@ public static class StoreMigration
             + "ready_at:i started_at:i ended_at:i expires_at:i reason:i exit_code:i signal:i detail:t node:t "
             + "cpu_user:i cpu_system:i peak_memory:i bytes_in:i bytes_out:i queue_time:i prepare_time:i start_time:i "
             + "run_time:i percent:d progress:t input_place:i input_length:i result_place:i result_length:i "
-            + "result_expires_at:i bodies_due:i last_event:i http_status:i content_type:t dead:i holder:t origin:t",
+            + "result_expires_at:i bodies_due:i last_event:i http_status:i content_type:t dead:i rank:i holder:t "
+            + "origin:t",
             "SELECT {0}, ?1, ?1 FROM runs ORDER BY seq"),
         ("run_inputs", "run:t body:b", "SELECT id, body FROM run_inputs JOIN runs ON seq = run"),
         ("run_results", "run:t body:b", "SELECT id, body FROM run_results JOIN runs ON seq = run"),

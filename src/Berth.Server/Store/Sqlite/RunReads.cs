@@ -138,6 +138,16 @@ internal static class RunReads
         return due;
     }
 
+    public static int? HighestWaiting(SqliteDatabase database, DateTimeOffset now)
+    {
+        SqliteStatement statement = database.Prepare(
+            "SELECT rank FROM runs WHERE state = 0 AND ready_at <= ? ORDER BY rank, caller LIMIT 1")
+            .Bind(RunRows.Micros(now));
+        int? highest = statement.Step() ? (int)-statement.Int64(0) : null;
+        statement.Reset();
+        return highest;
+    }
+
     public static RunCounts Count(SqliteDatabase database)
     {
         SqliteStatement statement = database.Prepare(

@@ -9,7 +9,7 @@ internal static class RunWrites
     private const string InsertRun =
         "INSERT INTO runs (id, kind, cancel, caller, image, digest, spec, created_at, expires_at, input_place, "
         + "input_length, "
-        + "last_event, " + RunRows.ChangingColumns + ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        + "last_event, rank, " + RunRows.ChangingColumns + ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
         + "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         + "ON CONFLICT (id) DO NOTHING RETURNING seq";
 
@@ -24,9 +24,8 @@ internal static class RunWrites
     private const string SelectRun = "SELECT " + RunRows.Columns + " FROM runs WHERE id = ?";
 
     private const string Claim =
-        "UPDATE runs SET state = 1, generation = generation + 1, attempts = attempts + 1 WHERE seq IN "
-        + "(SELECT seq FROM runs WHERE state = 0 AND ready_at <= ? ORDER BY ready_at, seq LIMIT ?) RETURNING "
-            + RunRows.Columns + ", seq";
+        "UPDATE runs SET state = 1, generation = generation + 1, attempts = attempts + 1 WHERE seq = ? RETURNING "
+        + RunRows.Columns;
 
     public static RunAcceptance Accept(SqliteDatabase database, NewRun request)
     {
@@ -56,19 +55,15 @@ internal static class RunWrites
 
     public static bool Record(SqliteDatabase database, Run run) => Insert(database, run) is not null;
 
-    public static IReadOnlyList<ClaimedRun> ClaimReady(SqliteDatabase database, int limit, DateTimeOffset now)
-    {
-        SqliteStatement statement = database.Prepare(Claim).Bind(RunRows.Micros(now)).Bind(limit);
-        List<(long Seq, Run Run)> claimed = [];
-        while (statement.Step())
+    public static IReadOnlyList<ClaimedRun> ClaimReady(SqliteDatabase database, ClaimOrder order) =>
+        RunTurns.Choose(database, order).ConvertAll(seq =>
         {
-            claimed.Add((statement.Int64(RunRows.Count), RunRows.Read(statement)));
-        }
-
-        // RETURNING promises no order.
-        claimed.Sort((a, b) => (a.Run.ReadyAt, a.Seq).CompareTo((b.Run.ReadyAt, b.Seq)));
-        return claimed.ConvertAll(entry => new ClaimedRun(entry.Run, ReadInput(database, entry.Run, entry.Seq)));
-    }
+            SqliteStatement statement = database.Prepare(Claim).Bind(seq);
+            statement.Step();
+            Run run = RunRows.Read(statement);
+            statement.Reset();
+            return new ClaimedRun(run, ReadInput(database, run, seq));
+        });
 
     public static SaveOutcome Save(SqliteDatabase database, RunChange change)
     {
@@ -170,7 +165,7 @@ internal static class RunWrites
             .Bind(run.Id.Text).Bind((long)run.Kind).Bind(run.Caller).Bind(run.Spec.Image).Bind(run.Spec.Digest.Text)
             .Bind(RunSpecDocument.Write(run.Spec)).Bind(RunRows.Micros(run.CreatedAt)).Bind(
                 RunRows.Micros(run.ExpiresAt))
-            .Bind((long)run.Input.Place).Bind(run.Input.Length).Bind(run.LastEvent)
+            .Bind((long)run.Input.Place).Bind(run.Input.Length).Bind(run.LastEvent).Bind(RunRows.Rank(run))
             .BindChanging(run);
         if (!insert.Step())
         {

@@ -71,9 +71,11 @@ public sealed class SqliteRunStore : IServerStore
     public Task RecordAsync(Run run, CancellationToken cancellationToken) =>
         Write(WritePurpose.Accept, database => RunWrites.Record(database, run), cancellationToken);
 
-    public Task<IReadOnlyList<ClaimedRun>> ClaimAsync(int limit, DateTimeOffset now,
-        CancellationToken cancellationToken) =>
-        Write(WritePurpose.Finish, database => RunWrites.ClaimReady(database, limit, now), cancellationToken);
+    public Task<IReadOnlyList<ClaimedRun>> ClaimAsync(ClaimOrder order, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => RunWrites.ClaimReady(database, order), cancellationToken);
+
+    public Task<int?> HighestWaitingAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        readers.ReadAsync(database => RunReads.HighestWaiting(database, now), cancellationToken);
 
     public Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => RunWrites.Save(database, change), cancellationToken);
