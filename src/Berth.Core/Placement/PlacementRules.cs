@@ -25,7 +25,7 @@ public sealed record PlacementRules(
 
         Check("constraints", constraints);
         Check("tolerations", tolerations);
-        if (spread is not null && (NodeAttributes.Contains(spread) || !ConstraintReader.IsWord(spread)))
+        if (spread is not null && !IsSpread(spread))
         {
             throw new BerthException(
                 ErrorCode.InvalidRequest,
@@ -36,6 +36,9 @@ public sealed record PlacementRules(
             [.. (constraints ?? []).Select(NodeConstraint.Parse).Distinct()],
             [.. (tolerations ?? []).Select(Toleration.Parse).Distinct()], spread);
     }
+
+    /// <summary>Whether it can be the name of a label over which to spread.</summary>
+    public static bool IsSpread(string text) => !NodeAttributes.Contains(text) && ConstraintReader.IsWord(text);
 
     private static void Check(string what, IReadOnlyList<string>? given)
     {

@@ -60,7 +60,7 @@ internal static class RunRequest
             ProgramRules.Runtime(options.Ask(OptionHeaders.Runtime), limits),
             Placement: PlacementRules.Parse(
                 Decoded(options, OptionHeaders.Constraint), Decoded(options, OptionHeaders.Tolerate),
-                options.Find(OptionHeaders.Spread)),
+                Spread(options)),
             Priority: Priority(request, options));
     }
 
@@ -151,6 +151,15 @@ internal static class RunRequest
         return task
             ? ProgramRules.Time(timeout, LeastTime, limits.MaxTaskTimeout, "max-task-timeout") ?? limits.TaskTimeout
             : ProgramRules.Time(timeout, LeastTime, limits.MaxCallTimeout, "max-call-timeout") ?? limits.CallTimeout;
+    }
+
+    private static string? Spread(OptionHeaders options)
+    {
+        string? label = options.Find(OptionHeaders.Spread);
+        return label is null || PlacementRules.IsSpread(label)
+            ? label
+            : throw OptionHeaders.Refuse(
+                OptionHeaders.Spread, label, "expected the name of a label that nodes have, such as zone");
     }
 
     private static int Priority(HttpRequest request, OptionHeaders options)

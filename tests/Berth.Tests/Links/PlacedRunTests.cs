@@ -94,7 +94,7 @@ public sealed class PlacedRunTests : IAsyncLifetime
     [Theory]
     [InlineData("Berth-Constraint", "zone%3D", "'zone=' is no constraint")]
     [InlineData("Berth-Tolerate", "%3D", "'=' is no toleration")]
-    [InlineData("Berth-Spread", "node", "'node' is no label to spread over")]
+    [InlineData("Berth-Spread", "node", "Berth-Spread = 'node' can't be used")]
     public async Task What_can_t_be_read_is_refused_with_its_name(string header, string value, string told)
     {
         using HttpResponseMessage answer = await CallAsync(header, value);

@@ -1,6 +1,7 @@
 using System.Net;
 using Berth.Api.Runs;
 using Berth.Core.Errors;
+using Berth.Server.Access;
 using Berth.Testing.Server;
 using Xunit;
 
@@ -125,6 +126,23 @@ public sealed class TaskLifecycleTests(ServerRigFixture fixture) : IClassFixture
 
         Assert.Equal(("failed", "platform_fault", 1), (ended.State, ended.Reason, ended.Attempts));
         Assert.Contains("The disk broke.", ended.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(Role.Admin, "1", 202)]
+    [InlineData(Role.Publisher, "1", 403)]
+    [InlineData(Role.User, "1", 403)]
+    [InlineData(Role.User, "0", 202)]
+    [InlineData(Role.User, "-100", 202)]
+    public async Task Only_administrators_put_tasks_ahead_of_others(Role role, string priority, int expected)
+    {
+        string secret = Rig.Server.Rooms.Tokens.Create($"{role}{priority}".ToLowerInvariant(), role, null).Secret;
+        using HttpClient client = Rig.ClientWith(secret);
+
+        using HttpResponseMessage answer = await client.SendAsync(
+            ServerRig.Call(["true"], route: "tasks", headers: [("Berth-Priority", priority)]));
+
+        Assert.Equal(expected, (int)answer.StatusCode);
     }
 
     [Theory]
