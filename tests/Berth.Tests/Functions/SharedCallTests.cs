@@ -15,37 +15,17 @@ using Xunit;
 namespace Berth.Tests.Functions;
 
 /// <summary>Results that answer more than one call, with a node in memory and a clock that the test moves.</summary>
-public sealed class SharedCallTests : IAsyncLifetime
+public sealed class SharedCallTests : SharedResultTest
 {
-    private readonly ManualTime time = new();
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    private SharedCallCounts Counts => rig.Server.Rooms.SharedCalls;
-
-    private ResultRoom Room => rig.Server.Rooms.Results;
-
-    public async ValueTask InitializeAsync()
-    {
-        rig = await ServerRig.StartAsync(o => o with { ResultCacheLimit = ByteSize.MiB(40) }, time: time);
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
-    }
-
     [Fact]
     public async Task A_result_answers_equal_calls_until_its_time_is_over()
     {
         await DeployAsync(new FunctionRequest(ServerRig.Image, ContentType: "text/x-own", Cache: "1m"));
         using HttpResponseMessage first = await CallAsync("hello");
-        time.Advance(TimeSpan.FromSeconds(40));
+        Time.Advance(TimeSpan.FromSeconds(40));
 
         using HttpResponseMessage second = await CallAsync("hello");
-        time.Advance(TimeSpan.FromSeconds(20));
+        Time.Advance(TimeSpan.FromSeconds(20));
         using HttpResponseMessage third = await CallAsync("hello");
 
         Assert.Equal(("miss", "hit", "miss"), (Cache(first), Cache(second), Cache(third)));
@@ -138,7 +118,7 @@ public sealed class SharedCallTests : IAsyncLifetime
         }
 
         // No file of theirs has a name.
-        Assert.Empty(Directory.EnumerateFiles(Path.Combine(rig.Folder, "overflow")));
+        Assert.Empty(Directory.EnumerateFiles(Path.Combine(Rig.Folder, "overflow")));
     }
 
     [Theory]
@@ -147,11 +127,8 @@ public sealed class SharedCallTests : IAsyncLifetime
     [InlineData(90_000, null, null)]
     public async Task What_finds_no_room_is_passed_on_whole(int length, string? kept, string? flown)
     {
-        await rig.DisposeAsync();
-        rig = await ServerRig.StartAsync(o => o with { ResultCacheLimit = ByteSize.KiB(64) }, time: time);
-        using BerthClient own = new(rig.Address, rig.AdminToken, TimeProvider.System);
-        await own.Functions.DeployAsync(
-            "f", new FunctionRequest(ServerRig.Image, Cache: "1h", SingleFlight: true), CancellationToken.None);
+        await RestartAsync(ByteSize.KiB(64));
+        await DeployAsync(new FunctionRequest(ServerRig.Image, Cache: "1h", SingleFlight: true));
         byte[] body = new byte[length];
         new Random(3).NextBytes(body);
 
@@ -170,7 +147,7 @@ public sealed class SharedCallTests : IAsyncLifetime
         Task<HttpResponseMessage>[] calls = [.. Enumerable.Range(0, 5).Select(_ => CallAsync("same"))];
         Task<HttpResponseMessage> other = CallAsync("other");
         await Eventually.HoldsAsync("four calls wait", () => Counts.Waiting == 4);
-        await Eventually.HoldsAsync("two programs run", () => rig.Server.Rooms.Runs.Statistics().Running == 2);
+        await Eventually.HoldsAsync("two programs run", () => Rig.Server.Rooms.Runs.Statistics().Running == 2);
         await AdvanceUntilAsync(Task.WhenAll([.. calls, other]));
 
         HttpResponseMessage[] answers = await Task.WhenAll(calls);
@@ -204,7 +181,7 @@ public sealed class SharedCallTests : IAsyncLifetime
     {
         await DeployAsync(new FunctionRequest(ServerRig.Image, ["sleep", "60"], Timeout: "10m", SingleFlight: true));
         Task<HttpResponseMessage> hasty = CallAsync("x", headers: ("Berth-Timeout", "30s"));
-        await Eventually.HoldsAsync("the first runs", () => rig.Server.Rooms.Runs.Statistics().Running == 1);
+        await Eventually.HoldsAsync("the first runs", () => Rig.Server.Rooms.Runs.Statistics().Running == 1);
         Task<HttpResponseMessage> patient = CallAsync("x");
         await Eventually.HoldsAsync("one waits", () => Counts.Waiting == 1);
         await AdvanceUntilAsync(Task.WhenAll(hasty, patient));
@@ -218,7 +195,7 @@ public sealed class SharedCallTests : IAsyncLifetime
     {
         await DeployAsync(new FunctionRequest(ServerRig.Image, ["sleep", "60"], Timeout: "10m", SingleFlight: true));
         Task<HttpResponseMessage> patient = CallAsync("x");
-        await Eventually.HoldsAsync("the first runs", () => rig.Server.Rooms.Runs.Statistics().Running == 1);
+        await Eventually.HoldsAsync("the first runs", () => Rig.Server.Rooms.Runs.Statistics().Running == 1);
         Task<HttpResponseMessage> hasty = CallAsync("x", headers: ("Berth-Timeout", "30s"));
         await Eventually.HoldsAsync("one waits", () => Counts.Waiting == 1);
         await AdvanceUntilAsync(Task.WhenAll(hasty, patient));
@@ -236,7 +213,7 @@ public sealed class SharedCallTests : IAsyncLifetime
         using CancellationTokenSource leader = new();
         using CancellationTokenSource follower = new();
         Task<HttpResponseMessage> first = CallAsync("same", cancellationToken: leader.Token);
-        await Eventually.HoldsAsync("the first runs", () => rig.Server.Rooms.Runs.Statistics().Running == 1);
+        await Eventually.HoldsAsync("the first runs", () => Rig.Server.Rooms.Runs.Statistics().Running == 1);
         Task<HttpResponseMessage> leaving = CallAsync("same", cancellationToken: follower.Token);
         Task<HttpResponseMessage> staying = CallAsync("same");
         await Eventually.HoldsAsync("two wait", () => Counts.Waiting == 2);
@@ -246,7 +223,7 @@ public sealed class SharedCallTests : IAsyncLifetime
         await leader.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => leaving);
-        Assert.Equal(1, rig.Server.Rooms.Runs.Statistics().Running);
+        Assert.Equal(1, Rig.Server.Rooms.Runs.Statistics().Running);
         await AdvanceUntilAsync(staying);
 
         using HttpResponseMessage answer = await staying;
@@ -256,10 +233,10 @@ public sealed class SharedCallTests : IAsyncLifetime
 
         using CancellationTokenSource alone = new();
         Task<HttpResponseMessage> last = CallAsync("other", cancellationToken: alone.Token);
-        await Eventually.HoldsAsync("it runs", () => rig.Server.Rooms.Runs.Statistics().Running == 1);
+        await Eventually.HoldsAsync("it runs", () => Rig.Server.Rooms.Runs.Statistics().Running == 1);
         await alone.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => last);
-        await Eventually.HoldsAsync("it has ended", () => rig.Server.Rooms.Runs.Statistics().Running == 0);
+        await Eventually.HoldsAsync("it has ended", () => Rig.Server.Rooms.Runs.Statistics().Running == 0);
         Assert.Equal(1, Room.Count);
     }
 
@@ -282,8 +259,8 @@ public sealed class SharedCallTests : IAsyncLifetime
     {
         await DeployAsync(new FunctionRequest(ServerRig.Image, Cache: "1h"));
         using HttpResponseMessage first = await CallAsync("x");
-        await client.Functions.RemoveAsync("f", CancellationToken.None);
-        time.Advance(TimeSpan.FromMilliseconds(1));
+        await Client.Functions.RemoveAsync("f", CancellationToken.None);
+        Time.Advance(TimeSpan.FromMilliseconds(1));
         await DeployAsync(new FunctionRequest(ServerRig.Image, Cache: "1h"));
         using HttpResponseMessage second = await CallAsync("x");
 
@@ -310,7 +287,7 @@ public sealed class SharedCallTests : IAsyncLifetime
         FunctionDeployment same = await DeployAsync(new FunctionRequest(
             ServerRig.Image, Cache: "1m30s", SingleFlight: true));
         FunctionDeployment other = await DeployAsync(new FunctionRequest(ServerRig.Image, SingleFlight: true));
-        IReadOnlyList<RevisionView> revisions = await client.Functions.RevisionsAsync("f", CancellationToken.None);
+        IReadOnlyList<RevisionView> revisions = await Client.Functions.RevisionsAsync("f", CancellationToken.None);
 
         Assert.Equal((false, true), (same.Changed, other.Changed));
         Assert.Equal(
@@ -323,7 +300,7 @@ public sealed class SharedCallTests : IAsyncLifetime
         await DeployAsync(new FunctionRequest(
             ServerRig.Image, ["sleep", "60"], Timeout: "10m", SingleFlight: true, MaxWaiting: 1));
         Task<HttpResponseMessage> first = CallAsync("same");
-        await Eventually.HoldsAsync("the first runs", () => rig.Server.Rooms.Runs.Statistics().Running == 1);
+        await Eventually.HoldsAsync("the first runs", () => Rig.Server.Rooms.Runs.Statistics().Running == 1);
         Task<HttpResponseMessage> second = CallAsync("same");
         await Eventually.HoldsAsync("one waits", () => Counts.Waiting == 1);
 
@@ -349,40 +326,9 @@ public sealed class SharedCallTests : IAsyncLifetime
 
     private static string Cache(HttpResponseMessage answer) => answer.Headers.GetValues("Berth-Cache").Single();
 
-    private static string Run(HttpResponseMessage answer) => answer.Headers.GetValues("Berth-Run-Id").Single();
-
-    /// <summary>The program's sleep has begun when it has begun; so the clock goes on until all is answered.</summary>
-    private async Task AdvanceUntilAsync(Task task)
-    {
-        while (!task.IsCompleted)
-        {
-            time.Advance(TimeSpan.FromSeconds(10));
-            await Task.WhenAny(task, Task.Delay(20));
-        }
-    }
-
-    private Task<FunctionDeployment> DeployAsync(FunctionRequest request) =>
-        client.Functions.DeployAsync("f", request, CancellationToken.None);
-
     private Task<SecretView> PutSecretAsync(string value) =>
-        client.Secrets.PutAsync("key", Encoding.UTF8.GetBytes(value), replace: true, CancellationToken.None);
+        Client.Secrets.PutAsync("key", Encoding.UTF8.GetBytes(value), replace: true, CancellationToken.None);
 
-    private Task<HttpResponseMessage> PostAsync(byte[] body) => rig.SendAsync(
+    private Task<HttpResponseMessage> PostAsync(byte[] body) => Rig.SendAsync(
         new HttpRequestMessage(HttpMethod.Post, "/v1/functions/f") { Content = new ByteArrayContent(body) });
-
-    private Task<HttpResponseMessage> CallAsync(
-        string body, string path = "/v1/functions/f", (string, string)? headers = null,
-        CancellationToken cancellationToken = default)
-    {
-        HttpRequestMessage request = new(HttpMethod.Post, path)
-        {
-            Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body)),
-        };
-        if (headers is var (name, value) && name is not null)
-        {
-            request.Headers.TryAddWithoutValidation(name, value);
-        }
-
-        return rig.SendAsync(request, cancellationToken);
-    }
 }

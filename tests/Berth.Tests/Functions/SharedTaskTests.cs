@@ -12,28 +12,8 @@ using Xunit;
 namespace Berth.Tests.Functions;
 
 /// <summary>Calls that nobody waits for, of functions whose results answer more than one call.</summary>
-public sealed class SharedTaskTests : IAsyncLifetime
+public sealed class SharedTaskTests : SharedResultTest
 {
-    private readonly ManualTime time = new();
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    private SharedCallCounts Counts => rig.Server.Rooms.SharedCalls;
-
-    private ResultRoom Room => rig.Server.Rooms.Results;
-
-    public async ValueTask InitializeAsync()
-    {
-        rig = await ServerRig.StartAsync(o => o with { ResultCacheLimit = ByteSize.MiB(40) }, time: time);
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
-    }
-
     [Theory]
     [InlineData(10)]
     [InlineData(100_000)]
@@ -49,11 +29,11 @@ public sealed class SharedTaskTests : IAsyncLifetime
         using HttpResponseMessage last = await CallAsync(two);
 
         Assert.Equal((2, 2), (Counts.Hits, Counts.Misses));
-        Assert.Equal(left, last.Headers.GetValues("Berth-Run-Id").Single());
-        RunView run = await client.Runs.GetAsync(taken, CancellationToken.None);
+        Assert.Equal(left, Run(last));
+        RunView run = await Client.Runs.GetAsync(taken, CancellationToken.None);
         Assert.Equal(("succeeded", 0), (run.State, run.ExitCode));
         Assert.Contains(
-            $"Answered with the result of run {call.Headers.GetValues("Berth-Run-Id").Single()}, which was asked for "
+            $"Answered with the result of run {Run(call)}, which was asked for "
             + "the same.", await StoryAsync(taken), StringComparison.Ordinal);
     }
 
@@ -63,9 +43,9 @@ public sealed class SharedTaskTests : IAsyncLifetime
         await DeployAsync(new FunctionRequest(ServerRig.Image, Cache: "1m"));
         await EndAsync(await SubmitAsync("x"));
         await Eventually.HoldsAsync("it is kept", () => Room.Count == 1);
-        time.Advance(TimeSpan.FromSeconds(40));
+        Time.Advance(TimeSpan.FromSeconds(40));
         await EndAsync(await SubmitAsync("x"));
-        time.Advance(TimeSpan.FromSeconds(20));
+        Time.Advance(TimeSpan.FromSeconds(20));
         await EndAsync(await SubmitAsync("x"));
 
         Assert.Equal((1, 2), (Counts.Hits, Counts.Misses));
@@ -79,7 +59,7 @@ public sealed class SharedTaskTests : IAsyncLifetime
         await EndAsync(await SubmitAsync("x"));
         await Eventually.HoldsAsync("it is kept", () => Room.Count == 1);
         await EndAsync(await SubmitAsync("x", "no-cache"));
-        time.Advance(TimeSpan.FromSeconds(10));
+        Time.Advance(TimeSpan.FromSeconds(10));
         await EndAsync(await SubmitAsync("x", "max-age=5"));
         await EndAsync(await SubmitAsync("x", "max-age=60"));
 
@@ -114,17 +94,8 @@ public sealed class SharedTaskTests : IAsyncLifetime
         await AdvanceUntilEndedAsync(first, second);
 
         Assert.Equal((2, 0, 0), (Counts.Misses, Counts.Coalesced, Room.Count));
-        Assert.Equal("failed", (await client.Runs.GetAsync(second, CancellationToken.None)).State);
+        Assert.Equal("failed", (await Client.Runs.GetAsync(second, CancellationToken.None)).State);
     }
-
-    private Task<FunctionDeployment> DeployAsync(FunctionRequest request) =>
-        client.Functions.DeployAsync("f", request, CancellationToken.None);
-
-    private Task<HttpResponseMessage> CallAsync(string body) => rig.SendAsync(
-        new HttpRequestMessage(HttpMethod.Post, "/v1/functions/f")
-        {
-            Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body)),
-        });
 
     /// <summary>Returns the run's id.</summary>
     private async Task<string> SubmitAsync(string body, string? wish = null)
@@ -139,37 +110,27 @@ public sealed class SharedTaskTests : IAsyncLifetime
             request.Headers.Add("Cache-Control", wish);
         }
 
-        using HttpResponseMessage answer = await rig.SendAsync(request);
+        using HttpResponseMessage answer = await Rig.SendAsync(request);
         Assert.Equal(202, (int)answer.StatusCode);
-        return answer.Headers.GetValues("Berth-Run-Id").Single();
+        return Run(answer);
     }
 
     private Task<RunView> EndAsync(string run) =>
-        client.Runs.WaitAsync(run, TimeSpan.FromSeconds(60), CancellationToken.None);
+        Client.Runs.WaitAsync(run, TimeSpan.FromSeconds(60), CancellationToken.None);
 
     private async Task<string> ResultAsync(string run)
     {
         await EndAsync(run);
-        await using Stream result = await client.Runs.OpenResultAsync(run, CancellationToken.None);
+        await using Stream result = await Client.Runs.OpenResultAsync(run, CancellationToken.None);
         using StreamReader reader = new(result);
         return await reader.ReadToEndAsync();
     }
 
     private async Task<string> StoryAsync(string run)
     {
-        RunWhy why = await client.Runs.WhyAsync(run, CancellationToken.None);
+        RunWhy why = await Client.Runs.WhyAsync(run, CancellationToken.None);
         return string.Join('\n', why.Events.Select(e => e.Detail));
     }
 
-    private async Task AdvanceUntilEndedAsync(params string[] runs)
-    {
-        Task ended = Task.WhenAll(runs.Select(EndAsync));
-        while (!ended.IsCompleted)
-        {
-            time.Advance(TimeSpan.FromSeconds(5));
-            await Task.WhenAny(ended, Task.Delay(20));
-        }
-
-        await ended;
-    }
+    private Task AdvanceUntilEndedAsync(params string[] runs) => AdvanceUntilAsync(Task.WhenAll(runs.Select(EndAsync)));
 }
