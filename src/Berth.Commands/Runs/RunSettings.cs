@@ -116,6 +116,10 @@ internal sealed class RunSettings
         ? number
         : throw new BerthException(ErrorCode.InvalidRequest, $"'{text}' is not a whole number.");
 
+    internal static int ParseSigned(string text) => int.TryParse(text, out int number)
+        ? number
+        : throw new BerthException(ErrorCode.InvalidRequest, $"'{text}' is not a whole number.");
+
     internal static (string Key, string Value) Pair(string text, string option)
     {
         int equals = text.IndexOf('=', StringComparison.Ordinal);

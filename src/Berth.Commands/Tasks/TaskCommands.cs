@@ -92,7 +92,7 @@ internal sealed class SubmitCommand : Verb
             IdempotencyKey = session.Get(key) ?? Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)),
             Callback = session.Get(callback) is { } url ? ParseUrl(url) : null,
             MaxAge = RunSettings.Parse(session, maxAge, Duration.Parse),
-            Priority = RunSettings.Parse(session, priority, RunSettings.ParseNumber),
+            Priority = RunSettings.Parse(session, priority, RunSettings.ParseSigned),
             Attempts = RunSettings.Parse(session, attempts, RunSettings.ParseNumber),
             RetryFailures = session.Get(retryFailures),
         };
