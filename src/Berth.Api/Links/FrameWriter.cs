@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Pipelines;
 using System.Text.Json;
@@ -29,11 +30,7 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
     /// <summary>Throws IOException once the other end is gone.</summary>
     public async Task SendAsync(FrameKind kind, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
     {
-        if (payload.Length > LinkFrame.LimitOf(kind))
-        {
-            throw new LinkException($"A frame {kind} of {payload.Length} bytes is longer than a link takes.");
-        }
-
+        ThrowIfTooLong(kind, payload.Length);
         await one.WaitAsync(cancellationToken);
         try
         {
@@ -53,11 +50,50 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
         }
     }
 
+    /// <summary>Sends frames in one go, so that they travel together. Throws as the others.</summary>
+    public async Task SendAsync(
+        IReadOnlyList<(FrameKind Kind, ReadOnlyMemory<byte> Payload)> frames, CancellationToken cancellationToken)
+    {
+        foreach ((FrameKind kind, ReadOnlyMemory<byte> payload) in frames)
+        {
+            ThrowIfTooLong(kind, payload.Length);
+        }
+
+        await one.WaitAsync(cancellationToken);
+        try
+        {
+            foreach ((FrameKind kind, ReadOnlyMemory<byte> payload) in frames)
+            {
+                LinkFrame.WriteHead(writer.GetSpan(LinkFrame.HeadLength), kind, payload.Length);
+                writer.Advance(LinkFrame.HeadLength);
+                writer.Write(payload.Span);
+            }
+
+            FlushResult flushed = await writer.FlushAsync(cancellationToken);
+            if (flushed.IsCompleted)
+            {
+                throw new LinkException("The other end of the link reads no more.");
+            }
+        }
+        finally
+        {
+            one.Release();
+        }
+    }
+
     /// <summary>The same without waiting for it, for what nobody can wait for. What can't be sent any more is not
     /// missed: the stream's end tells the other end the same.</summary>
     public void Post(FrameKind kind, ReadOnlyMemory<byte> payload) => _ = PostAsync(kind, payload);
 
     public void Dispose() => one.Dispose();
+
+    private static void ThrowIfTooLong(FrameKind kind, int length)
+    {
+        if (length > LinkFrame.LimitOf(kind))
+        {
+            throw new LinkException($"A frame {kind} of {length} bytes is longer than a link takes.");
+        }
+    }
 
     private async Task PostAsync(FrameKind kind, ReadOnlyMemory<byte> payload)
     {

@@ -277,6 +277,7 @@ public sealed record SandboxFile(string Name, ReadOnlyMemory<byte> Content);
 /// <param name="Extras">Null for calls and tasks.</param>
 /// <param name="Listen">A TCP port of the sandbox's own loopback that is listened on for the program from before it
 /// starts, for <see cref="IAttempt.AcceptAsync"/>; null for none.</param>
+/// <param name="Ahead">What is known of its input already; null where nothing is.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -291,7 +292,8 @@ public sealed record AttemptSpec(
     TimeSpan Grace,
     TerminalSize? Terminal = null,
     SandboxExtras? Extras = null,
-    int? Listen = null);
+    int? Listen = null,
+    IInputAhead? Ahead = null);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>

@@ -51,7 +51,8 @@ internal sealed class CallAnswer(
         PatientBody.LiftRate(context);
         order.Describe(order.Spec, context.Response.Headers);
         await using LiveCall call = await runs.CallAsync(
-            order.Spec, Caller.Of(context).Name, order.Places, context.RequestAborted);
+            order.Spec, Caller.Of(context).Name, order.Places, new BodyAhead(context.Request.BodyReader),
+            context.RequestAborted);
         await new CallExchange(context, call, start, runs, overflow, lifetime, time).RunAsync();
     }
 

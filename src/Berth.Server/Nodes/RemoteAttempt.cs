@@ -77,8 +77,7 @@ internal sealed class RemoteAttempt : IAttempt
         RemoteAttempt attempt = new(spec, node, exchange, time, ended);
         try
         {
-            await attempt.writer.SendAsync(
-                FrameKind.Order, AttemptOrder.Of(spec), LinkJson.Default.AttemptOrder, cancellationToken);
+            await attempt.OrderAsync(cancellationToken);
             await attempt.WaitAsync(cancellationToken);
             attempt.reading = attempt.ReadAsync();
             return attempt;
@@ -165,6 +164,34 @@ internal sealed class RemoteAttempt : IAttempt
         byte[] payload = new byte[sizeof(int)];
         BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
         writer.Post(kind, payload);
+    }
+
+    /// <summary>What there is of the input travels with the order: the node reads it once the program runs.</summary>
+    private async Task OrderAsync(CancellationToken cancellationToken)
+    {
+        List<(FrameKind Kind, ReadOnlyMemory<byte> Payload)> frames =
+        [
+            (FrameKind.Order,
+                JsonSerializer.SerializeToUtf8Bytes(AttemptOrder.Of(Spec), LinkJson.Default.AttemptOrder)),
+        ];
+        if (Spec.Ahead?.Peek(LinkProtocol.MaxData) is { } ahead)
+        {
+            if (!ahead.Bytes.IsEmpty)
+            {
+                // Of a whole window there is room at once.
+                await inputCredit.TakeAsync(ahead.Bytes.Length, cancellationToken);
+                frames.Add((FrameKind.Input, ahead.Bytes));
+            }
+
+            if (ahead.IsWhole)
+            {
+                frames.Add((FrameKind.InputEnd, ReadOnlyMemory<byte>.Empty));
+            }
+
+            input.Sent(ahead);
+        }
+
+        await writer.SendAsync(frames, cancellationToken);
     }
 
     private async Task WaitAsync(CancellationToken cancellationToken)
@@ -281,72 +308,5 @@ internal sealed class RemoteAttempt : IAttempt
         {
             ended();
         }
-    }
-}
-
-/// <summary>A program's standard input on another machine.</summary>
-internal sealed class RemoteInput(FrameWriter writer, CreditGate credit) : Stream
-{
-    private bool ended;
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
-
-    public override async ValueTask WriteAsync(
-        ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
-    {
-        while (!buffer.IsEmpty)
-        {
-            int count = await credit.TakeAsync(Math.Min(buffer.Length, LinkProtocol.MaxData), cancellationToken);
-            try
-            {
-                await writer.SendAsync(FrameKind.Input, buffer[..count], cancellationToken);
-            }
-            catch (Exception gone) when (gone is HttpRequestException or InvalidOperationException)
-            {
-                throw new IOException("The node was lost.", gone);
-            }
-
-            buffer = buffer[count..];
-        }
-    }
-
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override void Write(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException("What goes over a link is written asynchronously.");
-
-    public override void Flush()
-    {
-        // Every write is sent.
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing && !ended)
-        {
-            ended = true;
-            writer.Post(FrameKind.InputEnd, default);
-        }
-
-        base.Dispose(disposing);
     }
 }

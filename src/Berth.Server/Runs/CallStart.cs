@@ -10,8 +10,9 @@ namespace Berth.Server.Runs;
 internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister calls)
 {
     /// <param name="own">Places of its kind, of which it needs one first; null where only the server's count.</param>
+    /// <param name="ahead">What has come of its input; null where nothing is known of it.</param>
     public async Task<LiveCall> BeginAsync(
-        RunSpec spec, string caller, RunPlaces? own, CancellationToken cancellationToken)
+        RunSpec spec, string caller, RunPlaces? own, IInputAhead? ahead, CancellationToken cancellationToken)
     {
         RunMoment now = rooms.Clock.Moment;
         DateTimeOffset accepted = now.At;
@@ -30,7 +31,7 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
             TimeSpan queue = rooms.Time.GetElapsedTime(from);
             entry.Run = entry.Run with { State = RunState.Starting, Timings = RunTimings.None with { Queue = queue } };
             IAttempt attempt = await rooms.PlaceAsync(
-                entry.Run, rooms.Order(entry.Run, spec.Timeout - queue), mayWait: true, any.Token);
+                entry.Run, rooms.Order(entry.Run, spec.Timeout - queue) with { Ahead = ahead }, mayWait: true, any.Token);
             return Begin(entry, attempt, from, place);
         }
         catch (Exception error)

@@ -1,3 +1,4 @@
+using Berth.Api.Nodes;
 using Berth.Api.Runs;
 using Berth.Core.Runs;
 using Berth.Server.Logs;
@@ -25,6 +26,10 @@ public interface IRunManager
     /// </summary>
     /// <param name="own">Places of its kind, of which it needs one beside the server's; null for none.</param>
     Task<LiveCall> CallAsync(RunSpec spec, string caller, RunPlaces? own, CancellationToken cancellationToken);
+
+    /// <summary>The same with what has come of the input.</summary>
+    Task<LiveCall> CallAsync(
+        RunSpec spec, string caller, RunPlaces? own, IInputAhead? ahead, CancellationToken cancellationToken);
 
     /// <summary>The run with its newest progress; throws <c>RunNotFound</c>.</summary>
     Task<Run> GetAsync(RunId id, CancellationToken cancellationToken);

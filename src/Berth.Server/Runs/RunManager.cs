@@ -211,10 +211,14 @@ public sealed class RunManager : IRunManager
         CancellationToken cancellationToken) => upkeep.SweepAsync(withFiles, cancellationToken);
 
     public Task<LiveCall> CallAsync(
-        RunSpec spec, string caller, RunPlaces? own, CancellationToken cancellationToken)
+        RunSpec spec, string caller, RunPlaces? own, CancellationToken cancellationToken) =>
+        CallAsync(spec, caller, own, ahead: null, cancellationToken);
+
+    public Task<LiveCall> CallAsync(
+        RunSpec spec, string caller, RunPlaces? own, IInputAhead? ahead, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
-        return starts.BeginAsync(spec, caller, own, cancellationToken);
+        return starts.BeginAsync(spec, caller, own, ahead, cancellationToken);
     }
 
     /// <summary>Starts a program that serves many calls. Throws what keeps it from running.</summary>

@@ -103,6 +103,36 @@ public sealed class RemoteNodeTests : ProgramContract, IAsyncLifetime
         await Condition(() => joined.Node.Running == 0 && node.Running == 0);
     }
 
+    /// <summary>The caller writes all of it whatever was sent with the order: the program gets it once.</summary>
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(5, false)]
+    [InlineData(11, false)]
+    [InlineData(11, true)]
+    public async Task What_has_come_of_the_input_travels_with_the_order(int ahead, bool isWhole)
+    {
+        byte[] text = "hello world"u8.ToArray();
+        AttemptSpec order = new(
+            "01m7ykqgsybtfn90avew4xc7wc-1", RunId.Parse("01m7ykqgsybtfn90avew4xc7wc"), 1, Sandbox, ["cat"],
+            null, new Dictionary<string, string>(), null, null, null, TimeSpan.Zero,
+            Ahead: new Known(new InputBlock(text.AsMemory(0, ahead), isWhole)));
+        await using IAttempt attempt = await Node.StartAsync(order, CancellationToken.None);
+
+        await attempt.Input.WriteAsync(text.AsMemory(0, 3));
+        await attempt.Input.WriteAsync(text.AsMemory(3));
+        await attempt.Input.DisposeAsync();
+        using MemoryStream read = new();
+        await attempt.Output.CopyToAsync(read).WaitAsync(Patience);
+
+        Assert.Equal(text, read.ToArray());
+        Assert.Equal(EndReason.Completed, (await CompleteAsync(attempt)).Reason);
+    }
+
+    private sealed record Known(InputBlock Block) : IInputAhead
+    {
+        public InputBlock? Peek(int most) => Block;
+    }
+
     [Fact]
     public async Task A_stream_that_nobody_reads_holds_up_no_other()
     {
