@@ -36,7 +36,7 @@ internal sealed class PlacementLine
         }
 
         Waiter waiter = new(key, request, offered);
-        line.AddLast(waiter);
+        line.AddLast(waiter.Place);
         Count++;
         return waiter;
     }
@@ -44,8 +44,9 @@ internal sealed class PlacementLine
     /// <summary>Nothing happens where it is not in line any more.</summary>
     public void Remove(Waiter waiter)
     {
-        if (lines.TryGetValue(waiter.Line, out LinkedList<Waiter>? line) && line.Remove(waiter))
+        if (waiter.Place.List is { } line)
         {
+            line.Remove(waiter.Place);
             Count--;
             Drop(waiter.Line, line);
         }
@@ -102,5 +103,22 @@ internal sealed class PlacementLine
             .. request.Constraints.Select(c => c.Text), "", .. request.Tolerations.Select(t => t.Text),
         ]);
 
-    public sealed record Waiter(string Line, PlacementRequest Request, Func<PlacementPlan, bool> Offered);
+    public sealed class Waiter
+    {
+        public Waiter(string line, PlacementRequest request, Func<PlacementPlan, bool> offered)
+        {
+            Line = line;
+            Request = request;
+            Offered = offered;
+            Place = new LinkedListNode<Waiter>(this);
+        }
+
+        public string Line { get; }
+
+        public PlacementRequest Request { get; }
+
+        public Func<PlacementPlan, bool> Offered { get; }
+
+        public LinkedListNode<Waiter> Place { get; }
+    }
 }

@@ -27,11 +27,17 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
         CallPlace place = new(spec.Labels.GetValueOrDefault(FunctionLabels.Function), caller, own, places);
         try
         {
-            await place.TakeAsync(any.Token);
+            // Where no node takes new work there is no place to wait for: the refusal says why.
+            bool isOpen = places.Places > 0 || rooms.Fleet is null;
+            if (isOpen)
+            {
+                await place.TakeAsync(any.Token);
+            }
+
             TimeSpan queue = rooms.Time.GetElapsedTime(from);
             entry.Run = entry.Run with { State = RunState.Starting, Timings = RunTimings.None with { Queue = queue } };
             IAttempt attempt = await rooms.PlaceAsync(
-                entry.Run, rooms.Order(entry.Run, spec.Timeout - queue) with { Ahead = ahead }, mayWait: true, any.Token);
+                entry.Run, rooms.Order(entry.Run, spec.Timeout - queue) with { Ahead = ahead }, mayWait: isOpen, any.Token);
             return Begin(entry, attempt, from, place);
         }
         catch (Exception error)

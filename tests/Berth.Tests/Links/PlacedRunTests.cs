@@ -73,6 +73,24 @@ public sealed class PlacedRunTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Where_no_node_takes_new_work_a_call_is_told_so_and_a_task_goes_on_with_the_first_that_does()
+    {
+        foreach (string node in (string[])["fake", "worker"])
+        {
+            using HttpResponseMessage cordoned = await Client.PostAsync($"/v1/nodes/{node}/cordon", null);
+            cordoned.EnsureSuccessStatusCode();
+        }
+
+        string task = await SubmitAsync("node");
+        using HttpResponseMessage answer = await CallAsync();
+        using HttpResponseMessage back = await Client.PostAsync("/v1/nodes/worker/uncordon", null);
+
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
+        Assert.Contains("node cordoned 2", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal("worker", (await UntilAsync(task, w => w.Run.State == "succeeded")).Run.Node);
+    }
+
+    [Fact]
     public async Task Constraints_and_taints_steer_calls()
     {
         await LabelAsync("worker", "zone", "cellar");
