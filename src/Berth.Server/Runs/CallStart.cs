@@ -36,8 +36,8 @@ internal sealed class CallStart(RunRooms rooms, RunPlaces places, CallRegister c
 
             TimeSpan queue = rooms.Time.GetElapsedTime(from);
             entry.Run = entry.Run with { State = RunState.Starting, Timings = RunTimings.None with { Queue = queue } };
-            IAttempt attempt = await rooms.PlaceAsync(
-                entry.Run, rooms.Order(entry.Run, spec.Timeout - queue) with { Ahead = ahead }, mayWait: isOpen, any.Token);
+            AttemptSpec attempted = rooms.Order(entry.Run, spec.Timeout - queue) with { Ahead = ahead };
+            IAttempt attempt = await rooms.PlaceAsync(entry.Run, attempted, mayWait: isOpen, any.Token);
             return Begin(entry, attempt, from, place);
         }
         catch (Exception error)
