@@ -28,7 +28,10 @@ internal sealed class JoinedNode : IAsyncDisposable
         JoinedNode node = new(process, data);
         try
         {
-            while (!(await rig.CliAsync("node", "inspect", name)).Contains("\"facts\"", StringComparison.Ordinal))
+            // Not by its name alone: until it has joined there is none of that name.
+            while (!(await rig.CliAsync("node", "ls")).Split('\n').Any(
+                line => line.StartsWith(name, StringComparison.Ordinal)
+                    && line.Contains(" ready ", StringComparison.Ordinal)))
             {
                 await Task.Delay(50);
             }
