@@ -127,7 +127,7 @@ public sealed class BerthServer : IAsyncDisposable
         CrashPoints.Reach(CrashPoint.ListeningEnded);
         await rooms.Node.StopAsync(CancellationToken.None);
         CrashPoints.Reach(CrashPoint.NodeStopped);
-        rooms.Tokens.Flush();
+        await rooms.Tokens.FlushAsync(CancellationToken.None);
         if (rooms.Cluster is { } cluster)
         {
             await cluster.LeaveAsync();
@@ -146,7 +146,8 @@ public sealed class BerthServer : IAsyncDisposable
     private static async Task<BerthServer> StartAsync(ServerRooms rooms, CancellationToken cancellationToken)
     {
         ILogger logger = rooms.Loggers.CreateLogger<BerthServer>();
-        string? tokenFile = AdministratorToken.EnsureExists(rooms.Tokens, rooms.Data.Path);
+        string? tokenFile = await AdministratorToken.EnsureExistsAsync(
+            rooms.Tokens, rooms.Data.Path, cancellationToken);
         CrashPoints.Reach(CrashPoint.AdministratorTokenStored);
         await rooms.Node.StartAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.NodeStarted);

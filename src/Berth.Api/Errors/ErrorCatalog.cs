@@ -61,6 +61,7 @@ public static class ErrorCatalog
         new(ErrorCode.NodeFault, "node_fault", 503, "The machine could not run it", 71),
         new(ErrorCode.NoNode, "no_node", 503, "No node can take it", 69),
         new(ErrorCode.MissingTool, "missing_tool", 503, "A program that Berth needs is missing", 69),
+        new(ErrorCode.ServerUnreachable, "server_unreachable", 503, "The server that has it can't be reached", 69),
     ];
 
     private static readonly FrozenDictionary<ErrorCode, ErrorEntry> ByCode = Entries.ToFrozenDictionary(e => e.Error);

@@ -230,5 +230,10 @@ public static class ErrorExplanations
             "A program or library that Berth needs is not on the machine.",
             "`berth doctor` says what is missing and how to get it.",
             "A layer is compressed with zstd, but libzstd.so.1 is missing: apt-get install libzstd1."),
+        new(ErrorCode.ServerUnreachable,
+            "What was asked for is on the disk of another of the servers that share a store, and that one is away.",
+            "Try again when it is back; `docs/cluster.md` says what each server has alone.",
+            "It is at the server 'one', which can't be reached at https://10.0.0.1:7071 (Connection refused): try "
+            + "again when that one is back."),
     ];
 }

@@ -99,9 +99,13 @@ public sealed record DeviceFact(string Model, long MemoryBytes);
 /// <param name="Load">The kernel's average of a minute.</param>
 /// <param name="Images">Digests of images that can be run without fetching anything; the newest.</param>
 /// <param name="Ready">How many sandboxes stand ready, by image.</param>
+/// <param name="Elsewhere">Attempts that other servers have here.</param>
 public sealed record NodeHeartbeat(
     DateTimeOffset Clock, int Running, int Prepared, double Load, long MemoryFree, long DiskFree, long DiskTotal,
-    IReadOnlyList<string> Images, IReadOnlyDictionary<string, int>? Ready = null);
+    IReadOnlyList<string> Images, IReadOnlyDictionary<string, int>? Ready = null, int Elsewhere = 0);
+
+/// <summary>Where the servers that share a store listen for nodes.</summary>
+public sealed record ServerList(IReadOnlyList<string> Addresses);
 
 /// <param name="Version">Of the protocol, spoken from now on.</param>
 public sealed record NodeWelcome(int Version);
@@ -155,6 +159,7 @@ public static class LinkWords
 [JsonSerializable(typeof(NodeHello))]
 [JsonSerializable(typeof(NodeHeartbeat))]
 [JsonSerializable(typeof(NodeWelcome))]
+[JsonSerializable(typeof(ServerList))]
 [JsonSerializable(typeof(JoinRequest))]
 [JsonSerializable(typeof(RenewRequest))]
 [JsonSerializable(typeof(CertificateAnswer))]

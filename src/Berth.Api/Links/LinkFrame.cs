@@ -39,6 +39,9 @@ public enum FrameKind : byte
     /// <summary>To the node: it is welcome, a <see cref="NodeWelcome"/>.</summary>
     Welcome = 11,
 
+    /// <summary>To the node: which servers there are, a <see cref="ServerList"/>. Since version 2.</summary>
+    Servers = 12,
+
     /// <summary>To the server: the program runs, a <see cref="StartedReport"/>.</summary>
     Started = 32,
 
@@ -94,8 +97,8 @@ public static class LinkFrame
             or FrameKind.InputClosed => 0,
         FrameKind.Signal => 1,
         FrameKind.OutputCredit or FrameKind.ErrorCredit or FrameKind.InputCredit => sizeof(int),
-        FrameKind.Stop or FrameKind.Expect or FrameKind.Welcome or FrameKind.Started or FrameKind.Refused
-            or FrameKind.Progress or FrameKind.Report or FrameKind.Hello or FrameKind.Heartbeat
+        FrameKind.Stop or FrameKind.Expect or FrameKind.Welcome or FrameKind.Servers or FrameKind.Started
+            or FrameKind.Refused or FrameKind.Progress or FrameKind.Report or FrameKind.Hello or FrameKind.Heartbeat
             => LinkProtocol.MaxDocument,
         _ => null,
     };

@@ -9,10 +9,13 @@ namespace Berth.Api.Links;
 public static class LinkProtocol
 {
     /// <summary>The newest version this program speaks.</summary>
-    public const int Version = 1;
+    public const int Version = 2;
 
     /// <summary>The oldest one.</summary>
     public const int OldestVersion = 1;
+
+    /// <summary>The first one that knows of several servers.</summary>
+    public const int ServersVersion = 2;
 
     /// <summary>By TLS's negotiation of protocols (RFC 7301): a connection over which the server asks and the node
     /// answers. With <c>h2</c> the node asks, as of any web server.</summary>

@@ -25,7 +25,8 @@ internal sealed class NodeJoinCommand : Verb
 
     private readonly Argument<string> server = new("server")
     {
-        Description = "The server's address for nodes (its --node-listen), such as https://berth.example:7071",
+        Description = "The server's address for nodes (its --node-listen), such as https://berth.example:7071; of "
+            + "several servers any, or some with commas between",
     };
 
     private readonly Option<string?> token = new("--token")
@@ -102,27 +103,30 @@ internal sealed class NodeJoinCommand : Verb
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
-        Uri address = ServerDoor.Parse(session.Get(server));
+        Uri[] addresses = [.. session.Get(server)!.Split(',', StringSplitOptions.TrimEntries).Select(ServerDoor.Parse)];
         string folder = Path.GetFullPath(session.Get(data)!);
         Prepare(folder);
         TimeProvider time = session.Terminal.Time;
         NodeIdentity identity = NodeIdentity.Load(folder)
-            ?? await JoinAsync(session, address, folder, time, cancellationToken);
+            ?? await JoinAsync(session, addresses, folder, time, cancellationToken);
         using ILoggerFactory loggers = ServerLogs.Create(ConfigurationReader.Read(
             new ConfigurationSources(
                 new Dictionary<string, IReadOnlyList<string>>(), session.Terminal.Variable, File: null)));
         ContentStore content = new(Path.Combine(folder, "blobs"), time);
         await using LayerStore layers = new(content, Path.Combine(folder, "layers"), LayerLimits.Default, time);
         FetchedImages images = new(
-            content, new ImageSource(content, layers, PlatformChoice.Here), PlatformChoice.Here, time,
-            loggers.CreateLogger<FetchedImages>());
+            content, new ImageSource(content, layers, PlatformChoice.Here), PlatformChoice.Here, time)
+        {
+            Fetched = LinkedNode.ToldTo(loggers),
+        };
         await using LocalNode node = MakeNode(session, identity.Name, folder, images, loggers);
         await node.StartAsync(cancellationToken);
         await using LinkedNode linked = new(
-            node, images, address, identity, folder,
+            node, images, addresses, identity, folder,
             session.Get(places) ?? RunCapacity.DefaultPlaces(node.Info.Cores, node.Info.Memory), time, loggers)
         {
-            Linked = () => session.Say($"Node {identity.Name} runs work for {address.Authority}. Ctrl-C stops it."),
+            Linked = address => session.Say(
+                $"Node {identity.Name} runs work for {address.Authority}. Ctrl-C stops it."),
         };
         Task collecting = new ImageCollection(content, layers, images, time, loggers).RunAsync(cancellationToken);
         await linked.RunAsync(cancellationToken);
@@ -147,7 +151,7 @@ internal sealed class NodeJoinCommand : Verb
     }
 
     private async Task<NodeIdentity> JoinAsync(
-        Session session, Uri address, string folder, TimeProvider time, CancellationToken cancellationToken)
+        Session session, Uri[] addresses, string folder, TimeProvider time, CancellationToken cancellationToken)
     {
         string? text = session.Get(tokenFile) is { } file ? ReadToken(file) : session.Get(token);
         if (text is null)
@@ -159,7 +163,18 @@ internal sealed class NodeJoinCommand : Verb
         }
 
         string wanted = session.Get(name) is { } given ? NodeName.Check(given) : NodeName.From(Environment.MachineName);
-        return await ServerDoor.JoinAsync(address, text, wanted, Labels(session), folder, time, cancellationToken);
+        for (int i = 0; ; i++)
+        {
+            try
+            {
+                return await ServerDoor.JoinAsync(
+                    addresses[i], text, wanted, Labels(session), folder, time, cancellationToken);
+            }
+            catch (BerthException away) when (away.Code == ErrorCode.Upstream && i < addresses.Length - 1)
+            {
+                session.Say(away.Message);
+            }
+        }
     }
 
     private static string ReadToken(string file)

@@ -62,4 +62,5 @@ public enum ErrorCode
     /// <summary>No node is as asked, has room and takes new work.</summary>
     NoNode,
     MissingTool,
+    ServerUnreachable,
 }

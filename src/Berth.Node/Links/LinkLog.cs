@@ -39,4 +39,8 @@ internal static partial class LinkLog
     [LoggerMessage(EventId = 1358, Level = LogLevel.Information,
         Message = "Removed {Blobs} parts of images that were not used for long, {Bytes} bytes.")]
     public static partial void Collected(ILogger logger, int blobs, long bytes);
+
+    [LoggerMessage(EventId = 1520, Level = LogLevel.Warning,
+        Message = "The servers' addresses could not be kept for the next start. {Reason}")]
+    public static partial void NotRemembered(ILogger logger, string reason);
 }

@@ -7,10 +7,10 @@ using Microsoft.Extensions.Logging;
 namespace Berth.Node.Links;
 
 /// <summary>What a node answers over its link: a greeting with heartbeats, and attempts.</summary>
-internal sealed class LinkService(
-    INode node, Func<NodeHello> hello, Func<NodeHeartbeat> heartbeat, Action<NodeWelcome> welcomed,
-    Action<string> refused, TimeProvider time, ILogger logger)
+internal sealed class LinkService(LinkRoom room, ServerLink link)
 {
+    private readonly ILogger logger = room.Logger;
+
     public async Task AnswerAsync(HttpContext context)
     {
         FrameReader reader = new(context.Request.BodyReader);
@@ -21,7 +21,8 @@ internal sealed class LinkService(
             await context.Response.StartAsync(context.RequestAborted);
             if (context.Request.Path == LinkProtocol.AttemptPath)
             {
-                await new OrderedAttempt(node, reader, writer, logger).RunAsync(context.RequestAborted);
+                using IDisposable place = await link.TakeAsync(context.RequestAborted);
+                await new OrderedAttempt(room.Node, reader, writer, logger).RunAsync(context.RequestAborted);
             }
             else if (context.Request.Path == LinkProtocol.ControlPath)
             {
@@ -42,27 +43,33 @@ internal sealed class LinkService(
 
     private async Task ControlAsync(FrameReader reader, FrameWriter writer, CancellationToken gone)
     {
-        await writer.SendAsync(FrameKind.Hello, hello(), LinkJson.Default.NodeHello, gone);
+        await writer.SendAsync(FrameKind.Hello, room.Hello(), LinkJson.Default.NodeHello, gone);
         Frame answer = await reader.ReadAsync(gone) ?? throw new LinkException("The server did not greet.");
         if (answer.Kind == FrameKind.Refused)
         {
-            refused(answer.Read(LinkJson.Default.RefusalReport).Message);
+            link.Refuse(answer.Read(LinkJson.Default.RefusalReport).Message);
             return;
         }
 
-        welcomed(answer.Read(LinkJson.Default.NodeWelcome));
+        answer.Read(LinkJson.Default.NodeWelcome);
+        link.Welcome();
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
         Task beating = BeatAsync(writer, over.Token);
         try
         {
             while (await reader.ReadAsync(gone) is { } frame)
             {
-                if (frame.Kind != FrameKind.Expect)
+                switch (frame.Kind)
                 {
-                    throw new LinkException($"A frame {frame.Kind} came among the hints.");
+                    case FrameKind.Expect:
+                        room.Node.Expect(ReadShape(frame));
+                        break;
+                    case FrameKind.Servers:
+                        room.Told(frame.Read(LinkJson.Default.ServerList));
+                        break;
+                    default:
+                        throw new LinkException($"A frame {frame.Kind} came among the hints.");
                 }
-
-                node.Expect(ReadShape(frame));
             }
         }
         finally
@@ -86,12 +93,12 @@ internal sealed class LinkService(
 
     private async Task BeatAsync(FrameWriter writer, CancellationToken over)
     {
-        using PeriodicTimer timer = new(LinkProtocol.HeartbeatPeriod, time);
+        using PeriodicTimer timer = new(LinkProtocol.HeartbeatPeriod, room.Time);
         try
         {
             do
             {
-                await writer.SendAsync(FrameKind.Heartbeat, heartbeat(), LinkJson.Default.NodeHeartbeat, over);
+                await writer.SendAsync(FrameKind.Heartbeat, room.Heartbeat(link), LinkJson.Default.NodeHeartbeat, over);
             }
             while (await timer.WaitForNextTickAsync(over));
         }

@@ -1,135 +1,214 @@
-using System.Net.Security;
+using System.Collections.Concurrent;
 using System.Reflection;
+using System.Text;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Images;
+using Berth.Oci.Content;
+using Berth.Oci.Images;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Node.Links;
 
 /// <summary>
-/// A node that works for a server on another machine: keeps a link to it, made anew whenever it breaks, answers what
-/// comes over it, and has its certificate renewed in time. The node under it knows nothing of this.
+/// A node that works for the servers of another machine, or of several that share a store: keeps a link to each, and
+/// has its certificate renewed in time. Which servers there are it hears from any of them. The node under it knows
+/// nothing of this.
 /// </summary>
-public sealed class LinkedNode : IAsyncDisposable
+public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
 {
-    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan RefusedPause = TimeSpan.FromSeconds(30);
+    /// <summary>Addresses that servers may tell.</summary>
+    private const int MostServers = 64;
+
+    private const string ServersFile = "servers";
+
     private static readonly TimeSpan RenewalLook = TimeSpan.FromMinutes(10);
 
-    private readonly INode node;
-    private readonly FetchedImages images;
-    private readonly Uri server;
+    private readonly IReadOnlyList<Uri> given;
     private readonly string folder;
-    private readonly int places;
     private readonly TimeProvider time;
     private readonly ILogger logger;
-    private readonly LinkHost host;
     private readonly NodeFacts facts;
+    private readonly FetchedImages images;
+    private readonly PlaceGate places;
+    private readonly LinkRoom room;
+    private readonly ConcurrentDictionary<Uri, ServerLink> links = new();
+    private readonly ConcurrentDictionary<string, ServerLink> servers = new(StringComparer.Ordinal);
+    private readonly ConcurrentBag<ServerLink> ended = [];
+    private readonly Lock gate = new();
     private NodeIdentity identity;
-    private ServerDoor door;
-    private bool isRefused;
-    private bool wasWelcomed;
+    private CancellationToken stop;
 
+    /// <param name="servers">Addresses of one or several servers of one authority.</param>
     /// <param name="folder">Where its identity is kept.</param>
     /// <param name="places">Sandboxes that it runs at once.</param>
     public LinkedNode(
-        INode node, FetchedImages images, Uri server, NodeIdentity identity, string folder, int places,
+        INode node, FetchedImages images, IReadOnlyList<Uri> servers, NodeIdentity identity, string folder, int places,
         TimeProvider time, ILoggerFactory loggers)
     {
-        this.node = node;
+        given = servers;
         this.images = images;
-        this.server = server;
         this.identity = identity;
         this.folder = folder;
-        this.places = places;
         this.time = time;
+        this.places = new PlaceGate(places, time);
         logger = loggers.CreateLogger<LinkedNode>();
         facts = MachineReading.Facts(node.Info);
-        door = ServerDoor.Of(server, identity, time);
-        images.Door = door;
-        LinkService service = new(node, Hello, Heartbeat, _ => Welcome(), Refuse, time, logger);
-        host = new LinkHost(service.AnswerAsync, loggers);
+        images.Origin = this;
+        room = new LinkRoom(
+            node, this.places, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome, time, loggers, logger);
     }
 
-    /// <summary>Called with each link that the server accepted.</summary>
-    public Action Linked { get; init; } = static () => { };
+    /// <summary>Called with the address of each server that accepted a link.</summary>
+    public Action<Uri> Linked { get; init; } = static _ => { };
 
-    /// <summary>Keeps the link until <paramref name="stop"/>.</summary>
+    /// <summary>Tells a log of what was fetched.</summary>
+    public static Action<Digest, int, TimeSpan> ToldTo(ILoggerFactory loggers)
+    {
+        ILogger logger = loggers.CreateLogger<FetchedImages>();
+        return (image, parts, took) => LinkLog.Fetched(logger, image, parts, took);
+    }
+
+    /// <summary>Keeps the links until <paramref name="stop"/>.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
-        await host.StartAsync(stop);
-        Task renewing = RenewAsync(stop);
-        TimeSpan pause = ShortestPause;
-        while (!stop.IsCancellationRequested)
+        this.stop = stop;
+        foreach (Uri address in given.Concat(Remembered()).Distinct())
         {
-            isRefused = false;
-            wasWelcomed = false;
-            string reason = await LinkAsync(stop);
-            if (stop.IsCancellationRequested)
-            {
-                break;
-            }
-
-            pause = isRefused ? RefusedPause : wasWelcomed ? ShortestPause : Longer(pause);
-            LinkLog.NotLinked(logger, server.Authority, reason, pause);
-            await Task.Delay(pause, time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            Add(address);
         }
 
-        await renewing;
+        await RenewAsync(stop);
+        await Task.WhenAll(links.Values.Select(link => link.Ended));
+    }
+
+    /// <summary>Of the servers that are linked first. Throws <c>BlobUnknown</c>, <c>Upstream</c>.</summary>
+    public async Task<Stream> OpenBlobAsync(Digest digest, CancellationToken cancellationToken)
+    {
+        BerthException? refused = null;
+        foreach (ServerLink link in links.Values.OrderByDescending(link => link.IsLinked))
+        {
+            try
+            {
+                return await link.Door.OpenBlobAsync(digest, cancellationToken);
+            }
+            catch (BerthException refusal)
+            {
+                refused = refusal.Code == ErrorCode.Upstream ? refused ?? refusal : refusal;
+            }
+        }
+
+        throw refused ?? new BerthException(ErrorCode.Upstream, "There is no server to ask.");
     }
 
     public async ValueTask DisposeAsync()
     {
-        await host.DisposeAsync();
-        door.Dispose();
+        foreach (ServerLink link in links.Values.Concat(ended))
+        {
+            await link.DisposeAsync();
+        }
+
+        places.Dispose();
         identity.Dispose();
     }
 
-    private static TimeSpan Longer(TimeSpan pause) => pause * 2 < LongestPause ? pause * 2 : LongestPause;
+    private void Add(Uri address)
+    {
+        lock (gate)
+        {
+            if (stop.IsCancellationRequested || links.ContainsKey(address))
+            {
+                return;
+            }
 
-    /// <summary>One link from its making to its end; says why it ended.</summary>
-    private async Task<string> LinkAsync(CancellationToken stop)
+            ServerLink link = new(address, ServerDoor.Of(address, identity, time), room);
+            links[address] = link;
+            link.Begin(stop);
+        }
+    }
+
+    /// <summary>One link to each server, whatever addresses lead to it.</summary>
+    private bool Hold(ServerLink link, string server)
+    {
+        ServerLink holder = servers.AddOrUpdate(
+            server, link, (_, before) => before == link || !before.IsLinked ? link : before);
+        return holder == link;
+    }
+
+    /// <summary>Takes in what a server said of all of them: new ones are linked, those that are no more are let go.
+    /// </summary>
+    private void Learn(ServerList told)
+    {
+        List<Uri> addresses = [];
+        foreach (string text in (told.Addresses ?? []).Take(MostServers))
+        {
+            try
+            {
+                addresses.Add(ServerDoor.Parse(text));
+            }
+            catch (BerthException nonsense)
+            {
+                LinkLog.BadOrder(logger, nonsense.Message);
+            }
+        }
+
+        foreach (Uri address in addresses)
+        {
+            Add(address);
+        }
+
+        foreach ((Uri address, ServerLink link) in links)
+        {
+            if (!link.IsLinked && !given.Contains(address) && !addresses.Contains(address)
+                && links.TryRemove(address, out _))
+            {
+                link.End();
+                ended.Add(link);
+            }
+        }
+
+        Remember(addresses);
+    }
+
+    private void Welcome(ServerLink link)
+    {
+        LinkLog.Linked(logger, identity.Name, link.Address.Authority);
+        Linked(link.Address);
+    }
+
+    /// <summary>So that it finds one of them when it starts and the others are away.</summary>
+    private void Remember(IEnumerable<Uri> addresses)
     {
         try
         {
-            SslStream connection = await door.DialAsync(stop);
-            await host.ServeAsync(connection, stop);
-            return isRefused ? "The server refused it."
-                : wasWelcomed ? "The link broke."
-                : "The server closed it: does it know this node still? 'berth node ls' there shows its nodes.";
+            DurableFile.ReplacePrivate(
+                Path.Combine(folder, ServersFile),
+                Encoding.ASCII.GetBytes(string.Concat(addresses.Select(a => a.AbsoluteUri + "\n"))));
         }
-        catch (BerthException refusal)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or BerthException)
         {
-            return refusal.Message;
-        }
-        catch (Exception gone) when (gone is OperationCanceledException or IOException)
-        {
-            return gone.Message;
+            LinkLog.NotRemembered(logger, error.Message);
         }
     }
 
-    private void Welcome()
+    private IEnumerable<Uri> Remembered()
     {
-        wasWelcomed = true;
-        LinkLog.Linked(logger, identity.Name, server.Authority);
-        Linked();
-    }
-
-    private void Refuse(string reason)
-    {
-        isRefused = true;
-        LinkLog.Refused(logger, reason);
+        string file = Path.Combine(folder, ServersFile);
+        return !File.Exists(file)
+            ? []
+            : File.ReadLines(file).Take(MostServers)
+                .Select(line => Uri.TryCreate(line, UriKind.Absolute, out Uri? address) ? address : null)
+                .OfType<Uri>().Where(address => address.Scheme == "https");
     }
 
     private NodeHello Hello() => new(
         LinkProtocol.OldestVersion, LinkProtocol.Version,
         typeof(LinkedNode).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()
             ?.InformationalVersion.Split('+')[0] ?? "0.0.0",
-        time.GetUtcNow(), facts, places);
+        time.GetUtcNow(), facts, places.Places);
 
-    private NodeHeartbeat Heartbeat()
+    private NodeHeartbeat Heartbeat(INode node, ServerLink link)
     {
         NodeStatus status = node.Status();
         (long free, long total) = MachineReading.Disk(folder);
@@ -137,10 +216,11 @@ public sealed class LinkedNode : IAsyncDisposable
             .GroupBy(s => s.Image.Text, StringComparer.Ordinal).ToDictionary(g => g.Key, g => g.Count());
         return new NodeHeartbeat(
             time.GetUtcNow(), status.Sandboxes.Count(s => s.State == "running"), ready.Values.Sum(),
-            MachineReading.Load(), MachineReading.MemoryFree(), free, total, images.Held, ready);
+            MachineReading.Load(), MachineReading.MemoryFree(), free, total, images.Held, ready,
+            Math.Max(0, places.Taken - link.Running));
     }
 
-    /// <summary>The link goes on with the certificate it has; the next one is made with the new.</summary>
+    /// <summary>The links go on with the certificate they have; the next ones are made with the new.</summary>
     private async Task RenewAsync(CancellationToken stop)
     {
         using PeriodicTimer timer = new(RenewalLook, time);
@@ -161,18 +241,26 @@ public sealed class LinkedNode : IAsyncDisposable
         }
     }
 
+    /// <summary>By any server: all sign with one authority.</summary>
     private async Task RenewOnceAsync(CancellationToken stop)
     {
-        try
+        foreach (ServerLink link in links.Values.OrderByDescending(link => link.IsLinked))
         {
-            identity = await door.RenewAsync(folder, stop);
-            door = ServerDoor.Of(server, identity, time);
-            images.Door = door;
-            LinkLog.Renewed(logger, identity.End);
-        }
-        catch (BerthException refusal)
-        {
-            LinkLog.NotRenewed(logger, refusal.Message);
+            try
+            {
+                identity = await link.Door.RenewAsync(folder, stop);
+                foreach (ServerLink each in links.Values)
+                {
+                    each.Door = ServerDoor.Of(each.Address, identity, time);
+                }
+
+                LinkLog.Renewed(logger, identity.End);
+                return;
+            }
+            catch (BerthException refusal)
+            {
+                LinkLog.NotRenewed(logger, refusal.Message);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ using Berth.Api.Errors;
 using Berth.Api.Links;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Oci.Images;
 
 namespace Berth.Node.Links;
 
@@ -17,7 +18,7 @@ namespace Berth.Node.Links;
 /// The way to the server's address for nodes, always by TLS: requests of this node's own (joining, certificates,
 /// content), and the connection that becomes its link.
 /// </summary>
-public sealed class ServerDoor : IDisposable
+public sealed class ServerDoor : IBlobOrigin, IDisposable
 {
     private const int MaxAnswer = 1024 * 1024;
 
@@ -162,6 +163,10 @@ public sealed class ServerDoor : IDisposable
             throw Unreachable(error);
         }
     }
+
+    /// <summary>Which server is at the other end, as its certificate says.</summary>
+    public static string NameOf(SslStream connection) => (connection.RemoteCertificate as X509Certificate2)
+        ?.GetNameInfo(X509NameType.SimpleName, forIssuer: false) ?? "";
 
     public void Dispose() => http.Dispose();
 

@@ -1,4 +1,5 @@
 using System.Text;
+using Berth.Core.Errors;
 using Berth.Core.Faults;
 using Berth.Oci.Content;
 
@@ -13,7 +14,8 @@ public static class AdministratorToken
     public const string FileName = "admin.token";
 
     /// <summary>Makes the token if there are none at all; returns its file in that case, else null.</summary>
-    public static string? EnsureExists(TokenStore tokens, string dataFolder)
+    public static async Task<string?> EnsureExistsAsync(
+        TokenStore tokens, string dataFolder, CancellationToken cancellationToken)
     {
         if (!tokens.IsEmpty)
         {
@@ -22,13 +24,23 @@ public static class AdministratorToken
 
         string path = Path.Combine(dataFolder, FileName);
         // The file first: a server killed between the two makes another token at its next start.
-        tokens.Create(
-            "admin", Role.Admin, null, null,
-            secret =>
-            {
-                DurableFile.ReplacePrivate(path, Encoding.ASCII.GetBytes(secret + "\n"));
-                CrashPoints.Reach(CrashPoint.AdministratorTokenWritten);
-            });
-        return path;
+        try
+        {
+            await tokens.CreateAsync(
+                "admin", Role.Admin, null, null,
+                secret =>
+                {
+                    DurableFile.ReplacePrivate(path, Encoding.ASCII.GetBytes(secret + "\n"));
+                    CrashPoints.Reach(CrashPoint.AdministratorTokenWritten);
+                },
+                cancellationToken);
+            return path;
+        }
+        catch (BerthException meanwhile) when (meanwhile.Code == ErrorCode.Conflict && !tokens.IsEmpty)
+        {
+            // Another server of the same store, started at the same time, has made it.
+            File.Delete(path);
+            return null;
+        }
     }
 }

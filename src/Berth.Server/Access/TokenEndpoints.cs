@@ -45,15 +45,16 @@ internal sealed class TokenEndpoints(TokenStore tokens)
 
         // Read once before it is kept: what can't be read would let nobody in.
         _ = wanted.Repositories?.Select(RepositoryGrant.Parse).ToArray();
-        TokenCreated created = tokens.Create(wanted.Name ?? "", role, life, wanted.Repositories);
+        TokenCreated created = await tokens.CreateAsync(
+            wanted.Name ?? "", role, life, wanted.Repositories, context.RequestAborted);
         context.Response.Headers.CacheControl = "no-store";
         await JsonBody.WriteAsync(context, created, AccessJson.Default.TokenCreated, StatusCodes.Status201Created);
     }
 
-    public Task RevokeAsync(HttpContext context)
+    public async Task RevokeAsync(HttpContext context)
     {
-        tokens.Revoke((string)context.Request.RouteValues["id"]!);
+        // What was begun is brought to its end, whether its caller waits or not.
+        await tokens.RevokeAsync((string)context.Request.RouteValues["id"]!, CancellationToken.None);
         context.Response.StatusCode = StatusCodes.Status204NoContent;
-        return Task.CompletedTask;
     }
 }

@@ -5,25 +5,36 @@ using Berth.Core.Errors;
 using Berth.Core.Faults;
 using Berth.Oci.Content;
 using Berth.Registry.Access;
+using Berth.Server.Cluster;
+using Berth.Server.Store;
+using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Access;
 
 /// <summary>
-/// The tokens, in the file <c>tokens.json</c> of the data folder (mode 0600), replaced as a whole at every change and
-/// durable before a change is acknowledged. Looking one up reads memory only.
+/// The tokens, in the file <c>tokens.json</c> of the data folder (mode 0600) or, where several servers share a store,
+/// in that: replaced as a whole at every change and durable before a change is acknowledged. Looking one up reads
+/// memory only.
 /// </summary>
-public sealed class TokenStore
+public sealed class TokenStore : IDisposable
 {
+    /// <summary>Topic of the document in a shared store.</summary>
+    internal const string Topic = "tokens";
+
+    private const string FileName = "tokens.json";
+
     private const int MaxTokens = 10_000;
 
-    private readonly Lock gate = new();
+    private readonly SemaphoreSlim writing = new(1, 1);
     private readonly string path;
+    private readonly IClusterStore? shared;
     private readonly TimeProvider time;
     private volatile FrozenDictionary<string, Entry> tokens;
 
-    private TokenStore(string path, TimeProvider time, IEnumerable<AccessToken> tokens)
+    private TokenStore(string path, IClusterStore? shared, TimeProvider time, IEnumerable<AccessToken> tokens)
     {
         this.path = path;
+        this.shared = shared;
         this.time = time;
         this.tokens = tokens.ToFrozenDictionary(t => t.Id, t => new Entry(t));
     }
@@ -33,17 +44,49 @@ public sealed class TokenStore
     /// <summary>Reads the file; a missing one means no tokens yet.</summary>
     public static TokenStore Open(string dataFolder, TimeProvider time)
     {
-        string path = Path.Combine(dataFolder, "tokens.json");
+        string path = Path.Combine(dataFolder, FileName);
+        return new TokenStore(path, null, time, ReadFile(path));
+    }
+
+    /// <summary>Reads the tokens that all servers of a store have. The first server gives them its own.</summary>
+    internal static async Task<TokenStore> OpenAsync(
+        string dataFolder, IClusterStore shared, TimeProvider time, ILogger logger, CancellationToken cancellationToken)
+    {
+        string path = Path.Combine(dataFolder, FileName);
+        TokenStore store = new(path, shared, time, []);
+        await StaleRecordsException.RetryAsync(
+            async () =>
+            {
+                if (!await store.ReadAsync(cancellationToken) && ReadFile(path) is { Count: > 0 } own)
+                {
+                    await store.SaveAsync(own, cancellationToken);
+                }
+
+                return true;
+            },
+            static _ => Task.CompletedTask, cancellationToken);
+        if (File.Exists(path))
+        {
+            // What a server without the store would begin with is not true any more.
+            File.Move(path, path + ".migrated", overwrite: true);
+            Log.TokensShared(logger, path, path + ".migrated");
+        }
+
+        return store;
+    }
+
+    private static IReadOnlyList<AccessToken> ReadFile(string path)
+    {
         if (!File.Exists(path))
         {
-            return new TokenStore(path, time, []);
+            return [];
         }
 
         try
         {
             TokenFile file = JsonSerializer.Deserialize(File.ReadAllBytes(path), TokenFileJson.Default.TokenFile)
                 ?? throw new JsonException("it is empty");
-            return new TokenStore(path, time, file.Tokens);
+            return file.Tokens;
         }
         catch (JsonException e)
         {
@@ -97,13 +140,15 @@ public sealed class TokenStore
 
     /// <summary>Makes a token; its secret is returned this once and kept nowhere.</summary>
     /// <param name="repositories">For a robot, what it may do where.</param>
-    public TokenCreated Create(
-        string name, Role role, TimeSpan? lifetime, IReadOnlyList<string>? repositories = null) =>
-        Create(name, role, lifetime, repositories, static _ => { });
+    public Task<TokenCreated> CreateAsync(
+        string name, Role role, TimeSpan? lifetime, IReadOnlyList<string>? repositories,
+        CancellationToken cancellationToken) =>
+        CreateAsync(name, role, lifetime, repositories, static _ => { }, cancellationToken);
 
     /// <param name="publish">Gets the whole token before it becomes valid.</param>
-    internal TokenCreated Create(
-        string name, Role role, TimeSpan? lifetime, IReadOnlyList<string>? repositories, Action<string> publish)
+    internal Task<TokenCreated> CreateAsync(
+        string name, Role role, TimeSpan? lifetime, IReadOnlyList<string>? repositories, Action<string> publish,
+        CancellationToken cancellationToken)
     {
         if (name.Length is 0 or > 64 || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_')))
         {
@@ -112,79 +157,144 @@ public sealed class TokenStore
                 $"'{name}' is not a name for a token: use 1 to 64 letters, digits, '-', '.' and '_'.");
         }
 
-        lock (gate)
-        {
-            if (tokens.Values.Any(t => t.Token.Name == name))
+        return ChangeAsync(
+            async () =>
             {
-                throw new BerthException(
-                    ErrorCode.Conflict,
-                    $"There is a token named '{name}' already: choose another name or revoke it first.");
-            }
-
-            if (tokens.Count >= MaxTokens)
-            {
-                throw new BerthException(
-                    ErrorCode.Conflict, $"There are {MaxTokens} tokens already: revoke some first.");
-            }
-
-            TokenText text = TokenText.New();
-            DateTimeOffset now = time.GetUtcNow();
-            AccessToken token = new(
-                text.Id, name, Roles.NameOf(role), text.HashOfSecret(), now, now + lifetime, null, repositories);
-            publish(text.ToString());
-            Save([.. Current(), token]);
-            CrashPoints.Reach(CrashPoint.TokenCreated);
-            return new TokenCreated(View(token), text.ToString());
-        }
+                CheckNew(name);
+                TokenText text = TokenText.New();
+                DateTimeOffset now = time.GetUtcNow();
+                AccessToken token = new(
+                    text.Id, name, Roles.NameOf(role), text.HashOfSecret(), now, now + lifetime, null, repositories);
+                publish(text.ToString());
+                await SaveAsync([.. Current(), token], cancellationToken);
+                CrashPoints.Reach(CrashPoint.TokenCreated);
+                return new TokenCreated(View(token), text.ToString());
+            },
+            cancellationToken);
     }
 
     public IReadOnlyList<TokenView> List() => [.. Current().OrderBy(t => t.CreatedAt).Select(View)];
 
-    /// <summary>Ends a token at once. Throws <c>NotFound</c>, and <c>Conflict</c> for the last administrator.</summary>
-    public void Revoke(string id)
-    {
-        lock (gate)
+    /// <summary>Ends a token at once; at other servers of the store within a second. Throws <c>NotFound</c>, and
+    /// <c>Conflict</c> for the last administrator.</summary>
+    public Task RevokeAsync(string id, CancellationToken cancellationToken) => ChangeAsync(
+        async () =>
         {
-            if (!tokens.TryGetValue(id, out Entry? entry))
-            {
-                throw new BerthException(
-                    ErrorCode.NotFound, "There is no token with this id; `berth token ls` lists them.");
-            }
-
-            AccessToken token = entry.Token;
-            string admin = Roles.NameOf(Role.Admin);
-            if (token.Role == admin && !Current().Any(t => t.Role == admin && t.Id != id && t.ExpiresAt is null))
-            {
-                throw new BerthException(
-                    ErrorCode.Conflict,
-                    $"Token '{token.Name}' is the last administrator that does not expire: "
-                    + "make another one before revoking it.");
-            }
-
-            AccessToken[] left = [.. Current().Where(t => t.Id != id)];
+            AccessToken[] left = Without(id);
             // Whatever the disk does, nobody gets in with it from here on.
             tokens = Indexed(left);
             CrashPoints.Reach(CrashPoint.TokenRevoked);
-            Save(left);
+            await SaveAsync(left, cancellationToken);
             CrashPoints.Reach(CrashPoint.RevocationStored);
+            return true;
+        },
+        cancellationToken);
+
+    /// <summary>Takes in what other servers have changed.</summary>
+    internal async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        await writing.WaitAsync(cancellationToken);
+        try
+        {
+            await ReadAsync(cancellationToken);
+        }
+        finally
+        {
+            writing.Release();
         }
     }
 
     /// <summary>Writes down when tokens were last used; called when the server stops, which no disk may hold
     /// up.</summary>
-    public void Flush()
+    public async Task FlushAsync(CancellationToken cancellationToken)
     {
-        lock (gate)
+        try
         {
-            try
-            {
-                Save([.. Current()]);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or BerthException)
-            {
-                // Only the times of use are lost.
-            }
+            await ChangeAsync(
+                async () =>
+                {
+                    await SaveAsync([.. Current()], cancellationToken);
+                    return true;
+                },
+                cancellationToken);
         }
+        catch (Exception e) when (
+            e is IOException or UnauthorizedAccessException or BerthException or OperationCanceledException)
+        {
+            // Only the times of use are lost.
+        }
+    }
+
+    public void Dispose() => writing.Dispose();
+
+    /// <summary>Decides and writes, one at a time here, and anew after each change of another server's.</summary>
+    private async Task<T> ChangeAsync<T>(Func<Task<T>> change, CancellationToken cancellationToken)
+    {
+        await writing.WaitAsync(cancellationToken);
+        try
+        {
+            return await StaleRecordsException.RetryAsync(change, ReadAsync, cancellationToken);
+        }
+        finally
+        {
+            writing.Release();
+        }
+    }
+
+    /// <summary>Reads the shared ones; false where there are none yet.</summary>
+    private async Task<bool> ReadAsync(CancellationToken cancellationToken)
+    {
+        if (shared is null || await shared.ReadDocumentAsync(Topic, cancellationToken) is not { } document)
+        {
+            return false;
+        }
+
+        TokenFile read = JsonSerializer.Deserialize(document, TokenFileJson.Default.TokenFile)
+            ?? throw new InvalidOperationException("The store holds no tokens where they should be.");
+        FrozenDictionary<string, Entry> before = tokens;
+        // When one was used is known to who saw it; the latest counts.
+        tokens = Indexed([.. read.Tokens.Select(token =>
+            before.GetValueOrDefault(token.Id)?.Current.LastUsedAt is { } used && !(used < token.LastUsedAt)
+                ? token with { LastUsedAt = used }
+                : token)]);
+        return true;
+    }
+
+    private void CheckNew(string name)
+    {
+        if (tokens.Values.Any(t => t.Token.Name == name))
+        {
+            throw new BerthException(
+                ErrorCode.Conflict,
+                $"There is a token named '{name}' already: choose another name or revoke it first.");
+        }
+
+        if (tokens.Count >= MaxTokens)
+        {
+            throw new BerthException(
+                ErrorCode.Conflict, $"There are {MaxTokens} tokens already: revoke some first.");
+        }
+    }
+
+    private AccessToken[] Without(string id)
+    {
+        if (!tokens.TryGetValue(id, out Entry? entry))
+        {
+            throw new BerthException(
+                ErrorCode.NotFound, "There is no token with this id; `berth token ls` lists them.");
+        }
+
+        AccessToken token = entry.Token;
+        string admin = Roles.NameOf(Role.Admin);
+        if (token.Role == admin && !Current().Any(t => t.Role == admin && t.Id != id && t.ExpiresAt is null))
+        {
+            throw new BerthException(
+                ErrorCode.Conflict,
+                $"Token '{token.Name}' is the last administrator that does not expire: "
+                + "make another one before revoking it.");
+        }
+
+        return [.. Current().Where(t => t.Id != id)];
     }
 
     private static TokenView View(AccessToken token) => new(
@@ -193,9 +303,16 @@ public sealed class TokenStore
 
     private IEnumerable<AccessToken> Current() => tokens.Values.Select(e => e.Current);
 
-    private void Save(IReadOnlyList<AccessToken> next)
+    private async Task SaveAsync(IReadOnlyList<AccessToken> next, CancellationToken cancellationToken)
     {
         byte[] content = JsonSerializer.SerializeToUtf8Bytes(new TokenFile(1, next), TokenFileJson.Default.TokenFile);
+        if (shared is not null)
+        {
+            await shared.WriteDocumentAsync(Topic, content, cancellationToken);
+            tokens = Indexed(next);
+            return;
+        }
+
         try
         {
             DurableFile.ReplacePrivate(path, content);

@@ -35,13 +35,22 @@ internal sealed class ClusterPass(
     private readonly Dictionary<RunId, long> followed = [];
     private volatile TaskCompletionSource told = NewNews();
 
+    /// <summary>Where the others reach this server; empty for nowhere.</summary>
+    public string Address { get; init; } = "";
+
+    /// <summary>The other servers, as they were seen last.</summary>
+    public PeerDirectory Directory { get; init; } = new();
+
     /// <summary>By topic: how what others have changed is taken in. Set before it runs.</summary>
     public IReadOnlyDictionary<string, Func<CancellationToken, Task>> Refreshes { get; init; } =
         new Dictionary<string, Func<CancellationToken, Task>>();
 
     /// <summary>Before anything is claimed, so that whoever watches knows whose it is.</summary>
-    public Task JoinAsync(CancellationToken cancellationToken) =>
-        store.BeatAsync(name, ServerVersion.Text, cancellationToken);
+    public async Task JoinAsync(CancellationToken cancellationToken)
+    {
+        await store.BeatAsync(name, ServerVersion.Text, Address, cancellationToken);
+        Directory.Update(await store.ServersAsync(cancellationToken));
+    }
 
     public Task RunAsync(CancellationToken stop) => Task.WhenAll(
         RepeatAsync(ServerWatch.Interval, LookAsync, stop),
@@ -56,11 +65,7 @@ internal sealed class ClusterPass(
     {
         try
         {
-            ServerBeat? self = (await store.ServersAsync(CancellationToken.None)).FirstOrDefault(s => s.IsSelf);
-            if (self is not null)
-            {
-                await store.LeaveAsync(self.Id, CancellationToken.None);
-            }
+            await store.LeaveAsync(store.Self, CancellationToken.None);
         }
         catch (BerthException)
         {
@@ -71,8 +76,10 @@ internal sealed class ClusterPass(
 
     private async Task LookAsync(CancellationToken stop)
     {
-        await store.BeatAsync(name, ServerVersion.Text, stop);
-        foreach (ServerBeat lost in watch.Look(await store.ServersAsync(stop)))
+        await store.BeatAsync(name, ServerVersion.Text, Address, stop);
+        IReadOnlyList<ServerBeat> servers = await store.ServersAsync(stop);
+        Directory.Update(servers);
+        foreach (ServerBeat lost in watch.Look([.. servers.Where(s => !s.IsGone)]))
         {
             await TakeOverAsync(lost, stop);
         }
@@ -89,7 +96,10 @@ internal sealed class ClusterPass(
             }
         }
 
-        store.Offer([.. (await store.WaitingImagesAsync(stop)).Where(hasImage)]);
+        string[] reached = [.. Directory.Reached.Select(s => s.Id)];
+        IEnumerable<string> waiting = await store.WaitingImagesAsync(stop);
+        // What another server has is fetched from there; which one, is found out when it is needed.
+        store.Offer([.. reached.Length > 0 ? waiting : waiting.Where(hasImage)], reached);
         await runs.RecountAsync(stop);
     }
 

@@ -17,4 +17,16 @@ internal static partial class Log
     [LoggerMessage(EventId = 1112, Level = LogLevel.Error,
         Message = "What servers tell each other through the store failed; it is tried again.")]
     public static partial void PassFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(EventId = 1500, Level = LogLevel.Warning,
+        Message = "{File} was another than the one of the servers that share the store, and is theirs now.")]
+    public static partial void KeyReplaced(ILogger logger, string file);
+
+    [LoggerMessage(EventId = 1501, Level = LogLevel.Information,
+        Message = "Fetched {Blobs} parts of the image {Image} from another server in {Took}.")]
+    public static partial void Fetched(ILogger logger, Core.Images.Digest image, int blobs, TimeSpan took);
+
+    [LoggerMessage(EventId = 1502, Level = LogLevel.Information,
+        Message = "The tokens of {File} are shared by all servers from now on; that file is called {New} now.")]
+    public static partial void TokensShared(ILogger logger, string file, string @new);
 }

@@ -29,6 +29,11 @@ internal static class ConfigurationChecks
                 "host-names must be given too: the names by which the server itself is reached");
         }
 
+        if (options is { Advertise: not null, NodeListen.Count: 0 })
+        {
+            throw ConfigurationReader.Refuse(values["advertise"], "node-listen must be given too");
+        }
+
         if (options.NodeName.Length > 64
             || options.NodeName.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_')))
         {

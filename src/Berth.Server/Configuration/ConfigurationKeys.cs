@@ -93,6 +93,17 @@ public static class ConfigurationKeys
             Apply = (o, texts) => texts.Count == 0 ? o with { NodeListen = [] }
                 : ParseAddresses(texts) is { } addresses ? o with { NodeListen = addresses } : null,
         },
+        new("advertise", ValueKind.Text, "",
+            "Address under which other servers of the same store, and nodes, reach node-listen. Empty: the first of "
+            + "node-listen; the host name where that is *.")
+        {
+            Expected = "an address such as https://one.berth.example:7071",
+            Apply = (o, texts) => texts[0].Length == 0 ? o with { Advertise = null }
+                : Uri.TryCreate(texts[0], UriKind.Absolute, out Uri? address)
+                    && address is { Scheme: "https", PathAndQuery: "/", UserInfo: "", Fragment: "" }
+                    ? o with { Advertise = address }
+                    : null,
+        },
     ];
 
     /// <summary>A machine need not have a name.</summary>

@@ -25,6 +25,11 @@ public sealed record ServerOptions
     /// <summary>Where nodes of other machines dial; empty for nowhere.</summary>
     public IReadOnlyList<ListenAddress> NodeListen { get; init; } = [];
 
+    /// <summary>Where nodes and other servers reach <see cref="NodeListen"/>; null: its first address, or the host
+    /// name.
+    /// </summary>
+    public Uri? Advertise { get; init; }
+
     /// <summary>Null: decided from the machine's cores and memory.</summary>
     public int? MaxRunning { get; init; }
 

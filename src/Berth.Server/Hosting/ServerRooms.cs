@@ -11,6 +11,7 @@ using Berth.Oci.Images;
 using Berth.Oci.Layers;
 using Berth.Oci.Repositories;
 using Berth.Registry;
+using Berth.Registry.Access;
 using Berth.Registry.Collection;
 using Berth.Registry.Policies;
 using Berth.Registry.Unpacking;
@@ -41,6 +42,7 @@ using Berth.Server.Telemetry;
 using Berth.Server.Triggers;
 using Berth.Server.Webhooks;
 using Microsoft.Extensions.Logging;
+using ClusterLog = Berth.Server.Cluster.Log;
 
 namespace Berth.Server.Hosting;
 
@@ -81,7 +83,7 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public ILoggerFactory Loggers { get; }
 
-    public ServerLifetime Lifetime { get; } = new();
+    public required ServerLifetime Lifetime { get; init; }
 
     public LoopExit Exit { get; }
 
@@ -100,6 +102,9 @@ internal sealed class ServerRooms : IAsyncDisposable
     public required RepositoryStore Repositories { get; init; }
 
     public required LayerStore Layers { get; init; }
+
+    /// <summary>Images that can be run here, also those that another server has.</summary>
+    public required IImageSource Images { get; init; }
 
     public required ImageCatalog Catalog { get; init; }
 
@@ -151,8 +156,12 @@ internal sealed class ServerRooms : IAsyncDisposable
             shared, Runs, digest => Digest.TryParse(digest, out Digest image) && Content.SizeOf(image) is not null,
             Options.NodeName, Time, Loggers.CreateLogger<ClusterPass>())
         {
+            Address = Nodes.Advertised,
+            Directory = Nodes.Directory,
             Refreshes = new Dictionary<string, Func<CancellationToken, Task>>
             {
+                ["nodes"] = Nodes.Register.RefreshAsync,
+                [TokenStore.Topic] = Tokens.RefreshAsync,
                 ["functions"] = Functions.RefreshAsync,
                 ["secrets"] = Secrets.RefreshAsync,
                 ["triggers"] = Triggers.Manager.RefreshAsync,
@@ -167,6 +176,7 @@ internal sealed class ServerRooms : IAsyncDisposable
     {
         ContentStore content = new(data["blobs"], time);
         CrashPoints.Reach(CrashPoint.ContentOpened);
+        IServerStore store = await OpenSharedAsync(options, data, time, loggers, cancellationToken);
         PolicyStore policies = PolicyStore.Open(data["repository-policies.json"]);
         WebhookOutbox webhooks = new(data["webhooks"], policies, time, loggers.CreateLogger<WebhookOutbox>());
         RepositoryStore repositories = new(data["repositories"], time, content, policies, webhooks);
@@ -174,10 +184,12 @@ internal sealed class ServerRooms : IAsyncDisposable
         CallbackPolicy callbacks = new(options.CallbackAllow);
         LayerStore layers = new(content, data["layers"], LayerLimits.Default, time);
         ImageCatalog catalog = new(repositories, content);
-        ImageSource images = new(content, layers, PlatformChoice.Here);
-        TokenStore tokens = TokenStore.Open(data.Path, time);
-        IServerStore store = await OpenStoreAsync(options, data, time, loggers, cancellationToken);
-        NodeParts parts = new(options, images, time, loggers);
+        TokenStore tokens = await TokensOf(store, data, time, loggers, cancellationToken);
+        ServerLifetime lifetime = new();
+        ImageSource here = new(content, layers, PlatformChoice.Here);
+        FetchedImages fetched = FetchedOf(content, here, time, loggers);
+        PeerImages? elsewhere = store is IClusterStore ? new PeerImages(here, fetched) : null;
+        NodeParts parts = new(options, elsewhere as IImageSource ?? here, time, loggers);
         INode node = makeNode(parts);
         ImageReadiness readiness = new(node, options);
         RunMeters meters = new();
@@ -193,11 +205,15 @@ internal sealed class ServerRooms : IAsyncDisposable
         { Kept = () => [.. containers.Images(), .. functions.Images()] };
         BackupWriter backups = new(data.Path, store, node.Storage, collector, time);
         backups.Sweep();
+        NodeRooms nodes = new(parts, data["node-authority.pem"], node, store, content, runs, lifetime);
+        fetched.Origin = nodes.Peers;
+        elsewhere?.Peers = nodes.Peers;
         return Sharing(new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
             Repositories = repositories,
             Layers = layers,
+            Images = parts.Images,
             Catalog = catalog,
             Tokens = tokens,
             Policies = policies,
@@ -206,15 +222,8 @@ internal sealed class ServerRooms : IAsyncDisposable
             Retention = new RetentionPass(repositories, catalog, policies, time, loggers),
             Readiness = readiness,
             Registry = new RegistryServer(
-                new RegistryOptions
-                {
-                    UploadFolder = data["uploads"],
-                    TokenKeyPath = data["registry.key"],
-                    MaxBlobBytes = options.UploadLimit.Bytes,
-                    Policies = policies,
-                    ConnectUpstream = OtherRegistries(options).ConnectAsync,
-                },
-                content, repositories, new RegistryAuthorizer(tokens, policies),
+                RegistryOptionsOf(options, data, policies), content, repositories,
+                new RegistryAuthorizer(tokens, policies),
                 [new UnpackOnPush(catalog, layers, time, loggers), readiness], time, loggers),
             Collector = collector,
             Figures = new ContentFigures(content),
@@ -228,7 +237,8 @@ internal sealed class ServerRooms : IAsyncDisposable
             Secrets = secrets,
             Triggers = new TriggerRooms(store, functions, runs, node.Storage, time, loggers),
             Instances = instances,
-            Nodes = new NodeRooms(parts, data["node-authority.pem"], node, store, content, runs),
+            Lifetime = lifetime,
+            Nodes = nodes,
             Revisions = revisions,
             Rollouts = new RolloutPass(functions, revisions, time, loggers.CreateLogger<RolloutPass>()),
         });
@@ -250,6 +260,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         await Node.DisposeAsync();
         await Layers.DisposeAsync();
         await Store.DisposeAsync();
+        Tokens.Dispose();
         Results.Dispose();
         Collector.Dispose();
         Telemetry.Dispose();
@@ -282,6 +293,71 @@ internal sealed class ServerRooms : IAsyncDisposable
         return await PostgresStore.OpenAsync(
             whole, ServerIdentity.LoadOrCreate(data["server.id"], time), time, loggers.CreateLogger<PostgresStore>(),
             cancellationToken);
+    }
+
+    private static RegistryOptions RegistryOptionsOf(ServerOptions options, DataFolder data, PolicyStore policies) =>
+        new()
+        {
+            UploadFolder = data["uploads"],
+            TokenKeyPath = data["registry.key"],
+            MaxBlobBytes = options.UploadLimit.Bytes,
+            Policies = policies,
+            ConnectUpstream = OtherRegistries(options).ConnectAsync,
+        };
+
+    private static async Task<TokenStore> TokensOf(
+        IServerStore store, DataFolder data, TimeProvider time, ILoggerFactory loggers,
+        CancellationToken cancellationToken) => store is IClusterStore shared
+        ? await TokenStore.OpenAsync(data.Path, shared, time, loggers.CreateLogger<TokenStore>(), cancellationToken)
+        : TokenStore.Open(data.Path, time);
+
+    private static async Task<IServerStore> OpenSharedAsync(
+        ServerOptions options, DataFolder data, TimeProvider time, ILoggerFactory loggers,
+        CancellationToken cancellationToken)
+    {
+        IServerStore store = await OpenStoreAsync(options, data, time, loggers, cancellationToken);
+        try
+        {
+            await ShareKeysAsync(store, data, time, loggers, cancellationToken);
+            return store;
+        }
+        catch
+        {
+            await store.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Before anything reads them: the keys in the data folder are those of all servers of the
+    /// store.</summary>
+    private static async Task ShareKeysAsync(
+        IServerStore store, DataFolder data, TimeProvider time, ILoggerFactory loggers,
+        CancellationToken cancellationToken)
+    {
+        if (store is not IClusterStore shared)
+        {
+            return;
+        }
+
+        string file = data["secrets.key"];
+        ClusterKeys keys = new(
+            shared, SecretKeys.LoadOrCreate(file), file, loggers.CreateLogger<ClusterKeys>());
+        await keys.ShareAsync(
+            data["node-authority.pem"], path => NodeAuthority.LoadOrCreate(path, time).Dispose(), cancellationToken);
+        await keys.ShareAsync(
+            data["callback.key"], path => CallbackSigner.LoadOrCreate(path), cancellationToken);
+        await keys.ShareAsync(
+            data["registry.key"], path => _ = new RegistryTokens(path, time), cancellationToken);
+    }
+
+    private static FetchedImages FetchedOf(
+        ContentStore content, ImageSource here, TimeProvider time, ILoggerFactory loggers)
+    {
+        ILogger logger = loggers.CreateLogger<FetchedImages>();
+        return new FetchedImages(content, here, PlatformChoice.Here, time)
+        {
+            Fetched = (image, parts, took) => ClusterLog.Fetched(logger, image, parts, took),
+        };
     }
 
     private static FunctionHosts HostsOf(ServerOptions options) => new(options.FunctionDomain, options.HostNames);

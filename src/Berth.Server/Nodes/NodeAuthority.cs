@@ -77,12 +77,14 @@ internal sealed class NodeAuthority : IDisposable
     public static string HashOf(X509Certificate2 certificate) =>
         Convert.ToHexStringLower(SHA256.HashData(certificate.RawData));
 
-    /// <summary>The certificate for the address that nodes dial, with its key; made anew at each start.</summary>
-    public X509Certificate2 MakeServer()
+    /// <summary>The certificate for the address that nodes dial, with its key; made anew at each start. A server shows
+    /// it to other servers too.</summary>
+    /// <param name="name">Which of several servers it is of.</param>
+    public X509Certificate2 MakeServer(string name)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        CertificateRequest request = new("CN=Berth", key, HashAlgorithmName.SHA256);
-        using X509Certificate2 signed = Sign(request, ServerUse, EndOf(own));
+        CertificateRequest request = new("CN=" + name, key, HashAlgorithmName.SHA256);
+        using X509Certificate2 signed = Sign(request, [ServerUse, ClientUse], EndOf(own));
         using X509Certificate2 whole = signed.CopyWithPrivateKey(key);
         // The handshake wants a key that is no passing object.
         return X509CertificateLoader.LoadPkcs12(whole.Export(X509ContentType.Pkcs12), password: null);
@@ -104,7 +106,7 @@ internal sealed class NodeAuthority : IDisposable
             }
 
             return Sign(
-                new CertificateRequest("CN=" + name, key, HashAlgorithmName.SHA256), ClientUse,
+                new CertificateRequest("CN=" + name, key, HashAlgorithmName.SHA256), [ClientUse],
                 time.GetUtcNow() + NodeLife);
         }
         catch (Exception error) when (error is CryptographicException or ArgumentException)
@@ -115,7 +117,16 @@ internal sealed class NodeAuthority : IDisposable
     }
 
     /// <summary>Whether a certificate is one for a node, signed here and valid now.</summary>
-    public bool IsNode(X509Certificate2 certificate)
+    public bool IsNode(X509Certificate2 certificate) => IsFor(certificate, ClientUse);
+
+    /// <summary>The server that a certificate is of; null where it is no server's, signed here and valid now.</summary>
+    public string? ServerOf(X509Certificate2 certificate) => IsFor(certificate, ServerUse)
+        ? certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false)
+        : null;
+
+    public void Dispose() => own.Dispose();
+
+    private bool IsFor(X509Certificate2 certificate, string use)
     {
         using X509Chain chain = new();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
@@ -123,11 +134,9 @@ internal sealed class NodeAuthority : IDisposable
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         chain.ChainPolicy.DisableCertificateDownloads = true;
         chain.ChainPolicy.VerificationTime = time.GetUtcNow().UtcDateTime;
-        chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ClientUse));
+        chain.ChainPolicy.ApplicationPolicy.Add(new Oid(use));
         return chain.Build(certificate);
     }
-
-    public void Dispose() => own.Dispose();
 
     private static X509Certificate2 Make(DateTimeOffset now)
     {
@@ -140,12 +149,13 @@ internal sealed class NodeAuthority : IDisposable
         return request.CreateSelfSigned(now - Backdated, now + OwnLife);
     }
 
-    private X509Certificate2 Sign(CertificateRequest request, string use, DateTimeOffset end)
+    private X509Certificate2 Sign(CertificateRequest request, IEnumerable<string> uses, DateTimeOffset end)
     {
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
         request.CertificateExtensions.Add(
             new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, critical: true));
-        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(use)], critical: true));
+        request.CertificateExtensions.Add(
+            new X509EnhancedKeyUsageExtension([.. uses.Select(u => new Oid(u))], critical: true));
         byte[] serial = RandomNumberGenerator.GetBytes(16);
         // A positive number (RFC 5280, section 4.1.2.2).
         serial[0] = (byte)((serial[0] & 0x7f) | 0x40);

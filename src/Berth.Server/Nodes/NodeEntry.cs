@@ -9,6 +9,7 @@ namespace Berth.Server.Nodes;
 internal sealed class NodeEntry(NodeRecord record, bool isOwn)
 {
     private readonly Lock gate = new();
+    private int elsewhere;
 
     /// <summary>Null before its first link, and for the server's own.</summary>
     private NodeLiveness? liveness;
@@ -27,6 +28,9 @@ internal sealed class NodeEntry(NodeRecord record, bool isOwn)
 
     /// <summary>Sandboxes that it may run at once, as it says and within what is believed.</summary>
     public int Places { get; set; }
+
+    /// <summary>Those of them that other servers of the same store do not use, as of its last heartbeat.</summary>
+    public int FreePlaces => Math.Max(0, Places - elsewhere);
 
     public NodeHeartbeat? Heartbeat => Node?.Link.Heartbeat;
 
@@ -69,13 +73,17 @@ internal sealed class NodeEntry(NodeRecord record, bool isOwn)
         }
     }
 
-    public LivenessChange Hear(TimeSpan now)
+    /// <summary>Takes in a heartbeat.</summary>
+    /// <returns>Whether it changes what may be placed there.</returns>
+    public bool Hear(TimeSpan now)
     {
         lock (gate)
         {
+            int before = elsewhere;
+            elsewhere = Math.Max(0, Node?.Link.Heartbeat?.Elsewhere ?? 0);
             LivenessChange change = LivenessChange.None;
             liveness = liveness?.Hear(now, out change).Settle();
-            return change;
+            return change != LivenessChange.None || elsewhere != before;
         }
     }
 

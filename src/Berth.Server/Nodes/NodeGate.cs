@@ -8,6 +8,7 @@ using Berth.Api.Links;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Content;
+using Berth.Server.Cluster;
 using Berth.Server.Configuration;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Builder;
@@ -27,10 +28,18 @@ using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Nodes;
 
+/// <summary>What the address for nodes leads to.</summary>
+/// <param name="Server">Name in this server's certificate.</param>
+/// <param name="Answers">For other servers of the same store; null where there can be none.</param>
+/// <param name="Peers">What nodes ask for and is not here.</param>
+internal sealed record GateParts(
+    NodeRegister Register, NodeAuthority Authority, IContentStore Content, NodeLinks Links, string Server,
+    PeerAnswers? Answers, Peers? Peers);
+
 /// <summary>
-/// The address that nodes dial, TLS and HTTP/2 only. What a connection is for is settled in its handshake: a link, over
-/// which the server asks, or requests of the node's own. But for joining, each needs the certificate of a node that
-/// there is.
+/// The address that nodes dial, and other servers, TLS and HTTP/2 only. What a connection is for is settled in its
+/// handshake: a link, over which the server asks, or requests. But for joining, each needs the certificate of a node
+/// that there is, or of a server.
 /// </summary>
 internal sealed class NodeGate : IAsyncDisposable
 {
@@ -41,22 +50,18 @@ internal sealed class NodeGate : IAsyncDisposable
 
     private readonly NodeRegister register;
     private readonly NodeAuthority authority;
-    private readonly IContentStore content;
-    private readonly NodeLinks links;
+    private readonly GateParts parts;
     private readonly WebApplication host;
     private readonly X509Certificate2 certificate;
     private readonly ILogger logger;
 
-    private NodeGate(
-        NodeRegister register, NodeAuthority authority, IContentStore content, NodeLinks links,
-        IReadOnlyList<ListenAddress> addresses, ILoggerFactory loggers)
+    private NodeGate(GateParts parts, IReadOnlyList<ListenAddress> addresses, ILoggerFactory loggers)
     {
-        this.register = register;
-        this.authority = authority;
-        this.content = content;
-        this.links = links;
+        this.parts = parts;
+        register = parts.Register;
+        authority = parts.Authority;
         logger = loggers.CreateLogger<NodeGate>();
-        certificate = authority.MakeServer();
+        certificate = authority.MakeServer(parts.Server);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
@@ -73,10 +78,10 @@ internal sealed class NodeGate : IAsyncDisposable
 
     /// <summary>Listens; throws BerthException (<c>InvalidConfiguration</c>) where it can't.</summary>
     public static async Task<NodeGate> OpenAsync(
-        NodeRegister register, NodeAuthority authority, IContentStore content, NodeLinks links,
-        IReadOnlyList<ListenAddress> addresses, ILoggerFactory loggers, CancellationToken cancellationToken)
+        GateParts parts, IReadOnlyList<ListenAddress> addresses, ILoggerFactory loggers,
+        CancellationToken cancellationToken)
     {
-        NodeGate gate = new(register, authority, content, links, addresses, loggers);
+        NodeGate gate = new(parts, addresses, loggers);
         try
         {
             await gate.host.StartAsync(cancellationToken);
@@ -156,7 +161,7 @@ internal sealed class NodeGate : IAsyncDisposable
         }
 
         await using DuplexStream stream = new(connection.Transport);
-        await links.ServeAsync(node, NodeAuthority.HashOf(presented!), stream, connection.ConnectionClosed);
+        await parts.Links.ServeAsync(node, NodeAuthority.HashOf(presented!), stream, connection.ConnectionClosed);
     }
 
     private async Task AnswerAsync(HttpContext context)
@@ -193,6 +198,12 @@ internal sealed class NodeGate : IAsyncDisposable
         }
 
         X509Certificate2? presented = await context.Connection.GetClientCertificateAsync(context.RequestAborted);
+        if (presented is not null && parts.Answers is { } answers && authority.ServerOf(presented) is not null)
+        {
+            await answers.AnswerAsync(context);
+            return;
+        }
+
         NodeEntry node = register.Holder(presented) ?? throw new BerthException(
             ErrorCode.Unauthorized,
             "The certificate is of no node that this server knows: it was removed, or has expired. Join again with a "
@@ -217,9 +228,12 @@ internal sealed class NodeGate : IAsyncDisposable
 
     private async Task SendBlobAsync(HttpContext context, Digest digest)
     {
-        await using Stream blob = content.OpenRead(digest);
+        bool isHere = parts.Content.SizeOf(digest) is not null || parts.Peers is not { Any: true };
+        await using Stream blob = isHere
+            ? parts.Content.OpenRead(digest)
+            : await parts.Peers!.OpenBlobAsync(digest, context.RequestAborted);
         context.Response.ContentType = "application/octet-stream";
-        context.Response.ContentLength = blob.Length;
+        context.Response.ContentLength = isHere ? blob.Length : null;
         await blob.CopyToAsync(context.Response.Body, 128 * 1024, context.RequestAborted);
     }
 

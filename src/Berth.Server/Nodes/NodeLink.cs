@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json;
 using Berth.Api.Links;
 using Berth.Core.Errors;
 
@@ -76,8 +77,8 @@ internal sealed class NodeLink : IDisposable
             }
 
             await control.Writer.SendAsync(
-                FrameKind.Welcome, new NodeWelcome(LinkProtocol.Version), LinkJson.Default.NodeWelcome,
-                cancellationToken);
+                FrameKind.Welcome, new NodeWelcome(Math.Min(LinkProtocol.Version, hello.NewestVersion)),
+                LinkJson.Default.NodeWelcome, cancellationToken);
             return new NodeLink(name, http, control, frames, hello) { Heard = time.GetTimestamp() };
         }
         catch
@@ -91,6 +92,17 @@ internal sealed class NodeLink : IDisposable
     /// <summary>Begins a stream. Throws IOException where the link is over.</summary>
     public LinkExchange Open(string path) =>
         closed.IsCancellationRequested ? throw new IOException("The link is over.") : new LinkExchange(http, path);
+
+    /// <summary>Tells the node which servers there are, where it knows of several.</summary>
+    public void Tell(IReadOnlyList<string> servers)
+    {
+        if (Hello.NewestVersion >= LinkProtocol.ServersVersion && servers.Count > 0)
+        {
+            Control.Post(
+                FrameKind.Servers,
+                JsonSerializer.SerializeToUtf8Bytes(new ServerList(servers), LinkJson.Default.ServerList));
+        }
+    }
 
     /// <summary>Takes heartbeats until the link ends.</summary>
     /// <param name="heard">Called with each.</param>

@@ -7,7 +7,9 @@ namespace Berth.Server.Nodes;
 
 /// <summary>Serves the links that nodes open: greets each, gives it to the register and listens to it until it
 /// ends.</summary>
-internal sealed class NodeLinks(NodeRegister register, TimeProvider time, ILogger logger)
+/// <param name="servers">Addresses of the servers that a node may link.</param>
+internal sealed class NodeLinks(
+    NodeRegister register, Func<IReadOnlyList<string>> servers, TimeProvider time, ILogger logger)
 {
     /// <summary>What a node may say of itself is believed up to here.</summary>
     private const int MostPlaces = 10_000;
@@ -46,13 +48,13 @@ internal sealed class NodeLinks(NodeRegister register, TimeProvider time, ILogge
                 time,
                 () =>
                 {
-                    if (node.Hear(time.GetElapsedTime(0)) == LivenessChange.None)
+                    if (node.Hear(time.GetElapsedTime(0)))
                     {
-                        register.Note(node);
+                        register.Tell(node);
                     }
                     else
                     {
-                        register.Tell(node);
+                        register.Note(node);
                     }
                 },
                 cancellationToken);
@@ -98,6 +100,7 @@ internal sealed class NodeLinks(NodeRegister register, TimeProvider time, ILogge
             return;
         }
 
+        link.Tell(servers());
         register.Tell(node);
         Log.Ready(logger, node.Name, node.Places, hello.Facts.Cores, hello.Program);
     }

@@ -10,16 +10,26 @@ namespace Berth.Server.Nodes;
 /// <param name="Taints">What keeps work away that does not say it bears it.</param>
 /// <param name="IsCordoned">It gets nothing new.</param>
 /// <param name="SeenAt">When its last link began or ended.</param>
+/// <param name="Server">Of a server's own node: the server, where several share a store.</param>
 internal sealed record NodeRecord(
     string Name, IReadOnlyList<string> Certificates, DateTimeOffset JoinedAt, DateTimeOffset? ExpiresAt,
     IReadOnlyDictionary<string, string> Labels, IReadOnlyList<string> Taints, bool IsCordoned,
-    DateTimeOffset? SeenAt = null, string? Program = null, NodeFacts? Facts = null)
+    DateTimeOffset? SeenAt = null, string? Program = null, NodeFacts? Facts = null, string? Server = null)
 {
     private static readonly IReadOnlyDictionary<string, string> NoLabels = new Dictionary<string, string>();
 
+    /// <summary>Which change of all nodes it is of, where several servers share them; 0 before it is stored.</summary>
+    [JsonIgnore]
+    public long Number { get; init; }
+
+    /// <summary>Whether it is a machine that serves, and no node that has joined.</summary>
+    [JsonIgnore]
+    public bool IsServers => Certificates.Count == 0;
+
     /// <summary>The server's own node, which has no certificate.</summary>
-    public static NodeRecord Own(string name, DateTimeOffset now) => new(
-        name, [], now, null, NoLabels, [], IsCordoned: false);
+    /// <param name="server">Null where there is but one.</param>
+    public static NodeRecord Own(string name, string? server, DateTimeOffset now) => new(
+        name, [], now, null, NoLabels, [], IsCordoned: false, Server: server);
 
     public byte[] Write() => JsonSerializer.SerializeToUtf8Bytes(this, NodeRecordJson.Default.NodeRecord);
 

@@ -27,8 +27,14 @@ internal sealed class NodeRegister(
     /// <summary>Told when nodes have come or gone, or may take more or less.</summary>
     public Action Changed { get; set; } = static () => { };
 
+    /// <summary>Whether one of the servers that share the store is there; set before anything runs.</summary>
+    public Func<string, bool> HasServer { get; set; } = static _ => false;
+
     /// <summary>In no order.</summary>
     public IEnumerable<NodeEntry> All => nodes.Values;
+
+    /// <summary>Of a server's own machine: whether that server is there.</summary>
+    public bool IsServing(NodeRecord record) => record.Server is { } server && HasServer(server);
 
     public bool Has(NodeEntry node) => nodes.TryGetValue(node.Name, out NodeEntry? there) && there == node;
 
@@ -43,12 +49,36 @@ internal sealed class NodeRegister(
             nodes[record.Name] = new NodeEntry(record, record.Name == own);
         }
 
-        nodes.TryAdd(own, new NodeEntry(NodeRecord.Own(own, time.GetUtcNow()), isOwn: true));
+        if (store is IClusterStore shared)
+        {
+            await AddOwnAsync(shared, facts, cancellationToken);
+        }
+        else
+        {
+            nodes.TryAdd(own, new NodeEntry(NodeRecord.Own(own, null, time.GetUtcNow()), isOwn: true));
+        }
+
         Own.Record = Own.Record with { Facts = facts };
         foreach (NodeEntry entry in nodes.Values)
         {
-            index.Update(entry);
+            Note(entry);
         }
+    }
+
+    /// <summary>Takes in what other servers have changed.</summary>
+    public async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        await writing.WaitAsync(cancellationToken);
+        try
+        {
+            await ReadAsync(cancellationToken);
+        }
+        finally
+        {
+            writing.Release();
+        }
+
+        Changed();
     }
 
     /// <summary>Null where there is none.</summary>
@@ -112,20 +142,18 @@ internal sealed class NodeRegister(
         {
             if (nodes.ContainsKey(name) || nodes.Count >= MostNodes)
             {
-                throw new BerthException(
-                    ErrorCode.Conflict,
-                    nodes.ContainsKey(name)
-                        ? $"There is a node '{name}' already: choose another name with --name, or remove that one "
-                        + $"first with 'berth node rm {name}'."
-                        : $"There are {MostNodes} nodes already.");
+                throw nodes.ContainsKey(name)
+                    ? Taken(name)
+                    : new BerthException(ErrorCode.Conflict, $"There are {MostNodes} nodes already.");
             }
 
-            if (!await store.JoinAsync(spent.Id, record, cancellationToken))
+            if (await store.JoinAsync(spent.Id, record, cancellationToken) is not { } added)
             {
-                throw Spent(await store.FindJoinTokenAsync(spent.Id, cancellationToken));
+                JoinTokenRecord? token = await store.FindJoinTokenAsync(spent.Id, cancellationToken);
+                throw token?.UsedBy is null ? Taken(name) : Spent(token);
             }
 
-            NodeEntry entry = new(record, isOwn: false);
+            NodeEntry entry = new(added, isOwn: false);
             nodes[name] = entry;
             index.Update(entry);
         }
@@ -167,8 +195,8 @@ internal sealed class NodeRegister(
     /// <summary>Takes in what a node said of itself.</summary>
     public void Note(NodeEntry node)
     {
-        // One that was removed meanwhile is not brought back.
-        if (Has(node))
+        // One that was removed meanwhile is not brought back. Another server's own machine is given nothing from here.
+        if (Has(node) && (node.IsOwn || !node.Record.IsServers))
         {
             index.Update(node);
         }
@@ -181,12 +209,16 @@ internal sealed class NodeRegister(
         await writing.WaitAsync(cancellationToken);
         try
         {
-            NodeEntry entry = Get(name);
-            NodeRecord next = change(entry.Record);
-            await store.PutNodeAsync(next, cancellationToken);
-            entry.Record = next;
-            Tell(entry);
-            return entry;
+            NodeEntry changed = await StaleRecordsException.RetryAsync(
+                async () =>
+                {
+                    NodeEntry entry = Get(name);
+                    entry.Record = await store.PutNodeAsync(change(entry.Record), cancellationToken);
+                    return entry;
+                },
+                ReadAsync, cancellationToken);
+            Tell(changed);
+            return changed;
         }
         finally
         {
@@ -201,11 +233,13 @@ internal sealed class NodeRegister(
         try
         {
             NodeEntry entry = Get(name);
-            if (name == own)
+            if (entry.Record.IsServers && (name == own || IsServing(entry.Record)))
             {
                 throw new BerthException(
                     ErrorCode.Conflict,
-                    $"'{name}' is the server's own node: keep work from it with 'berth node cordon {name}'.");
+                    name == own
+                        ? $"'{name}' is the server's own node: keep work from it with 'berth node cordon {name}'."
+                        : $"'{name}' is the machine of another server that is there: stop that one first.");
             }
 
             await store.DeleteNodeAsync(name, cancellationToken);
@@ -223,6 +257,78 @@ internal sealed class NodeRegister(
     }
 
     public void Dispose() => writing.Dispose();
+
+    private static BerthException Taken(string name) => new(
+        ErrorCode.Conflict,
+        $"There is a node '{name}' already: choose another name with --name, or remove that one first with 'berth node "
+        + $"rm {name}'.");
+
+    /// <summary>Says to the other servers which machine is this one's. Throws <c>InvalidConfiguration</c> where another
+    /// one has its name.</summary>
+    private async Task AddOwnAsync(IClusterStore shared, NodeFacts facts, CancellationToken cancellationToken)
+    {
+        NodeRecord fresh = NodeRecord.Own(own, shared.Self, time.GetUtcNow()) with { Facts = facts };
+        NodeRecord record = nodes.TryGetValue(own, out NodeEntry? before) ? before.Record : fresh;
+        IReadOnlyList<ServerBeat> servers = await shared.ServersAsync(cancellationToken);
+        if (!record.IsServers || servers.Any(s => s.Id == record.Server && s is { IsGone: false, IsSelf: false }))
+        {
+            throw NotOwn(null);
+        }
+
+        try
+        {
+            nodes[own] = new NodeEntry(
+                record.Number > 0 && record.Server == shared.Self
+                    ? record
+                    : await store.PutNodeAsync(record with { Server = shared.Self }, cancellationToken),
+                isOwn: true);
+        }
+        catch (StaleRecordsException meanwhile)
+        {
+            throw NotOwn(meanwhile);
+        }
+    }
+
+    private BerthException NotOwn(Exception? cause) => new(
+        ErrorCode.InvalidConfiguration,
+        $"node-name = '{own}' is the name of another machine of those that share the store: choose another with "
+        + "--node-name.", cause);
+
+    /// <summary>Held by who writes.</summary>
+    private async Task ReadAsync(CancellationToken cancellationToken)
+    {
+        if (store is not IClusterStore shared)
+        {
+            return;
+        }
+
+        NodeNews news = await shared.NewNodesAsync(cancellationToken);
+        foreach (string name in news.Removed)
+        {
+            if (name != own && nodes.TryRemove(name, out NodeEntry? gone))
+            {
+                index.Remove(name);
+                gone.Node?.Link.Dispose();
+            }
+        }
+
+        foreach (NodeRecord record in news.Changed)
+        {
+            NodeEntry? before = nodes.GetValueOrDefault(record.Name);
+            if (before is null || (record.JoinedAt != before.Record.JoinedAt && record.Name != own))
+            {
+                // Removed and joined anew: what is linked here was the other one.
+                nodes[record.Name] = new NodeEntry(record, record.Name == own);
+                before?.Node?.Link.Dispose();
+            }
+            else if (record.Number > before.Record.Number)
+            {
+                before.Record = record;
+            }
+
+            Note(nodes[record.Name]);
+        }
+    }
 
     private async Task<JoinTokenRecord> CheckAsync(
         string? text, DateTimeOffset now, CancellationToken cancellationToken)

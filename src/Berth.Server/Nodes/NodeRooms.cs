@@ -1,9 +1,11 @@
+using System.Net;
 using System.Runtime.InteropServices;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
+using Berth.Server.Cluster;
 using Berth.Server.Configuration;
 using Berth.Server.Hosting;
 using Berth.Server.Runs;
@@ -23,13 +25,19 @@ internal sealed class NodeRooms : IAsyncDisposable
     private readonly ILogger logger;
     private readonly NodeAuthority authority;
     private readonly CancellationTokenSource stop = new();
+    private readonly RunManager runs;
+    private readonly ServerLifetime lifetime;
+    private readonly string server = "Berth";
+    private readonly PeerDoors? doors;
     private NodeGate? gate;
     private Task watching = Task.CompletedTask;
 
     /// <param name="authorityFile">Where the key of the nodes' authority is kept.</param>
     public NodeRooms(
-        NodeParts parts, string authorityFile, INode own, INodeStore store, IContentStore content, RunManager runs)
+        NodeParts parts, string authorityFile, INode own, INodeStore store, IContentStore content, RunManager runs,
+        ServerLifetime lifetime)
     {
+        this.lifetime = lifetime;
         options = parts.Options;
         time = parts.Time;
         loggers = parts.Loggers;
@@ -39,6 +47,17 @@ internal sealed class NodeRooms : IAsyncDisposable
         this.own = own;
         NodeIndex index = new(own, runs.Statistics().Places);
         Register = new NodeRegister(store, authority, own.Info.Name, index, time, logger);
+        if (store is IClusterStore shared)
+        {
+            server = shared.Self;
+            doors = new PeerDoors(Directory, authority, server, time);
+            Peers = new Peers(shared, Directory, doors);
+            runs.Rooms.Peers = Peers;
+            Register.HasServer = Directory.Has;
+            Directory.Changed = TellNodes;
+        }
+
+        this.runs = runs;
         Fleet = new NodeFleet(own, Register, index);
         Register.Changed = () => runs.Resize(Fleet.Places);
         runs.Rooms.Fleet = Fleet;
@@ -48,8 +67,37 @@ internal sealed class NodeRooms : IAsyncDisposable
 
     public NodeFleet Fleet { get; }
 
+    /// <summary>The servers that share the store.</summary>
+    public PeerDirectory Directory { get; } = new();
+
+    /// <summary>What other servers have; null where the store is this one's alone.</summary>
+    public Peers? Peers { get; }
+
     /// <summary>Where nodes dial; none where the operator named no address.</summary>
     public IReadOnlyList<Uri> Addresses => gate?.Addresses ?? [];
+
+    /// <summary>Where nodes and other servers reach this one; empty for nowhere.</summary>
+    public string Advertised
+    {
+        get
+        {
+            if (Addresses.Count == 0)
+            {
+                return "";
+            }
+
+            if (options.Advertise is { } given)
+            {
+                return given.GetLeftPart(UriPartial.Authority);
+            }
+
+            Uri first = Addresses[0];
+            bool isAny = IPAddress.TryParse(first.Host.Trim('[', ']'), out IPAddress? address)
+                && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any));
+            return new UriBuilder("https", isAny ? Environment.MachineName : first.Host, first.Port).Uri
+                .GetLeftPart(UriPartial.Authority);
+        }
+    }
 
     /// <summary>Throws <c>Conflict</c> where nobody could join.</summary>
     public void RequireGate()
@@ -73,8 +121,10 @@ internal sealed class NodeRooms : IAsyncDisposable
         }
 
         gate = await NodeGate.OpenAsync(
-            Register, authority, content, new NodeLinks(Register, time, logger), options.NodeListen, loggers,
-            cancellationToken);
+            new GateParts(
+                Register, authority, content, new NodeLinks(Register, () => Directory.Addresses, time, logger), server,
+                Peers is null ? null : new PeerAnswers(runs, content, lifetime), Peers),
+            options.NodeListen, loggers, cancellationToken);
         NodeWatch watch = new(Register, time, logger);
         watching = Task.Run(() => watch.RunAsync(stop.Token), CancellationToken.None);
     }
@@ -82,6 +132,16 @@ internal sealed class NodeRooms : IAsyncDisposable
     private static NodeFacts FactsOf(NodeInfo info) => new(
         info.Engine, info.CgroupVersion, info.Cores, info.Memory.Bytes, PlatformChoice.Here.Architecture,
         RuntimeInformation.OSDescription, Environment.OSVersion.Version.ToString(), info.Features, info.Devices);
+
+    /// <summary>Every node keeps a link to every server.</summary>
+    private void TellNodes()
+    {
+        IReadOnlyList<string> servers = Directory.Addresses;
+        foreach (NodeEntry entry in Register.All)
+        {
+            entry.Node?.Link.Tell(servers);
+        }
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -97,6 +157,7 @@ internal sealed class NodeRooms : IAsyncDisposable
             await gate.DisposeAsync();
         }
 
+        doors?.Dispose();
         Register.Dispose();
         authority.Dispose();
         stop.Dispose();

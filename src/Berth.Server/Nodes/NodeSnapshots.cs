@@ -28,7 +28,7 @@ internal static class NodeSnapshots
             State = node.Availability != NodeAvailability.Ready ? node.Availability
                 : record.IsCordoned ? NodeAvailability.Cordoned : NodeAvailability.Ready,
             Architecture = facts?.Architecture ?? PlatformChoice.Here.Architecture,
-            Places = node.Places,
+            Places = node.FreePlaces,
             Features = features,
             Gpus = before is not null && before.Gpus.SequenceEqual(devices) ? before.Gpus : devices,
             Labels = record.Labels,

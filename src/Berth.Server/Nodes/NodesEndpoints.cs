@@ -1,5 +1,6 @@
 using Berth.Api.Links;
 using Berth.Api.Nodes;
+using Berth.Core.Nodes;
 using Berth.Core.Resources;
 using Berth.Server.Access;
 using Berth.Server.Hosting;
@@ -75,8 +76,9 @@ internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
         NodeHeartbeat? beat = node.Heartbeat;
         bool isOwn = node.IsOwn;
         return new MachineView(
-            node.Name, node.State, isOwn, record.IsCordoned,
-            node.Problem, nodes.Fleet.RunningOn(node), node.Places, record.Labels, record.Taints,
+            node.Name, StateOf(node), isOwn, record.IsCordoned,
+            node.Problem ?? (record.IsServers && !isOwn ? "another server's own" : null),
+            nodes.Fleet.RunningOn(node), node.FreePlaces, record.Labels, record.Taints,
             facts is null ? null : ViewOf(facts),
             beat is null
                 ? null
@@ -89,6 +91,10 @@ internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
                 : record.SeenAt,
             record.ExpiresAt);
     }
+
+    /// <summary>Another server's own machine is as that server is.</summary>
+    private string StateOf(NodeEntry node) => node.IsOwn || !node.Record.IsServers ? node.State
+        : nodes.Register.IsServing(node.Record) ? "ready" : "lost";
 
     private static MachineProfile ViewOf(NodeFacts facts) => new(
         facts.Engine, facts.CgroupVersion, facts.Cores, facts.MemoryBytes, facts.Architecture,

@@ -18,13 +18,14 @@ internal sealed class LogAnswer(HttpContext context, ServerLifetime lifetime)
     {
         context.Response.ContentType = contentType;
         context.Response.Headers.XContentTypeOptions = "nosniff";
-        await context.Response.StartAsync(context.RequestAborted);
         using CancellationTokenSource either =
             CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.Stopping);
         PipeWriter writer = context.Response.BodyWriter;
         if (follow)
         {
-            // So that the caller sees the answer begin before the first line.
+            // So that the caller sees the answer begin before the first line. Else what keeps the first from coming is
+            // the answer.
+            await context.Response.StartAsync(context.RequestAborted);
             await writer.FlushAsync(context.RequestAborted);
         }
 

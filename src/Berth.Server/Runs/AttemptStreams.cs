@@ -37,7 +37,7 @@ internal sealed class AttemptStreams
         await using Stream target = attempt.Input;
         // The program may end without having read it all; nobody reads the pipe then.
         using CancellationTokenSource ended = new();
-        Task feeding = FeedAsync(target, rooms.Spool, run, inlineInput, ended.Token);
+        Task feeding = FeedAsync(target, rooms, run, inlineInput, ended.Token);
         if (await Task.WhenAny(feeding, attempt.Completion) != feeding)
         {
             await ended.CancelAsync();
@@ -46,14 +46,14 @@ internal sealed class AttemptStreams
         await feeding;
     }
 
-    private async Task FeedAsync(Stream target, RunSpool spool, Run run, byte[]? inlineInput, CancellationToken ended)
+    private async Task FeedAsync(Stream target, RunRooms rooms, Run run, byte[]? inlineInput, CancellationToken ended)
     {
         long read = 0;
         byte[] buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
         try
         {
             await using Stream source = inlineInput is null && run.Input.Place == BodyPlace.Spooled
-                ? spool.OpenInput(run.Id)
+                ? await OpenAsync(rooms, run, ended)
                 : new MemoryStream(inlineInput ?? [], writable: false);
             int count;
             while ((count = await source.ReadAsync(buffer, ended)) > 0)
@@ -78,6 +78,10 @@ internal sealed class AttemptStreams
         {
             Break($"Its input can't be read: {error.Message}");
         }
+        catch (BerthException away)
+        {
+            Break($"Its input can't be had: {away.Message}");
+        }
         catch (OperationCanceledException)
         {
             // The program has ended: what is left is not for it.
@@ -85,6 +89,25 @@ internal sealed class AttemptStreams
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>A task that another server accepted has its input there.</summary>
+    private static async Task<Stream> OpenAsync(RunRooms rooms, Run run, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return rooms.Spool.OpenInput(run.Id);
+        }
+        catch (IOException gone) when (
+            rooms.Peers is not null && gone is (FileNotFoundException or DirectoryNotFoundException))
+        {
+            if (await rooms.Peers!.OpenInputAsync(run, cancellationToken) is { } there)
+            {
+                return there;
+            }
+
+            throw;
         }
     }
 

@@ -330,6 +330,11 @@ public sealed class RunManager : IRunManager
     public IAsyncEnumerable<LogLine> LogsAsync(RunId id, LogQuery query, CancellationToken cancellationToken) =>
         reading.LogsAsync(id, query, cancellationToken);
 
+    /// <inheritdoc cref="RunReading.LocalLogsAsync"/>
+    internal IAsyncEnumerable<LogLine> LocalLogsAsync(
+        RunId id, LogQuery query, CancellationToken cancellationToken) =>
+        reading.LocalLogsAsync(id, query, cancellationToken);
+
     public RunView View(Run run) => RunPresentation.View(run);
 
     public RunStatistics Statistics() => rooms.Ledger.Statistics(places);

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using Berth.Api.Runs;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
+using Berth.Server.Cluster;
 using Berth.Server.Events;
 using Berth.Server.Logs;
 using Berth.Server.Spool;
@@ -13,6 +14,9 @@ namespace Berth.Server.Runs;
 internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, CallRegister calls)
 {
     private const int EventPage = 500;
+
+    /// <summary>Between looks for whether a run whose log is followed is still this server's.</summary>
+    private static readonly TimeSpan HolderInterval = TimeSpan.FromSeconds(1);
 
     public static RunEventView Resync(RunId id, long last, DateTimeOffset now) => RunEventHub.View(
         id, last,
@@ -158,7 +162,9 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         return run.Result.Place switch
         {
             BodyPlace.Expired => throw Expired(run, "result"),
-            BodyPlace.Spooled => Open(run, "result", () => rooms.Spool.OpenResult(id, run.Generation)),
+            BodyPlace.Spooled => await OpenAsync(
+                run, "result", () => rooms.Spool.OpenResult(id, run.Generation),
+                peers => peers.OpenResultAsync(run, cancellationToken)),
             BodyPlace.Inline => FromMemory(run, "result", await rooms.Store.ReadResultAsync(id, cancellationToken)),
             _ => FromMemory(run, "result", []),
         };
@@ -176,7 +182,8 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         return run.Input.Place switch
         {
             BodyPlace.Expired => throw Expired(run, "input"),
-            BodyPlace.Spooled => Open(run, "input", () => rooms.Spool.OpenInput(id)),
+            BodyPlace.Spooled => await OpenAsync(
+                run, "input", () => rooms.Spool.OpenInput(id), peers => peers.OpenInputAsync(run, cancellationToken)),
             BodyPlace.Inline => FromMemory(run, "input", await rooms.Store.ReadInputAsync(id, cancellationToken)),
             _ => FromMemory(run, "input", []),
         };
@@ -186,12 +193,65 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         RunId id, LogQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await GetAsync(id, cancellationToken);
-        await foreach (LogLine line in rooms.Logs.ReadAsync(
-            id, query, async token => !(await GetAsync(id, token)).State.IsTerminal(), cancellationToken))
+        // What has no record yet is under way here.
+        IAsyncEnumerable<LogLine> lines = rooms.Peers is { } peers && calls.Find(id) is null
+            ? new FollowedLog(peers, LocalLogsAsync, HasEndedAsync, rooms.Time).ReadAsync(id, query, cancellationToken)
+            : LocalLogsAsync(id, query, cancellationToken);
+        await foreach (LogLine line in lines)
         {
             yield return line;
         }
     }
+
+    /// <summary>What this server has of a run's log; followed, until the run has ended or another server has it.
+    /// </summary>
+    public async IAsyncEnumerable<LogLine> LocalLogsAsync(
+        RunId id, LogQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task watching = query.Follow && rooms.Peers is { } peers
+            ? WatchHolderAsync(peers, id, over.Token)
+            : Task.CompletedTask;
+        try
+        {
+            await foreach (LogLine line in rooms.Logs.ReadAsync(
+                id, query, async token => !await HasEndedAsync(id, token), cancellationToken))
+            {
+                yield return line;
+            }
+        }
+        finally
+        {
+            await over.CancelAsync();
+            await watching;
+        }
+    }
+
+    /// <summary>The end of a run that another server has is told to nobody here.</summary>
+    private async Task WatchHolderAsync(Peers peers, RunId id, CancellationToken over)
+    {
+        while (!over.IsCancellationRequested)
+        {
+            await Task.Delay(HolderInterval, rooms.Time, over).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            try
+            {
+                if (!over.IsCancellationRequested
+                    && (await peers.HolderAsync(id, over) is not null || await HasEndedAsync(id, over)))
+                {
+                    rooms.Logs.Complete(id);
+                    return;
+                }
+            }
+            catch (Exception error) when (error is BerthException or OperationCanceledException)
+            {
+                // The store is away: the next look finds out. Or nobody reads any more.
+                continue;
+            }
+        }
+    }
+
+    private async Task<bool> HasEndedAsync(RunId id, CancellationToken cancellationToken) =>
+        (await GetAsync(id, cancellationToken)).State.IsTerminal();
 
     private async Task<Run?> FindAsync(RunId id, CancellationToken cancellationToken)
     {
@@ -252,24 +312,30 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         && (query.Before is not { } before || run.Id.CompareTo(before) < 0)
         && query.Labels.All(label => run.Spec.Labels.TryGetValue(label.Key, out string? value) && value == label.Value);
 
-    private RunContent Open(Run run, string what, Func<FileStream> open)
+    private async Task<RunContent> OpenAsync(
+        Run run, string what, Func<FileStream> open, Func<Peers, Task<Stream?>> elsewhere)
+    {
+        Stream? stream = OpenHere(open);
+        if (stream is null && rooms.Peers is { } peers)
+        {
+            stream = await elsewhere(peers);
+        }
+
+        return new RunContent(
+            run, stream ?? throw Expired(run, what), stream.Length, ContentType(run, what));
+    }
+
+    private static FileStream? OpenHere(Func<FileStream> open)
     {
         try
         {
-            FileStream stream = open();
-            return new RunContent(run, stream, stream.Length, ContentType(run, what));
+            return open();
         }
         catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw rooms.Store is IClusterStore ? Elsewhere(run, what) : Expired(run, what);
+            return null;
         }
     }
-
-    /// <summary>The record says that it is kept, and several servers share the records.</summary>
-    private static BerthException Elsewhere(Run run, string what) => new(
-        ErrorCode.Conflict,
-        $"The {what} of run {run.Id} is larger than what servers share ({RunSpool.InlineLimit / 1024} KiB), and not on "
-        + $"this one's disk: ask the server that had the task on node '{run.Node}'.");
 
     private static RunContent FromMemory(Run run, string what, byte[]? bytes) => bytes is null
         ? throw Expired(run, what)

@@ -37,7 +37,12 @@ internal sealed class RunRecovery(RunRooms rooms)
             Log.Recovered(rooms.Logger, recovered);
         }
 
-        await SweepSpoolAsync(cancellationToken);
+        int swept = await rooms.SweepSpoolAsync(rooms.Spool.List(), rooms.Store.KnownAsync, cancellationToken);
+        if (swept > 0)
+        {
+            Log.SpoolSwept(rooms.Logger, swept);
+        }
+
         rooms.Ledger.Wait((await rooms.Store.CountAsync(cancellationToken)).Queued);
     }
 
@@ -54,25 +59,5 @@ internal sealed class RunRecovery(RunRooms rooms)
         await Task.WhenAll(runs.Select(run => rooms.SaveAsync(
             RunSteps.Recover(run, rooms.Clock.Moment, rooms.Options.ResultRetention), cancellationToken)));
         CrashPoints.Reach(CrashPoint.RecoveredRunsStored);
-    }
-
-    private async Task SweepSpoolAsync(CancellationToken cancellationToken)
-    {
-        int swept = 0;
-        foreach (RunId[] ids in rooms.Spool.List().Chunk(Page))
-        {
-            IReadOnlySet<RunId> known = await rooms.Store.KnownAsync(ids, cancellationToken);
-            foreach (RunId id in ids.Where(id => !known.Contains(id)))
-            {
-                rooms.Spool.Delete(id);
-                CrashPoints.Reach(CrashPoint.LeftSpoolDeleted);
-                swept++;
-            }
-        }
-
-        if (swept > 0)
-        {
-            Log.SpoolSwept(rooms.Logger, swept);
-        }
     }
 }

@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Core.Secrets;
+using Berth.Server.Cluster;
 using Berth.Server.Events;
 using Berth.Server.Functions;
 using Berth.Server.Logs;
@@ -43,6 +45,10 @@ internal sealed record RunRooms(
 
     /// <summary>Tasks that wait for a node; set before anything runs.</summary>
     public DeferredTasks? Deferred { get; set; }
+
+    /// <summary>The servers that have what is not here; set before anything runs. Null where there can be
+    /// none.</summary>
+    public Peers? Peers { get; set; }
 
     /// <summary>Told that there is an end to be handed on to a function; set before anything runs.</summary>
     public Action? Forwarded { get; set; }
@@ -154,6 +160,29 @@ internal sealed record RunRooms(
                 await Task.Delay(RetryPause, Time, giveUp);
             }
         }
+    }
+
+    /// <summary>Deletes files of the given runs, but of those that are to keep theirs; returns how many went.</summary>
+    /// <param name="keep">Those of some that keep them.</param>
+    public async Task<int> SweepSpoolAsync(
+        IEnumerable<RunId> runs,
+        Func<IReadOnlyCollection<RunId>, CancellationToken, Task<IReadOnlySet<RunId>>> keep,
+        CancellationToken cancellationToken)
+    {
+        const int page = 256;
+        int swept = 0;
+        foreach (RunId[] ids in runs.Chunk(page))
+        {
+            IReadOnlySet<RunId> kept = await keep(ids, cancellationToken);
+            foreach (RunId id in ids.Where(id => !kept.Contains(id)))
+            {
+                Spool.Delete(id);
+                CrashPoints.Reach(CrashPoint.LeftSpoolDeleted);
+                swept++;
+            }
+        }
+
+        return swept;
     }
 
     private void Publish(RunChange change, Run current)

@@ -74,14 +74,10 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
             return 0;
         }
 
-        IReadOnlySet<RunId> known = await rooms.Store.KnownAsync(old, cancellationToken);
-        foreach (RunId id in old)
+        await rooms.SweepSpoolAsync(old, rooms.Store.KnownAsync, cancellationToken);
+        foreach (RunId _ in old)
         {
-            rooms.Doubts.TryDequeue(out _);
-            if (!known.Contains(id))
-            {
-                rooms.Spool.Delete(id);
-            }
+            rooms.Doubts.TryDequeue(out RunId _);
         }
 
         return old.Length;
@@ -141,24 +137,14 @@ internal sealed class RunUpkeep(RunRooms rooms, CallRegister calls)
 
     /// <summary>Deletes files of runs that another server struck off; returns how many runs had some.</summary>
     /// <param name="withFiles">Those that may have some.</param>
-    public async Task<int> SweepAsync(
+    public Task<int> SweepAsync(
         Func<IReadOnlyCollection<RunId>, CancellationToken, Task<IReadOnlySet<RunId>>> withFiles,
         CancellationToken cancellationToken)
     {
         // What is being accepted just now has its input before it has a record.
         long young = (rooms.Time.GetUtcNow() - SweepAge).ToUnixTimeMilliseconds();
-        int deleted = 0;
-        foreach (RunId[] ids in rooms.Spool.List().Where(id => id.UnixMilliseconds < young).Chunk(Batch))
-        {
-            IReadOnlySet<RunId> kept = await withFiles(ids, cancellationToken);
-            foreach (RunId id in ids.Where(id => !kept.Contains(id)))
-            {
-                rooms.Spool.Delete(id);
-                deleted++;
-            }
-        }
-
-        return deleted;
+        return rooms.SweepSpoolAsync(
+            rooms.Spool.List().Where(id => id.UnixMilliseconds < young), withFiles, cancellationToken);
     }
 
     /// <summary>

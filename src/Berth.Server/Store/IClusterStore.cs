@@ -1,4 +1,5 @@
 using Berth.Core.Runs;
+using Berth.Server.Nodes;
 
 namespace Berth.Server.Store;
 
@@ -6,14 +7,24 @@ namespace Berth.Server.Store;
 /// is told of it.</summary>
 internal interface IClusterStore
 {
+    /// <summary>Identity of this server among those that share the store.</summary>
+    string Self { get; }
+
     /// <summary>Says that this server is there. Its beat rises by one.</summary>
-    Task BeatAsync(string name, string version, CancellationToken cancellationToken);
+    /// <param name="address">Where the others reach it; empty for nowhere.</param>
+    Task BeatAsync(string name, string version, string address, CancellationToken cancellationToken);
 
     /// <summary>Takes this server off the list; nothing happens where it is not on it.</summary>
     Task LeaveAsync(string server, CancellationToken cancellationToken);
 
-    /// <summary>Every server that said that it is there and did not leave.</summary>
+    /// <summary>Every server that ever said that it is there; records name those that are gone, too.</summary>
     Task<IReadOnlyList<ServerBeat>> ServersAsync(CancellationToken cancellationToken);
+
+    /// <summary>The servers that have what belongs to a run in files; null where there is no such run.</summary>
+    Task<RunServers?> WhereAsync(RunId id, CancellationToken cancellationToken);
+
+    /// <summary>What all servers have alike under a name: what was there first, be it this one's.</summary>
+    Task<SealedKey> ShareKeyAsync(string name, SealedKey own, CancellationToken cancellationToken);
 
     /// <summary>Takes over up to <paramref name="limit"/> runs that a lost server has under way: this one holds them
     /// afterwards, in a new generation, so that whatever the other one still reports is refused.</summary>
@@ -31,14 +42,27 @@ internal interface IClusterStore
     /// <summary>Manifests of waiting tasks that other servers accepted, at most a thousand.</summary>
     Task<IReadOnlyList<string>> WaitingImagesAsync(CancellationToken cancellationToken);
 
-    /// <summary>Which of those this server has: of what others accepted, it claims only these.</summary>
-    void Offer(IReadOnlyCollection<string> images);
+    /// <summary>Which of those this server can run: of what others accepted, it claims only these.</summary>
+    /// <param name="reached">Servers whose files it can have: of what these accepted, also what has a large input.
+    /// </param>
+    void Offer(IReadOnlyCollection<string> images, IReadOnlyCollection<string> reached);
 
     /// <summary>Events numbered above the given ones, of runs that somebody here listens to.</summary>
     Task<IReadOnlyList<(RunId Run, NumberedEvent Event)>> NewEventsAsync(
         IReadOnlyDictionary<RunId, long> after, CancellationToken cancellationToken);
 
-    /// <summary>Topics (functions, secrets, triggers) that another server has changed since this one read them.
+    /// <summary>Nodes that any server has changed or removed since this was asked last.</summary>
+    Task<NodeNews> NewNodesAsync(CancellationToken cancellationToken);
+
+    /// <summary>What all servers keep under a topic as one document; null where there is none yet.</summary>
+    Task<byte[]?> ReadDocumentAsync(string topic, CancellationToken cancellationToken);
+
+    /// <summary>Replaces it. Throws <see cref="StaleRecordsException"/> where another server did since this one has
+    /// read it.</summary>
+    Task WriteDocumentAsync(string topic, byte[] body, CancellationToken cancellationToken);
+
+    /// <summary>Topics (functions, secrets, triggers, nodes, tokens) that another server has changed since this one
+    /// read them.
     /// </summary>
     Task<IReadOnlySet<string>> ChangedAsync(CancellationToken cancellationToken);
 
@@ -50,6 +74,18 @@ internal interface IClusterStore
 }
 
 /// <param name="Beat">Rises for as long as the server is there.</param>
-internal sealed record ServerBeat(string Id, string Name, long Beat, bool IsSelf);
+/// <param name="Address">Where the others reach it; empty for nowhere.</param>
+/// <param name="IsGone">It left, or was lost and its work taken over.</param>
+internal sealed record ServerBeat(string Id, string Name, long Beat, string Address, bool IsGone, bool IsSelf);
+
+/// <param name="Origin">Accepted it, and has its input.</param>
+/// <param name="Holder">Had it under way last, and has its log and result.</param>
+internal readonly record struct RunServers(string Origin, string Holder);
+
+/// <param name="Key">Number of the key that it is sealed with.</param>
+internal readonly record struct SealedKey(int Key, byte[] Sealed);
+
+/// <param name="Removed">Names.</param>
+internal sealed record NodeNews(IReadOnlyList<NodeRecord> Changed, IReadOnlyList<string> Removed);
 
 internal readonly record struct HeldTask(int Generation, bool CancelRequested);

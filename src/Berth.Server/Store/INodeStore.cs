@@ -9,8 +9,9 @@ internal interface INodeStore
     /// <summary>Every node, in no order.</summary>
     Task<IReadOnlyList<NodeRecord>> AllNodesAsync(CancellationToken cancellationToken);
 
-    /// <summary>Adds it, or replaces what has its name.</summary>
-    Task PutNodeAsync(NodeRecord node, CancellationToken cancellationToken);
+    /// <summary>Adds it, or replaces what it was made from; gives it with the number of this change. Throws
+    /// <see cref="StaleRecordsException"/> where another server has changed that one meanwhile.</summary>
+    Task<NodeRecord> PutNodeAsync(NodeRecord node, CancellationToken cancellationToken);
 
     /// <summary>Nothing happens where there is none.</summary>
     Task DeleteNodeAsync(string name, CancellationToken cancellationToken);
@@ -21,7 +22,7 @@ internal interface INodeStore
     /// <summary>Null where there is none.</summary>
     Task<JoinTokenRecord?> FindJoinTokenAsync(string id, CancellationToken cancellationToken);
 
-    /// <summary>Spends a token on a new node, both or neither. False where the token is spent already, whoever was
-    /// first.</summary>
-    Task<bool> JoinAsync(string token, NodeRecord node, CancellationToken cancellationToken);
+    /// <summary>Spends a token on a new node, both or neither; gives it with the number of this change. Null where the
+    /// token is spent already, whoever was first, or another server has a node of that name.</summary>
+    Task<NodeRecord?> JoinAsync(string token, NodeRecord node, CancellationToken cancellationToken);
 }

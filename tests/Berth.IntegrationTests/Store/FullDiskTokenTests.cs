@@ -1,6 +1,7 @@
 using Berth.Api.Access;
 using Berth.Core.Errors;
 using Berth.Server.Access;
+using Berth.Testing.Server;
 using Xunit;
 
 namespace Berth.IntegrationTests.Store;

@@ -12,7 +12,7 @@ namespace Berth.Testing.Nodes;
 /// <see cref="INode"/> (the same suite runs against it and the real one). An image without a command runs <c>cat</c>.
 /// Tests steer it: missing images, faults on start, faults of the machine, a gate that holds every start.
 /// </summary>
-public sealed class FakeNode(TimeProvider time) : INode
+public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
 {
     private readonly ConcurrentDictionary<string, FakeAttempt> running = new(StringComparer.Ordinal);
     private readonly ConcurrentQueue<Exception> startFaults = new();
@@ -26,7 +26,7 @@ public sealed class FakeNode(TimeProvider time) : INode
     private long removed;
     private long faults;
 
-    public NodeInfo Info { get; } = new("fake", 2, ByteSize.GiB(4), "fake", 2);
+    public NodeInfo Info { get; } = new(name, 2, ByteSize.GiB(4), "fake", 2);
 
     public INodeStorage Storage => storage;
 

@@ -48,10 +48,18 @@ public sealed class ServerRig : IAsyncDisposable
     public Digest Digest { get; private set; }
 
     /// <param name="folder">A data folder to go on with; null for a new one.</param>
+    /// <param name="beside">Another server of the same store, whose files this one is given as an operator
+    /// does.</param>
     public static async Task<ServerRig> StartAsync(
-        Func<ServerOptions, ServerOptions>? with = null, TemporaryFolder? folder = null, TimeProvider? time = null)
+        Func<ServerOptions, ServerOptions>? with = null, TemporaryFolder? folder = null, TimeProvider? time = null,
+        ServerRig? beside = null)
     {
         TemporaryFolder data = folder ?? new TemporaryFolder();
+        foreach (string file in (string[])(beside is null ? [] : ["secrets.key", AdministratorToken.FileName]))
+        {
+            File.Copy(beside!.folder[file], data[file]);
+        }
+
         ServerOptions options = ConfigurationReader.Defaults() with
         {
             DataFolder = data.Path,
@@ -59,11 +67,13 @@ public sealed class ServerRig : IAsyncDisposable
             LogLevel = LogLevelName.Error,
             ShutdownGrace = TimeSpan.FromSeconds(5),
             MaxRunning = 16,
+            NodeName = "fake",
         };
         FakeNode? node = null;
         BerthServer server = await BerthServer.StartAsync(
             with?.Invoke(options) ?? options,
-            parts => node = new FakeNode(parts.Time), time ?? TimeProvider.System, CancellationToken.None);
+            parts => node = new FakeNode(parts.Time, parts.Options.NodeName), time ?? TimeProvider.System,
+            CancellationToken.None);
         ServerRig rig = new(data, folder is null, server, node!);
         rig.Digest = await rig.AddImageAsync("demo/echo", "1");
         return rig;

@@ -3,6 +3,7 @@ using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Runs;
 using Berth.Core.Triggers;
+using Berth.Server.Nodes;
 using Berth.Server.Secrets;
 using Berth.Server.Store;
 using Xunit;
@@ -25,6 +26,8 @@ public abstract class StoreRecordContract : IAsyncLifetime
     private ISecretStore Secrets => (ISecretStore)store;
 
     private ITriggerStore Triggers => (ITriggerStore)store;
+
+    private INodeStore Nodes => (INodeStore)store;
 
     public async ValueTask InitializeAsync() => store = await OpenAsync();
 
@@ -168,6 +171,77 @@ public abstract class StoreRecordContract : IAsyncLifetime
 
         static (RunId, DateTimeOffset) Only(IReadOnlyList<(Trigger Trigger, DateTimeOffset Seen)> all) =>
             (Assert.Single(all).Trigger.Id, all[0].Seen);
+    }
+
+    [Fact]
+    public async Task A_node_is_found_as_it_was_until_it_is_removed()
+    {
+        NodeRecord joined = await JoinAsync("token-1", "worker");
+        NodeRecord changed = await Nodes.PutNodeAsync(
+            joined with { IsCordoned = true, Taints = ["gpu"], SeenAt = Noon }, None);
+        await store.DisposeAsync();
+        store = await OpenAsync();
+
+        NodeRecord found = Assert.Single(await Nodes.AllNodesAsync(None));
+        Assert.Equivalent(changed, found, strict: true);
+        await Nodes.DeleteNodeAsync("worker", None);
+        await Nodes.DeleteNodeAsync("worker", None);
+        Assert.Empty(await Nodes.AllNodesAsync(None));
+    }
+
+    [Fact]
+    public async Task A_removed_node_may_join_again_under_its_name()
+    {
+        await JoinAsync("token-1", "worker");
+        await Nodes.DeleteNodeAsync("worker", None);
+
+        NodeRecord again = await JoinAsync("token-2", "worker");
+
+        Assert.Equivalent(again, Assert.Single(await Nodes.AllNodesAsync(None)), strict: true);
+        NodeRecord changed = await Nodes.PutNodeAsync(again with { IsCordoned = true }, None);
+        Assert.True(Assert.Single(await Nodes.AllNodesAsync(None)).IsCordoned);
+        Assert.Equal(again.Name, changed.Name);
+    }
+
+    [Fact]
+    public async Task A_token_lets_one_node_join_whoever_is_first()
+    {
+        await Nodes.AddJoinTokenAsync(NewToken("token-1"), Noon, None);
+
+        NodeRecord?[] joined = await Task.WhenAll(
+            Enumerable.Range(0, 8).Select(i => Nodes.JoinAsync("token-1", NewNode($"worker-{i}"), None)));
+
+        NodeRecord first = Assert.Single(joined, n => n is not null)!;
+        Assert.Equal(first.Name, Assert.Single(await Nodes.AllNodesAsync(None)).Name);
+        Assert.Equal(first.Name, (await Nodes.FindJoinTokenAsync("token-1", None))!.UsedBy);
+        Assert.Null(await Nodes.JoinAsync("no-such-token", NewNode("other"), None));
+    }
+
+    [Fact]
+    public async Task A_token_is_kept_until_its_end_and_dropped_with_the_next()
+    {
+        JoinTokenRecord old = NewToken("old");
+        await Nodes.AddJoinTokenAsync(old, Noon, None);
+        Assert.Equivalent(old, await Nodes.FindJoinTokenAsync("old", None), strict: true);
+
+        await Nodes.AddJoinTokenAsync(NewToken("new"), Noon + TimeSpan.FromHours(2), None);
+
+        Assert.Null(await Nodes.FindJoinTokenAsync("old", None));
+        Assert.NotNull(await Nodes.FindJoinTokenAsync("new", None));
+    }
+
+    private static DateTimeOffset Noon { get; } = new(2026, 11, 22, 12, 0, 0, TimeSpan.Zero);
+
+    private static JoinTokenRecord NewToken(string id) => new(id, "00ff", Noon, Noon + TimeSpan.FromHours(1), "admin");
+
+    private static NodeRecord NewNode(string name) => new(
+        name, ["ab12"], Noon, Noon + TimeSpan.FromDays(30), new Dictionary<string, string> { ["zone"] = "cellar" }, [],
+        IsCordoned: false);
+
+    private async Task<NodeRecord> JoinAsync(string token, string name)
+    {
+        await Nodes.AddJoinTokenAsync(NewToken(token), Noon, None);
+        return (await Nodes.JoinAsync(token, NewNode(name), None))!;
     }
 
     private static Container NewContainer(string name) => Container.New(

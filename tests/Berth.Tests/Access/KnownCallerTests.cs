@@ -1,5 +1,6 @@
 using Berth.Server.Access;
 using Berth.Testing.Clocks;
+using Berth.Testing.Server;
 using Xunit;
 
 namespace Berth.Tests.Access;

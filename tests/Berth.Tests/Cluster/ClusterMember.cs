@@ -31,7 +31,7 @@ internal sealed class ClusterMember : IAsyncDisposable
             PostgresStore store = await PostgresStore.OpenAsync(
                 PostgresCluster.Parse(address), id, TimeProvider.System, NullLogger<PostgresStore>.Instance,
                 CancellationToken.None);
-            await ((IClusterStore)store).BeatAsync(id, "test", CancellationToken.None);
+            await ((IClusterStore)store).BeatAsync(id, "test", "", CancellationToken.None);
             return store;
         });
         ClusterMember member = new(rig, id, hasImage ?? (_ => true));

@@ -46,22 +46,6 @@ public sealed class ClusterTests(SharedPostgres postgres)
     }
 
     [Fact]
-    public async Task A_large_result_is_told_to_be_elsewhere_by_a_server_that_has_it_not()
-    {
-        string address = await (await postgres.Cluster).NewDatabaseAsync();
-        await using ClusterMember one = await ClusterMember.StartAsync(address, "one");
-        await using ClusterMember two = await ClusterMember.StartAsync(address, "two", _ => false);
-        RunId id = (await one.Rig.SubmitAsync(["cat"], new string('x', RunSpool.InlineLimit + 1))).Run.Id;
-        await one.Rig.EndAsync(id);
-
-        RunContent here = await one.Rig.Manager.ResultAsync(id, None);
-        await here.Stream.DisposeAsync();
-        BerthException there = await Assert.ThrowsAsync<BerthException>(() => two.Rig.Manager.ResultAsync(id, None));
-        Assert.Equal((RunSpool.InlineLimit + 1, ErrorCode.Conflict), (here.Length, there.Code));
-        Assert.Contains("not on this one's disk", there.Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public async Task What_a_lost_server_had_under_way_runs_again_on_another_one()
     {
         string address = await (await postgres.Cluster).NewDatabaseAsync();

@@ -43,7 +43,11 @@ public sealed class ServerWatchTests
     /// <summary>Looks at every interval for so long; gives what the last look found.</summary>
     private IReadOnlyList<ServerBeat> LookFor(ServerWatch watch, TimeSpan span, long beat)
     {
-        ServerBeat[] servers = [new("one", "one", 0, IsSelf: true), new("two", "two", beat, IsSelf: false)];
+        ServerBeat[] servers =
+        [
+            new("one", "one", 0, "", IsGone: false, IsSelf: true),
+            new("two", "two", beat, "", IsGone: false, IsSelf: false),
+        ];
         IReadOnlyList<ServerBeat> lost = watch.Look(servers);
         for (TimeSpan passed = TimeSpan.Zero; passed < span; passed += ServerWatch.Interval)
         {

@@ -14,8 +14,8 @@ public sealed class SharedRecordTests(SharedPostgres postgres)
     public async Task What_one_server_is_told_the_other_one_knows_and_goes_on_from()
     {
         string address = await (await postgres.Cluster).NewDatabaseAsync();
-        await using ServerRig one = await StartAsync(address);
-        await using ServerRig two = await StartAsync(address);
+        await using ServerRig one = await StartAsync(address, "one");
+        await using ServerRig two = await StartAsync(address, "two", one);
 
         await PutAsync(one, "one");
         await UntilAsync(() => two.Server.Rooms.Functions.Find("echo")?.Record.Newest.Number == 1);
@@ -38,8 +38,8 @@ public sealed class SharedRecordTests(SharedPostgres postgres)
     public async Task Changes_of_several_servers_at_once_are_all_made()
     {
         string address = await (await postgres.Cluster).NewDatabaseAsync();
-        await using ServerRig one = await StartAsync(address);
-        await using ServerRig two = await StartAsync(address);
+        await using ServerRig one = await StartAsync(address, "one");
+        await using ServerRig two = await StartAsync(address, "two", one);
 
         await Task.WhenAll(Enumerable.Range(0, 12).Select(i => PutAsync(i % 2 == 0 ? one : two, $"v{i}")));
 
@@ -47,8 +47,9 @@ public sealed class SharedRecordTests(SharedPostgres postgres)
             && two.Server.Rooms.Functions.Get("echo").Record.Newest.Number == 12);
     }
 
-    private static Task<ServerRig> StartAsync(string address) =>
-        ServerRig.StartAsync(options => options with { Store = PostgresCluster.Parse(address) });
+    private static Task<ServerRig> StartAsync(string address, string name, ServerRig? beside = null) =>
+        ServerRig.StartAsync(
+            options => options with { Store = PostgresCluster.Parse(address), NodeName = name }, beside: beside);
 
     /// <summary>Deploys a function whose settings differ with the text.</summary>
     private static async Task PutAsync(ServerRig server, string text)

@@ -130,11 +130,10 @@ internal sealed class JoinedNode : IAsyncDisposable
         ContentStore content = new(folder["blobs"], TimeProvider.System);
         LayerStore layers = new(content, folder["layers"], LayerLimits.Default, TimeProvider.System);
         FetchedImages images = new(
-            content, new ImageSource(content, layers, PlatformChoice.Here), PlatformChoice.Here, TimeProvider.System,
-            NullLogger.Instance);
+            content, new ImageSource(content, layers, PlatformChoice.Here), PlatformChoice.Here, TimeProvider.System);
         return new JoinedNode(
             node,
-            new LinkedNode(node, images, server, identity, folder.Path, places, clock, NullLoggerFactory.Instance),
+            new LinkedNode(node, images, [server], identity, folder.Path, places, clock, NullLoggerFactory.Instance),
             layers, images, folder);
     }
 

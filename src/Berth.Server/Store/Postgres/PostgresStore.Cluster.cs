@@ -9,25 +9,49 @@ public sealed partial class PostgresStore : IClusterStore
     private const string Channel = "berth_news";
 
     private volatile string[] offered = [];
+    private volatile string[] reached = [];
 
-    Task IClusterStore.BeatAsync(string name, string version, CancellationToken cancellationToken) =>
+    string IClusterStore.Self => server;
+
+    Task IClusterStore.BeatAsync(string name, string version, string address, CancellationToken cancellationToken) =>
         database.WriteAsync(
             isNew: false,
             () => new PostgresStatement(
-                "INSERT INTO servers (id, name, beat, version) VALUES ($1, $2, 1, $3) ON CONFLICT (id) DO UPDATE "
-                + "SET beat = servers.beat + 1, name = excluded.name, version = excluded.version RETURNING beat")
-                .Bind(server).Bind(name).Bind(version),
+                "INSERT INTO servers (id, name, beat, version, address) VALUES ($1, $2, 1, $3, $4) ON CONFLICT (id) "
+                + "DO UPDATE SET beat = servers.beat + 1, name = excluded.name, version = excluded.version, "
+                + "address = excluded.address, gone = 0 RETURNING beat")
+                .Bind(server).Bind(name).Bind(version).Bind(address),
             cancellationToken);
 
     Task IClusterStore.LeaveAsync(string server, CancellationToken cancellationToken) => database.WriteAsync(
-        isNew: false, () => new PostgresStatement("DELETE FROM servers WHERE id = $1 RETURNING id").Bind(server),
+        isNew: false,
+        () => new PostgresStatement("UPDATE servers SET gone = 1 WHERE id = $1 RETURNING id").Bind(server),
         cancellationToken);
 
     async Task<IReadOnlyList<ServerBeat>> IClusterStore.ServersAsync(CancellationToken cancellationToken) =>
         await database.ReadAsync(
-            new PostgresStatement("SELECT id, name, beat FROM servers"),
-            Rows.All(row => new ServerBeat(row.Text(0), row.Text(1), row.Int64(2), row.Text(0) == server)),
+            new PostgresStatement("SELECT id, name, beat, address, gone FROM servers"),
+            Rows.All(row => new ServerBeat(
+                row.Text(0), row.Text(1), row.Int64(2), row.Text(3), row.Int64(4) != 0, row.Text(0) == server)),
             cancellationToken);
+
+    Task<RunServers?> IClusterStore.WhereAsync(RunId id, CancellationToken cancellationToken) => database.ReadAsync(
+        new PostgresStatement("SELECT origin, holder FROM runs WHERE id = $1").Bind(id.Text),
+        Rows.First<RunServers?>(row => new RunServers(row.Text(0), row.Text(1)), null), cancellationToken);
+
+    async Task<SealedKey> IClusterStore.ShareKeyAsync(
+        string name, SealedKey own, CancellationToken cancellationToken)
+    {
+        await database.WriteAsync(
+            isNew: false,
+            () => new PostgresStatement(
+                "INSERT INTO cluster_keys (name, key, sealed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING 1")
+                .Bind(name).Bind(own.Key).Bind(own.Sealed),
+            cancellationToken);
+        return await database.ReadAsync(
+            new PostgresStatement("SELECT key, sealed FROM cluster_keys WHERE name = $1").Bind(name),
+            Rows.First(row => new SealedKey((int)row.Int64(0), row.Blob(1).ToArray()), own), cancellationToken);
+    }
 
     async Task<IReadOnlyList<Run>> IClusterStore.AdoptAsync(
         string lost, int limit, CancellationToken cancellationToken) => await database.WriteAsync(
@@ -71,7 +95,11 @@ public sealed partial class PostgresStore : IClusterStore
                 + "LIMIT 1000").Bind(server),
             Rows.All(row => row.Text(0)), cancellationToken);
 
-    void IClusterStore.Offer(IReadOnlyCollection<string> images) => offered = [.. images];
+    void IClusterStore.Offer(IReadOnlyCollection<string> images, IReadOnlyCollection<string> reached)
+    {
+        offered = [.. images];
+        this.reached = [.. reached];
+    }
 
     async Task<IReadOnlyList<(RunId Run, NumberedEvent Event)>> IClusterStore.NewEventsAsync(
         IReadOnlyDictionary<RunId, long> after, CancellationToken cancellationToken) => await database.ReadAsync(

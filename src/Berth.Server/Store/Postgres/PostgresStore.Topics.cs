@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 
 namespace Berth.Server.Store.Postgres;
 
@@ -18,6 +19,22 @@ public sealed partial class PostgresStore
             Rows.All(row => (Topic: row.Text(0), Number: row.Int64(1))), cancellationToken))
         .Where(change => known.TryGetValue(change.Topic, out long number) && number < change.Number)
         .Select(change => change.Topic).ToHashSet(StringComparer.Ordinal);
+
+    async Task<byte[]?> IClusterStore.ReadDocumentAsync(string topic, CancellationToken cancellationToken) =>
+        await ReadTopicAsync(
+            topic, "body FROM documents WHERE name = $1", row => row.Blob(1).ToArray(), cancellationToken)
+            is [{ } body] ? body : null;
+
+    Task IClusterStore.WriteDocumentAsync(string topic, byte[] body, CancellationToken cancellationToken) =>
+        ChangeAsync(
+            topic, isNew: true,
+            "w AS (INSERT INTO documents (name, body) SELECT $1, $3 FROM c "
+            + "ON CONFLICT (name) DO UPDATE SET body = excluded.body)",
+            statement => statement.Bind(body), cancellationToken);
+
+    /// <summary>The change that this server's memory is as of.</summary>
+    private string AfterText(string topic) =>
+        known.GetValueOrDefault(topic).ToString(CultureInfo.InvariantCulture);
 
     /// <param name="columns">And where they are; the first is column 1.</param>
     private async Task<IReadOnlyList<T>> ReadTopicAsync<T>(

@@ -67,7 +67,7 @@ public sealed partial class PostgresStore : IServerStore
     public async Task<IReadOnlyList<ClaimedRun>> ClaimAsync(ClaimOrder order, CancellationToken cancellationToken)
     {
         List<(long Place, ClaimedRun Run)> claimed = await database.WriteAsync(
-            isNew: false, () => RunStatements.Claim(server, offered, order),
+            isNew: false, () => RunStatements.Claim(server, offered, reached, order),
             Rows.All(row => (
                 row.Int64(RunRows.Count + 1),
                 new ClaimedRun(
@@ -80,8 +80,9 @@ public sealed partial class PostgresStore : IServerStore
     public Task<int?> HighestWaitingAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
         database.ReadAsync(
             new PostgresStatement(
-                "SELECT rank FROM runs WHERE state = 0 AND ready_at <= $3 AND " + RunStatements.MayClaim("$1", "$2")
-                + " ORDER BY rank, caller LIMIT 1").Bind(server).Bind(offered).Bind(RunRows.Micros(now)),
+                "SELECT rank FROM runs WHERE state = 0 AND ready_at <= $4 AND "
+                + RunStatements.MayClaim("$1", "$2", "$3") + " ORDER BY rank, caller LIMIT 1")
+                .Bind(server).Bind(offered).Bind(reached).Bind(RunRows.Micros(now)),
             Rows.First<int?>(row => (int)-row.Int64(0), null), cancellationToken);
 
     public async Task<SaveOutcome> SaveAsync(RunChange change, CancellationToken cancellationToken)
@@ -142,9 +143,9 @@ public sealed partial class PostgresStore : IServerStore
     /// <summary>Of what this server may claim and has to deliver.</summary>
     public Task<NextDue> NextDueAsync(CancellationToken cancellationToken) => database.ReadAsync(
         new PostgresStatement(
-            "SELECT (SELECT ready_at FROM runs WHERE state = 0 AND " + RunStatements.MayClaim("$1", "$2")
+            "SELECT (SELECT ready_at FROM runs WHERE state = 0 AND " + RunStatements.MayClaim("$1", "$2", "$3")
             + " ORDER BY ready_at, id LIMIT 1), (SELECT min(due) FROM callbacks WHERE holder = $1)")
-            .Bind(server).Bind(offered),
+            .Bind(server).Bind(offered).Bind(reached),
         Rows.First(
             row => new NextDue(RunRows.Time(row.NullableInt64(0)), RunRows.Time(row.NullableInt64(1))), default),
         cancellationToken);

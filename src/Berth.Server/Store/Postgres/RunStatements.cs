@@ -44,17 +44,19 @@ internal static class RunStatements
     }
 
     /// <summary>Whether a server may claim a waiting run: what it accepted itself, and of what others accepted that
-    /// whose image it has and whose input is in the store.</summary>
+    /// whose image it can run and whose input is in the store, or at a server that it reaches.</summary>
     /// <param name="server">Its parameter.</param>
-    /// <param name="images">The parameter of what it has.</param>
-    public static string MayClaim(string server, string images) =>
-        $"(origin = {server} OR (input_place <> 2 AND digest = ANY({images})))";
+    /// <param name="images">The parameter of what it can run.</param>
+    /// <param name="reached">The parameter of the servers that it reaches.</param>
+    public static string MayClaim(string server, string images, string reached) =>
+        $"(origin = {server} OR (digest = ANY({images}) AND (input_place <> 2 OR origin = ANY({reached}))))";
 
     /// <summary>Gives the runs that were taken, each with its input where that is in the store, and its place in the
     /// order in which they are served.</summary>
     // g: who has something waiting, a look at the index for each. h: the oldest of each, locked for as long as this
     // takes. t: each one's turn. c: those that are taken.
-    public static PostgresStatement Claim(string holder, IReadOnlyCollection<string> images, ClaimOrder order) =>
+    public static PostgresStatement Claim(
+        string holder, IReadOnlyCollection<string> images, IReadOnlyCollection<string> reached, ClaimOrder order) =>
         new PostgresStatement(
             "WITH RECURSIVE g (rank, caller) AS ("
             + "(SELECT rank, caller FROM runs WHERE state = 0 ORDER BY rank, caller LIMIT 1) UNION ALL "
@@ -62,7 +64,7 @@ internal static class RunStatements
             + "AND (r.rank, r.caller) > (g.rank, g.caller) ORDER BY r.rank, r.caller LIMIT 1) n), "
             + "h AS MATERIALIZED (SELECT w.id, w.ready_at, g.rank, g.caller FROM g, LATERAL ("
             + "SELECT id, ready_at FROM runs WHERE state = 0 AND rank = g.rank AND caller = g.caller "
-            + "AND ready_at <= $2 AND " + MayClaim("$1", "$4")
+            + "AND ready_at <= $2 AND " + MayClaim("$1", "$4", "$7")
             + " ORDER BY ready_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) w), "
             + "t AS (SELECT id, rank, ready_at, row_number() OVER (PARTITION BY rank, caller ORDER BY ready_at, id) "
             + "+ COALESCE((SELECT u.n FROM unnest($5, $6) AS u (caller, n) WHERE u.caller = h.caller), 0) AS turn "
@@ -72,7 +74,8 @@ internal static class RunStatements
             + "FROM c WHERE id = chosen RETURNING " + RunRows.Columns
             + ", (SELECT body FROM run_inputs WHERE run = id AND input_place = 1), place")
             .Bind(holder).Bind(RunRows.Micros(order.Now)).Bind(order.Limit).Bind(images)
-            .Bind(order.UnderWay.Keys).Bind(order.UnderWay.Values.Select(count => (long)count));
+            .Bind(order.UnderWay.Keys).Bind(order.UnderWay.Values.Select(count => (long)count))
+            .Bind(reached);
 
     /// <summary>Gives the run's last event and whether its end was asked for, where the step was applied.</summary>
     // The claim is checked where it is used: generation and state in the statement that writes.

@@ -17,11 +17,11 @@ internal static class NodeWrites
         return nodes;
     }
 
-    public static bool Put(SqliteDatabase database, NodeRecord node)
+    public static NodeRecord Put(SqliteDatabase database, NodeRecord node)
     {
         database.Prepare("INSERT OR REPLACE INTO nodes (name, document) VALUES (?, ?)")
             .Bind(node.Name).Bind(node.Write()).Run();
-        return true;
+        return node;
     }
 
     public static bool Delete(SqliteDatabase database, string name)
@@ -54,13 +54,13 @@ internal static class NodeWrites
         return found;
     }
 
-    public static bool Join(SqliteDatabase database, string token, NodeRecord node)
+    public static NodeRecord? Join(SqliteDatabase database, string token, NodeRecord node)
     {
         SqliteStatement spend = database.Prepare(
                 "UPDATE node_tokens SET used_by = ? WHERE id = ? AND used_by IS NULL RETURNING id")
             .Bind(node.Name).Bind(token);
         bool isFirst = spend.Step();
         spend.Reset();
-        return isFirst && Put(database, node);
+        return isFirst ? Put(database, node) : null;
     }
 }

@@ -190,7 +190,7 @@ public sealed class SqliteRunStore : IServerStore
     Task<IReadOnlyList<NodeRecord>> INodeStore.AllNodesAsync(CancellationToken cancellationToken) =>
         readers.ReadAsync(NodeWrites.All, cancellationToken);
 
-    Task INodeStore.PutNodeAsync(NodeRecord node, CancellationToken cancellationToken) =>
+    Task<NodeRecord> INodeStore.PutNodeAsync(NodeRecord node, CancellationToken cancellationToken) =>
         Write(WritePurpose.Finish, database => NodeWrites.Put(database, node), cancellationToken);
 
     Task INodeStore.DeleteNodeAsync(string name, CancellationToken cancellationToken) =>
@@ -203,7 +203,7 @@ public sealed class SqliteRunStore : IServerStore
     Task<JoinTokenRecord?> INodeStore.FindJoinTokenAsync(string id, CancellationToken cancellationToken) =>
         readers.ReadAsync(database => NodeWrites.FindToken(database, id), cancellationToken);
 
-    Task<bool> INodeStore.JoinAsync(string token, NodeRecord node, CancellationToken cancellationToken) =>
+    Task<NodeRecord?> INodeStore.JoinAsync(string token, NodeRecord node, CancellationToken cancellationToken) =>
         Write(WritePurpose.Accept, database => NodeWrites.Join(database, token, node), cancellationToken);
 
     Task<IReadOnlyList<(Trigger Trigger, DateTimeOffset Seen)>> ITriggerStore.AllTriggersAsync(

@@ -2,18 +2,16 @@ using System.Collections.Concurrent;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Content;
-using Berth.Oci.Images;
 using Berth.Oci.Layers;
-using Microsoft.Extensions.Logging;
 
-namespace Berth.Node.Links;
+namespace Berth.Oci.Images;
 
 /// <summary>
 /// Images of another machine's registry: what is missing here is fetched by digest, verified and kept, each image once
 /// however many ask for it at the same time.
 /// </summary>
 public sealed class FetchedImages(
-    ContentStore content, IImageSource images, Platform platform, TimeProvider time, ILogger logger) : IImageSource
+    ContentStore content, IImageSource images, Platform platform, TimeProvider time) : IImageSource
 {
     /// <summary>Layers of an image that are fetched at once.</summary>
     private const int AtOnce = 3;
@@ -24,8 +22,11 @@ public sealed class FetchedImages(
     private readonly ConcurrentDictionary<Digest, Task> fetching = new();
     private readonly ConcurrentDictionary<Digest, long> held = new();
 
-    /// <summary>The way to the server; set when there is one.</summary>
-    public ServerDoor? Door { get; set; }
+    /// <summary>The way to another machine; set when there is one.</summary>
+    public IBlobOrigin? Origin { get; set; }
+
+    /// <summary>Told of an image that something was fetched of: how many parts, and how long it took.</summary>
+    public Action<Digest, int, TimeSpan> Fetched { get; init; } = static (_, _, _) => { };
 
     /// <summary>Images that can be run without fetching anything, the last used first.</summary>
     public IReadOnlyList<string> Held =>
@@ -135,8 +136,7 @@ public sealed class FetchedImages(
             });
         if (fetched > 0)
         {
-            TimeSpan took = time.GetElapsedTime(begun);
-            LinkLog.Fetched(logger, digest, fetched, took);
+            Fetched(digest, fetched, time.GetElapsedTime(begun));
         }
     }
 
@@ -157,9 +157,9 @@ public sealed class FetchedImages(
     /// <param name="most">Bytes that it may have.</param>
     private async Task StoreAsync(Digest digest, long most, CancellationToken cancellationToken)
     {
-        ServerDoor door = Door ?? throw new BerthException(
+        IBlobOrigin origin = Origin ?? throw new BerthException(
             ErrorCode.NodeFault, $"The image's content {digest} is not here, and there is no link to fetch it over.");
-        await using Stream source = await door.OpenBlobAsync(digest, cancellationToken);
+        await using Stream source = await origin.OpenBlobAsync(digest, cancellationToken);
         await using IBlobWriter writer = content.BeginWrite();
         byte[] buffer = new byte[128 * 1024];
         try
@@ -178,7 +178,7 @@ public sealed class FetchedImages(
         catch (Exception broken) when (broken is IOException or HttpRequestException)
         {
             throw new BerthException(
-                ErrorCode.NodeFault, $"The content {digest} broke off on its way from the server: {broken.Message}",
+                ErrorCode.NodeFault, $"The content {digest} broke off on its way here: {broken.Message}",
                 broken);
         }
 

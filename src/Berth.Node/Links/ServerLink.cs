@@ -1,0 +1,162 @@
+using System.Net.Security;
+using Berth.Api.Links;
+using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Node.Links;
+
+/// <summary>What the links of one node have in common.</summary>
+/// <param name="Hello">What the node says of itself.</param>
+/// <param name="Heartbeat">How it does, for a link.</param>
+/// <param name="Hold">Whether a link may be the one to the server of this name: another address may lead to it too.
+/// </param>
+/// <param name="Told">Which addresses the servers have.</param>
+/// <param name="Linked">Told of each link that was accepted.</param>
+internal sealed record LinkRoom(
+    INode Node, PlaceGate Places, Func<NodeHello> Hello, Func<ServerLink, NodeHeartbeat> Heartbeat,
+    Func<ServerLink, string, bool> Hold, Action<ServerList> Told, Action<ServerLink> Linked, TimeProvider Time,
+    ILoggerFactory Loggers, ILogger Logger);
+
+/// <summary>A node's link to one address of a server, made anew whenever it breaks.</summary>
+internal sealed class ServerLink : IAsyncDisposable
+{
+    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan RefusedPause = TimeSpan.FromSeconds(30);
+
+    private readonly LinkRoom room;
+    private readonly LinkHost host;
+    private readonly CancellationTokenSource over = new();
+    private bool isRefused;
+    private bool wasWelcomed;
+    private bool isDouble;
+    private int running;
+    private volatile bool isLinked;
+
+    public ServerLink(Uri address, ServerDoor door, LinkRoom room)
+    {
+        Address = address;
+        Door = door;
+        this.room = room;
+        LinkService service = new(room, this);
+        host = new LinkHost(service.AnswerAsync, room.Loggers);
+    }
+
+    public Uri Address { get; }
+
+    /// <summary>Made anew with each certificate.</summary>
+    public ServerDoor Door { get; set; }
+
+    public bool IsLinked => isLinked;
+
+    /// <summary>Attempts that its server has here.</summary>
+    public int Running => Volatile.Read(ref running);
+
+    public Task Ended { get; private set; } = Task.CompletedTask;
+
+    public void Begin(CancellationToken stop) => Ended = Task.Run(() => RunAsync(stop), CancellationToken.None);
+
+    /// <summary>Ends the link for good.</summary>
+    public void End() => over.Cancel();
+
+    public void Welcome()
+    {
+        wasWelcomed = true;
+        isLinked = true;
+        room.Linked(this);
+    }
+
+    public void Refuse(string reason)
+    {
+        isRefused = true;
+        LinkLog.Refused(room.Logger, reason);
+    }
+
+    /// <summary>Counts an attempt until it is disposed, and gives it a place.</summary>
+    public async ValueTask<IDisposable> TakeAsync(CancellationToken cancellationToken)
+    {
+        IDisposable place = await room.Places.TakeAsync(cancellationToken);
+        Interlocked.Increment(ref running);
+        return new Counted(this, place);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await over.CancelAsync();
+        await Ended;
+        await host.DisposeAsync();
+        Door.Dispose();
+        over.Dispose();
+    }
+
+    private static TimeSpan Longer(TimeSpan pause) => pause * 2 < LongestPause ? pause * 2 : LongestPause;
+
+    private async Task RunAsync(CancellationToken stop)
+    {
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(stop, over.Token);
+        await host.StartAsync(CancellationToken.None);
+        TimeSpan pause = ShortestPause;
+        while (!either.IsCancellationRequested)
+        {
+            isRefused = false;
+            wasWelcomed = false;
+            isDouble = false;
+            string reason = await LinkAsync(either.Token);
+            isLinked = false;
+            if (either.IsCancellationRequested)
+            {
+                return;
+            }
+
+            pause = isRefused || isDouble ? RefusedPause : wasWelcomed ? ShortestPause : Longer(pause);
+            if (!isDouble)
+            {
+                LinkLog.NotLinked(room.Logger, Address.Authority, reason, pause);
+            }
+
+            await Task.Delay(pause, room.Time, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>One link from its making to its end; says why it ended.</summary>
+    private async Task<string> LinkAsync(CancellationToken stop)
+    {
+        try
+        {
+            await using SslStream connection = await Door.DialAsync(stop);
+            if (!room.Hold(this, ServerDoor.NameOf(connection)))
+            {
+                isDouble = true;
+                return "Another address leads to the same server.";
+            }
+
+            await host.ServeAsync(connection, stop);
+            return isRefused ? "The server refused it."
+                : wasWelcomed ? "The link broke."
+                : "The server closed it: does it know this node still? 'berth node ls' there shows its nodes.";
+        }
+        catch (BerthException refusal)
+        {
+            return refusal.Message;
+        }
+        catch (Exception gone) when (gone is OperationCanceledException or IOException)
+        {
+            return gone.Message;
+        }
+    }
+
+    private sealed class Counted(ServerLink link, IDisposable place) : IDisposable
+    {
+        private int returned;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref returned, 1) == 0)
+            {
+                Interlocked.Decrement(ref link.running);
+                place.Dispose();
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+using System.Globalization;
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+using Berth.Core.Errors;
+using Berth.Core.Images;
+using Berth.Core.Runs;
+using Berth.Oci.Images;
+using Berth.Server.Logs;
+using Berth.Server.Store;
+
+namespace Berth.Server.Cluster;
+
+/// <summary>
+/// What this server lacks and another one has: inputs, results, logs, and content of images. Everything is streamed.
+/// Throws <c>ServerUnreachable</c> with the other one's name where that is not there. The first type to read of
+/// how servers help each other; <see cref="PeerAnswers"/> is the other end.
+/// </summary>
+internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDoors doors) : IBlobOrigin
+{
+    public PeerDirectory Directory => directory;
+
+    /// <summary>Whether any other server could have what is not here.</summary>
+    public bool Any => directory.Reached.Any();
+
+    /// <summary>The server that has a run's log and result; null where that is this one, or there is no such
+    /// run.</summary>
+    public async Task<string?> HolderAsync(RunId id, CancellationToken cancellationToken) =>
+        await store.WhereAsync(id, cancellationToken) is { Holder: var holder } && holder != store.Self ? holder : null;
+
+    /// <summary>Null where the run is this server's, or gone there.</summary>
+    public async Task<Stream?> OpenResultAsync(Run run, CancellationToken cancellationToken) =>
+        await HolderAsync(run.Id, cancellationToken) is { } holder
+            ? await OpenAsync(
+                holder, string.Create(CultureInfo.InvariantCulture, $"{PeerAnswers.Results}{run.Id}/{run.Generation}"),
+                run.Result.Length, cancellationToken)
+            : null;
+
+    /// <summary>As <see cref="OpenResultAsync"/>.</summary>
+    public async Task<Stream?> OpenInputAsync(Run run, CancellationToken cancellationToken) =>
+        await store.WhereAsync(run.Id, cancellationToken) is { Origin: var origin } && origin != store.Self
+            ? await OpenAsync(
+                origin, PeerAnswers.Inputs + run.Id.Text, run.Input.Length, cancellationToken)
+            : null;
+
+    /// <summary>Lines of a run's log at another server, as its own callers get them.</summary>
+    public async IAsyncEnumerable<LogLine> LogsAsync(
+        string server, RunId id, LogQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage answer = await doors.GetAsync(
+            server, PeerAnswers.LogPath(id, query), cancellationToken);
+        PipeReader lines = PipeReader.Create(await answer.Content.ReadAsStreamAsync(cancellationToken));
+        await foreach (LogLine line in PeerLogText.ReadAsync(
+            lines, error => PeerDoors.Unreachable(directory.Find(server), server, error), cancellationToken))
+        {
+            yield return line;
+        }
+    }
+
+    /// <summary>Content by digest, not verified, from the first server that has it. Throws <c>BlobUnknown</c> where all
+    /// that were asked say no, <c>ServerUnreachable</c> where one could not be asked.</summary>
+    public async Task<Stream> OpenBlobAsync(Digest digest, CancellationToken cancellationToken)
+    {
+        BerthException? away = null;
+        foreach (ServerBeat peer in directory.Reached)
+        {
+            try
+            {
+                HttpResponseMessage answer = await doors.GetAsync(
+                    peer.Id, PeerAnswers.Blobs + digest, cancellationToken);
+                return await answer.Content.ReadAsStreamAsync(cancellationToken);
+            }
+            catch (BerthException refusal) when (refusal.Code is ErrorCode.NotFound or ErrorCode.ServerUnreachable)
+            {
+                away = refusal.Code == ErrorCode.ServerUnreachable ? refusal : away;
+            }
+        }
+
+        throw away ?? new BerthException(ErrorCode.BlobUnknown, $"No server has the content {digest}.");
+    }
+
+    private async Task<Stream?> OpenAsync(
+        string server, string path, long length, CancellationToken cancellationToken)
+    {
+        PeerBody body = new(
+            (from, token) => doors.GetAsync(
+                server, string.Create(CultureInfo.InvariantCulture, $"{path}?from={from}"), token),
+            error => PeerDoors.Unreachable(directory.Find(server), server, error), length);
+        try
+        {
+            await body.OpenAsync(cancellationToken);
+            return body;
+        }
+        catch (BerthException gone) when (gone.Code == ErrorCode.NotFound)
+        {
+            await body.DisposeAsync();
+            return null;
+        }
+    }
+}
