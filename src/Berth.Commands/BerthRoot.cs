@@ -6,6 +6,7 @@ using Berth.Commands.Development;
 using Berth.Commands.Functions;
 using Berth.Commands.Help;
 using Berth.Commands.Images;
+using Berth.Commands.Networks;
 using Berth.Commands.Nodes;
 using Berth.Commands.Repositories;
 using Berth.Commands.Rollouts;
@@ -52,7 +53,7 @@ internal sealed class BerthRoot : RootCommand, IDocumented
             new WaitContainerCommand(), new ExecCommand(), new AttachCommand(), new CopyCommand(),
             new PsCommand(), new InspectAnyCommand(), new TopCommand(), new StatsCommand(),
             new LogsCommand("logs"), new WhyCommand(), new EventsCommand(),
-            VolumeCommands.All(), SystemCommands.All(), SandboxListCommand.All(),
+            VolumeCommands.All(), NetworkCommands.All(), SystemCommands.All(), SandboxListCommand.All(),
             new LoginCommand(), ContextCommands.All(), TokenCommands.All(),
             NodeCommands.All(ofServers.Single(c => c.Name == ServerPart.JoinName)),
             .. ofServers.Where(c => c.Name != ServerPart.JoinName),

@@ -3,6 +3,7 @@ using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Faults;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Node.Attempts;
@@ -74,6 +75,15 @@ public sealed class LocalNode : INode
     };
 
     public INodeStorage Storage => storage;
+
+    public Task MakeNetworkAsync(NetworkDefinition network, CancellationToken cancellationToken) =>
+        engine.MakeNetworkAsync(network, cancellationToken);
+
+    public async Task KeepNetworksAsync(IReadOnlySet<string> ids, CancellationToken cancellationToken)
+    {
+        pools.Forget(shape => shape.Bridge is { } network && !ids.Contains(network.Id));
+        await engine.KeepNetworksAsync(ids, cancellationToken);
+    }
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -172,8 +182,10 @@ public sealed class LocalNode : INode
         TimeSpan prepare = time.GetElapsedTime(begun);
         Pseudoterminal? terminal = null;
         LoopbackListener? listener = null;
+        IDisposable? found = null;
         try
         {
+            found = spec.Found is { } wish ? taken.Sandbox.Announce(wish) : null;
             listener = spec.Listen is { } port ? taken.Sandbox.Listen(port) : null;
             ProgramStart? program = ProgramMerge.Merge(
                 spec, taken.Image, taken.Sandbox.HostName, time.GetUtcNow() + (spec.Timeout - prepare));
@@ -188,6 +200,7 @@ public sealed class LocalNode : INode
                 spec, taken.Sandbox, program, terminal, preparation, poller, time, Forget)
             {
                 Listener = listener,
+                Found = found,
             };
             running[spec.Id] = attempt;
             if (outcome is StartOutcome.EntryPointMissing missing)
@@ -210,6 +223,7 @@ public sealed class LocalNode : INode
 
             terminal?.Dispose();
             listener?.Dispose();
+            found?.Dispose();
             GiveBack(taken.Sandbox, closeStreams: true);
             throw;
         }

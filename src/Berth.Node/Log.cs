@@ -41,4 +41,19 @@ internal static partial class Log
 
     [LoggerMessage(11, LogLevel.Information, "Runs may choose the runtime {Name}: {Path}, {Version}.")]
     public static partial void RuntimeFound(ILogger logger, string name, string path, string version);
+
+    [LoggerMessage(1400, LogLevel.Information, "The network {Network} ({Subnet}) was made.")]
+    public static partial void NetworkMade(ILogger logger, string network, string subnet);
+
+    [LoggerMessage(1401, LogLevel.Warning, "Something of the network {Network} was missing and was made again.")]
+    public static partial void NetworkRepaired(ILogger logger, string network);
+
+    [LoggerMessage(1402, LogLevel.Error, "Networks could not be looked after; the next pass tries again.")]
+    public static partial void NetworkRepairFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(1403, LogLevel.Warning, "No place in the network {Network} could be made ahead.")]
+    public static partial void EndpointNotReady(ILogger logger, string network, Exception error);
+
+    [LoggerMessage(1404, LogLevel.Debug, "The resolver of the network {Network} could not answer.")]
+    public static partial void ResolverFailed(ILogger logger, string network, Exception error);
 }

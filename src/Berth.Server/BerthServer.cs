@@ -153,6 +153,7 @@ public sealed class BerthServer : IAsyncDisposable
         CrashPoints.Reach(CrashPoint.NodeStarted);
         await rooms.Nodes.StartAsync(cancellationToken);
         await rooms.Secrets.StartAsync(cancellationToken);
+        await rooms.Networks.StartAsync(cancellationToken);
         await rooms.Triggers.Manager.StartAsync(cancellationToken);
         // Before the tasks, which may be calls of them.
         await rooms.Functions.StartAsync(cancellationToken);

@@ -31,6 +31,7 @@ public sealed class BerthClient : IDisposable
         Secrets = new SecretsClient(exchange);
         Triggers = new TriggersClient(exchange);
         Nodes = new NodesClient(exchange);
+        Networks = new NetworksClient(exchange);
     }
 
     /// <summary>Uses <paramref name="handler"/> instead of the network for everything but synchronous calls and
@@ -49,6 +50,7 @@ public sealed class BerthClient : IDisposable
         Secrets = new SecretsClient(exchange);
         Triggers = new TriggersClient(exchange);
         Nodes = new NodesClient(exchange);
+        Networks = new NetworksClient(exchange);
     }
 
     public Uri Address => exchange.Address;
@@ -74,6 +76,8 @@ public sealed class BerthClient : IDisposable
     public TriggersClient Triggers { get; }
 
     public NodesClient Nodes { get; }
+
+    public NetworksClient Networks { get; }
 
     public Task<VersionView> VersionAsync(CancellationToken cancellationToken) =>
         exchange.GetAsync("v1/version", NodeJson.Default.VersionView, cancellationToken);

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Berth.Api.Networks;
 
 namespace Berth.Api.Containers;
 
@@ -8,13 +9,16 @@ namespace Berth.Api.Containers;
 /// <param name="Name">Null for one that is made up.</param>
 /// <param name="Command">Replaces the image's ENTRYPOINT and CMD.</param>
 /// <param name="Arguments">Replaces the image's CMD.</param>
-/// <param name="Network"><c>none</c> or <c>host</c>.</param>
+/// <param name="Network"><c>none</c>, <c>host</c>, or the name of a network.</param>
 /// <param name="Terminal">The program runs at a terminal.</param>
 /// <param name="OpenInput">Standard input stays open for who attaches.</param>
 /// <param name="Restart"><c>no</c>, <c>on-failure[:N]</c>, <c>always</c> or <c>unless-stopped</c>.</param>
 /// <param name="StopSignal">Name or number.</param>
 /// <param name="Grace">Between that signal and SIGKILL.</param>
 /// <param name="Runtime">Name of an OCI runtime that the operator has registered; null for the server's own.</param>
+/// <param name="Ports">Of the machine, that lead to the container's.</param>
+/// <param name="Aliases">Names in its network, besides its own.</param>
+/// <param name="Address">In its network; null for any.</param>
 public sealed record ContainerRequest(
     string? Image = null,
     string? Name = null,
@@ -39,7 +43,10 @@ public sealed record ContainerRequest(
     string? Grace = null,
     HealthCheckRequest? Health = null,
     IReadOnlyDictionary<string, string>? Labels = null,
-    string? Runtime = null);
+    string? Runtime = null,
+    IReadOnlyList<PortView>? Ports = null,
+    IReadOnlyList<string>? Aliases = null,
+    string? Address = null);
 
 /// <param name="Type"><c>volume</c>, <c>host</c> or <c>memory</c>.</param>
 /// <param name="Source">Name of the volume (null: one of the container's own) or absolute path on the machine.</param>

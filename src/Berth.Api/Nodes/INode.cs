@@ -1,6 +1,9 @@
 using System.Threading.Channels;
+using System.Net;
 using Berth.Api.Links;
+using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 
@@ -42,6 +45,15 @@ public interface INode : IAsyncDisposable
 
     /// <summary>What outlasts sandboxes on this node.</summary>
     INodeStorage Storage { get; }
+
+    /// <summary>Makes a network on this machine, which its first sandbox would do otherwise. Throws BerthException
+    /// (<c>NodeFault</c>) where its rules can't be installed.</summary>
+    Task MakeNetworkAsync(NetworkDefinition network, CancellationToken cancellationToken) => throw new BerthException(
+        ErrorCode.InvalidRequest, $"Networks of the node '{Info.Name}' are not reached from here.");
+
+    /// <summary>Takes away every network but these, with all that serves it. No attempt may be in one of the others.
+    /// </summary>
+    Task KeepNetworksAsync(IReadOnlySet<string> ids, CancellationToken cancellationToken) => Task.CompletedTask;
 
     /// <summary>
     /// Stops accepting, ends every attempt still running and removes every sandbox, prepared ones too.
@@ -224,17 +236,25 @@ public sealed record AttemptFigures(TimeSpan Processor, ByteSize Memory, ByteSiz
 /// other may share a family. Null for a container each.</param>
 /// <param name="Reuse">How many attempts at once a sandbox may have, one after the other in each place: they share its
 /// files and limits, but no process and no stream. Null for sandboxes that have one attempt and go with it.</param>
+/// <param name="Bridge">The network it is in; null unless <paramref name="Network"/> says it is in one.</param>
 public sealed record SandboxSpec(
     Digest Image, SandboxLimits Limits, NetworkMode Network, string? Runtime = null, string? Family = null,
-    int? Reuse = null);
+    int? Reuse = null, NetworkDefinition? Bridge = null);
 
 /// <summary>What a container has beyond the shape that calls share. Such a sandbox is made for one attempt.</summary>
 /// <param name="Layer">Id of the writable layer that outlasts the sandbox, 1 to 64 of a-z, 0-9 and -; null for one that
 /// goes with it. One sandbox at a time has it.</param>
 /// <param name="ReadOnlyRoot">Nothing but the mounts can be written.</param>
 /// <param name="HostName">What the program sees as its machine's name; null for one of the sandbox's own.</param>
+/// <param name="Address">In its network; null for any.</param>
 public sealed record SandboxExtras(
-    string? Layer, bool ReadOnlyRoot, IReadOnlyList<SandboxMount> Mounts, string? HostName);
+    string? Layer, bool ReadOnlyRoot, IReadOnlyList<SandboxMount> Mounts, string? HostName,
+    IPAddress? Address = null);
+
+/// <summary>How a program is found while it runs.</summary>
+/// <param name="Names">In its network.</param>
+/// <param name="Ports">Of the node's machine, that lead to its own.</param>
+public sealed record AttemptNetwork(IReadOnlyList<string> Names, IReadOnlyList<PublishedPort> Ports);
 
 /// <summary>A folder put into a sandbox.</summary>
 /// <param name="Target">Absolute path in the sandbox; made when missing.</param>
@@ -278,6 +298,7 @@ public sealed record SandboxFile(string Name, ReadOnlyMemory<byte> Content);
 /// <param name="Listen">A TCP port of the sandbox's own loopback that is listened on for the program from before it
 /// starts, for <see cref="IAttempt.AcceptAsync"/>; null for none.</param>
 /// <param name="Ahead">What is known of its input already; null where nothing is.</param>
+/// <param name="Found">How others find it; null unless its sandbox is in a network.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -293,7 +314,8 @@ public sealed record AttemptSpec(
     TerminalSize? Terminal = null,
     SandboxExtras? Extras = null,
     int? Listen = null,
-    IInputAhead? Ahead = null);
+    IInputAhead? Ahead = null,
+    AttemptNetwork? Found = null);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>

@@ -50,12 +50,20 @@ internal sealed class ContainerSettings
 
     private readonly Option<bool> noHealth = Switch("--no-healthcheck", null, "Don't run the image's health check");
 
+    private readonly Option<string[]> ports = Repeated(
+        "--publish", "-p", "[IP:]PORT:PORT[/udp]", "Let a port of the server's machine lead to one of the container");
+
+    private readonly Option<string?> address = Named("--ip", null, "ADDRESS", "Its address in the network");
+    private readonly Option<string[]> aliases = Repeated(
+        "--network-alias", null, "NAME", "Another name in the network, besides its own");
+
     public void AddTo(Command command)
     {
         Option[] options =
         [
             name, terminal, volumes, mounts, temporary, readOnly, restart, hostName, stopSignal, stopTimeout,
             healthCommand, healthInterval, healthTimeout, healthStart, healthRetries, noHealth,
+            ports, address, aliases,
         ];
         foreach (Option option in options)
         {
@@ -66,11 +74,11 @@ internal sealed class ContainerSettings
     /// <summary>Whether any of it was asked for.</summary>
     public bool IsAsked(Session session) => session.Get(name) is not null || session.Get(terminal)
         || session.Get(readOnly) || session.Get(noHealth)
-        || new[] { volumes, mounts, temporary }.Any(o => session.Get(o) is [_, ..])
+        || new[] { volumes, mounts, temporary, ports, aliases }.Any(o => session.Get(o) is [_, ..])
         || new[]
         {
             restart, hostName, stopSignal, stopTimeout, healthCommand, healthInterval, healthTimeout, healthStart,
-            healthRetries,
+            healthRetries, address,
         }.Any(o => session.Get(o) is not null);
 
     public bool Terminal(Session session) => session.Get(terminal);
@@ -99,7 +107,8 @@ internal sealed class ContainerSettings
             Bytes(run.Disk), run.Network, session.Get(terminal), interactive, session.Get(readOnly),
             Mounts(session), session.Get(hostName), session.Get(restart), remove, session.Get(stopSignal),
             session.Get(stopTimeout) is { } time ? SecondsOf("--stop-timeout", time) : null, Health(session),
-            run.Labels, run.Runtime);
+            run.Labels, run.Runtime, Given(session.Get(ports), PortText.Read), Given(session.Get(aliases), a => a),
+            session.Get(address));
     }
 
     internal static string? Bytes(ByteSize? size) => size?.Bytes.ToString(CultureInfo.InvariantCulture);
@@ -113,6 +122,9 @@ internal sealed class ContainerSettings
             : throw new BerthException(
                 ErrorCode.InvalidRequest, $"{option}: '{text}' is no length of time: write seconds, or such as 1m.");
     }
+
+    private static IReadOnlyList<T>? Given<T>(string[]? texts, Func<string, T> read) =>
+        texts is null or [] ? null : [.. texts.Select(read)];
 
     private MountView[] Mounts(Session session) =>
     [

@@ -16,10 +16,6 @@ internal static class ForeignOptions
     {
         Option[] options =
         [
-            Valued(
-                "--publish", "-p",
-                "this version publishes no ports: --network host gives the program the machine's own network where the "
-                + "operator allows it."),
             Switch("--privileged", null, "sandboxes are never privileged here."),
             Valued("--cap-add", null, "sandboxes have a fixed set of capabilities here; none can be added."),
             Valued("--device", null, "sandboxes get no devices of the machine here."),

@@ -22,7 +22,7 @@ internal sealed class RunSettings
     private readonly Option<string?> workdir = Named(
         "--workdir", "-w", "PATH", "Working directory instead of the image's");
     private readonly Option<string?> network = Named(
-        "--network", null, "none|host", "What the program can reach; none is the default");
+        "--network", null, "none|host|NAME", "What the program can reach: none, the default; the machine's; a network");
     private readonly Option<string?> runtime = Named(
         "--runtime", null, "NAME", "OCI runtime to use, of those that the server's operator has registered");
     private readonly Option<string?> entrypoint = Named(
@@ -48,7 +48,6 @@ internal sealed class RunSettings
     /// <param name="lasting">The command makes containers only, which have no time limit and no result.</param>
     public void AddTo(Command command, bool lasting = false)
     {
-        network.AcceptOnlyFromAmong("none", "host");
         image.Validators.Add(ForeignOptions.RefusePath);
         foreach (
             Option option in (Option[])[

@@ -1,4 +1,6 @@
+using System.Net;
 using Berth.Core.Images;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 
 namespace Berth.Core.Containers;
@@ -18,6 +20,7 @@ namespace Berth.Core.Containers;
 /// <param name="Grace">Between that signal and SIGKILL.</param>
 /// <param name="Health">Null for the image's own check, if it has one.</param>
 /// <param name="Runtime">Name of a further OCI runtime to run it with; null for the node's own.</param>
+/// <param name="Bridge">Its place in a network; null unless <paramref name="Network"/> says it is in one.</param>
 public sealed record ContainerSpec(
     string Image,
     Digest Digest,
@@ -39,7 +42,8 @@ public sealed record ContainerSpec(
     TimeSpan Grace,
     HealthCheck? Health,
     IReadOnlyDictionary<string, string> Labels,
-    string? Runtime = null)
+    string? Runtime = null,
+    ContainerNetwork? Bridge = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Empty = new Dictionary<string, string>();
 
@@ -49,6 +53,13 @@ public sealed record ContainerSpec(
         OpenInput: false, ReadOnlyRoot: false, [], null, RestartPolicy.No, AutoRemove: false, null,
         Runs.RunSpec.DefaultGrace, null, Empty);
 }
+
+/// <summary>A container's place in a network.</summary>
+/// <param name="Address">Null for any of the network's.</param>
+/// <param name="Aliases">Names in the network, besides the container's own.</param>
+/// <param name="Ports">Of the machine, that lead to the container's.</param>
+public sealed record ContainerNetwork(
+    NetworkUse Use, IPAddress? Address, IReadOnlyList<string> Aliases, IReadOnlyList<PublishedPort> Ports);
 
 public enum MountKind
 {

@@ -21,4 +21,7 @@ public enum NetworkMode
 
     /// <summary>The machine's own network; must be allowed by the operator.</summary>
     Host,
+
+    /// <summary>A network of its caller's, where other programs are.</summary>
+    Bridge,
 }

@@ -1,4 +1,5 @@
 using Berth.Core.Images;
+using Berth.Core.Networks;
 using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Secrets;
@@ -50,6 +51,7 @@ public enum RunKind
 /// <param name="Placement">Where it may run; null for any node.</param>
 /// <param name="Priority">Of a task among those that wait: the higher is served first, see <see cref="RunPriority"/>.
 /// </param>
+/// <param name="Bridge">The network it runs in; null unless <paramref name="Network"/> says it is in one.</param>
 /// <param name="Secrets">What its program gets of the server's secrets; null for none. Their values are never
 /// here.</param>
 public sealed record RunSpec(
@@ -80,7 +82,8 @@ public sealed record RunSpec(
     int? Reuse = null,
     string? CacheControl = null,
     PlacementRules? Placement = null,
-    int Priority = RunPriority.Usual)
+    int Priority = RunPriority.Usual,
+    NetworkUse? Bridge = null)
 {
     /// <summary>Such files are put into a container as it is made: none stands ready, and none is shared.</summary>
     public bool HasSecretFiles => Secrets?.Any(s => s.File is not null) == true;

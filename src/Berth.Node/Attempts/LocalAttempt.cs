@@ -59,6 +59,9 @@ internal sealed class LocalAttempt : IAttempt
     /// <summary>Where its program reaches this process; becomes this attempt's own.</summary>
     public LoopbackListener? Listener { get; init; }
 
+    /// <summary>Until it is disposed, others find the program; null where nobody does.</summary>
+    public IDisposable? Found { get; init; }
+
     public AttemptSpec Spec { get; }
 
     public AttemptPreparation Preparation { get; }
@@ -302,6 +305,7 @@ internal sealed class LocalAttempt : IAttempt
         }
 
         Listener?.Dispose();
+        Found?.Dispose();
         ended(this);
         completion.TrySetResult(report);
     }

@@ -52,10 +52,11 @@ internal static class ContainerShape
 
     private static readonly string[] OwnNamespaces = ["pid", "ipc", "uts", "mount", "cgroup", "user"];
 
+    /// <param name="network">Where the sandbox's place in a network is; null where it has none.</param>
     /// <param name="hardOpenFiles">This process's own hard limit of open files; a container can't have more.</param>
     public static RuntimeConfig Render(
         SandboxSpec spec, SandboxExtras? extras, string root, string hostName, uint owner, string cgroup,
-        string initPath, ulong hardOpenFiles, bool canLimitSwap, bool isOuter = false)
+        string initPath, ulong hardOpenFiles, bool canLimitSwap, NetworkPlace? network, bool isOuter = false)
     {
         // The kernel mounts another /proc only where one is in full sight (mount_namespaces(7)); in an outer container
         // nobody looks, and its sandboxes hide the same in theirs.
@@ -64,8 +65,12 @@ internal static class ContainerShape
         string[] capabilities = [.. Capabilities, .. isOuter ? OuterCapabilities : []];
         ulong files = Math.Min(hardOpenFiles, MostOpenFiles);
         RuntimeIdMapping[] ids = [new(0, owner, OwnerRange.Size)];
-        IEnumerable<string> namespaces =
-            spec.Network == NetworkMode.None ? OwnNamespaces.Append("network") : OwnNamespaces;
+        IEnumerable<RuntimeNamespace> namespaces = OwnNamespaces.Select(n => new RuntimeNamespace(n));
+        if (spec.Network != NetworkMode.Host)
+        {
+            namespaces = namespaces.Append(new RuntimeNamespace("network", network?.Namespace));
+        }
+
         return new RuntimeConfig(
             "1.0.2",
             new RuntimeProcess(
@@ -75,10 +80,10 @@ internal static class ContainerShape
                 [new("RLIMIT_NOFILE", files, files), new("RLIMIT_CORE", 0, 0)], NoNewPrivileges: true),
             new RuntimeRoot(root, extras?.ReadOnlyRoot ?? false),
             hostName,
-            MountsOf(spec, initPath),
+            MountsOf(spec, initPath, network),
             new RuntimeLinux(
                 ids, ids, cgroup, LimitsOf(spec.Limits, canLimitSwap),
-                [.. namespaces.Select(n => new RuntimeNamespace(n))],
+                [.. namespaces],
                 [.. hidden], [.. readOnly]));
     }
 
@@ -120,7 +125,7 @@ internal static class ContainerShape
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "Not a capability that sandboxes have."),
     };
 
-    private static RuntimeMount[] MountsOf(SandboxSpec spec, string initPath)
+    private static RuntimeMount[] MountsOf(SandboxSpec spec, string initPath, NetworkPlace? network)
     {
         // Shared memory and /dev are charged to the sandbox's memory like everything on a tmpfs.
         RuntimeMount[] always =
@@ -136,13 +141,14 @@ internal static class ContainerShape
             new(InitPath, "bind", initPath, ["bind", "ro", "nosuid", "nodev"]),
         ];
         // sysfs shows the devices of the network namespace it is mounted in, and only that namespace's owner may mount
-        // it; on the machine's network the machine's own is shown instead, without its control groups.
+        // it; on the machine's network the machine's own is shown instead, without its control groups, and in a
+        // network one that was mounted in its namespace.
         return spec.Network == NetworkMode.None
             ? [.. always, new("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", "ro"])]
             :
             [
                 .. always,
-                new("/sys", "none", "/sys", ["rbind", "rro", "nosuid", "noexec", "nodev", "rprivate"]),
+                new("/sys", "none", network?.SystemFolder ?? "/sys", ["rbind", "rro", "nosuid", "noexec", "nodev", "rprivate"]),
                 new("/sys/fs/cgroup", "tmpfs", "tmpfs", ["nosuid", "noexec", "nodev", "ro", "mode=755", "size=4k"]),
             ];
     }
@@ -159,3 +165,8 @@ internal static class ContainerShape
             new RuntimePids(Math.Max(PidsOf(limits), LeastPids)));
     }
 }
+
+/// <summary>What a runtime needs of a sandbox's place in a network.</summary>
+/// <param name="Namespace">Path of the namespace.</param>
+/// <param name="SystemFolder">Where a sysfs of that namespace is mounted.</param>
+internal sealed record NetworkPlace(string Namespace, string SystemFolder);

@@ -3,6 +3,7 @@ using Berth.Core.Resources;
 using Berth.Node.Cgroups;
 using Berth.Node.Init;
 using Berth.Node.Linux;
+using Berth.Node.Networks;
 using Berth.Node.RootFilesystems;
 
 namespace Berth.Node.Engines;
@@ -30,6 +31,9 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
     public OwnerRange? Owner { get; set; }
 
     public OverlayRoot? Root { get; set; }
+
+    /// <summary>Its place in a network; null where it has none.</summary>
+    public Endpoint? Endpoint { get; set; }
 
     public LastingLayer? Layer { get; set; }
 
@@ -89,7 +93,13 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
     {
         await EndAsync();
         CrashPoints.Reach(CrashPoint.InitKilled);
+        Endpoint?.Dispose();
         Root?.Detach();
+        if (Endpoint is not null)
+        {
+            Endpoint.UnmountSystem(folders.Of(id));
+        }
+
         CrashPoints.Reach(CrashPoint.RootDetached);
         if (!await RemoveCgroupAsync())
         {

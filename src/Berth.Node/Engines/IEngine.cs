@@ -1,4 +1,6 @@
 using Berth.Api.Nodes;
+using Berth.Core.Errors;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Node.Cgroups;
@@ -34,6 +36,12 @@ public interface IEngine : IAsyncDisposable
     /// <param name="extras">Null for a sandbox of the common kind.</param>
     Task<ISandbox> PrepareAsync(
         SandboxSpec spec, ImageHandle image, SandboxExtras? extras, CancellationToken cancellationToken);
+
+    /// <summary>As <see cref="INode.MakeNetworkAsync"/>.</summary>
+    Task MakeNetworkAsync(NetworkDefinition network, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>As <see cref="INode.KeepNetworksAsync"/>.</summary>
+    Task KeepNetworksAsync(IReadOnlySet<string> ids, CancellationToken cancellationToken) => Task.CompletedTask;
 
     /// <summary>Removes what belongs to no living sandbox. Returns how many objects that were.</summary>
     Task<int> SweepAsync(CancellationToken cancellationToken);
@@ -85,6 +93,11 @@ public interface ISandbox : IAsyncDisposable
     /// <summary>Listens on a port of the sandbox's own loopback. Throws BerthException: NodeFault, or InvalidRequest
     /// where the runtime keeps its network to itself.</summary>
     LoopbackListener Listen(int port);
+
+    /// <summary>Makes its program findable in its network, until that is disposed. Throws BerthException: Conflict
+    /// where a port of the machine is taken, InvalidRequest where the sandbox is in no network.</summary>
+    IDisposable Announce(AttemptNetwork found) => throw new BerthException(
+        ErrorCode.InvalidRequest, "Only in a network others find a program: give it one with --network.");
 
     /// <summary>Stops every process where it stands, the init too: nothing is obeyed until <see cref="Resume"/>, but
     /// removing is.</summary>

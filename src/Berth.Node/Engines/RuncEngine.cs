@@ -3,12 +3,14 @@ using System.Text.Json;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Faults;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Node.Cgroups;
 using Berth.Node.Init;
 using Berth.Node.Inner;
 using Berth.Node.Linux;
+using Berth.Node.Networks;
 using Berth.Node.RootFilesystems;
 using Berth.Node.Runtimes;
 using Berth.Node.Sweeps;
@@ -42,6 +44,7 @@ public sealed class RuncEngine : IEngine
     private readonly NodeStorage storage;
     private readonly ReadinessPoller poller = new();
     private readonly OuterContainers outer;
+    private NodeNetworks? networks;
     private readonly ConcurrentDictionary<string, HostObjects> living = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, HostObjects> unremoved = new(StringComparer.Ordinal);
     private InstanceLock? instanceLock;
@@ -89,7 +92,15 @@ public sealed class RuncEngine : IEngine
         folders.Make();
         initPath = await InitBinary.WriteToAsync(folders.Root, cancellationToken);
         owners = new OwnerRanges(initPath, poller, options);
+        networks = new NodeNetworks(options.Instance, poller, time, logger);
+        await networks.SweepAsync();
     }
+
+    public Task MakeNetworkAsync(NetworkDefinition network, CancellationToken cancellationToken) =>
+        networks!.EnsureAsync(network, cancellationToken);
+
+    public Task KeepNetworksAsync(IReadOnlySet<string> ids, CancellationToken cancellationToken) =>
+        networks!.KeepAsync(ids, cancellationToken);
 
     public async Task<ISandbox> PrepareAsync(
         SandboxSpec spec, ImageHandle image, SandboxExtras? extras, CancellationToken cancellationToken)
@@ -111,6 +122,11 @@ public sealed class RuncEngine : IEngine
             CrashPoints.Reach(CrashPoint.OwnerTaken);
             await MountRootAsync(objects, spec, image, extras, cancellationToken);
             CrashPoints.Reach(CrashPoint.RootMounted);
+            if (spec.Bridge is { } network)
+            {
+                objects.Endpoint = await networks!.AttachAsync(network, extras?.Address, cancellationToken);
+            }
+
             RuntimeConfig config = CompleteRoot(
                 objects, spec, extras, hostName, image.Config.Config?.User ?? "");
             if (spec.Runtime is { } name)
@@ -170,6 +186,11 @@ public sealed class RuncEngine : IEngine
         if (leftovers is not null)
         {
             await leftovers.RemoveAllAsync(CancellationToken.None);
+        }
+
+        if (networks is not null)
+        {
+            await networks.DisposeAsync();
         }
 
         owners?.Dispose();
@@ -317,7 +338,10 @@ public sealed class RuncEngine : IEngine
         string folder = folders.Of(objects.Id);
         OwnerRange owner = objects.Owner!;
         string root = objects.Root!.Path;
-        RootPreparation.Complete(root, owner, hostName, spec.Network == NetworkMode.Host);
+        Endpoint? place = objects.Endpoint;
+        RootPreparation.Complete(
+            root, owner, hostName,
+            new NetworkFiles(spec.Network == NetworkMode.Host, place?.Address, place?.Gateway));
         if (extras is { Mounts.Count: > 0 })
         {
             ExtraMounts.Attach(
@@ -329,7 +353,8 @@ public sealed class RuncEngine : IEngine
 
         return ContainerShape.Render(
             spec, extras, root, hostName, owner.First, objects.Cgroup.Path, initPath, hardOpenFiles,
-            cgroups!.CanLimitSwap, isOuter);
+            cgroups!.CanLimitSwap, place is null ? null : new NetworkPlace(place.Path, place.MountSystem(folder)),
+            isOuter);
     }
 
     private async Task WriteBundleAsync(
@@ -354,6 +379,11 @@ public sealed class RuncEngine : IEngine
         using (FileSystems.OpenFifo(folders.StateOf(objects.Id) + "/exec.fifo"))
         {
             objects.Root!.Detach();
+            if (objects.Endpoint is not null)
+            {
+                Endpoint.UnmountSystem(folders.Of(objects.Id));
+            }
+
             await WaitReadyAsync(objects.Channel!, cancellationToken);
         }
 

@@ -98,6 +98,11 @@ internal sealed class RuncSandbox : ISandbox
 
     public LoopbackListener Listen(int port) => LoopbackListener.Open(objects.Init!, Spec.Network, port);
 
+    public IDisposable Announce(AttemptNetwork found) =>
+        objects.Endpoint?.Announce(found)
+        ?? throw new BerthException(
+            ErrorCode.InvalidRequest, "Only in a network others find a program: give it one with --network.");
+
     public void Pause() => objects.Pause();
 
     public void Resume() => objects.Resume();

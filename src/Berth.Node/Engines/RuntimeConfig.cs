@@ -36,7 +36,8 @@ internal sealed record RuntimeIdMapping(
     [property: JsonPropertyName("containerID")] uint ContainerId, [property: JsonPropertyName("hostID")] uint HostId,
     uint Size);
 
-internal sealed record RuntimeNamespace(string Type);
+/// <param name="Path">Of one that is there; null for a new one.</param>
+internal sealed record RuntimeNamespace(string Type, string? Path = null);
 
 internal sealed record RuntimeResources(
     IReadOnlyList<RuntimeDeviceRule> Devices, RuntimeMemory Memory, RuntimeCpu Cpu, RuntimePids Pids);

@@ -13,6 +13,7 @@ public static class Errno
     public const int AccessDenied = 13;
     public const int Busy = 16;
     public const int Exists = 17;
+    public const int NoDevice = 19;
     public const int NotDirectory = 20;
     public const int Invalid = 22;
     public const int NoSpace = 28;

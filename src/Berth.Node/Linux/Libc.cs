@@ -21,6 +21,7 @@ internal static partial class Libc
     public const int F_SETPIPE_SZ = 1031;
     public const int AF_UNIX = 1;
     public const int AF_INET = 2;
+    public const int AF_NETLINK = 16;
     public const int CLONE_NEWNET = 0x40000000;
     public const int SOCK_STREAM = 1;
     public const int SOCK_CLOEXEC = 0x80000;
@@ -212,6 +213,19 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "getsockopt", SetLastError = true)]
     public static unsafe partial int GetSocketOption(
         FileDescriptor socket, int level, int option, int* value, int* length);
+
+    [LibraryImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
+    public static unsafe partial int SetSocketOption(
+        FileDescriptor socket, int level, int option, int* value, int length);
+
+    [LibraryImport("libc", EntryPoint = "send", SetLastError = true)]
+    public static unsafe partial nint Send(FileDescriptor socket, byte* buffer, nint length, int flags);
+
+    [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
+    public static unsafe partial nint Receive(FileDescriptor socket, byte* buffer, nint length, int flags);
+
+    [LibraryImport("libc", EntryPoint = "unshare", SetLastError = true)]
+    public static partial int Unshare(int kinds);
 
     [LibraryImport("libc", EntryPoint = "setns", SetLastError = true)]
     public static partial int SetNamespace(FileDescriptor descriptor, int kind);

@@ -1,8 +1,11 @@
+using System.Net.Sockets;
+
 namespace Berth.Node.Linux;
 
 /// <summary>
-/// Sockets in another process's network. A socket belongs to the namespace that its maker was in (setns(2)), and can be
-/// used from anywhere afterwards: so what listens on a sandbox's loopback is reached without a network of its own.
+/// Other networks than this process's own. What a thread makes belongs to the namespace that it is in at the moment
+/// (setns(2)), and can be used from anywhere afterwards: so what listens on a sandbox's loopback is reached without a
+/// network of its own, and a network's rules are set from outside of it.
 /// </summary>
 internal static class NetworkNamespace
 {
@@ -11,27 +14,65 @@ internal static class NetworkNamespace
     /// <summary>A TCP socket in the network of a process. Throws LinuxException when that is gone.</summary>
     public static FileDescriptor MakeSocket(int pid)
     {
-        FileDescriptor own = Own.Value;
         using FileDescriptor other = Open($"/proc/{pid}/ns/net");
-        return new FileDescriptor(MakeIn(other, own));
+        return Within(other, Sockets.MakeTcp);
     }
 
-    /// <summary>Synchronous, because it is the thread that changes its namespace.</summary>
-    private static int MakeIn(FileDescriptor other, FileDescriptor own)
+    /// <summary>One of .NET's in a namespace. Throws LinuxException.</summary>
+    public static Socket MakeSocket(FileDescriptor space, SocketType type, ProtocolType protocol) =>
+        Within(space, () => new Socket(AddressFamily.InterNetwork, type, protocol));
+
+    /// <summary>The namespace that this process is in.</summary>
+    public static FileDescriptor OfThisProcess() => Own.Value.Duplicate();
+
+    /// <summary>A new namespace with nothing but a loopback device that is down. It goes with its last descriptor,
+    /// socket, device and process.</summary>
+    /// <param name="inside">Done in it first.</param>
+    public static FileDescriptor Make(Action inside)
     {
-        if (Libc.SetNamespace(other, Libc.CLONE_NEWNET) < 0)
+        FileDescriptor own = Own.Value;
+        if (Libc.Unshare(Libc.CLONE_NEWNET) < 0)
+        {
+            throw LinuxException.Last("unshare", "net");
+        }
+
+        try
+        {
+            inside();
+            return Open("/proc/thread-self/ns/net");
+        }
+        finally
+        {
+            ComeBack(own);
+        }
+    }
+
+    /// <summary>Does something in a namespace. It is this thread that is there, so nothing of it may be asynchronous.
+    /// </summary>
+    public static T Within<T>(FileDescriptor space, Func<T> action)
+    {
+        FileDescriptor own = Own.Value;
+        if (Libc.SetNamespace(space, Libc.CLONE_NEWNET) < 0)
         {
             throw LinuxException.Last("setns", "net");
         }
 
-        int number = Libc.MakeSocket(Libc.AF_INET, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0);
-        LinuxException? failed = number < 0 ? LinuxException.Last("socket") : null;
+        try
+        {
+            return action();
+        }
+        finally
+        {
+            ComeBack(own);
+        }
+    }
+
+    private static void ComeBack(FileDescriptor own)
+    {
         if (Libc.SetNamespace(own, Libc.CLONE_NEWNET) < 0)
         {
             Environment.FailFast("A thread could not come back from the network of a sandbox.");
         }
-
-        return failed is null ? number : throw failed;
     }
 
     private static FileDescriptor Open(string path)

@@ -294,6 +294,19 @@ internal sealed partial class SandboxPools : IAsyncDisposable
         }
     }
 
+    /// <summary>Removes what stands ready of shapes that there won't be any more.</summary>
+    public void Forget(Func<SandboxSpec, bool> isGone)
+    {
+        lock (gate)
+        {
+            foreach (Shelf shelf in shelves.Values.Where(s => isGone(s.Spec)).ToArray())
+            {
+                shelf.NoteForgotten();
+                Empty(shelf, 0);
+            }
+        }
+    }
+
     private void Trim()
     {
         lock (gate)

@@ -21,6 +21,8 @@ internal sealed class Shelf(SandboxSpec spec)
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
 
+    private static readonly TimeSpan LongAgo = TimeSpan.FromDays(-3650);
+
     private double rate;
     private TimeSpan createTime;
     private TimeSpan lastUsed;
@@ -47,6 +49,9 @@ internal sealed class Shelf(SandboxSpec spec)
         rate = lastUsed == TimeSpan.Zero ? 0 : PoolPolicy.Observe(rate, now - lastUsed);
         lastUsed = now;
     }
+
+    /// <summary>Nothing is to be made ahead any more.</summary>
+    public void NoteForgotten() => (rate, lastUsed) = (0, LongAgo);
 
     public void NoteExpected(TimeSpan now) => lastUsed = now;
 

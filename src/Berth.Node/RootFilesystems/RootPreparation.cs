@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using Berth.Core.Errors;
 using Berth.Node.Linux;
@@ -19,7 +20,7 @@ internal static class RootPreparation
     /// <summary>
     /// Throws BerthException (ArchiveRefused) when the image's own folders are not what they must be.
     /// </summary>
-    public static void Complete(string root, OwnerRange owner, string hostName, bool hostNetwork)
+    public static void Complete(string root, OwnerRange owner, string hostName, NetworkFiles network)
     {
         foreach (string name in MountPoints)
         {
@@ -38,10 +39,10 @@ internal static class RootPreparation
             File.SetUnixFileMode(root + "/tmp", (UnixFileMode)0b1_111_111_111);
         }
 
-        WriteNetworkFiles(root, owner, hostName, hostNetwork);
+        WriteNetworkFiles(root, owner, hostName, network);
     }
 
-    private static void WriteNetworkFiles(string root, OwnerRange owner, string hostName, bool hostNetwork)
+    private static void WriteNetworkFiles(string root, OwnerRange owner, string hostName, NetworkFiles network)
     {
         string etc = root + "/etc";
         if (!IsFolderOrAbsent(etc))
@@ -55,13 +56,18 @@ internal static class RootPreparation
             FileSystems.ChangeOwner(etc, owner.First, owner.First);
         }
 
+        bool hostNetwork = network.IsHost;
         string hosts = hostNetwork && File.Exists("/etc/hosts")
             ? File.ReadAllText("/etc/hosts")
-            : $"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t{hostName}\n";
+            : $"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{network.Address?.ToString() ?? "127.0.1.1"}\t{hostName}\n";
         Replace(etc + "/hosts", hosts, owner);
         if (hostNetwork && File.Exists("/etc/resolv.conf"))
         {
             Replace(etc + "/resolv.conf", File.ReadAllText("/etc/resolv.conf"), owner);
+        }
+        else if (network.Resolver is { } resolver)
+        {
+            Replace(etc + "/resolv.conf", $"nameserver {resolver}\n", owner);
         }
     }
 
@@ -90,3 +96,9 @@ internal static class RootPreparation
     /// <summary>Of the name itself: a dangling link counts.</summary>
     private static bool IsLink(string path) => new FileInfo(path).LinkTarget is not null;
 }
+
+/// <summary>What the files under /etc say of the network.</summary>
+/// <param name="IsHost">What the machine's own say.</param>
+/// <param name="Address">The sandbox's own; null where it has none.</param>
+/// <param name="Resolver">Whom to ask for names; null for nobody.</param>
+internal sealed record NetworkFiles(bool IsHost, IPAddress? Address, IPAddress? Resolver);

@@ -110,6 +110,11 @@ public static class AccessTable
         new("POST", "/v1/volumes", Permission.ContainerManage),
         new("GET", "/v1/volumes/{name}", Permission.ContainerRead),
         new("DELETE", "/v1/volumes/{name}", Permission.ContainerManage),
+        new("GET", "/v1/networks", Permission.ContainerRead),
+        new("POST", "/v1/networks", Permission.ContainerManage),
+        new("POST", "/v1/networks/prune", Permission.ContainerManage),
+        new("GET", "/v1/networks/{name}", Permission.ContainerRead),
+        new("DELETE", "/v1/networks/{name}", Permission.ContainerManage),
         new("GET", "/v1/system/usage", Permission.ContainerRead),
         new("POST", "/v1/system/prune", Permission.ContainerManage),
 

@@ -1,8 +1,10 @@
 using Berth.Core.Images;
 using Berth.Core.Runs;
 using Berth.Oci.Repositories;
+using Berth.Server.Access;
 using Berth.Server.Configuration;
 using Berth.Server.ImageEndpoints;
+using Berth.Server.Networks;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Calls;
@@ -10,7 +12,8 @@ namespace Berth.Server.Calls;
 /// <summary>
 /// Starts runs: <c>/v1/call/</c> waits for the end, <c>/v1/tasks/</c> answers once the run is durable.
 /// </summary>
-internal sealed class CallEndpoints(ImageCatalog images, ServerOptions options, CallAnswer answer)
+internal sealed class CallEndpoints(
+    ImageCatalog images, NetworkKeeper networks, ServerOptions options, CallAnswer answer)
 {
     /// <summary>A synchronous call, or a task where <c>Prefer: respond-async</c> asks for one.</summary>
     public Task CallAsync(HttpContext context)
@@ -29,6 +32,7 @@ internal sealed class CallEndpoints(ImageCatalog images, ServerOptions options, 
         ImageReference reference = RequestedImage.Parse(context);
         Digest digest = images.Resolve(reference).Digest;
         OptionHeaders given = OptionHeaders.Read(context.Request.Headers, kind);
-        return new RunOrder(kind, RunRequest.Parse(context.Request, given, kind, reference, digest, options), given);
+        RunSpec spec = RunRequest.Parse(context.Request, given, kind, reference, digest, options);
+        return new RunOrder(kind, spec with { Bridge = networks.Bind(spec.Bridge, Caller.Of(context)) }, given);
     }
 }

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Server.Configuration;
@@ -58,8 +59,13 @@ internal static partial class ProgramRules
         "host" => throw new BerthException(
             ErrorCode.Forbidden,
             $"{network.Place} = 'host' is not allowed on this server: the operator's allow-host-network decides."),
-        _ => throw network.Refuse("expected none or host"),
+        { } name when NetworkName.IsLabel(name) => NetworkMode.Bridge,
+        _ => throw network.Refuse("expected none, host, or the name of a network"),
     };
+
+    /// <summary>The network by its name, where that is what was meant; who may use it is asked afterwards.</summary>
+    public static NetworkUse? Bridge(Asked network) =>
+        network.Text is null or "none" or "host" ? null : new NetworkUse("", network.Text);
 
     /// <summary>Null for the node's own runtime, which has a name too.</summary>
     public static string? Runtime(Asked runtime, ServerOptions server)

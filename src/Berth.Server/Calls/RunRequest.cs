@@ -61,7 +61,8 @@ internal static class RunRequest
             Placement: PlacementRules.Parse(
                 Decoded(options, OptionHeaders.Constraint), Decoded(options, OptionHeaders.Tolerate),
                 Spread(options)),
-            Priority: Priority(request, options));
+            Priority: Priority(request, options),
+            Bridge: ProgramRules.Bridge(options.Ask(OptionHeaders.Network)));
     }
 
     /// <summary>The header <c>Berth-Stream</c>.</summary>

@@ -158,6 +158,17 @@ public static class ConfigurationKeys
                 ? o with { MountAllow = [.. texts] }
                 : null,
         },
+        new("network-allow", ValueKind.Text, "",
+            "Private addresses that the networks of callers may open by rules of their own, as ranges. Empty: none; what "
+            + "is public is open to them anyway.",
+            IsList: true)
+        {
+            Expected = "ranges of IPv4 addresses such as 10.1.0.0/16",
+            Apply = (o, texts) => texts.All(t => IPNetwork.TryParse(t, out IPNetwork range)
+                && range.BaseAddress.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork)
+                ? o with { NetworkAllow = [.. texts.Select(IPNetwork.Parse)] }
+                : null,
+        },
         KeyOf.Auto(
             KeyOf.Size("instance-memory", "auto", ByteSize.MiB(4),
                 "Memory that instances of functions may have altogether. Past it, idle ones make room for others, and "

@@ -101,6 +101,9 @@ public sealed record ServerOptions
     /// <summary>Folders of the machine that containers may have mounts from, with all below them.</summary>
     public IReadOnlyList<string> MountAllow { get; init; } = [];
 
+    /// <summary>Addresses of the inside that networks may open by rules of their own.</summary>
+    public IReadOnlyList<IPNetwork> NetworkAllow { get; init; } = [];
+
     /// <summary>
     /// Host names, addresses or networks in CIDR form that callbacks may reach although they are internal.
     /// </summary>

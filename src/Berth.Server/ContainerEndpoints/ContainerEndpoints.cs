@@ -3,6 +3,7 @@ using Berth.Api.Containers;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Oci.Repositories;
 using Berth.Server.Access;
@@ -10,6 +11,7 @@ using Berth.Server.Configuration;
 using Berth.Server.Containers;
 using Berth.Server.Hosting;
 using Berth.Server.ImageEndpoints;
+using Berth.Server.Networks;
 using Berth.Server.Runs;
 using Microsoft.AspNetCore.Http;
 
@@ -17,7 +19,8 @@ namespace Berth.Server.ContainerEndpoints;
 
 /// <summary>Makes, lists, steers and removes containers.</summary>
 internal sealed class ContainerEndpoints(
-    ContainerManager containers, ImageCatalog images, ServerOptions options, ServerLifetime lifetime, TimeProvider time)
+    ContainerManager containers, ImageCatalog images, NetworkKeeper networks, ServerOptions options,
+    ServerLifetime lifetime, TimeProvider time)
 {
     private const int DefaultLimit = 100;
     private const int MaxLimit = 1000;
@@ -40,9 +43,27 @@ internal sealed class ContainerEndpoints(
         CatalogDetail detail = await images.DescribeAsync(reference, context.RequestAborted);
         ContainerSpec spec = order.Read(request, reference, images.Resolve(reference).Digest, detail.Config);
         Container container = await containers.CreateAsync(
-            spec, request.Name, Caller.Of(context).Name, context.RequestAborted);
+            Bound(spec, Caller.Of(context)), request.Name, Caller.Of(context).Name, context.RequestAborted);
         context.Response.Headers.Location = "/v1/containers/" + container.Id;
         await WriteAsync(context, containers.Find(container.Id.Text), StatusCodes.Status201Created);
+    }
+
+    /// <summary>In a network of the caller's, where it is in one, and with an address of that.</summary>
+    private ContainerSpec Bound(ContainerSpec spec, Caller caller)
+    {
+        if (spec.Bridge is not { } network)
+        {
+            return spec;
+        }
+
+        NetworkUse use = networks.Bind(network.Use, caller)!;
+        NetworkDefinition definition = networks.Resolve(use);
+        return network.Address is { } address && !AddressPool.IsToGive(definition.Subnet, address)
+            ? throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"address = '{address}' can't be used: the network '{use.Name}' has {definition.Subnet}, and "
+                + $"{definition.Gateway} is its own.")
+            : spec with { Bridge = network with { Use = use } };
     }
 
     public async Task ListAsync(HttpContext context)

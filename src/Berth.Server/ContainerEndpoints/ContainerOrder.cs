@@ -7,6 +7,7 @@ using Berth.Core.Resources;
 using Berth.Oci.Images;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
+using Berth.Server.NetworkEndpoints;
 
 namespace Berth.Server.ContainerEndpoints;
 
@@ -51,7 +52,8 @@ internal sealed class ContainerOrder(ServerOptions server)
             // The run of each start has one more: whose it is.
             ProgramRules.Labels(
                 new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - 1),
-            ProgramRules.Runtime(new Asked("runtime", request.Runtime), server));
+            ProgramRules.Runtime(new Asked("runtime", request.Runtime), server),
+            NetworkOrder.Read(request, ProgramRules.Bridge(new Asked("network", request.Network))));
     }
 
     private static BerthException Refuse(string member, string value, string why) =>

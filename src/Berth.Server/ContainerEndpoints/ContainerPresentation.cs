@@ -1,11 +1,14 @@
 using System.Globalization;
 using Berth.Api.Containers;
+using Berth.Api.Networks;
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Images;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Server.Containers;
+using Berth.Server.Networks;
 
 namespace Berth.Server.ContainerEndpoints;
 
@@ -47,12 +50,17 @@ internal static class ContainerPresentation
         return new ContainerRequest(
             spec.Image, record.Name, spec.Command, spec.Arguments, spec.Environment, spec.User, spec.WorkingDirectory,
             spec.Limits.Memory.ToString(), spec.Limits.Cpu.ToString(), spec.Limits.Pids,
-            spec.Limits.WritableLayer.ToString(), spec.Network == NetworkMode.Host ? "host" : "none", spec.Terminal,
+            spec.Limits.WritableLayer.ToString(), NetworkWord.Of(spec.Network, spec.Bridge?.Use), spec.Terminal,
             spec.OpenInput, spec.ReadOnlyRoot,
             spec.Mounts.Count == 0 ? null : [.. spec.Mounts.Select(View)], spec.HostName, spec.Restart.ToString(),
             spec.AutoRemove, spec.StopSignal is { } signal ? SignalName.Of(signal) : null,
-            Duration.Format(spec.Grace), spec.Health is { } health ? View(health) : null, spec.Labels, spec.Runtime);
+            Duration.Format(spec.Grace), spec.Health is { } health ? View(health) : null, spec.Labels, spec.Runtime,
+            spec.Bridge is { Ports.Count: > 0 } published ? [.. published.Ports.Select(View)] : null,
+            spec.Bridge is { Aliases.Count: > 0 } named ? named.Aliases : null, spec.Bridge?.Address?.ToString());
     }
+
+    private static PortView View(PublishedPort port) => new(
+        port.Host, port.Container, port.IsUdp ? "udp" : null, port.Address?.ToString());
 
     private static MountView View(ContainerMount mount) => mount.Kind switch
     {

@@ -1,5 +1,6 @@
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 
@@ -20,17 +21,19 @@ internal static class ContainerOrders
             spec.User, spec.WorkingDirectory, RunSpec.Unlimited, spec.Grace,
             new RetryPolicy(MaxAttempts: 1, OnProgramFailure: false), MaxAge: null,
             ByteSize.FromBytes(long.MaxValue), "application/octet-stream", Callback: null, labels,
-            spec.Runtime);
+            spec.Runtime, Bridge: spec.Bridge?.Use);
     }
 
-    public static AttemptSpec OrderOf(Container container, Run run) => new(
+    /// <param name="network">That it is in; null for none.</param>
+    public static AttemptSpec OrderOf(Container container, Run run, NetworkDefinition? network) => new(
         $"{run.Id}-{run.Generation}", run.Id, run.Generation,
         new SandboxSpec(
-            container.Spec.Digest, container.Spec.Limits, container.Spec.Network, container.Spec.Runtime),
+            container.Spec.Digest, container.Spec.Limits, container.Spec.Network, container.Spec.Runtime,
+            Bridge: network),
         container.Spec.Command, container.Spec.Arguments,
         new Dictionary<string, string>(container.Spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text },
         container.Spec.User, container.Spec.WorkingDirectory, Timeout: null, container.Spec.Grace,
-        container.Spec.Terminal ? TerminalSize.Usual : null, ExtrasOf(container));
+        container.Spec.Terminal ? TerminalSize.Usual : null, ExtrasOf(container), Found: FoundOf(container));
 
     /// <summary>For looking into a container that does not run: another program in its files.</summary>
     public static AttemptSpec OrderOfTool(Container container, IReadOnlyList<string> command, RunId id) => new(
@@ -41,7 +44,11 @@ internal static class ContainerOrders
 
     private static SandboxExtras ExtrasOf(Container container) => new(
         container.Id.Text, container.Spec.ReadOnlyRoot, [.. container.Spec.Mounts.Select(MountOf)],
-        container.Spec.HostName ?? container.Id.Text[..12]);
+        container.Spec.HostName ?? container.Id.Text[..12], container.Spec.Bridge?.Address);
+
+    private static AttemptNetwork? FoundOf(Container container) => container.Spec.Bridge is { } network
+        ? new AttemptNetwork([container.Name, container.Id.Text[..12], .. network.Aliases], network.Ports)
+        : null;
 
     private static SandboxMount MountOf(ContainerMount mount) => mount.Kind switch
     {

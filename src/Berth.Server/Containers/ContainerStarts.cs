@@ -85,7 +85,8 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
         {
             try
             {
-                attempt = await rooms.Node.StartAsync(ContainerOrders.OrderOf(started, run), limit.Token);
+                attempt = await rooms.Node.StartAsync(
+                    ContainerOrders.OrderOf(started, run, rooms.Runs.NetworkOf(started.Spec.Bridge?.Use)), limit.Token);
             }
             catch (Exception error)
             {

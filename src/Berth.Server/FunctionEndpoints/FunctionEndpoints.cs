@@ -14,6 +14,7 @@ using Berth.Server.Functions;
 using Berth.Server.Hosting;
 using Berth.Server.ImageEndpoints;
 using Berth.Server.Instances;
+using Berth.Server.Networks;
 using Berth.Server.Nodes;
 using Berth.Server.RolloutEndpoints;
 using Berth.Server.Rollouts;
@@ -25,7 +26,7 @@ namespace Berth.Server.FunctionEndpoints;
 /// <summary>Functions, their revisions and who gets their calls.</summary>
 internal sealed class FunctionEndpoints(
     FunctionManager functions, InstanceManager instances, RevisionMeters meters, ImageCatalog images,
-    SecretVault secrets, NodeFleet nodes, ServerOptions options, TimeProvider time)
+    SecretVault secrets, NetworkKeeper networks, NodeFleet nodes, ServerOptions options, TimeProvider time)
 {
     private readonly FunctionOrder order = new(options, secrets) { FirstUnmetHere = nodes.FirstUnmetHere };
 
@@ -114,8 +115,11 @@ internal sealed class FunctionEndpoints(
         RolloutPlan? plan = request.Rollout is null ? null : RolloutOrder.Read(request.Rollout);
         ImageReference image = RequestedImage.Own(ImageReference.Parse(request.Image), context.Request);
         CatalogDetail detail = await images.DescribeAsync(image, context.RequestAborted);
-        return (name, request, plan, order.Read(
-            name, request, image, detail.Image.Digest, detail.Config?.Config));
+        FunctionSpec spec = order.Read(name, request, image, detail.Image.Digest, detail.Config?.Config);
+        return (name, request, plan, spec with
+        {
+            Run = spec.Run with { Bridge = networks.Bind(spec.Run.Bridge, Caller.Of(context)) },
+        });
     }
 
     public async Task RemoveAsync(HttpContext context)

@@ -10,6 +10,7 @@ using Berth.Core.Runs;
 using Berth.Oci.Images;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
+using Berth.Server.Networks;
 using Berth.Server.Secrets;
 
 namespace Berth.Server.FunctionEndpoints;
@@ -71,7 +72,8 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
             ProgramRules.Labels(
                 new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - OwnLabels),
             ProgramRules.Runtime(new Asked("runtime", request.Runtime), server),
-            Placement: PlacementRules.Parse(request.Constraints, request.Tolerations, request.Spread));
+            Placement: PlacementRules.Parse(request.Constraints, request.Tolerations, request.Spread),
+            Bridge: ProgramRules.Bridge(new Asked("network", request.Network)));
         CheckPlacement(run, service);
         run = run with { Secrets = SecretOrder.Read(request, run, secrets) };
         return new FunctionSpec(
@@ -92,7 +94,7 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
             run.Image, run.Command, run.Arguments, spec.PassArguments,
             run.Environment.Count == 0 ? null : run.Environment, run.User,
             run.WorkingDirectory, run.Limits.Memory.ToExactString(), run.Limits.Cpu.ToString(), run.Limits.Pids,
-            run.Limits.WritableLayer.ToExactString(), run.Network == NetworkMode.Host ? "host" : "none",
+            run.Limits.WritableLayer.ToExactString(), NetworkWord.Of(run.Network, run.Bridge),
             Duration.Format(run.Timeout), run.OutputLimit.ToExactString(), run.ResultContentType,
             Labels: run.Labels.Count == 0 ? null : run.Labels, MaxRunning: spec.MaxRunning,
             MaxWaiting: spec.MaxWaiting, Runtime: run.Runtime, Secrets: SecretOrder.Write(run));
@@ -152,7 +154,7 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
     {
         string? hindrance = service is not null ? "with the http contract calls share instances"
             : run.Runtime is not null ? "only the server's own runtime makes such sandboxes"
-            : run.Network == NetworkMode.Host ? "such sandboxes have no network"
+            : run.Network != NetworkMode.None ? "such sandboxes have no network"
             : run.HasSecretFiles ? "secrets as files take a container for each call: have them as variables, or strict"
             : null;
         Asked asked = new("isolation", request.Isolation);

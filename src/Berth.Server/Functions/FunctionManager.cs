@@ -3,6 +3,7 @@ using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
 using Berth.Core.Images;
+using Berth.Core.Networks;
 using Berth.Core.Rollouts;
 using Berth.Core.Runs;
 using Berth.Server.Rollouts;
@@ -36,6 +37,9 @@ internal sealed class FunctionManager(
     /// <summary>Told what calls will want, so that the first finds a sandbox ready; without it the server's own node
     /// is.</summary>
     public Action<RunSpec>? Expecting { get; set; }
+
+    /// <summary>The network of what a function runs, as it is; null where it is gone. Set before anything runs.</summary>
+    public Func<NetworkUse, NetworkDefinition?>? Networks { get; set; }
 
     /// <summary>By name.</summary>
     public IReadOnlyList<FunctionEntry> All => [.. entries.Values.OrderBy(e => e.Record.Name, StringComparer.Ordinal)];
@@ -244,11 +248,20 @@ internal sealed class FunctionManager(
             }
             else
             {
-                node.Expect(RunRooms.Shape(run));
+                Expect(run);
             }
         }
 
         return entry;
+    }
+
+    private void Expect(RunSpec run)
+    {
+        NetworkDefinition? network = run.Bridge is { } use ? Networks?.Invoke(use) : null;
+        if (run.Bridge is null || network is not null)
+        {
+            node.Expect(RunRooms.Shape(run, network));
+        }
     }
 
     private void Forget(string name)

@@ -29,6 +29,7 @@ using Berth.Server.Lambda;
 using Berth.Server.Logs;
 using Berth.Server.Loops;
 using Berth.Server.Metrics;
+using Berth.Server.Networks;
 using Berth.Server.Nodes;
 using Berth.Server.Results;
 using Berth.Server.Rollouts;
@@ -138,6 +139,10 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required SecretVault Secrets { get; init; }
 
+    public required NetworkKeeper Networks { get; init; }
+
+    public NetworkUsers NetworkUsers => new(Containers, Functions);
+
     public SecretUsers SecretUsers => new(Functions, Triggers.Manager);
 
     public required TriggerRooms Triggers { get; init; }
@@ -164,6 +169,7 @@ internal sealed class ServerRooms : IAsyncDisposable
                 [TokenStore.Topic] = Tokens.RefreshAsync,
                 ["functions"] = Functions.RefreshAsync,
                 ["secrets"] = Secrets.RefreshAsync,
+                ["networks"] = Networks.RefreshAsync,
                 ["triggers"] = Triggers.Manager.RefreshAsync,
             },
         }
@@ -200,6 +206,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
         FunctionManager functions = new(store, node, revisions, time, HostsOf(options));
         SecretVault secrets = SecretsOf(store, data, runs);
+        NetworkKeeper networks = NetworksOf(store, runs, functions);
         InstanceManager instances = InstancesOf(functions, runs, parts);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
         { Kept = () => [.. containers.Images(), .. functions.Images()] };
@@ -235,6 +242,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Containers = containers,
             Functions = functions,
             Secrets = secrets,
+            Networks = networks,
             Triggers = new TriggerRooms(store, functions, runs, node.Storage, time, loggers),
             Instances = instances,
             Lifetime = lifetime,
@@ -375,6 +383,14 @@ internal sealed class ServerRooms : IAsyncDisposable
         SecretVault secrets = new(store, SecretKeys.LoadOrCreate(data["secrets.key"]), runs.Rooms.Time);
         runs.Rooms.Secrets = secrets.Resolve;
         return secrets;
+    }
+
+    private static NetworkKeeper NetworksOf(INetworkStore store, RunManager runs, FunctionManager functions)
+    {
+        NetworkKeeper networks = new(store, runs.Rooms.Node, runs.Rooms.Time);
+        runs.Rooms.Networks = networks.Resolve;
+        functions.Networks = networks.Find;
+        return networks;
     }
 
     /// <summary>Tasks and calls keep their results in one place.</summary>

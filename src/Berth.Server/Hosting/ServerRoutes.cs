@@ -77,7 +77,7 @@ internal static class ServerRoutes
     private static void MapContainers(IEndpointRouteBuilder routes, ServerRooms rooms)
     {
         ContainerEndpoints.ContainerEndpoints containers = new(
-            rooms.Containers, rooms.Catalog, rooms.Options, rooms.Lifetime, rooms.Time);
+            rooms.Containers, rooms.Catalog, rooms.Networks, rooms.Options, rooms.Lifetime, rooms.Time);
         MapRead(routes, "/v1/containers", containers.ListAsync);
         Map(routes, "POST", "/v1/containers", containers.CreateAsync);
         MapRead(routes, "/v1/containers/{id}", containers.GetAsync);
@@ -107,6 +107,12 @@ internal static class ServerRoutes
         Map(routes, "POST", "/v1/volumes", volumes.CreateAsync);
         MapRead(routes, "/v1/volumes/{name}", volumes.GetAsync);
         Map(routes, "DELETE", "/v1/volumes/{name}", volumes.RemoveAsync);
+        NetworkEndpoints.NetworkEndpoints networks = new(rooms.Networks, rooms.NetworkUsers, rooms.Options);
+        MapRead(routes, "/v1/networks", networks.ListAsync);
+        Map(routes, "POST", "/v1/networks", networks.CreateAsync);
+        Map(routes, "POST", "/v1/networks/prune", networks.PruneAsync);
+        MapRead(routes, "/v1/networks/{name}", networks.GetAsync);
+        Map(routes, "DELETE", "/v1/networks/{name}", networks.RemoveAsync);
         SystemEndpoints system = new(rooms.Containers, rooms.Node, rooms.Catalog, rooms.Figures);
         MapRead(routes, "/v1/system/usage", system.UsageAsync);
         Map(routes, "POST", "/v1/system/prune", system.PruneAsync);
@@ -114,7 +120,7 @@ internal static class ServerRoutes
 
     private static void MapRuns(IEndpointRouteBuilder routes, ServerRooms rooms)
     {
-        CallEndpoints calls = new(rooms.Catalog, rooms.Options, AnswerOf(rooms));
+        CallEndpoints calls = new(rooms.Catalog, rooms.Networks, rooms.Options, AnswerOf(rooms));
         Map(routes, "POST", "/v1/call/{**reference}", calls.CallAsync);
         Map(routes, "GET", "/v1/call/{**reference}", calls.CallAsync);
         Map(routes, "POST", "/v1/tasks/{**reference}", calls.TaskAsync);
@@ -143,8 +149,8 @@ internal static class ServerRoutes
     private static void MapFunctions(IEndpointRouteBuilder routes, ServerRooms rooms, FunctionCalls calls)
     {
         FunctionEndpoints.FunctionEndpoints functions = new(
-            rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Secrets, rooms.Nodes.Fleet,
-            rooms.Options, rooms.Time);
+            rooms.Functions, rooms.Instances, rooms.Revisions, rooms.Catalog, rooms.Secrets, rooms.Networks,
+            rooms.Nodes.Fleet, rooms.Options, rooms.Time);
         MapRead(routes, "/v1/functions", functions.ListAsync);
         MapRead(routes, "/v1/functions/{name}", calls.OrRoot(functions.GetAsync));
         Map(routes, "PUT", "/v1/functions/{name}", calls.OrRoot(functions.DeployAsync));

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Faults;
+using Berth.Core.Networks;
 using Berth.Core.Runs;
 using Berth.Core.Secrets;
 using Berth.Server.Cluster;
@@ -55,6 +56,10 @@ internal sealed record RunRooms(
 
     /// <summary>Values of secrets as they are now, for a program that starts; set before anything runs.</summary>
     public Func<IReadOnlyList<SecretUse>, SecretValues>? Secrets { get; set; }
+
+    /// <summary>The network of a program that starts, as it is; set before anything runs. Throws <c>NotFound</c>.
+    /// </summary>
+    public Func<NetworkUse, NetworkDefinition>? Networks { get; set; }
 
     /// <summary>The server takes nothing new and ends what is under way.</summary>
     public bool IsStopping { get; set; }
@@ -114,11 +119,24 @@ internal sealed record RunRooms(
         return new AttemptSpec(
             $"{run.Id}-{run.Generation}", run.Id, run.Generation, Shape(spec), spec.Command, spec.Arguments,
             environment, spec.User,
-            spec.WorkingDirectory, left, spec.Grace, Extras: values.Extras(spec.User));
+            spec.WorkingDirectory, left, spec.Grace, Extras: values.Extras(spec.User),
+            Found: spec.Bridge is null ? null : new AttemptNetwork(NamesOf(spec), []));
     }
 
-    public static SandboxSpec Shape(RunSpec spec) =>
-        new(spec.Digest, spec.Limits, spec.Network, spec.Runtime, spec.Family, spec.Reuse);
+    /// <exception cref="BerthException">NotFound: its network is gone.</exception>
+    public SandboxSpec Shape(RunSpec spec) => Shape(spec, NetworkOf(spec.Bridge));
+
+    public static SandboxSpec Shape(RunSpec spec, NetworkDefinition? network) =>
+        new(spec.Digest, spec.Limits, spec.Network, spec.Runtime, spec.Family, spec.Reuse, network);
+
+    /// <exception cref="BerthException">NotFound: it is gone.</exception>
+    public NetworkDefinition? NetworkOf(NetworkUse? use) => use is null
+        ? null
+        : (Networks ?? throw new InvalidOperationException("Nothing keeps networks here."))(use);
+
+    /// <summary>A function is found by its name, whichever of its programs answers.</summary>
+    private static IReadOnlyList<string> NamesOf(RunSpec spec) =>
+        spec.Labels.TryGetValue(FunctionLabels.Function, out string? function) ? [function] : [];
 
     /// <summary>
     /// Makes a step true and tells of it. While the store can't be written it is tried again, because the truth of an

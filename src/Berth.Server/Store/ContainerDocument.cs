@@ -1,7 +1,9 @@
+using System.Net;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Berth.Core.Containers;
 using Berth.Core.Images;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 
@@ -68,7 +70,8 @@ internal sealed record ContainerSpecDocument(
     long GraceMs,
     HealthDocument? Health,
     IReadOnlyDictionary<string, string>? Labels,
-    string? Runtime = null)
+    string? Runtime = null,
+    ContainerNetworkDocument? Bridge = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -80,7 +83,7 @@ internal sealed record ContainerSpecDocument(
         Network, Command, Arguments, Environment ?? Nothing, User, WorkingDirectory, Terminal, OpenInput, ReadOnlyRoot,
         [.. (Mounts ?? []).Select(m => m.Mount)], HostName, RestartPolicy.Parse(Restart ?? ""), AutoRemove, StopSignal,
         TimeSpan.FromMilliseconds(GraceMs), Health?.Check, Labels ?? Nothing,
-        Runtime);
+        Runtime, Bridge?.Network);
 
     public static ContainerSpecDocument Of(ContainerSpec spec) => new(
         spec.Image, spec.Digest.Text, spec.Limits.Memory.Bytes, spec.Limits.Cpu.Millicores, spec.Limits.Pids,
@@ -90,7 +93,28 @@ internal sealed record ContainerSpecDocument(
         spec.Mounts.Count == 0 ? null : [.. spec.Mounts.Select(MountDocument.Of)], spec.HostName,
         spec.Restart.ToString(), spec.AutoRemove, spec.StopSignal, (long)spec.Grace.TotalMilliseconds,
         spec.Health is null ? null : HealthDocument.Of(spec.Health), spec.Labels.Count == 0 ? null : spec.Labels,
-        spec.Runtime);
+        spec.Runtime, spec.Bridge is null ? null : ContainerNetworkDocument.Of(spec.Bridge));
+}
+
+internal sealed record ContainerNetworkDocument(
+    NetworkUse Use, string? Address, IReadOnlyList<string>? Aliases, IReadOnlyList<PortDocument>? Ports)
+{
+    [JsonIgnore]
+    public ContainerNetwork Network => new(
+        Use, Address is null ? null : IPAddress.Parse(Address), Aliases ?? [], [.. (Ports ?? []).Select(p => p.Port)]);
+
+    public static ContainerNetworkDocument Of(ContainerNetwork network) => new(
+        network.Use, network.Address?.ToString(), network.Aliases.Count == 0 ? null : network.Aliases,
+        network.Ports.Count == 0 ? null : [.. network.Ports.Select(PortDocument.Of)]);
+}
+
+internal sealed record PortDocument(string? Address, int Host, int Container, bool IsUdp)
+{
+    [JsonIgnore]
+    public PublishedPort Port => new(Address is null ? null : IPAddress.Parse(Address), Host, Container, IsUdp);
+
+    public static PortDocument Of(PublishedPort port) => new(
+        port.Address?.ToString(), port.Host, port.Container, port.IsUdp);
 }
 
 internal sealed record MountDocument(

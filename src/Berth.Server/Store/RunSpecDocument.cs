@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Berth.Core.Images;
+using Berth.Core.Networks;
 using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
@@ -49,7 +50,8 @@ internal sealed record RunSpecDocument(
     IReadOnlyList<string>? Constraints = null,
     IReadOnlyList<string>? Tolerations = null,
     string? Spread = null,
-    int Priority = RunPriority.Usual)
+    int Priority = RunPriority.Usual,
+    NetworkUse? Bridge = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -115,7 +117,8 @@ internal sealed record RunSpecDocument(
         Reuse,
         CacheControl,
         PlacementRules.Parse(Constraints, Tolerations, Spread),
-        Priority);
+        Priority,
+        Bridge);
 
     public static RunSpec Read(ReadOnlySpan<byte> json) =>
         (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
@@ -135,7 +138,7 @@ internal sealed record RunSpecDocument(
         spec.CacheControl,
         spec.Placement is { Constraints.Count: > 0 } ? [.. spec.Placement.Constraints.Select(c => c.Text)] : null,
         spec.Placement is { Tolerations.Count: > 0 } ? [.. spec.Placement.Tolerations.Select(t => t.Text)] : null,
-        spec.Placement?.Spread, spec.Priority);
+        spec.Placement?.Spread, spec.Priority, spec.Bridge);
 
     private static TimeSpan? Span(long? milliseconds) =>
         milliseconds is { } known ? TimeSpan.FromMilliseconds(known) : null;

@@ -50,6 +50,7 @@ public static class StoreMigration
         ("trigger_firings", "owner:t key:t at:i outcome:i run:t detail:t",
             "SELECT {0} FROM trigger_firings ORDER BY seq"),
         ("nodes", "name:t document:b", "SELECT {0} FROM nodes"),
+        ("networks", "id:t name:t document:b", "SELECT {0} FROM networks"),
         ("node_tokens", "id:t hash:t created_at:i expires_at:i caller:t used_by:t", "SELECT {0} FROM node_tokens"),
         ("trigger_files", "owner:t path:t mark:t", "SELECT {0} FROM trigger_files"),
     ];

@@ -1,6 +1,7 @@
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Core.Triggers;
@@ -205,6 +206,15 @@ public sealed class SqliteRunStore : IServerStore
 
     Task<NodeRecord?> INodeStore.JoinAsync(string token, NodeRecord node, CancellationToken cancellationToken) =>
         Write(WritePurpose.Accept, database => NodeWrites.Join(database, token, node), cancellationToken);
+
+    Task<IReadOnlyList<Network>> INetworkStore.AllNetworksAsync(CancellationToken cancellationToken) =>
+        readers.ReadAsync(NetworkWrites.All, cancellationToken);
+
+    Task INetworkStore.PutAsync(Network network, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => NetworkWrites.Put(database, network), cancellationToken);
+
+    Task INetworkStore.DeleteNetworkAsync(string id, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => NetworkWrites.Delete(database, id), cancellationToken);
 
     Task<IReadOnlyList<(Trigger Trigger, DateTimeOffset Seen)>> ITriggerStore.AllTriggersAsync(
         CancellationToken cancellationToken) => readers.ReadAsync(TriggerWrites.All, cancellationToken);
