@@ -71,6 +71,15 @@ internal sealed class ApiExchange : IDisposable
         return await ReadAsync(response, type, cancellationToken);
     }
 
+    /// <summary>Without a body.</summary>
+    public async Task<TOut> PostAsync<TOut>(
+        string path, JsonTypeInfo<TOut> type, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await OpenAsync(
+            new HttpRequestMessage(HttpMethod.Post, UriOf(path)), cancellationToken);
+        return await ReadAsync(response, type, cancellationToken);
+    }
+
     /// <summary>Putting the same twice changes nothing, so it is sent again after a broken connection.</summary>
     public async Task<TOut> PutAsync<TIn, TOut>(
         string path, TIn body, JsonTypeInfo<TIn> bodyType, JsonTypeInfo<TOut> type, CancellationToken cancellationToken)

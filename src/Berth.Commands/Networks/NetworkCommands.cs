@@ -28,8 +28,17 @@ internal sealed class NetworkCreateCommand : Verb
         Description = "Its addresses, such as 10.20.0.0/24; chosen if not given",
     };
 
-    private readonly Option<bool> isInternal = new("--internal") { Description = "Nothing outside of it can be reached" };
-    private readonly Option<int?> mtu = new("--mtu") { HelpName = "BYTES", Description = "Largest packet; 1500 if not given" };
+    private readonly Option<bool> isInternal = new("--internal")
+    {
+        Description = "Nothing outside of it can be reached",
+    };
+
+    private readonly Option<int?> mtu = new("--mtu")
+    {
+        HelpName = "BYTES",
+        Description = "Largest packet; 1500 if not given",
+    };
+
     private readonly Option<string[]> egress = new("--egress")
     {
         HelpName = "allow|deny:RANGE",

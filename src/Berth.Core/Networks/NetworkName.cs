@@ -23,6 +23,10 @@ public static partial class NetworkName
                 ErrorCode.InvalidRequest, $"'{name}' has a meaning of its own with --network: choose another name.")
             : name;
 
+    /// <summary>Whether it can be the name of a network.</summary>
+    public static bool IsValid(string name) => IsLabel(name) && !Reserved.Contains(name);
+
+    /// <summary>Whether it can be a name in a network.</summary>
     public static bool IsLabel(string name) => Form().IsMatch(name);
 
     [GeneratedRegex(@"\A[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\z", RegexOptions.NonBacktracking)]

@@ -39,7 +39,7 @@ internal sealed class NetlinkMessages
         MemoryMarshal.Write(header[4..], type);
         MemoryMarshal.Write(header[6..], (ushort)(flags | Request));
         MemoryMarshal.Write(header[8..], (uint)Acknowledged + 1);
-        if ((flags & (Acknowledge | Dump)) == Acknowledge)
+        if ((flags & Acknowledge) != 0)
         {
             Acknowledged++;
         }

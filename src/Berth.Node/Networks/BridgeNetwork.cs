@@ -109,6 +109,8 @@ internal sealed class BridgeNetwork : IDisposable
             own.SetLoopbackUp();
             // Else a program that is not privileged could not listen on a web server's port: the namespace is not its.
             Write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+            // Ping without a raw socket (icmp(7)).
+            Write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
             Write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
         });
         try
@@ -250,7 +252,7 @@ internal sealed class BridgeNetwork : IDisposable
                 host.Disconnect(cable);
             }
 
-            cable = host.Connect(space, Uplink, UplinkName, Definition.Mtu);
+            cable = host.Connect(devices, new CableEnd(Uplink, UplinkName), Definition.Mtu);
         }
 
         devices.SetUp(Uplink);

@@ -41,15 +41,16 @@ internal sealed class HostSide : IDisposable
     /// <summary>How the names of this server's cables begin.</summary>
     public string Prefix => prefix;
 
-    /// <summary>Lays a cable into a network's namespace. Throws LinuxException.</summary>
-    public Cable Connect(FileDescriptor network, int index, string name, int mtu)
+    /// <summary>Lays a cable out of a network's namespace. Throws LinuxException.</summary>
+    /// <param name="end">The network's.</param>
+    public Cable Connect(RouteSocket network, CableEnd end, int mtu)
     {
         lock (gate)
         {
             Prepare();
             IPNetwork pair = ChoosePair();
             Cable cable = new(prefix + ToText(named++), pair.BaseAddress, AddressPool.At(pair, 1));
-            devices!.MakePair(new CableEnd(0, cable.Name), 0, new CableEnd(index, name), network, mtu);
+            network.MakePair(end, 0, new CableEnd(0, cable.Name), space, mtu);
             Complete(cable);
             return cable;
         }
@@ -138,6 +139,7 @@ internal sealed class HostSide : IDisposable
         if (devices!.Devices().FirstOrDefault(d => d.Name == cable.Name) is { } device)
         {
             Switch($"/proc/sys/net/ipv6/conf/{cable.Name}/disable_ipv6", "1");
+            devices.SetUp(device.Index);
             devices.AddAddress(device.Index, cable.Here, 31);
         }
     }

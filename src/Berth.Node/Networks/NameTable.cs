@@ -40,7 +40,7 @@ internal sealed class NameTable
         }
     }
 
-    /// <summary>At most <paramref name="most"/>, another one first each time; empty where nobody has the name.</summary>
+    /// <summary>At most <paramref name="most"/>, another one first each time; empty where nobody has it.</summary>
     public IReadOnlyList<IPAddress> Find(string name, int most)
     {
         lock (gate)
@@ -51,7 +51,8 @@ internal sealed class NameTable
             }
 
             int first = (int)((uint)turn++ % addresses.Count);
-            return [.. addresses.Skip(first).Concat(addresses.Take(first)).Take(most)];
+            return
+                [.. addresses.Skip(first).Concat(addresses.Take(first)).Take(most)];
         }
     }
 

@@ -59,7 +59,8 @@ internal static class RootPreparation
         bool hostNetwork = network.IsHost;
         string hosts = hostNetwork && File.Exists("/etc/hosts")
             ? File.ReadAllText("/etc/hosts")
-            : $"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{network.Address?.ToString() ?? "127.0.1.1"}\t{hostName}\n";
+            : "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+                + $"{network.Address?.ToString() ?? "127.0.1.1"}\t{hostName}\n";
         Replace(etc + "/hosts", hosts, owner);
         if (hostNetwork && File.Exists("/etc/resolv.conf"))
         {

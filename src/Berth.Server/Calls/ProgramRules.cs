@@ -59,7 +59,7 @@ internal static partial class ProgramRules
         "host" => throw new BerthException(
             ErrorCode.Forbidden,
             $"{network.Place} = 'host' is not allowed on this server: the operator's allow-host-network decides."),
-        { } name when NetworkName.IsLabel(name) => NetworkMode.Bridge,
+        { } name when NetworkName.IsValid(name) => NetworkMode.Bridge,
         _ => throw network.Refuse("expected none, host, or the name of a network"),
     };
 

@@ -159,8 +159,8 @@ public static class ConfigurationKeys
                 : null,
         },
         new("network-allow", ValueKind.Text, "",
-            "Private addresses that the networks of callers may open by rules of their own, as ranges. Empty: none; what "
-            + "is public is open to them anyway.",
+            "Private addresses that the networks of callers may open by rules of their own, as ranges. Empty: none. "
+            + "What is public is open to them anyway.",
             IsList: true)
         {
             Expected = "ranges of IPv4 addresses such as 10.1.0.0/16",

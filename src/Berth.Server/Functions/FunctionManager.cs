@@ -38,7 +38,8 @@ internal sealed class FunctionManager(
     /// is.</summary>
     public Action<RunSpec>? Expecting { get; set; }
 
-    /// <summary>The network of what a function runs, as it is; null where it is gone. Set before anything runs.</summary>
+    /// <summary>The network of what a function runs, as it is; null where it is gone. Set before anything runs.
+    /// </summary>
     public Func<NetworkUse, NetworkDefinition?>? Networks { get; set; }
 
     /// <summary>By name.</summary>
@@ -242,7 +243,7 @@ internal sealed class FunctionManager(
         {
             // The first call finds a sandbox ready.
             RunSpec run = RevisionRuns.Of(next.Name, next.Newest);
-            if (Expecting is { } expecting && next.Newest.Spec.Service is null)
+            if (Expecting is { } expecting && next.Newest.Spec.Service is null && run.Bridge is null)
             {
                 expecting(run);
             }

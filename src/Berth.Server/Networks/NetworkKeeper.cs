@@ -62,7 +62,8 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
     /// <summary>The same; null where it is gone.</summary>
     public NetworkDefinition? Find(NetworkUse use) => byId.GetValueOrDefault(use.Id)?.Definition;
 
-    /// <summary>Makes it, on this machine too. Throws <c>Conflict</c>, <c>QuotaExceeded</c>, <c>NodeFault</c>.</summary>
+    /// <summary>Makes it, on this machine too. Throws <c>Conflict</c>, <c>QuotaExceeded</c>, <c>NodeFault</c>.
+    /// </summary>
     /// <param name="wish">Its subnet is chosen where it is the default.</param>
     public async Task<Network> CreateAsync(NetworkWish wish, string owner, CancellationToken cancellationToken)
     {
@@ -117,10 +118,8 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
         {
             throw new BerthException(
                 ErrorCode.QuotaExceeded,
-                string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"There are {MaxNetworks:N0} networks, and no more can be: 'berth network prune' removes those that "
-                    + "nothing uses."));
+                string.Create(CultureInfo.InvariantCulture, $"There are {MaxNetworks} networks, and no more can be: ")
+                + "'berth network prune' removes those that nothing uses.");
         }
 
         NetworkDefinition definition = new(

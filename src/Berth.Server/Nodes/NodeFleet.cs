@@ -76,11 +76,11 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
     {
         if (index.IsOwnAlone)
         {
-            own.Expect(RunRooms.Shape(run.Spec));
+            own.Expect(RunRooms.Shape(run.Spec, network: null));
         }
         else if (index.Choice(RequestOf(run)) is { } name)
         {
-            Hint(name, RunRooms.Shape(run.Spec));
+            Hint(name, RunRooms.Shape(run.Spec, network: null));
         }
     }
 
@@ -90,7 +90,7 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
     {
         foreach (string name in index.Suiting(RequestOf("", "", spec), MostHinted))
         {
-            Hint(name, RunRooms.Shape(spec));
+            Hint(name, RunRooms.Shape(spec, network: null));
         }
     }
 

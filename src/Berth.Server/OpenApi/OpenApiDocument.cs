@@ -15,7 +15,7 @@ public static class OpenApiDocument
     private static readonly string[] Parts =
     [
         "document", "options", "calls", "runs", "functions", "scaling", "lambda", "rollouts", "secrets", "triggers",
-        "containers",
+        "containers", "networks",
         "images", "repositories", "machine", "tokens", "registry",
     ];
 

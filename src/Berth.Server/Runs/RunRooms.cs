@@ -83,13 +83,20 @@ internal sealed record RunRooms(
     /// <summary>Says that a program is to be expected soon, where it would run.</summary>
     public void Expect(Run run)
     {
-        if (Fleet is { } fleet)
+        if (run.Spec.Bridge is null && Fleet is { } fleet)
         {
             fleet.Expect(run);
+            return;
         }
-        else
+
+        try
         {
+            // What is in a network is where that is.
             Node.Expect(Shape(run.Spec));
+        }
+        catch (BerthException gone) when (gone.Code == ErrorCode.NotFound)
+        {
+            // The network was removed in this moment; the run will say so.
         }
     }
 

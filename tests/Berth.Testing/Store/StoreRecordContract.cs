@@ -1,6 +1,7 @@
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Functions;
+using Berth.Core.Networks;
 using Berth.Core.Runs;
 using Berth.Core.Triggers;
 using Berth.Server.Nodes;
@@ -54,6 +55,26 @@ public abstract class StoreRecordContract : IAsyncLifetime
         await Containers.DeleteAsync(first.Id, None);
         await Containers.DeleteAsync(first.Id, None);
         Assert.Empty(await Containers.AllContainersAsync(None));
+    }
+
+    [Fact]
+    public async Task A_network_is_found_as_it_was_until_it_is_deleted()
+    {
+        NetworkDefinition definition = new(
+            "0123456789ab", "shop", System.Net.IPNetwork.Parse("10.20.0.0/24"), true, 1400, "deny:0.0.0.0/0");
+        Network network = new(definition, "somebody", At, new Dictionary<string, string> { ["a"] = "b" });
+        INetworkStore networks = (INetworkStore)store;
+        await networks.PutAsync(network, None);
+        await store.DisposeAsync();
+        store = await OpenAsync();
+        networks = (INetworkStore)store;
+
+        Network read = Assert.Single(await networks.AllNetworksAsync(None));
+        Assert.Equal((definition, "somebody", At), (read.Definition, read.Owner, read.CreatedAt));
+        Assert.Equal(network.Labels, read.Labels);
+        await networks.DeleteNetworkAsync(network.Id, None);
+        await networks.DeleteNetworkAsync(network.Id, None);
+        Assert.Empty(await networks.AllNetworksAsync(None));
     }
 
     [Fact]

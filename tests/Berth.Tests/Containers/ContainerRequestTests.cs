@@ -27,7 +27,16 @@ public sealed class ContainerRequestTests : IAsyncLifetime
     [InlineData("""{"image":"E","cpus":"-1"}""", 400, "cpus = '-1'")]
     [InlineData("""{"image":"E","pids":0}""", 400, "pids = '0'")]
     [InlineData("""{"image":"E","disk":"1Ki"}""", 400, "disk = '1Ki'")]
-    [InlineData("""{"image":"E","network":"bridge"}""", 400, "expected none or host")]
+    [InlineData("""{"image":"E","network":"bridge"}""", 400, "expected none, host, or the name")]
+    [InlineData("""{"image":"E","network":"nowhere"}""", 404, "no network 'nowhere'")]
+    [InlineData("""{"image":"E","ports":[{"port":1,"target":1}]}""", 400, "belong to a network")]
+    [InlineData("""{"image":"E","network":"n","ports":[{"port":0,"target":1}]}""", 400, "ports.port")]
+    [InlineData("""{"image":"E","network":"n","ports":[{"port":1,"target":65536}]}""", 400, "ports.target")]
+    [InlineData(
+        """{"image":"E","network":"n","ports":[{"port":1,"target":1},{"port":1,"target":2}]}""", 400,
+        "one place only")]
+    [InlineData("""{"image":"E","network":"n","aliases":["A.B"]}""", 400, "aliases")]
+    [InlineData("""{"image":"E","network":"n","address":"fe80::1"}""", 400, "IPv4 address")]
     [InlineData("""{"image":"E","network":"host"}""", 403, "allow-host-network")]
     [InlineData("""{"image":"E","environment":{"BERTH_X":"1"}}""", 400, "Berth's own")]
     [InlineData("""{"image":"E","environment":{"1X":"1"}}""", 400, "environment = '1X'")]

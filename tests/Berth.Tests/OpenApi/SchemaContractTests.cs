@@ -8,6 +8,7 @@ using Berth.Api.Containers;
 using Berth.Api.Functions;
 using Berth.Api.Images;
 using Berth.Api.Links;
+using Berth.Api.Networks;
 using Berth.Api.Nodes;
 using Berth.Api.Repositories;
 using Berth.Api.Rollouts;
@@ -58,6 +59,8 @@ public sealed class SchemaContractTests
         RolloutJson.Default.RolloutView,
         SecretJson.Default.SecretList, TriggerJson.Default.TriggerList, TriggerJson.Default.TriggerPlan,
         TriggerJson.Default.EventList,
+        NetworkJson.Default.NetworkList, NetworkJson.Default.NetworkRequest, NetworkJson.Default.NetworkView,
+        NetworkJson.Default.NetworkPruneResult,
         AccessJson.Default.TokenList, AccessJson.Default.TokenRequest, AccessJson.Default.TokenCreated,
         ImageJson.Default.ImagePage, ImageJson.Default.ImageDetail,
         ImageJson.Default.ImageDiff, ImageJson.Default.PruneRequest, ImageJson.Default.PruneReport,

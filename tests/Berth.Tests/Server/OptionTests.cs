@@ -29,7 +29,7 @@ public sealed class OptionTests(ServerRigFixture fixture) : IClassFixture<Server
         new("Berth-Timeout", "100d", "max-"),
         new("Berth-Output-Limit", "0", "1"),
         new("Berth-Output-Limit", "65Gi", "-limit"),
-        new("Berth-Network", "bridge", "none or host"),
+        new("Berth-Network", "bridge", "none, host, or the name"),
         new("Berth-User", "a b", "uid"),
         new("Berth-User", "2147483648", "2147483647"),
         new("Berth-User", "1:2:3", "uid:gid"),
