@@ -15,8 +15,7 @@ internal static class DockerWords
         ["build"] = "Did you mean 'berth image build'? 'berth image pack' makes an image of a folder.",
         ["commit"] = "A container is not made into an image: 'berth image build' and 'berth image pack' make one.",
         ["container"] = "The verbs of containers stand alone: 'berth ps', 'berth run', 'berth rm'.",
-        ["network"] = "A container has no network but its own, or the machine's: 'berth run --network host'.",
-        ["port"] = "Ports are not published; a function that serves HTTP is reached through the server: "
+        ["port"] = "'berth inspect' shows a container's ports; a function that serves HTTP is reached through Berth: "
             + "'berth function deploy --port'.",
         ["search"] = "'berth image ls' and 'berth repository ls' list what is here.",
         ["update"] = "Limits are given when a container is made: 'berth create'.",

@@ -127,7 +127,7 @@ internal sealed class NetworkOrder(ServerOptions server)
         ? port
         : throw new Asked(member, $"{port}").Refuse("expected 1 to 65535");
 
-    private static IReadOnlyList<PublishedPort> Distinct(PublishedPort[] ports) =>
+    private static PublishedPort[] Distinct(PublishedPort[] ports) =>
         ports.GroupBy(p => (p.Address, p.Host, p.IsUdp)).FirstOrDefault(g => g.Count() > 1) is { } twice
             ? throw new Asked("ports", $"{twice.First()}").Refuse("a port of the machine leads to one place only")
             : ports;

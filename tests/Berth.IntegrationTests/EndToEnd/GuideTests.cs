@@ -16,7 +16,7 @@ public sealed class GuideTests
     [
         "first-image", "calls", "tasks", "functions", "services", "berth-yaml", "lambda", "pictures",
         "rollouts", "secrets", "triggers", "traffic",
-        "containers", "limits-and-isolation", "troubleshooting", "running-a-server", "registry", "security",
+        "containers", "networks", "limits-and-isolation", "troubleshooting", "running-a-server", "registry", "security",
     ];
 
     [Fact]

@@ -60,9 +60,10 @@ public abstract class StoreRecordContract : IAsyncLifetime
     [Fact]
     public async Task A_network_is_found_as_it_was_until_it_is_deleted()
     {
+        DateTimeOffset made = new(2026, 11, 22, 7, 44, 43, TimeSpan.Zero);
         NetworkDefinition definition = new(
             "0123456789ab", "shop", System.Net.IPNetwork.Parse("10.20.0.0/24"), true, 1400, "deny:0.0.0.0/0");
-        Network network = new(definition, "somebody", At, new Dictionary<string, string> { ["a"] = "b" });
+        Network network = new(definition, "somebody", made, new Dictionary<string, string> { ["a"] = "b" });
         INetworkStore networks = (INetworkStore)store;
         await networks.PutAsync(network, None);
         await store.DisposeAsync();
@@ -70,7 +71,7 @@ public abstract class StoreRecordContract : IAsyncLifetime
         networks = (INetworkStore)store;
 
         Network read = Assert.Single(await networks.AllNetworksAsync(None));
-        Assert.Equal((definition, "somebody", At), (read.Definition, read.Owner, read.CreatedAt));
+        Assert.Equal((definition, "somebody", made), (read.Definition, read.Owner, read.CreatedAt));
         Assert.Equal(network.Labels, read.Labels);
         await networks.DeleteNetworkAsync(network.Id, None);
         await networks.DeleteNetworkAsync(network.Id, None);

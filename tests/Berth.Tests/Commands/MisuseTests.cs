@@ -26,7 +26,10 @@ public sealed class MisuseTests
     }
 
     [Theory]
-    [InlineData("run -p 8080:80 demo/a", "-p: this version publishes no ports")]
+    [InlineData("run -p 8080 demo/a", "--publish: '8080' is no port: write [IP:]PORT:PORT[/udp]")]
+    [InlineData("run -p 8080:80/sctp demo/a", "--publish: '8080:80/sctp' is no port")]
+    [InlineData("run -p x:8080:80 demo/a", "--publish: 'x:8080:80' is no port")]
+    [InlineData("run -p 70000:80 demo/a", "--publish: '70000:80' is no port")]
     [InlineData("run --privileged demo/a", "--privileged: sandboxes are never privileged")]
     [InlineData("run --cap-add SYS_ADMIN demo/a", "--cap-add: sandboxes have a fixed set")]
     [InlineData("run --gpus all demo/a", "--gpus: this version gives no GPUs")]
@@ -51,7 +54,6 @@ public sealed class MisuseTests
     [InlineData("tag a b", "berth image tag")]
     [InlineData("build .", "berth image build")]
     [InlineData("commit c1 a:1", "berth image build")]
-    [InlineData("network ls", "berth run --network host")]
     [InlineData("port c1", "berth function deploy --port")]
     [InlineData("container ls", "berth ps")]
     [InlineData("search a", "berth repository ls")]
