@@ -56,7 +56,7 @@ internal sealed class NetworkOrder(ServerOptions server)
             ? subnet
             : throw new Asked("subnet", text).Refuse(
                 $"expected private IPv4 addresses with a prefix of {SubnetChoice.ShortestPrefix} to "
-                + $"{SubnetChoice.LongestPrefix} and no bit behind it, such as 10.20.0.0/24");
+                + $"{SubnetChoice.LongestPrefix}, such as 10.20.0.0/24");
     }
 
     private static int Mtu(NetworkRequest request) => request.Mtu switch

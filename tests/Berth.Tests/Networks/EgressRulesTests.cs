@@ -28,13 +28,16 @@ public sealed class EgressRulesTests
 
     [Theory]
     [InlineData("permit:10.0.0.0/8")]
-    [InlineData("allow:10.0.0.1/8")]
     [InlineData("allow:fd00::/8")]
     [InlineData("allow:")]
     [InlineData("allow")]
     [InlineData("")]
     [InlineData("allow:10.0.0.0/33")]
     public void What_is_no_rule_is_not_read(string text) => Assert.False(EgressRules.TryParse([text], out _));
+
+    [Fact]
+    public void Bits_behind_the_prefix_mean_nothing() =>
+        Assert.Equal("allow:10.0.0.0/8", EgressRules.Restore("allow:10.0.0.1/8").ToString());
 
     [Fact]
     public void There_is_a_most_of_rules()
