@@ -148,7 +148,7 @@ internal static class ContainerShape
             :
             [
                 .. always,
-                new("/sys", "none", network?.SystemFolder ?? "/sys", 
+                new("/sys", "none", network?.SystemFolder ?? "/sys",
                     ["rbind", "rro", "nosuid", "noexec", "nodev", "rprivate"]),
                 new("/sys/fs/cgroup", "tmpfs", "tmpfs", ["nosuid", "noexec", "nodev", "ro", "mode=755", "size=4k"]),
             ];
