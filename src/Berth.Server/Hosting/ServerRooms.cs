@@ -206,7 +206,6 @@ internal sealed class ServerRooms : IAsyncDisposable
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
         FunctionManager functions = new(store, node, revisions, time, HostsOf(options));
         SecretVault secrets = SecretsOf(store, data, runs);
-        NetworkKeeper networks = NetworksOf(store, runs, functions);
         InstanceManager instances = InstancesOf(functions, runs, parts);
         GarbageCollector collector = new(content, repositories, layers, options.CollectGrace, time, loggers)
         { Kept = () => [.. containers.Images(), .. functions.Images()] };
@@ -242,7 +241,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Containers = containers,
             Functions = functions,
             Secrets = secrets,
-            Networks = networks,
+            Networks = NetworksOf(store, runs, functions),
             Triggers = new TriggerRooms(store, functions, runs, node.Storage, time, loggers),
             Instances = instances,
             Lifetime = lifetime,
