@@ -30,10 +30,9 @@ internal static class TasksCase
         await using JoinedNode one = await JoinedNode.StartAsync(rig, options, port, "one");
         await using JoinedNode two = await JoinedNode.StartAsync(rig, options, port, "two");
         await rig.CliAsync("node", "cordon", "control");
-        await ServiceCase.PushAsync(rig, options, "echo");
-        await rig.CliAsync(
-            "function", "deploy", "--contract", "http", "--concurrency", "100", "--min-instances", "2", "noop",
-            "bench/echo:1");
+        await rig.PushBusyboxAsync();
+        // A program each: instances that serve HTTP are on the server's own machine alone.
+        await rig.CliAsync("function", "deploy", "--isolation", "reused", "noop", "bench/busybox:1", "true");
         string script = System.IO.Path.Combine(options.Work, "noop.lua");
         await File.WriteAllTextAsync(script, $"""
             wrk.method = "POST"
@@ -80,7 +79,7 @@ internal static class TasksCase
         string address = await cluster.NewDatabaseAsync();
         string[] flags = ["--store", address, "--max-running", $"{Callers}"];
         await using BerthRig one = await BerthRig.StartAsync(options, [.. flags, "--node-name", "one"]);
-        await using BerthRig two = await BerthRig.StartAsync(options, [.. flags, "--node-name", "two"]);
+        await using BerthRig two = await BerthRig.StartAsync(options, one, [.. flags, "--node-name", "two"]);
         await ServiceCase.PushAsync(one, options, "echo");
         await ServiceCase.PushAsync(two, options, "echo");
         await one.CliAsync(

@@ -44,10 +44,19 @@ internal sealed class BerthRig : IAsyncDisposable
 
     public string Executable => berth;
 
-    public static async Task<BerthRig> StartAsync(BenchOptions options, params string[] flags)
+    public static Task<BerthRig> StartAsync(BenchOptions options, params string[] flags) =>
+        StartAsync(options, first: null, flags);
+
+    /// <param name="first">Another server of the same store, whose key this one gets.</param>
+    public static async Task<BerthRig> StartAsync(BenchOptions options, BerthRig? first, string[] flags)
     {
         string data = Path.Combine(options.Work, $"data-{TimeProvider.System.GetTimestamp():x}");
         Directory.CreateDirectory(data);
+        if (first is not null)
+        {
+            File.Copy(Path.Combine(first.data, "secrets.key"), Path.Combine(data, "secrets.key"));
+        }
+
         int port = FreePort();
         long start = TimeProvider.System.GetTimestamp();
         Process process = Command.Start(

@@ -91,9 +91,14 @@ internal static class ServerTraces
             }
         }
 
+        // Not there where the server was ended before it had made it.
+        string repositories = Path.Combine(data, "repositories");
         IEnumerable<string> temporary = Directory.EnumerateFiles(data, "*.tmp", SearchOption.AllDirectories)
             .Concat(EntriesOf(Path.Combine(data, "layers")).Where(e => Path.GetFileName(e).StartsWith(".tmp-")))
-            .Concat(Directory.EnumerateFiles(Path.Combine(data, "repositories"), ".*", SearchOption.AllDirectories))
+            .Concat(
+                Directory.Exists(repositories)
+                    ? Directory.EnumerateFiles(repositories, ".*", SearchOption.AllDirectories)
+                    : [])
             .Concat(FoldersOf(Path.Combine(data, "spool")).Where(d => Directory.GetFiles(d, "result-*").Length > 1));
         foreach (string file in temporary)
         {
