@@ -91,6 +91,7 @@ public sealed class ConfigurationTests : IDisposable
         Assert.Equal(defaults.CallbackAllow, written.CallbackAllow);
         Assert.Equal(defaults.RegistryAllow, written.RegistryAllow);
         Assert.Equal(defaults.MountAllow, written.MountAllow);
+        Assert.Equal(defaults.NetworkAllow, written.NetworkAllow);
         Assert.Equal(defaults.TrustedProxies, written.TrustedProxies);
         Assert.Equal(defaults.HostNames, written.HostNames);
         Assert.Equal(WithoutLists(defaults), WithoutLists(written));
@@ -254,6 +255,7 @@ public sealed class ConfigurationTests : IDisposable
             CallbackAllow = [],
             RegistryAllow = [],
             MountAllow = [],
+            NetworkAllow = [],
             TrustedProxies = [],
             HostNames = [],
         };
