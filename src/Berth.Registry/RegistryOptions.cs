@@ -17,6 +17,9 @@ public sealed record RegistryOptions
     /// <summary>Decides which addresses upstream registries may have; null allows all.</summary>
     public Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? ConnectUpstream { get; init; }
 
+    /// <summary>Other servers with the same repositories; null where there are none.</summary>
+    public IImageSharing? Sharing { get; init; }
+
     /// <summary>Largest blob accepted, in bytes.</summary>
     public long MaxBlobBytes { get; init; } = 64L * 1024 * 1024 * 1024;
 }

@@ -33,9 +33,9 @@ public sealed class RegistryServer : IAsyncDisposable
         RegistryTokens tokens = new(options.TokenKeyPath, time);
         handler = new RegistryHandler(
             authorizer, tokens, new TokenEndpoint(authorizer, tokens, time),
-            new BlobEndpoints(content, repositories, mirrors, Counters, logger),
+            new BlobEndpoints(content, repositories, mirrors, options.Sharing, Counters, logger),
             new UploadEndpoints(options, content, repositories, uploads, Counters),
-            new ManifestEndpoints(content, repositories, mirrors, observers, Counters, logger),
+            new ManifestEndpoints(content, repositories, mirrors, options.Sharing, observers, Counters, logger),
             new ListEndpoints(repositories, mirrors),
             mirrors, logger);
         PeriodicTimer timer = new(UploadStore.ClosePeriod, time);

@@ -160,6 +160,7 @@ public sealed class BerthServer : IAsyncDisposable
         if (rooms.Cluster is { } cluster)
         {
             await cluster.JoinAsync(cancellationToken);
+            await rooms.Names!.StartAsync(cancellationToken);
         }
 
         await rooms.Runs.StartAsync(cancellationToken);

@@ -6,13 +6,13 @@ using Berth.Oci.Content;
 namespace Berth.Oci.Images;
 
 /// <summary>Reads small documents out of a content store, whole and checked.</summary>
-internal static class BlobReading
+public static class BlobReading
 {
     /// <summary>
     /// The blob's bytes. Throws BerthException: BlobUnknown, SizeInvalid above <paramref name="max"/>, DigestMismatch
     /// when the disk returned something else.
     /// </summary>
-    internal static async Task<byte[]> ReadAsync(
+    public static async Task<byte[]> ReadAsync(
         IContentStore content, Digest digest, int max, CancellationToken cancellationToken)
     {
         await using Stream blob = content.OpenRead(digest);

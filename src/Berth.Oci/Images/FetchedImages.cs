@@ -37,7 +37,7 @@ public sealed class FetchedImages(
         using IDisposable lease = content.Lease(manifest);
         if (!held.ContainsKey(manifest))
         {
-            await FetchOnceAsync(manifest, cancellationToken);
+            await FetchOnceAsync(manifest, token => FetchAsync(manifest, token), cancellationToken);
         }
 
         try
@@ -48,8 +48,18 @@ public sealed class FetchedImages(
         {
             // Collected since it was last used.
             held.TryRemove(manifest, out _);
-            await FetchOnceAsync(manifest, cancellationToken);
+            await FetchOnceAsync(manifest, token => FetchAsync(manifest, token), cancellationToken);
             return await OpenHeldAsync(manifest, cancellationToken);
+        }
+    }
+
+    /// <summary>Has one blob here, fetched where it is not; many who ask at once cause one fetch.</summary>
+    /// <param name="most">Bytes that it may have.</param>
+    public async Task EnsureAsync(Digest digest, long most, CancellationToken cancellationToken)
+    {
+        if (content.SizeOf(digest) is null)
+        {
+            await FetchOnceAsync(digest, token => StoreAsync(digest, most, token), cancellationToken);
         }
     }
 
@@ -75,7 +85,8 @@ public sealed class FetchedImages(
     }
 
     /// <summary>Who comes later waits for the first; a first that gives up lets another begin.</summary>
-    private async Task FetchOnceAsync(Digest manifest, CancellationToken cancellationToken)
+    private async Task FetchOnceAsync(
+        Digest manifest, Func<CancellationToken, Task> fetch, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -94,7 +105,7 @@ public sealed class FetchedImages(
 
             try
             {
-                await FetchAsync(manifest, cancellationToken);
+                await fetch(cancellationToken);
                 return;
             }
             finally

@@ -96,15 +96,34 @@ internal sealed class Repository
 
             foreach (string tag in tags.Where(t => Tags.GetValueOrDefault(t)?.Digest != digest))
             {
-                DurableFile.Replace(
-                    folder.Tag(tag),
-                    JsonSerializer.SerializeToUtf8Bytes(
-                        new TagLinkFile(digest.Text, now), RepositoryJson.Default.TagLinkFile));
-                CrashPoints.Reach(CrashPoint.TagWritten);
-                Tags = Tags.SetItem(tag, new TagLink(tag, digest, now));
+                WriteTag(tag, digest, now);
             }
 
             return link;
+        }
+    }
+
+    /// <summary>Lets a tag name a manifest whatever the rules say, unless it was moved later.</summary>
+    public void AdoptTag(string tag, Digest digest, DateTimeOffset taggedAt)
+    {
+        lock (gate)
+        {
+            if (Tags.GetValueOrDefault(tag) is not { } there || (there.Digest != digest && there.TaggedAt <= taggedAt))
+            {
+                WriteTag(tag, digest, taggedAt);
+            }
+        }
+    }
+
+    /// <summary>Takes a tag away whatever the rules say, unless it was moved since.</summary>
+    public void DeleteTag(string tag, DateTimeOffset goneAt)
+    {
+        lock (gate)
+        {
+            if (Tags.GetValueOrDefault(tag) is { } there && there.TaggedAt <= goneAt)
+            {
+                RemoveTag(tag);
+            }
         }
     }
 
@@ -118,15 +137,13 @@ internal sealed class Repository
             }
 
             CheckMutable([tag]);
-            File.Delete(folder.Tag(tag));
-            CrashPoints.Reach(CrashPoint.TagDeleted);
-            DurableFile.SyncFolder(folder.Tags);
-            Tags = Tags.Remove(tag);
+            RemoveTag(tag);
             return true;
         }
     }
 
-    public bool DeleteManifest(Digest digest)
+    /// <param name="isForced">Whatever the rules say of its tags.</param>
+    public bool DeleteManifest(Digest digest, bool isForced = false)
     {
         lock (gate)
         {
@@ -136,7 +153,7 @@ internal sealed class Repository
             }
 
             string[] pointing = [.. Tags.Values.Where(t => t.Digest == digest).Select(t => t.Tag)];
-            CheckMutable(pointing);
+            CheckMutable(isForced ? [] : pointing);
             bytes = null;
             foreach (string tag in pointing)
             {
@@ -345,6 +362,24 @@ internal sealed class Repository
                 $"The tag {tag} is immutable here, so it is neither moved nor removed: push under another tag, or "
                 + "have an administrator change the policy ('berth repository set').");
         }
+    }
+
+    private void WriteTag(string tag, Digest digest, DateTimeOffset at)
+    {
+        DurableFile.Replace(
+            folder.Tag(tag),
+            JsonSerializer.SerializeToUtf8Bytes(
+                new TagLinkFile(digest.Text, at), RepositoryJson.Default.TagLinkFile));
+        CrashPoints.Reach(CrashPoint.TagWritten);
+        Tags = Tags.SetItem(tag, new TagLink(tag, digest, at));
+    }
+
+    private void RemoveTag(string tag)
+    {
+        File.Delete(folder.Tag(tag));
+        CrashPoints.Reach(CrashPoint.TagDeleted);
+        DurableFile.SyncFolder(folder.Tags);
+        Tags = Tags.Remove(tag);
     }
 
     private void LinkBlobs(IEnumerable<Digest> digests, DateTimeOffset now)

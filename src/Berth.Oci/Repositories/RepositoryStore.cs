@@ -43,6 +43,10 @@ public sealed class RepositoryStore
         names = RepositoryFolder.FindNames(this.folder).ToImmutableSortedSet(StringComparer.Ordinal);
     }
 
+    /// <summary>Told of a repository whose manifests or tags were changed, but for what was adopted; set before
+    /// anything runs.</summary>
+    public Action<string> Changed { get; set; } = static _ => { };
+
     /// <summary>
     /// Names of the repositories that hold a manifest, sorted by bytes, after <paramref name="after"/>.
     /// </summary>
@@ -147,13 +151,13 @@ public sealed class RepositoryStore
         bool linkBlobs = true)
     {
         ManifestLink link = new(digest, document.MediaType, size, document.Subject?.Digest, time.GetUtcNow());
-        return Announced(
+        return Told(repository, Announced(
             tags.Where(t => FindTag(repository, t)?.Digest != digest)
                 .Select(t => new TagChange(repository, t, TagAction.Push, link)),
             () => Admit(
                 repository,
                 target => target.GrowthBy(digest, size, linkBlobs ? document : null),
-                target => target.Put(tags, digest, size, document, time.GetUtcNow(), linkBlobs)));
+                target => target.Put(tags, digest, size, document, time.GetUtcNow(), linkBlobs))));
     }
 
     /// <summary>As the other, with one tag or none.</summary>
@@ -162,19 +166,61 @@ public sealed class RepositoryStore
         PutManifest(repository, tag is null ? [] : [tag], digest, size, document);
 
     /// <summary>Removes a tag; the manifest stays. Returns false when there is no such tag.</summary>
-    public bool DeleteTag(string repository, string tag) =>
+    public bool DeleteTag(string repository, string tag) => Told(
+        repository,
         FindTag(repository, tag) is { } link && FindManifest(repository, link.Digest) is { } manifest
             ? Announced(
                 [new TagChange(repository, tag, TagAction.Delete, manifest)],
                 () => Find(repository)?.DeleteTag(tag) ?? false)
-            : Find(repository)?.DeleteTag(tag) ?? false;
+            : Find(repository)?.DeleteTag(tag) ?? false);
 
     /// <summary>Removes a manifest and the tags that point at it. Returns false when it is not there.</summary>
     public bool DeleteManifest(string repository, Digest digest) =>
         FindManifest(repository, digest) is { } manifest && Find(repository) is { } found && Announced(
             found.Tags.Values.Where(t => t.Digest == digest)
                 .Select(t => new TagChange(repository, t.Tag, TagAction.Delete, manifest)),
-            () => found.DeleteManifest(digest));
+            () => Told(repository, found.DeleteManifest(digest)));
+
+    /// <summary>Adds a manifest that another server of the same repositories has accepted: no rule is asked, and nobody
+    /// told.</summary>
+    public void AdoptManifest(
+        string repository, Digest digest, long size, ManifestDocument document, DateTimeOffset pushedAt) =>
+        OpenOrCreate(repository).Put([], digest, size, document, pushedAt, linkBlobs: false);
+
+    /// <summary>As <see cref="AdoptManifest"/>, a tag; one that was moved here later stays. False where its manifest is
+    /// not here.</summary>
+    public bool AdoptTag(string repository, string tag, Digest digest, DateTimeOffset taggedAt)
+    {
+        if (FindManifest(repository, digest) is null)
+        {
+            return false;
+        }
+
+        OpenOrCreate(repository).AdoptTag(tag, digest, taggedAt);
+        return true;
+    }
+
+    /// <summary>Makes a stored blob available through the repository without a look at quotas.</summary>
+    public void AdoptBlob(string repository, Digest digest) =>
+        OpenOrCreate(repository).LinkBlob(digest, time.GetUtcNow());
+
+    /// <summary>Takes a tag or a manifest away that another server has deleted, unless it is newer here.</summary>
+    public void Disown(string repository, string tagOrDigest, DateTimeOffset goneAt)
+    {
+        if (Find(repository) is not { } found)
+        {
+            return;
+        }
+
+        if (!Digest.TryParse(tagOrDigest, out Digest digest))
+        {
+            found.DeleteTag(tagOrDigest, goneAt);
+        }
+        else if (found.Manifests.GetValueOrDefault(digest) is { } link && link.PushedAt <= goneAt)
+        {
+            found.DeleteManifest(digest, isForced: true);
+        }
+    }
 
     /// <summary>
     /// Removes links to blobs that no manifest of the repository names, when they are older than
@@ -228,6 +274,12 @@ public sealed class RepositoryStore
             revoke();
             throw;
         }
+    }
+
+    private T Told<T>(string repository, T result)
+    {
+        Changed(repository);
+        return result;
     }
 
     private T Admit<T>(string repository, Func<Repository, long> growth, Func<Repository, T> commit)

@@ -16,8 +16,8 @@ namespace Berth.Registry.Endpoints;
 /// of a blob that was checked as a whole shortly before.
 /// </summary>
 internal sealed class BlobEndpoints(
-    ContentStore content, RepositoryStore repositories, MirrorCache mirrors, RegistryCounters counters,
-    ILogger logger)
+    ContentStore content, RepositoryStore repositories, MirrorCache mirrors, IImageSharing? sharing,
+    RegistryCounters counters, ILogger logger)
 {
     private const int BlockSize = 256 * 1024;
 
@@ -27,6 +27,12 @@ internal sealed class BlobEndpoints(
             && await TryFetchAsync(context, repository, digest))
         {
             return;
+        }
+
+        // Not where it is only asked for: whoever pushes is to send it.
+        if (sharing is not null && HttpMethods.IsGet(context.Request.Method) && Find(repository, digest) is null)
+        {
+            await sharing.FetchAsync(repository, digest, context.RequestAborted);
         }
 
         long size = Find(repository, digest) ?? throw Unknown(repository, digest);

@@ -20,8 +20,8 @@ namespace Berth.Registry.Endpoints;
 /// everything it names is in the repository with the size it says.
 /// </summary>
 internal sealed class ManifestEndpoints(
-    ContentStore content, RepositoryStore repositories, MirrorCache mirrors, IReadOnlyList<IManifestObserver> observers,
-    RegistryCounters counters, ILogger logger)
+    ContentStore content, RepositoryStore repositories, MirrorCache mirrors, IImageSharing? sharing,
+    IReadOnlyList<IManifestObserver> observers, RegistryCounters counters, ILogger logger)
 {
     /// <summary>Each is a file to be synced; the specification asks for ten.</summary>
     private const int MaxTags = 100;
@@ -105,6 +105,7 @@ internal sealed class ManifestEndpoints(
 
         CrashPoints.Reach(CrashPoint.ManifestObserved);
         repositories.PutManifest(repository, tags, digest, bytes.Length, document);
+        await PublishAsync(context, repository);
         counters.ManifestPushed();
         if (byDigest && tags.Length > 0)
         {
@@ -121,7 +122,7 @@ internal sealed class ManifestEndpoints(
         context.Response.StatusCode = StatusCodes.Status201Created;
     }
 
-    public Task DeleteAsync(HttpContext context, string repository, string reference)
+    public async Task DeleteAsync(HttpContext context, string repository, string reference)
     {
         bool deleted = Digest.TryParse(reference, out Digest digest)
             ? repositories.DeleteManifest(repository, digest)
@@ -131,9 +132,13 @@ internal sealed class ManifestEndpoints(
             throw Unknown(repository, reference);
         }
 
+        await PublishAsync(context, repository);
         context.Response.StatusCode = StatusCodes.Status202Accepted;
-        return Task.CompletedTask;
     }
+
+    /// <summary>Before it is acknowledged, so that who asks another server next finds it there.</summary>
+    private Task PublishAsync(HttpContext context, string repository) =>
+        sharing?.PublishAsync(repository, context.RequestAborted) ?? Task.CompletedTask;
 
     private static bool Accepts(HttpRequest request, string mediaType)
     {

@@ -92,6 +92,9 @@ public sealed class PolicyStore : IRepositoryRules
     public RetentionRules? RetentionOf(string repository) =>
         Nearest(repository, p => p.Retention is not null)?.Retention;
 
+    /// <summary>Whether the repository is a cache of another registry's.</summary>
+    public bool IsMirror(string repository) => UpstreamOf(repository) is not null;
+
     /// <summary>Where a repository's content comes from, or null. The name there is what follows the scope.</summary>
     internal UpstreamRepository? UpstreamOf(string repository)
     {

@@ -41,6 +41,9 @@ internal sealed class ClusterPass(
     /// <summary>The other servers, as they were seen last.</summary>
     public PeerDirectory Directory { get; init; } = new();
 
+    /// <summary>Tells the others of images; null where there are none.</summary>
+    public SharedNames? Names { get; init; }
+
     /// <summary>By topic: how what others have changed is taken in. Set before it runs.</summary>
     public IReadOnlyDictionary<string, Func<CancellationToken, Task>> Refreshes { get; init; } =
         new Dictionary<string, Func<CancellationToken, Task>>();
@@ -56,6 +59,7 @@ internal sealed class ClusterPass(
         RepeatAsync(ServerWatch.Interval, LookAsync, stop),
         RepeatAsync(FollowInterval, FollowAsync, stop),
         RepeatAsync(TellInterval, TellAsync, stop),
+        RepeatAsync(RefreshInterval, token => Names?.PassAsync(token) ?? Task.CompletedTask, stop),
         RepeatAsync(SweepInterval, token => runs.SweepAsync(store.WithFilesAsync, token), stop),
         RepeatAsync(LeastInterval, RefreshAsync, stop),
         RepeatAsync(ServerWatch.Interval, token => store.ListenAsync(Hear, token), stop));

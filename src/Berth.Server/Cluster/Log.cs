@@ -26,6 +26,14 @@ internal static partial class Log
         Message = "Fetched {Blobs} parts of the image {Image} from another server in {Took}.")]
     public static partial void Fetched(ILogger logger, Core.Images.Digest image, int blobs, TimeSpan took);
 
+    [LoggerMessage(EventId = 1503, Level = LogLevel.Warning,
+        Message = "What has changed in {Repository} is told to the other servers later. {Reason}")]
+    public static partial void NotTold(ILogger logger, string repository, string reason);
+
+    [LoggerMessage(EventId = 1504, Level = LogLevel.Debug,
+        Message = "{Repository} has a manifest {Digest} at another server that can't be had yet. {Reason}")]
+    public static partial void NameOwed(ILogger logger, string repository, string digest, string reason);
+
     [LoggerMessage(EventId = 1502, Level = LogLevel.Information,
         Message = "The tokens of {File} are shared by all servers from now on; that file is called {New} now.")]
     public static partial void TokensShared(ILogger logger, string file, string @new);

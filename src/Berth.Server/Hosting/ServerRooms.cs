@@ -109,6 +109,9 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required ImageCatalog Catalog { get; init; }
 
+    /// <summary>Names of images that several servers share; null for a server by itself.</summary>
+    public required SharedNames? Names { get; init; }
+
     public required TokenStore Tokens { get; init; }
 
     public required PolicyStore Policies { get; init; }
@@ -163,10 +166,12 @@ internal sealed class ServerRooms : IAsyncDisposable
         {
             Address = Nodes.Advertised,
             Directory = Nodes.Directory,
+            Names = Names,
             Refreshes = new Dictionary<string, Func<CancellationToken, Task>>
             {
                 ["nodes"] = Nodes.Register.RefreshAsync,
                 [TokenStore.Topic] = Tokens.RefreshAsync,
+                [SharedNames.Topic] = Names!.RefreshAsync,
                 ["functions"] = Functions.RefreshAsync,
                 ["secrets"] = Secrets.RefreshAsync,
                 ["networks"] = Networks.RefreshAsync,
@@ -201,8 +206,8 @@ internal sealed class ServerRooms : IAsyncDisposable
         RunMeters meters = new();
         RevisionMeters revisions = new();
         TelemetryExport telemetry = new(options, time, loggers.CreateLogger<TelemetryExport>());
-        RunManager runs = RunsOf(
-            store, node, data, parts, callbacks, signer, new RunObservers(meters, telemetry, revisions));
+        RunObservers observers = new(meters, telemetry, revisions);
+        RunManager runs = RunsOf(store, node, data, parts, callbacks, signer, observers);
         ContainerManager containers = ContainersOf(runs, store, options, data, loggers);
         FunctionManager functions = new(store, node, revisions, time, HostsOf(options));
         SecretVault secrets = SecretsOf(store, data, runs);
@@ -214,12 +219,15 @@ internal sealed class ServerRooms : IAsyncDisposable
         NodeRooms nodes = new(parts, data["node-authority.pem"], node, store, content, runs, lifetime);
         fetched.Origin = nodes.Peers;
         elsewhere?.Peers = nodes.Peers;
+        IManifestObserver[] pushed = [new UnpackOnPush(catalog, layers, time, loggers), readiness];
+        SharedNames? names = NamesOf(store, repositories, content, fetched, policies, parts);
         return Sharing(new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
             Repositories = repositories,
             Layers = layers,
             Images = parts.Images,
+            Names = names,
             Catalog = catalog,
             Tokens = tokens,
             Policies = policies,
@@ -227,10 +235,7 @@ internal sealed class ServerRooms : IAsyncDisposable
                 webhooks, callbacks, signer, time, loggers.CreateLogger<WebhookDelivery>()),
             Retention = new RetentionPass(repositories, catalog, policies, time, loggers),
             Readiness = readiness,
-            Registry = new RegistryServer(
-                RegistryOptionsOf(options, data, policies), content, repositories,
-                new RegistryAuthorizer(tokens, policies),
-                [new UnpackOnPush(catalog, layers, time, loggers), readiness], time, loggers),
+            Registry = RegistryOf(data, policies, names, content, repositories, tokens, pushed, parts),
             Collector = collector,
             Figures = new ContentFigures(content),
             Meters = meters,
@@ -268,6 +273,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         await Layers.DisposeAsync();
         await Store.DisposeAsync();
         Tokens.Dispose();
+        Names?.Dispose();
         Results.Dispose();
         Collector.Dispose();
         Telemetry.Dispose();
@@ -302,9 +308,25 @@ internal sealed class ServerRooms : IAsyncDisposable
             cancellationToken);
     }
 
-    private static RegistryOptions RegistryOptionsOf(ServerOptions options, DataFolder data, PolicyStore policies) =>
+    private static SharedNames? NamesOf(
+        IServerStore store, RepositoryStore repositories, ContentStore content, FetchedImages fetched,
+        PolicyStore policies, NodeParts parts) => store is IClusterStore all
+        ? new SharedNames(
+            all, repositories, content, fetched, name => !policies.IsMirror(name), parts.Time,
+            parts.Loggers.CreateLogger<SharedNames>())
+        : null;
+
+    private static RegistryServer RegistryOf(
+        DataFolder data, PolicyStore policies, SharedNames? names, ContentStore content, RepositoryStore repositories,
+        TokenStore tokens, IReadOnlyList<IManifestObserver> observers, NodeParts parts) => new(
+        RegistryOptionsOf(parts.Options, data, policies, names), content, repositories,
+        new RegistryAuthorizer(tokens, policies), observers, parts.Time, parts.Loggers);
+
+    private static RegistryOptions RegistryOptionsOf(
+        ServerOptions options, DataFolder data, PolicyStore policies, IImageSharing? sharing) =>
         new()
         {
+            Sharing = sharing,
             UploadFolder = data["uploads"],
             TokenKeyPath = data["registry.key"],
             MaxBlobBytes = options.UploadLimit.Bytes,

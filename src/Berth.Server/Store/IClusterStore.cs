@@ -1,3 +1,4 @@
+using Berth.Core.Images;
 using Berth.Core.Runs;
 using Berth.Server.Nodes;
 
@@ -54,6 +55,12 @@ internal interface IClusterStore
     /// <summary>Nodes that any server has changed or removed since this was asked last.</summary>
     Task<NodeNews> NewNodesAsync(CancellationToken cancellationToken);
 
+    /// <summary>Names of images that any server has changed since this was asked last.</summary>
+    Task<IReadOnlyList<SharedName>> NewNamesAsync(CancellationToken cancellationToken);
+
+    /// <summary>Writes names, but for those that are newer there.</summary>
+    Task PutNamesAsync(IReadOnlyList<SharedName> names, CancellationToken cancellationToken);
+
     /// <summary>What all servers keep under a topic as one document; null where there is none yet.</summary>
     Task<byte[]?> ReadDocumentAsync(string topic, CancellationToken cancellationToken);
 
@@ -61,9 +68,8 @@ internal interface IClusterStore
     /// read it.</summary>
     Task WriteDocumentAsync(string topic, byte[] body, CancellationToken cancellationToken);
 
-    /// <summary>Topics (functions, secrets, triggers, nodes, tokens) that another server has changed since this one
-    /// read them.
-    /// </summary>
+    /// <summary>Topics (functions, secrets, triggers, nodes, tokens, images) that another server has changed since this
+    /// one read them.</summary>
     Task<IReadOnlySet<string>> ChangedAsync(CancellationToken cancellationToken);
 
     /// <summary>Tells all servers that something is new. It may get lost: each looks by itself, too.</summary>
@@ -81,6 +87,15 @@ internal sealed record ServerBeat(string Id, string Name, long Beat, string Addr
 /// <param name="Origin">Accepted it, and has its input.</param>
 /// <param name="Holder">Had it under way last, and has its log and result.</param>
 internal readonly record struct RunServers(string Origin, string Holder);
+
+/// <summary>A tag of a repository, or a manifest by its digest.</summary>
+/// <param name="Size">Of the manifest in bytes; of a tag nothing.</param>
+/// <param name="At">When it was pushed, moved or deleted.</param>
+internal sealed record SharedName(
+    string Repository, string Name, Digest Digest, long Size, DateTimeOffset At, bool IsGone)
+{
+    public bool IsTag => !Name.Contains(':', StringComparison.Ordinal);
+}
 
 /// <param name="Key">Number of the key that it is sealed with.</param>
 internal readonly record struct SealedKey(int Key, byte[] Sealed);
