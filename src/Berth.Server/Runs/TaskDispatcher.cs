@@ -141,7 +141,8 @@ internal sealed class TaskDispatcher
         Task taken = places.TakeForTaskAsync(waiting.Token);
         try
         {
-            while (!taken.IsCompleted)
+            // None is begun meanwhile that could give way: beginning is done here alone.
+            while (!taken.IsCompleted && Volatile.Read(ref preemptible) > 0)
             {
                 await PressAsync(taken, stop);
             }
@@ -168,8 +169,7 @@ internal sealed class TaskDispatcher
     /// <summary>Until there is a place, or something else may wait for it.</summary>
     private async Task PressAsync(Task taken, CancellationToken stop)
     {
-        bool mayPreempt = Volatile.Read(ref preemptible) > 0;
-        if (mayPreempt && await rooms.Store.HighestWaitingAsync(rooms.Clock.Now, stop) is { } highest
+        if (await rooms.Store.HighestWaitingAsync(rooms.Clock.Now, stop) is { } highest
             && !RunPriority.GivesWay(highest))
         {
             isMissing = true;
@@ -177,7 +177,7 @@ internal sealed class TaskDispatcher
         }
 
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Task look = Task.Delay(mayPreempt ? CrowdedWait : Timeout.InfiniteTimeSpan, rooms.Time, over.Token);
+        Task look = Task.Delay(CrowdedWait, rooms.Time, over.Token);
         poked ??= poke.WaitAsync(stop);
         await Task.WhenAny(taken, poked, look);
         if (poked.IsCompleted)

@@ -43,9 +43,14 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
             CrashPoints.Reach(CrashPoint.TaskStored);
         }
         catch (BerthException fault) when (
-            fault is { Code: ErrorCode.StorageFault or ErrorCode.StorageDamaged, InnerException: not null })
+            fault is
+            {
+                Code: ErrorCode.StorageFault or ErrorCode.StorageDamaged or ErrorCode.StorageFull,
+                InnerException: not null,
+            })
         {
-            // A write that failed half-way may be found to be whole when the store is opened again.
+            // A write that failed half-way may be found to be whole when the store is opened again; so may one for
+            // which the disk was full, because SQLite fills the log's last sector after the commit.
             isInDoubt = true;
             throw;
         }
