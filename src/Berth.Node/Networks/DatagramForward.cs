@@ -66,9 +66,9 @@ internal sealed class DatagramForward : IDisposable
             {
                 // Closed; or the flow gave way in this moment, and the datagram is lost as datagrams may be.
             }
-            catch (SocketException)
+            catch (Exception error) when (error is SocketException or IOException)
             {
-                // Nobody listens in the sandbox yet: so it is with datagrams.
+                // Nobody listens in the sandbox yet, or there is no descriptor for a socket: so it is with datagrams.
             }
         }
     }

@@ -31,7 +31,7 @@ internal sealed class PortForward : IDisposable
         this.listener = listener;
         this.target = target;
         this.make = make;
-        _ = AcceptAsync(closing.Token);
+        _ = AcceptLoop.RunAsync(listener, places, ServeAsync, closing.Token);
     }
 
     /// <summary>Throws BerthException (Conflict) where the port is taken.</summary>
@@ -72,24 +72,6 @@ internal sealed class PortForward : IDisposable
     {
         closing.Cancel();
         listener.Dispose();
-    }
-
-    private async Task AcceptAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            while (true)
-            {
-                await places.WaitAsync(cancellationToken);
-                Socket client = await listener.AcceptAsync(cancellationToken);
-                _ = ServeAsync(client, cancellationToken);
-            }
-        }
-        catch (Exception error) when (error is OperationCanceledException or SocketException
-            or ObjectDisposedException)
-        {
-            // Closed.
-        }
     }
 
     private async Task ServeAsync(Socket client, CancellationToken cancellationToken)

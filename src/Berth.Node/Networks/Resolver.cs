@@ -66,7 +66,8 @@ internal sealed class Resolver : IAsyncDisposable
         Resolver made = new(network, datagrams, connections, logger);
         CancellationToken token = made.closing.Token;
         made.serving = Task.WhenAll(
-            Task.Run(() => made.ReceiveAsync(token), token), Task.Run(() => made.AcceptAsync(token), token));
+            Task.Run(() => made.ReceiveAsync(token), token),
+            Task.Run(() => AcceptLoop.RunAsync(connections, made.connected, made.ServeAsync, token), token));
         return made;
     }
 
@@ -165,24 +166,6 @@ internal sealed class Resolver : IAsyncDisposable
                 ? null
                 // What has one part only is meant for here, and told nobody.
                 : question.Answer(query, DnsOutcome.NoSuchName);
-    }
-
-    private async Task AcceptAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            while (true)
-            {
-                await connected.WaitAsync(cancellationToken);
-                Socket client = await connections.AcceptAsync(cancellationToken);
-                _ = ServeAsync(client, cancellationToken);
-            }
-        }
-        catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException
-            or SocketException)
-        {
-            // Closed.
-        }
     }
 
     /// <summary>One question with its length before it (section 4.2.2), then the end.</summary>
