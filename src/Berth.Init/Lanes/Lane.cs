@@ -19,6 +19,7 @@ internal sealed unsafe class Lane(ControlSocket control)
     /// <summary>Until the node is gone, or what a program left can't be ended.</summary>
     public void Run()
     {
+        Kernel.NewSession();
         int ended = Kernel.SignalDescriptor(1UL << (Kernel.SIGCHLD - 1));
         if (ended < 0 || Kernel.ProcessControl(Kernel.PR_SET_CHILD_SUBREAPER, 1) < 0)
         {
@@ -72,8 +73,10 @@ internal sealed unsafe class Lane(ControlSocket control)
         try
         {
             EnsureFolder(payload + start!.WorkingDirectory.Offset);
-            return ProgramLauncher.Launch(
-                ProgramPlan.Make(start, payload, streams, Find(ProgramPlan.Slice(payload, start.User))));
+            ProgramPlan plan = ProgramPlan.Make(
+                start, payload, streams, Find(ProgramPlan.Slice(payload, start.User)));
+            plan.SharesSession = true;
+            return ProgramLauncher.Launch(plan);
         }
         finally
         {

@@ -163,6 +163,9 @@ internal static unsafe class Kernel
 
     public static int NewSession() => (int)Call(112);
 
+    /// <summary>Its own, with its process id as the number (setpgid(2)).</summary>
+    public static int NewProcessGroup() => (int)Call(109, 0, 0);
+
     public static int SetGroups(int count, uint* groups) => (int)Call(116, count, (nint)groups);
 
     public static int SetUser(uint id) => (int)Call(117, (nint)id, (nint)id, (nint)id);

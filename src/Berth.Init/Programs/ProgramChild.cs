@@ -30,7 +30,15 @@ internal static unsafe class ProgramChild
     public static void Run(ProgramPlan* plan)
     {
         byte* buffer = stackalloc byte[PathBytes];
-        Kernel.NewSession();
+        if (plan->SharesSession)
+        {
+            Kernel.NewProcessGroup();
+        }
+        else
+        {
+            Kernel.NewSession();
+        }
+
         Kernel.SetMask(0);
         if (!plan->Streams.TryInstall())
         {

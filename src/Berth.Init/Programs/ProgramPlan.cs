@@ -31,6 +31,10 @@ internal unsafe struct ProgramPlan
     /// <summary>The write end of the progress pipe; -1 for none.</summary>
     public int Progress;
 
+    /// <summary>Whether it is a process group in its parent's session. A session of its own, which only a terminal
+    /// needs, costs the kernel a group of its scheduler's.</summary>
+    public bool SharesSession;
+
     /// <summary>Looks up user and command. Throws InitException.</summary>
     public static ProgramPlan Make(StartFrame frame, byte* payload, AttachedStreams streams) =>
         Make(frame, payload, streams, UserResolver.Resolve(Slice(payload, frame.User)));

@@ -2,6 +2,7 @@ using System.Threading.Channels;
 using Berth.Api.Nodes;
 using Berth.Core.Faults;
 using Berth.Core.Runs;
+using Berth.Node.Cgroups;
 using Berth.Node.Engines;
 using Berth.Node.Init;
 using Berth.Node.Linux;
@@ -194,13 +195,21 @@ internal sealed class LocalAttempt : IAttempt
 
     public AttemptFigures? Measure()
     {
-        if (HasEnded || ReadUsage() is not { } usage)
+        if (HasEnded)
         {
             return null;
         }
 
-        return new AttemptFigures(
-            usage.Resources.Cpu, usage.Memory, usage.Resources.PeakMemory, sandbox.ReadProcesses().Count);
+        try
+        {
+            CgroupUsage used = sandbox.ReadUsage(withSplit: false).Resources;
+            return new AttemptFigures(
+                used.Cpu, sandbox.ReadMemory(), used.PeakMemory, sandbox.ReadProcesses().Count);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
 
     public IReadOnlyList<ProcessView> Processes() => HasEnded ? [] : sandbox.ReadProcesses();
@@ -253,6 +262,9 @@ internal sealed class LocalAttempt : IAttempt
     private async Task WatchAsync(long begun)
     {
         ProgramExit? exit = await sandbox.Exited;
+        // Nobody writes to them any more.
+        sandbox.Streams.Error.Look();
+        sandbox.Streams.Progress.Look();
         CrashPoints.Reach(CrashPoint.ProgramEnded);
         TimeSpan runTime = time.GetElapsedTime(begun);
         EndReason? stop;
@@ -261,7 +273,7 @@ internal sealed class LocalAttempt : IAttempt
             stop = stopReason;
         }
 
-        SandboxUsage? usage = ReadUsage();
+        SandboxUsage? usage = ReadUsage(exit);
         (EndReason reason, string? detail) =
             AttemptVerdict.Decide(stop, exit, usage?.OutOfMemoryKills ?? 0, Spec.Sandbox.Limits);
         RunUsage used = AttemptVerdict.UsageOf(
@@ -282,11 +294,13 @@ internal sealed class LocalAttempt : IAttempt
         progress.Writer.TryComplete();
     }
 
-    private SandboxUsage? ReadUsage()
+    /// <summary>Null where the sandbox is gone already.</summary>
+    private SandboxUsage? ReadUsage(ProgramExit? exit)
     {
         try
         {
-            return sandbox.ReadUsage();
+            // How it is split the init mostly knows: each reading of the kernel's files shows in a short call.
+            return sandbox.ReadUsage(withSplit: exit is null || exit.UserTime + exit.SystemTime == TimeSpan.Zero);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

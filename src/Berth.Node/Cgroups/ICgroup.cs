@@ -32,7 +32,11 @@ public interface ICgroup
 {
     string Path { get; }
 
-    CgroupUsage ReadUsage();
+    /// <param name="withSplit">Whether user and kernel mode are wanted apart; else they may be zero.</param>
+    CgroupUsage ReadUsage(bool withSplit = true);
+
+    /// <summary>Processor time of all processes since the group was made.</summary>
+    TimeSpan ReadCpu();
 
     /// <summary>Bytes charged to the group now; the page cache of its files is among them.</summary>
     ByteSize ReadMemory();

@@ -48,14 +48,17 @@ public sealed class SplitCgroups : ICgroups
     {
         public string Path => path;
 
-        public CgroupUsage ReadUsage()
+        public CgroupUsage ReadUsage(bool withSplit = true)
         {
             string cpu = root.mounts["cpuacct"] + path;
             return new CgroupUsage(
-                Nanoseconds(cpu + "/cpuacct.usage"), Nanoseconds(cpu + "/cpuacct.usage_user"),
-                Nanoseconds(cpu + "/cpuacct.usage_sys"),
+                ReadCpu(),
+                withSplit ? Nanoseconds(cpu + "/cpuacct.usage_user") : TimeSpan.Zero,
+                withSplit ? Nanoseconds(cpu + "/cpuacct.usage_sys") : TimeSpan.Zero,
                 ByteSize.FromBytes(CgroupFile.ReadNumber(Memory + "/memory.max_usage_in_bytes")));
         }
+
+        public TimeSpan ReadCpu() => Nanoseconds(root.mounts["cpuacct"] + path + "/cpuacct.usage");
 
         public ByteSize ReadMemory() =>
             ByteSize.FromBytes(CgroupFile.ReadNumber(Memory + "/memory.usage_in_bytes"));

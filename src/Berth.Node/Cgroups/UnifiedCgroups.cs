@@ -34,7 +34,8 @@ public sealed class UnifiedCgroups(string mountPoint) : ICgroups
 
         public string Path => path;
 
-        public CgroupUsage ReadUsage()
+        /// <summary>All of it stands in one file.</summary>
+        public CgroupUsage ReadUsage(bool withSplit = true)
         {
             long usage = 0;
             long user = 0;
@@ -59,6 +60,9 @@ public sealed class UnifiedCgroups(string mountPoint) : ICgroups
                 TimeSpan.FromMicroseconds(usage), TimeSpan.FromMicroseconds(user), TimeSpan.FromMicroseconds(system),
                 ByteSize.FromBytes(ReadPeak()));
         }
+
+        public TimeSpan ReadCpu() =>
+            TimeSpan.FromMicroseconds(CgroupFile.ReadKey(folder + "/cpu.stat", "usage_usec"));
 
         public ByteSize ReadMemory() => ByteSize.FromBytes(CgroupFile.ReadNumber(folder + "/memory.current"));
 

@@ -19,7 +19,7 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
     private static readonly TimeSpan CgroupPatience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan CgroupPause = TimeSpan.FromMilliseconds(2);
 
-    private CgroupUsage baseline = new(TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, ByteSize.Zero);
+    private TimeSpan baseline;
     private long baselineKills;
     private volatile bool over;
     private bool isPaused;
@@ -47,7 +47,7 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
     /// <summary>What was used until now, in making the sandbox or by an earlier one, is not its program's.</summary>
     public void BeginUsage()
     {
-        baseline = cgroup.ReadUsage();
+        baseline = cgroup.ReadCpu();
         baselineKills = cgroup.ReadOutOfMemoryKills();
     }
 
@@ -68,25 +68,19 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
         }
     }
 
-    /// <summary>Throws IOException once it is over.</summary>
-    public SandboxUsage ReadUsage()
+    /// <summary>The sum is exact; user and kernel mode are those of all that the group has seen, which tell how it is
+    /// split. Throws IOException once it is over.</summary>
+    public SandboxUsage ReadUsage(bool withSplit)
     {
-        if (over)
-        {
-            throw new IOException($"Sandbox {id} was removed.");
-        }
-
-        CgroupUsage now = cgroup.ReadUsage();
-        return new SandboxUsage(
-            new CgroupUsage(
-                now.Cpu - baseline.Cpu, now.CpuUser - baseline.CpuUser, now.CpuSystem - baseline.CpuSystem,
-                now.PeakMemory),
-            cgroup.ReadOutOfMemoryKills() - baselineKills, cgroup.ReadMemory());
+        CgroupUsage now = Living().ReadUsage(withSplit);
+        return new SandboxUsage(now with { Cpu = now.Cpu - baseline }, cgroup.ReadOutOfMemoryKills() - baselineKills);
     }
 
     /// <summary>Throws IOException once it is over.</summary>
-    public ByteSize ReadFilesInMemory() =>
-        over ? throw new IOException($"Sandbox {id} was removed.") : cgroup.ReadFilesInMemory();
+    public ByteSize ReadMemory() => Living().ReadMemory();
+
+    /// <summary>Throws IOException once it is over.</summary>
+    public ByteSize ReadFilesInMemory() => Living().ReadFilesInMemory();
 
     /// <summary>Whether nothing is left. Otherwise the next sweep finds what is.</summary>
     public async Task<bool> RemoveAsync()
@@ -149,6 +143,8 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
 
         return ended;
     }
+
+    private ICgroup Living() => over ? throw new IOException($"Sandbox {id} was removed.") : cgroup;
 
     private void Thaw()
     {

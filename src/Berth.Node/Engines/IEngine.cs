@@ -118,7 +118,11 @@ public interface ISandbox : IAsyncDisposable
     void KillInit();
 
     /// <summary>What was used since the sandbox stood ready. Throws IOException once it was removed.</summary>
-    SandboxUsage ReadUsage();
+    /// <param name="withSplit">As <see cref="ICgroup.ReadUsage"/>.</param>
+    SandboxUsage ReadUsage(bool withSplit = true);
+
+    /// <summary>Charged to the sandbox now. Throws as <see cref="ReadUsage"/>.</summary>
+    ByteSize ReadMemory();
 
     /// <summary>Files that live in memory: what was written and is there still. Throws as
     /// <see cref="ReadUsage"/>.</summary>
@@ -164,5 +168,4 @@ public sealed record FurtherBeginning(
 
 /// <param name="Resources">Since the sandbox stood ready.</param>
 /// <param name="OutOfMemoryKills">Processes the kernel ended at the memory limit.</param>
-/// <param name="Memory">Charged to the sandbox now.</param>
-public sealed record SandboxUsage(CgroupUsage Resources, long OutOfMemoryKills, ByteSize Memory);
+public sealed record SandboxUsage(CgroupUsage Resources, long OutOfMemoryKills);

@@ -117,7 +117,9 @@ internal sealed class RuncSandbox : ISandbox
 
     public void KillInit() => objects.Init!.Signal(PidHandle.SigKill);
 
-    public SandboxUsage ReadUsage() => objects.ReadUsage();
+    public SandboxUsage ReadUsage(bool withSplit = true) => objects.ReadUsage(withSplit);
+
+    public ByteSize ReadMemory() => objects.ReadMemory();
 
     public ByteSize ReadFilesInMemory() => objects.ReadFilesInMemory();
 

@@ -7,8 +7,8 @@ namespace Berth.Node.Engines;
 /// this) once it has them, so that end of file travels.</summary>
 internal sealed class SandboxEnds : IDisposable
 {
-    private readonly Pipe input = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
-    private readonly Pipe output = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
+    private readonly Pipe input = Pipe.Create(openToAll: true);
+    private readonly Pipe output = Pipe.Create(openToAll: true);
     private readonly Pipe error = Pipe.Create(openToAll: true);
     private readonly Pipe progress = Pipe.Create(openToAll: true);
     private readonly SocketPair control = SocketPair.Create();
@@ -19,10 +19,10 @@ internal sealed class SandboxEnds : IDisposable
 
     /// <summary>Of this process's own; they stay open when this is disposed.</summary>
     public SandboxStreams TakeStreams(ReadinessPoller poller) => new(
-        new PipeWriteStream(input.WriteEnd.Duplicate(), poller),
-        new PipeReadStream(output.ReadEnd.Duplicate(), poller),
-        new PipeReadStream(error.ReadEnd.Duplicate(), poller),
-        new PipeReadStream(progress.ReadEnd.Duplicate(), poller));
+        new PipeWriteStream(input.WriteEnd.Duplicate(), poller, Pipe.LargestBuffer),
+        new PipeReadStream(output.ReadEnd.Duplicate(), poller, growsTo: Pipe.LargestBuffer),
+        new PipeReadStream(error.ReadEnd.Duplicate(), poller, isSeldom: true),
+        new PipeReadStream(progress.ReadEnd.Duplicate(), poller, isSeldom: true));
 
     public InitChannel TakeChannel(ReadinessPoller poller) => new(control.Ours.Duplicate(), poller);
 

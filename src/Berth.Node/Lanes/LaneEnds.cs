@@ -7,7 +7,7 @@ namespace Berth.Node.Lanes;
 internal sealed class LaneEnds : IDisposable
 {
     private readonly Pipe input = Pipe.Create(openToAll: true);
-    private readonly Pipe output = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
+    private readonly Pipe output = Pipe.Create(openToAll: true);
     private readonly Pipe error = Pipe.Create(openToAll: true);
     private readonly Pipe progress = Pipe.Create(openToAll: true);
 
@@ -15,8 +15,10 @@ internal sealed class LaneEnds : IDisposable
     {
         Theirs = [input.ReadEnd, output.WriteEnd, error.WriteEnd, progress.WriteEnd];
         Ours = new SandboxStreams(
-            new PipeWriteStream(input.WriteEnd, poller), new PipeReadStream(output.ReadEnd, poller),
-            new PipeReadStream(error.ReadEnd, poller), new PipeReadStream(progress.ReadEnd, poller));
+            new PipeWriteStream(input.WriteEnd, poller, Pipe.LargestBuffer),
+            new PipeReadStream(output.ReadEnd, poller, growsTo: Pipe.LargestBuffer),
+            new PipeReadStream(error.ReadEnd, poller, isSeldom: true),
+            new PipeReadStream(progress.ReadEnd, poller, isSeldom: true));
     }
 
     /// <summary>What a lane gets with a program; let go of (by disposing this) once it has them, so that end of file

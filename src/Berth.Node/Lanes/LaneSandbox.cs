@@ -109,11 +109,11 @@ internal sealed class LaneSandbox : ISandbox
 
     /// <summary>Of the program and what it started, as the lane counted it; while it runs, of the whole sandbox. Peak
     /// memory is that of the largest process.</summary>
-    public SandboxUsage ReadUsage()
+    public SandboxUsage ReadUsage(bool withSplit = true)
     {
         if (exit is not { } end)
         {
-            return Home.Sandbox.ReadUsage();
+            return Home.Sandbox.ReadUsage(withSplit);
         }
 
         // Only who failed asks for the reason: a call costs a fraction of a millisecond, and a file's reading shows.
@@ -121,8 +121,11 @@ internal sealed class LaneSandbox : ISandbox
         return new SandboxUsage(
             new CgroupUsage(
                 end.UserTime + end.SystemTime, end.UserTime, end.SystemTime, ByteSize.FromBytes(end.PeakResident)),
-            kills, ByteSize.Zero);
+            kills);
     }
+
+    /// <summary>Of all calls.</summary>
+    public ByteSize ReadMemory() => Home.Sandbox.ReadMemory();
 
     public ByteSize ReadFilesInMemory() => Home.Sandbox.ReadFilesInMemory();
 

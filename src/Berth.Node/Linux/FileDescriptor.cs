@@ -40,10 +40,10 @@ public sealed class FileDescriptor : SafeHandle
         }
     }
 
+    /// <summary>Of a pipe, socket or the like that this room made: none has another flag that would be lost.</summary>
     internal void SetNonBlocking()
     {
-        int flags = Libc.FcntlInt(this, Libc.F_GETFL, 0);
-        if (flags < 0 || Libc.FcntlInt(this, Libc.F_SETFL, flags | Libc.O_NONBLOCK) < 0)
+        if (Libc.FcntlInt(this, Libc.F_SETFL, Libc.O_NONBLOCK) < 0)
         {
             throw LinuxException.Last("fcntl", "O_NONBLOCK");
         }

@@ -5,14 +5,12 @@ namespace Berth.Node.Linux;
 /// </summary>
 public sealed record Pipe(FileDescriptor ReadEnd, FileDescriptor WriteEnd) : IDisposable
 {
-    /// <summary>The kernel's default limit for a pipe's buffer (pipe(7), /proc/sys/fs/pipe-max-size).</summary>
+    /// <summary>Bytes: the kernel's default limit for a pipe's buffer (pipe(7), /proc/sys/fs/pipe-max-size).</summary>
     public const int LargestBuffer = 1024 * 1024;
 
-    /// <param name="bufferBytes">Asked size of the kernel's buffer; 0 keeps the default of 64 KiB. When a user's
-    /// share of pipe memory is used up the default stays: slower, not wrong.</param>
     /// <param name="openToAll">Mode 0666, so that a program of any user in a user namespace may open
     /// /dev/stdin and /dev/stdout, which are links to the pipe.</param>
-    public static unsafe Pipe Create(int bufferBytes = 0, bool openToAll = false)
+    public static unsafe Pipe Create(bool openToAll = false)
     {
         int* ends = stackalloc int[2];
         if (Libc.Pipe2(ends, Libc.O_CLOEXEC) < 0)
@@ -21,11 +19,6 @@ public sealed record Pipe(FileDescriptor ReadEnd, FileDescriptor WriteEnd) : IDi
         }
 
         Pipe pipe = new(new FileDescriptor(ends[0]), new FileDescriptor(ends[1]));
-        if (bufferBytes > 0)
-        {
-            _ = Libc.FcntlInt(pipe.WriteEnd, Libc.F_SETPIPE_SZ, Math.Min(bufferBytes, LargestBuffer));
-        }
-
         if (openToAll)
         {
             pipe.WriteEnd.ChangeMode(0b110_110_110);

@@ -4,9 +4,15 @@ namespace Berth.Node.Linux;
 /// The read end of a pipe, or the master of a pseudoterminal, as a stream. Returns 0 once every writer is gone. One
 /// read at a time; disposing ends a pending read with ObjectDisposedException.
 /// </summary>
-public sealed class PipeReadStream(FileDescriptor readEnd, ReadinessPoller poller, bool isTerminal = false) : Stream
+/// <param name="isTerminal">Whether it is the latter.</param>
+/// <param name="isSeldom">Whether mostly nothing comes: the first of it may be seen 20 ms late, and a short life
+/// without any costs next to nothing.</param>
+/// <param name="growsTo">Bytes that the pipe may hold once it is used for much; 0 leaves the kernel's 64 KiB.</param>
+public sealed class PipeReadStream(
+    FileDescriptor readEnd, ReadinessPoller poller, bool isTerminal = false, bool isSeldom = false, int growsTo = 0)
+    : Stream
 {
-    private readonly PolledDescriptor descriptor = new(readEnd, poller, isTerminal);
+    private readonly PolledDescriptor descriptor = new(readEnd, poller, isTerminal, isSeldom, growsTo);
 
     public override bool CanRead => !descriptor.IsClosed;
 
@@ -24,6 +30,9 @@ public sealed class PipeReadStream(FileDescriptor readEnd, ReadinessPoller polle
 
     /// <summary>Bytes that came through the pipe: those read and those waiting to be.</summary>
     public long BytesArrived => descriptor.BytesArrived();
+
+    /// <summary>Has who waits read now, in this thread: for when something is known to be there, or the end.</summary>
+    public void Look() => descriptor.Look();
 
     // A read of no bytes is the wait-until-ready idiom of PipeReader; the kernel would answer it at once.
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>

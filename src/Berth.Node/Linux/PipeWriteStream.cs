@@ -4,9 +4,10 @@ namespace Berth.Node.Linux;
 /// The write end of a pipe as a stream. Disposing is end of file for the reader; writing after the last reader closed
 /// throws IOException. One write at a time.
 /// </summary>
-public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller poller) : Stream
+/// <param name="growsTo">Bytes that the pipe may hold once it was full; 0 leaves the kernel's 64 KiB.</param>
+public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller poller, int growsTo = 0) : Stream
 {
-    private readonly PolledDescriptor descriptor = new(writeEnd, poller);
+    private readonly PolledDescriptor descriptor = new(writeEnd, poller, growsTo: growsTo);
 
     public override bool CanRead => false;
 

@@ -9,6 +9,9 @@ namespace Berth.Node.Linux;
 /// </summary>
 internal sealed class PolledDescriptor : IDisposable
 {
+    /// <summary>Half of what a pipe holds by default (pipe(7)): whoever wrote so much at once may write more.</summary>
+    private const int ManyBytes = 32 * 1024;
+
     private readonly FileDescriptor descriptor;
     private readonly ReadinessPoller poller;
     private readonly bool isTerminal;
@@ -16,16 +19,25 @@ internal sealed class PolledDescriptor : IDisposable
     private readonly Readiness writable = new();
     private readonly Lock gate = new();
     private readonly Lock counting = new();
+    private volatile bool isSeldom;
+    private int growsTo;
     private long key;
     private long bytesRead;
     private long bytesWritten;
 
     /// <summary>Takes ownership of the descriptor.</summary>
     /// <param name="isTerminal">Whether it is the master of a pseudoterminal.</param>
-    public PolledDescriptor(FileDescriptor descriptor, ReadinessPoller poller, bool isTerminal = false)
+    /// <param name="isSeldom">Whether mostly nothing comes: then the poller is not asked before <see cref="Look"/>, or
+    /// before a moment has passed.</param>
+    /// <param name="growsTo">Bytes that a pipe may hold once its first 64 KiB are used; 0 leaves them.</param>
+    public PolledDescriptor(
+        FileDescriptor descriptor, ReadinessPoller poller, bool isTerminal = false, bool isSeldom = false,
+        int growsTo = 0)
     {
         descriptor.SetNonBlocking();
         this.isTerminal = isTerminal;
+        this.isSeldom = isSeldom;
+        this.growsTo = growsTo;
         this.descriptor = descriptor;
         this.poller = poller;
     }
@@ -54,15 +66,28 @@ internal sealed class PolledDescriptor : IDisposable
         while (true)
         {
             readable.Clear();
-            int count = TryRead(buffer.Span);
-            if (count >= 0)
+            if (isSeldom)
+            {
+                poller.LookSoon(this);
+            }
+            else if (TryRead(buffer.Span) is >= 0 and int count)
             {
                 return count;
             }
+            else
+            {
+                Watch();
+            }
 
-            Watch();
             await readable.WaitAsync(cancellationToken);
         }
+    }
+
+    /// <summary>Has who waits for input read now, in this thread, whatever the poller knows.</summary>
+    public void Look()
+    {
+        isSeldom = false;
+        readable.Signal(runsHere: true);
     }
 
     /// <summary>Writes everything, however often the pipe fills up.</summary>
@@ -212,6 +237,11 @@ internal sealed class PolledDescriptor : IDisposable
 
                 if (count >= 0)
                 {
+                    if (count >= ManyBytes)
+                    {
+                        TryGrow();
+                    }
+
                     return (int)count;
                 }
 
@@ -250,10 +280,11 @@ internal sealed class PolledDescriptor : IDisposable
 
                 switch (Marshal.GetLastPInvokeError())
                 {
-                    case Errno.TryAgain:
-                        return -1;
+                    case Errno.TryAgain when TryGrow():
                     case Errno.Interrupted:
                         continue;
+                    case Errno.TryAgain:
+                        return -1;
                     default:
                         throw LinuxException.Last("write", $"fd {descriptor.Number}");
                 }
@@ -310,6 +341,12 @@ internal sealed class PolledDescriptor : IDisposable
             }
         }
     }
+
+    /// <summary>Most programs move a few bytes, for which the kernel's default is enough. Where a user's share of pipe
+    /// memory is used up it stays: slower, not wrong.</summary>
+    private bool TryGrow() =>
+        Interlocked.Exchange(ref growsTo, 0) is > 0 and int bytes
+        && Libc.FcntlInt(descriptor, Libc.F_SETPIPE_SZ, bytes) >= 0;
 
     private unsafe void Block(short events)
     {

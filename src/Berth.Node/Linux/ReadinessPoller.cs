@@ -12,10 +12,16 @@ public sealed class ReadinessPoller : IDisposable
 {
     private const long WakeUp = 0;
 
+    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(10);
+
     private readonly FileDescriptor epoll;
     private readonly FileDescriptor wake;
     private readonly ConcurrentDictionary<long, PolledDescriptor> watched = new();
     private readonly Thread[] threads;
+    private readonly ConcurrentQueue<PolledDescriptor> soon = new();
+    private readonly ITimer clock;
+    private int due;
+    private int isTicking;
     private long lastKey = WakeUp;
     private int listening;
     private volatile bool stopping;
@@ -27,6 +33,8 @@ public sealed class ReadinessPoller : IDisposable
         number = Libc.EventFd(0, Libc.EFD_CLOEXEC);
         wake = number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("eventfd");
         Add(wake, Libc.EPOLLIN, WakeUp);
+        clock = TimeProvider.System.CreateTimer(
+            static self => ((ReadinessPoller)self!).Tick(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         // Two more than can run at once: what they run may block now and then.
         threads = new Thread[Environment.ProcessorCount + 2];
         listening = threads.Length;
@@ -48,6 +56,7 @@ public sealed class ReadinessPoller : IDisposable
         }
 
         stopping = true;
+        clock.Dispose();
         Wake();
         foreach (Thread thread in threads)
         {
@@ -58,7 +67,7 @@ public sealed class ReadinessPoller : IDisposable
             }
         }
 
-        foreach (PolledDescriptor descriptor in watched.Values)
+        foreach (PolledDescriptor descriptor in watched.Values.Concat(soon))
         {
             descriptor.Close();
         }
@@ -85,6 +94,18 @@ public sealed class ReadinessPoller : IDisposable
         }
     }
 
+    /// <summary>Has its reader look in 10 to 20 ms. What is over before, as most calls' errors and progress are that
+    /// never had any, cost no watching and woke nobody.</summary>
+    internal void LookSoon(PolledDescriptor descriptor)
+    {
+        soon.Enqueue(descriptor);
+        ObjectDisposedException.ThrowIf(stopping, this);
+        if (Interlocked.Exchange(ref isTicking, 1) == 0)
+        {
+            clock.Change(Moment, Timeout.InfiniteTimeSpan);
+        }
+    }
+
     internal unsafe void Forget(FileDescriptor descriptor, long key)
     {
         if (watched.TryRemove(key, out _) && !epoll.IsClosed)
@@ -92,6 +113,28 @@ public sealed class ReadinessPoller : IDisposable
             Libc.EpollEvent entry = default;
             _ = Libc.EpollControl(epoll, Libc.EPOLL_CTL_DEL, descriptor, &entry);
         }
+    }
+
+    /// <summary>One at a time: it is set again at its end.</summary>
+    private void Tick()
+    {
+        for (; due > 0 && soon.TryDequeue(out PolledDescriptor? descriptor); due--)
+        {
+            descriptor.Look();
+        }
+
+        // Those that came since the last tick wait for the next one.
+        due = soon.Count;
+        if (due == 0)
+        {
+            Interlocked.Exchange(ref isTicking, 0);
+            if (soon.IsEmpty || Interlocked.Exchange(ref isTicking, 1) != 0)
+            {
+                return;
+            }
+        }
+
+        clock.Change(Moment, Timeout.InfiniteTimeSpan);
     }
 
     private unsafe void Add(FileDescriptor descriptor, uint events, long key)

@@ -142,7 +142,9 @@ internal sealed class RuntimeSandbox : ISandbox
         Kill();
     }
 
-    public SandboxUsage ReadUsage() => objects.ReadUsage();
+    public SandboxUsage ReadUsage(bool withSplit = true) => objects.ReadUsage(withSplit);
+
+    public ByteSize ReadMemory() => objects.ReadMemory();
 
     public ByteSize ReadFilesInMemory() => objects.ReadFilesInMemory();
 

@@ -7,8 +7,8 @@ namespace Berth.Node.Runtimes;
 /// creates the container.</summary>
 internal sealed class RuntimeStreams
 {
-    private readonly Pipe input = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
-    private readonly Pipe output = Pipe.Create(Pipe.LargestBuffer, openToAll: true);
+    private readonly Pipe input = Pipe.Create(openToAll: true);
+    private readonly Pipe output = Pipe.Create(openToAll: true);
     private readonly Pipe error = Pipe.Create(openToAll: true);
 
     /// <summary>Nobody writes to it: descriptors beyond the standard ones don't reach every runtime's
@@ -16,8 +16,8 @@ internal sealed class RuntimeStreams
     private readonly Pipe progress = Pipe.Create();
 
     public RuntimeStreams(ReadinessPoller poller) => Ours = new SandboxStreams(
-        new PipeWriteStream(input.WriteEnd.Duplicate(), poller),
-        new PipeReadStream(output.ReadEnd.Duplicate(), poller),
+        new PipeWriteStream(input.WriteEnd.Duplicate(), poller, Pipe.LargestBuffer),
+        new PipeReadStream(output.ReadEnd.Duplicate(), poller, growsTo: Pipe.LargestBuffer),
         new PipeReadStream(error.ReadEnd.Duplicate(), poller),
         new PipeReadStream(progress.ReadEnd.Duplicate(), poller));
 

@@ -105,7 +105,7 @@ public sealed class SweepTests : IAsyncLifetime
 
         Assert.False(sandbox.IsAlive);
         Assert.Equal(0, await engine.SweepAsync(CancellationToken.None));
-        Assert.Throws<IOException>(sandbox.ReadUsage);
+        Assert.Throws<IOException>(() => sandbox.ReadUsage());
     }
 
     [Fact]

@@ -115,7 +115,7 @@ public abstract class EngineContract
 
         Assert.True(usage.Resources.Cpu >= TimeSpan.Zero);
         Assert.Equal(0, usage.OutOfMemoryKills);
-        Assert.ThrowsAny<IOException>(sandbox.ReadUsage);
+        Assert.ThrowsAny<IOException>(() => sandbox.ReadUsage());
     }
 
     [Fact]

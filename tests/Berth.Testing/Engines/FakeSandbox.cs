@@ -161,10 +161,11 @@ public sealed class FakeSandbox : ISandbox
         exited.TrySetResult(null);
     }
 
-    public SandboxUsage ReadUsage() => removed
+    public SandboxUsage ReadUsage(bool withSplit = true) => removed
         ? throw new DirectoryNotFoundException($"Sandbox {Id} is gone.")
-        : new SandboxUsage(
-            new CgroupUsage(TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, ByteSize.Zero), 0, ByteSize.Zero);
+        : new SandboxUsage(new CgroupUsage(TimeSpan.Zero, TimeSpan.Zero, TimeSpan.Zero, ByteSize.Zero), 0);
+
+    public ByteSize ReadMemory() => ByteSize.Zero;
 
     public async Task RemoveAsync()
     {

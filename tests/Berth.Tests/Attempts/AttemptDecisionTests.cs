@@ -58,8 +58,7 @@ public sealed class AttemptDecisionTests
     public void The_groups_exact_sum_is_split_as_the_init_measured()
     {
         var usage = new SandboxUsage(
-            new CgroupUsage(TimeSpan.FromMilliseconds(10), TimeSpan.Zero, TimeSpan.Zero, ByteSize.MiB(3)), 0,
-            ByteSize.MiB(1));
+            new CgroupUsage(TimeSpan.FromMilliseconds(10), TimeSpan.Zero, TimeSpan.Zero, ByteSize.MiB(3)), 0);
         ProgramExit exit =
             Exit(0, 0) with { UserTime = TimeSpan.FromMilliseconds(6), SystemTime = TimeSpan.FromMilliseconds(2) };
 
@@ -77,7 +76,7 @@ public sealed class AttemptDecisionTests
             new CgroupUsage(
                 TimeSpan.FromMilliseconds(4), TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(3),
                 ByteSize.MiB(3)),
-            0, ByteSize.MiB(1));
+            0);
 
         RunUsage used = AttemptVerdict.UsageOf(usage, Exit(0, 0), 0, 0);
 

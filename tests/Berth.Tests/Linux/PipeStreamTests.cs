@@ -153,6 +153,64 @@ public sealed class PipeStreamTests : IDisposable
     }
 
     [Fact]
+    public async Task What_seldom_comes_is_read_when_it_does()
+    {
+        using Pipe pipe = Pipe.Create();
+        await using PipeReadStream reader = new(pipe.ReadEnd, poller, isSeldom: true);
+        byte[] buffer = new byte[16];
+        Task<int> pending = reader.ReadAsync(buffer).AsTask();
+        await using PipeWriteStream writer = new(pipe.WriteEnd, poller);
+        await writer.WriteAsync(new byte[] { 42 });
+
+        Assert.Equal(1, await pending.WaitAsync(Patience));
+        Assert.Equal(42, buffer[0]);
+        pending = reader.ReadAsync(buffer).AsTask();
+        await writer.WriteAsync(new byte[] { 43, 44 });
+        Assert.Equal(2, await pending.WaitAsync(Patience));
+    }
+
+    [Fact]
+    public async Task Who_is_told_to_look_finds_the_end_unwatched()
+    {
+        using ReadinessPoller own = new();
+        using Pipe pipe = Pipe.Create();
+        await using PipeReadStream reader = new(pipe.ReadEnd, own, isSeldom: true);
+        pipe.WriteEnd.Dispose();
+        Task<int> pending = reader.ReadAsync(new byte[1]).AsTask();
+
+        reader.Look();
+
+        Assert.True(pending.IsCompletedSuccessfully);
+        Assert.Equal(0, await pending);
+        Assert.Equal(0, own.WatchedCount);
+    }
+
+    [Fact]
+    public async Task Disposing_the_poller_ends_what_it_was_not_asked_for_yet()
+    {
+        ReadinessPoller own = new();
+        using Pipe pipe = Pipe.Create();
+        await using PipeReadStream reader = new(pipe.ReadEnd.Duplicate(), own, isSeldom: true);
+        Task pending = reader.ReadAsync(new byte[1]).AsTask();
+
+        own.Dispose();
+
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => pending.WaitAsync(Patience));
+    }
+
+    [Fact]
+    public async Task A_pipe_that_is_used_for_much_grows()
+    {
+        using Pipe pipe = Pipe.Create();
+        await using PipeWriteStream writer = new(pipe.WriteEnd, poller, Pipe.LargestBuffer);
+
+        // Nobody reads, so all of it has to fit.
+        await writer.WriteAsync(new byte[Pipe.LargestBuffer]).AsTask().WaitAsync(Patience);
+
+        Assert.Equal(Pipe.LargestBuffer, writer.BytesWritten);
+    }
+
+    [Fact]
     public async Task Blocking_calls_wait_too()
     {
         (PipeReadStream reader, PipeWriteStream writer) = Streams();
