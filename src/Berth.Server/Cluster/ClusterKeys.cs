@@ -29,6 +29,13 @@ internal sealed class ClusterKeys(IClusterStore store, SecretKeys keys, string k
         SealedKey kept = await store.ShareKeyAsync(
             name, new SealedKey(keys.Newest, keys.Seal(name, Version, own)), cancellationToken);
         byte[] shared = Open(name, kept);
+        if (kept.Key != keys.Newest)
+        {
+            // So that the line of the old key can go from secrets.key.
+            await store.ResealKeyAsync(
+                name, kept.Key, new SealedKey(keys.Newest, keys.Seal(name, Version, shared)), cancellationToken);
+        }
+
         if (shared.AsSpan().SequenceEqual(own))
         {
             return;

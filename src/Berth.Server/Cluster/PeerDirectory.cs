@@ -17,6 +17,9 @@ internal sealed class PeerDirectory
     /// <summary>Those that are there and have an address.</summary>
     public IEnumerable<ServerBeat> Reached => others.Values.Where(s => s is { IsGone: false, Address.Length: > 0 });
 
+    /// <summary>Servers that are there, this one among them.</summary>
+    public int Count => others.Values.Count(s => !s.IsGone) + 1;
+
     /// <summary>Of all servers that are there, this one among them, in one order everywhere.</summary>
     public IReadOnlyList<string> Addresses =>
     [

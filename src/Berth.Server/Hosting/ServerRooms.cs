@@ -258,7 +258,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public MetricsEndpoint Metrics => metrics ??= new MetricsEndpoint(
         Meters, new RolloutFigures(Functions, Revisions, Rollouts), Runs, Store, Node, Registry.Counters, Figures,
-        Overflow, Telemetry, Time, Results, SharedCalls);
+        Overflow, Telemetry, Time, Results, SharedCalls, new NodeFigures(Nodes.Register, Nodes.Directory, Time),
+        Data.Path);
 
     public static GuardedConnection OtherRegistries(ServerOptions options) =>
         new(new CallbackPolicy(options.RegistryAllow), ErrorCode.Forbidden, "registry-allow");

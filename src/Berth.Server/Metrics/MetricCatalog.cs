@@ -112,6 +112,35 @@ internal static class MetricCatalog
     public static readonly Metric NodeFaults = new(
         "berth_node_faults_total", MetricType.Counter, "Attempts that the machine failed.");
 
+    public static readonly Metric Nodes = new(
+        "berth_nodes", MetricType.Gauge,
+        "Machines that run work, as this server sees them, its own among them, by state: joined (it has never come), "
+            + "ready, suspect, lost, refused.",
+        "state");
+
+    public static readonly Metric NodesCordoned = new(
+        "berth_nodes_cordoned", MetricType.Gauge, "Machines that are given nothing new because an operator said so.");
+
+    public static readonly Metric CertificatesLate = new(
+        "berth_node_certificates_late", MetricType.Gauge,
+        "Nodes whose certificate ends within five days or has ended; it should have been renewed five days ago.");
+
+    public static readonly Metric NodeDisksLow = new(
+        "berth_node_disks_low", MetricType.Gauge, "Linked nodes with less than a tenth of their disk free.");
+
+    public static readonly Metric Servers = new(
+        "berth_servers", MetricType.Gauge, "Servers of the store that are there, this one among them.");
+
+    public static readonly Metric StoreAccepting = new(
+        "berth_store_accepting", MetricType.Gauge,
+        "1 while the store takes new records; 0 while its disk is full, or it fails or is away.");
+
+    public static readonly Metric DataFree = new(
+        "berth_data_free_bytes", MetricType.Gauge, "Free disk space of the data folder.");
+
+    public static readonly Metric DataSize = new(
+        "berth_data_bytes", MetricType.Gauge, "Size of the file system of the data folder.");
+
     public static readonly Metric StoreCommits = new(
         "berth_store_commits_total", MetricType.Counter, "Transactions made durable.");
 
@@ -186,6 +215,7 @@ internal static class MetricCatalog
         Runs, RunPhases, RunCpu, RunBytes, FunctionCalls, FunctionTimes, Rollouts, RolloutsEnded,
         Running, Places, WaitingCalls, Overflow, SharedCalls, ResultBytes, Results, Tasks, OldestTask, Submitted,
         Refused, Retried, Preempted, LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults,
+        Nodes, NodesCordoned, CertificatesLate, NodeDisksLow, Servers, StoreAccepting, DataFree, DataSize,
         StoreCommits, StoreWrites, StoreWaiting, StoreRefused, StoreReopened, StoreBytes, StoreWait,
         RegistryManifests, RegistryBlobs, RegistryBytes, RegistryDamaged, Blobs, BlobBytes, Cpu, Memory, Files,
         Started, Heap, Collections, Threads, ThreadQueue, ExportedRuns, Build,

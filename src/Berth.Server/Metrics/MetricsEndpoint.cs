@@ -1,9 +1,11 @@
 using System.Text;
 using Berth.Api.Nodes;
+using Berth.Core.Errors;
 using Berth.Core.Runs;
 using Berth.Registry;
 using Berth.Server.Calls;
 using Berth.Server.Hosting;
+using Berth.Server.Nodes;
 using Berth.Server.Results;
 using Berth.Server.Rollouts;
 using Berth.Server.Runs;
@@ -17,7 +19,7 @@ namespace Berth.Server.Metrics;
 internal sealed class MetricsEndpoint(
     RunMeters meters, RolloutFigures rollouts, IRunManager runs, IRunStore store, INode node,
     RegistryCounters registry, ContentFigures content, OverflowRoom overflow, TelemetryExport telemetry,
-    TimeProvider time, ResultRoom results, SharedCallCounts shared)
+    TimeProvider time, ResultRoom results, SharedCallCounts shared, NodeFigures nodes, string dataFolder)
 {
     public async Task HandleAsync(HttpContext context)
     {
@@ -28,16 +30,31 @@ internal sealed class MetricsEndpoint(
         await context.Response.Body.WriteAsync(body, context.RequestAborted);
     }
 
-    public async Task<MetricText> GatherAsync(CancellationToken cancellationToken) =>
-        Gather(await store.CountAsync(cancellationToken));
+    /// <summary>While the store is away, all but what only it knows.</summary>
+    public async Task<MetricText> GatherAsync(CancellationToken cancellationToken)
+    {
+        RunCounts? counts = null;
+        try
+        {
+            counts = await store.CountAsync(cancellationToken);
+        }
+        catch (BerthException away) when (away.Code == ErrorCode.StorageFault)
+        {
+            // That is when somebody looks: berth_store_accepting tells it.
+        }
 
-    private MetricText Gather(RunCounts counts)
+        return Gather(counts);
+    }
+
+    private MetricText Gather(RunCounts? counts)
     {
         MetricText text = new();
         WriteRuns(text, runs.Statistics(), counts);
         meters.Write(text);
         rollouts.Write(text);
         WriteNode(text, node.Status());
+        nodes.Write(text);
+        WriteDisk(text);
         WriteStore(text, store.Figures());
         WriteRegistry(text);
         ProcessMeters.Write(text);
@@ -46,7 +63,7 @@ internal sealed class MetricsEndpoint(
         return text;
     }
 
-    private void WriteRuns(MetricText text, RunStatistics statistics, RunCounts counts)
+    private void WriteRuns(MetricText text, RunStatistics statistics, RunCounts? counts)
     {
         text.Begin(MetricCatalog.Runs);
         foreach (RunKind kind in Enum.GetValues<RunKind>())
@@ -67,10 +84,11 @@ internal sealed class MetricsEndpoint(
             .Sample(shared.Hits, "hit").Sample(shared.Coalesced, "coalesced").Sample(shared.Misses, "miss");
         text.Single(MetricCatalog.ResultBytes, results.Taken);
         text.Single(MetricCatalog.Results, results.Count);
-        text.Begin(MetricCatalog.Tasks)
-            .Sample(counts.Queued, "queued").Sample(counts.Starting, "starting").Sample(counts.Running, "running");
-        double oldest = counts.OldestQueued is { } since ? Math.Max(0, (time.GetUtcNow() - since).TotalSeconds) : 0;
-        text.Single(MetricCatalog.OldestTask, oldest);
+        if (counts is not null)
+        {
+            WriteTasks(text, counts);
+        }
+
         text.Single(MetricCatalog.Submitted, statistics.Submitted);
         text.Single(MetricCatalog.Refused, statistics.Refused);
         text.Single(MetricCatalog.Retried, statistics.Retried);
@@ -78,6 +96,14 @@ internal sealed class MetricsEndpoint(
         text.Single(MetricCatalog.LostRecords, statistics.LostRecords);
         text.Begin(MetricCatalog.Callbacks)
             .Sample(statistics.CallbacksDelivered, "delivered").Sample(statistics.CallbacksGivenUp, "given_up");
+    }
+
+    private void WriteTasks(MetricText text, RunCounts counts)
+    {
+        text.Begin(MetricCatalog.Tasks)
+            .Sample(counts.Queued, "queued").Sample(counts.Starting, "starting").Sample(counts.Running, "running");
+        double oldest = counts.OldestQueued is { } since ? Math.Max(0, (time.GetUtcNow() - since).TotalSeconds) : 0;
+        text.Single(MetricCatalog.OldestTask, oldest);
     }
 
     private static void WriteNode(MetricText text, NodeStatus status)
@@ -91,6 +117,14 @@ internal sealed class MetricsEndpoint(
         text.Begin(MetricCatalog.SandboxesTaken).Sample(status.TakenReady, "ready").Sample(status.TakenCold, "cold");
         text.Single(MetricCatalog.SandboxesRemoved, status.Removed);
         text.Single(MetricCatalog.NodeFaults, status.Faults);
+    }
+
+    private void WriteDisk(MetricText text)
+    {
+        text.Single(MetricCatalog.StoreAccepting, store.Condition == StoreCondition.Accepting ? 1 : 0);
+        DriveInfo drive = new(dataFolder);
+        text.Single(MetricCatalog.DataFree, drive.AvailableFreeSpace);
+        text.Single(MetricCatalog.DataSize, drive.TotalSize);
     }
 
     private static void WriteStore(MetricText text, StoreFigures figures)

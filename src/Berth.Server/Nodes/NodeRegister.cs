@@ -36,6 +36,10 @@ internal sealed class NodeRegister(
     /// <summary>Of a server's own machine: whether that server is there.</summary>
     public bool IsServing(NodeRecord record) => record.Server is { } server && HasServer(server);
 
+    /// <summary>As people are told it: another server's own machine is as that server is.</summary>
+    public string StateOf(NodeEntry node) => node.IsOwn || !node.Record.IsServers ? node.State
+        : IsServing(node.Record) ? "ready" : "lost";
+
     public bool Has(NodeEntry node) => nodes.TryGetValue(node.Name, out NodeEntry? there) && there == node;
 
     /// <summary>The server's own node.</summary>

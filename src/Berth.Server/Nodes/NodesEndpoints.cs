@@ -76,7 +76,7 @@ internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
         NodeHeartbeat? beat = node.Heartbeat;
         bool isOwn = node.IsOwn;
         return new MachineView(
-            node.Name, StateOf(node), isOwn, record.IsCordoned,
+            node.Name, nodes.Register.StateOf(node), isOwn, record.IsCordoned,
             node.Problem ?? (record.IsServers && !isOwn ? "another server's own" : null),
             nodes.Fleet.RunningOn(node), node.FreePlaces, record.Labels, record.Taints,
             facts is null ? null : ViewOf(facts),
@@ -91,10 +91,6 @@ internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
                 : record.SeenAt,
             record.ExpiresAt);
     }
-
-    /// <summary>Another server's own machine is as that server is.</summary>
-    private string StateOf(NodeEntry node) => node.IsOwn || !node.Record.IsServers ? node.State
-        : nodes.Register.IsServing(node.Record) ? "ready" : "lost";
 
     private static MachineProfile ViewOf(NodeFacts facts) => new(
         facts.Engine, facts.CgroupVersion, facts.Cores, facts.MemoryBytes, facts.Architecture,

@@ -27,6 +27,11 @@ internal interface IClusterStore
     /// <summary>What all servers have alike under a name: what was there first, be it this one's.</summary>
     Task<SealedKey> ShareKeyAsync(string name, SealedKey own, CancellationToken cancellationToken);
 
+    /// <summary>Replaces what all servers have alike by the same, sealed with another key; does nothing where another
+    /// server has done so.</summary>
+    /// <param name="before">Number of the key that it was sealed with.</param>
+    Task ResealKeyAsync(string name, int before, SealedKey again, CancellationToken cancellationToken);
+
     /// <summary>Takes over up to <paramref name="limit"/> runs that a lost server has under way: this one holds them
     /// afterwards, in a new generation, so that whatever the other one still reports is refused.</summary>
     Task<IReadOnlyList<Run>> AdoptAsync(string lost, int limit, CancellationToken cancellationToken);

@@ -127,6 +127,13 @@ internal sealed class MachineProcess(string name, string @namespace, string cabl
         await process.WaitForExitAsync();
     }
 
+    /// <summary>As systemd does: SIGTERM, and it ends in good order.</summary>
+    public async Task StopAsync()
+    {
+        ServerProcess.Signal(process!.Id, 15);
+        Assert.Equal(0, await EndsAsync());
+    }
+
     public Task CutAsync() => NamespaceMachines.IpAsync("link", "set", cable, "down");
 
     public Task MendAsync() => NamespaceMachines.IpAsync("link", "set", cable, "up");

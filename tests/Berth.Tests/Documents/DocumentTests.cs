@@ -71,6 +71,7 @@ public sealed partial class DocumentTests
         MarkdownPage readme = Find("README.md");
         IEnumerable<string> pages = Pages.Select(r => r.Data)
             .Where(p => p.StartsWith("docs/guide/", StringComparison.Ordinal)
+                || p.StartsWith("docs/operations/", StringComparison.Ordinal)
                 || p.StartsWith("docs/reference/", StringComparison.Ordinal));
 
         Assert.Empty(pages.Except(readme.Links()));
@@ -107,6 +108,7 @@ public sealed partial class DocumentTests
         var wrong =
             from page in MarkdownPage.All
             where page.Path.StartsWith("docs/guide/", StringComparison.Ordinal)
+                || page.Path.StartsWith("docs/operations/", StringComparison.Ordinal)
             from line in page.CodeLines().Where(l => l.Contains("berth serve", StringComparison.Ordinal))
             from Match flag in Flag().Matches(line)
             where !known.Contains(flag.Value) && flag.Value != "--config"

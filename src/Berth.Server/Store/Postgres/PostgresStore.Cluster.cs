@@ -53,6 +53,14 @@ public sealed partial class PostgresStore : IClusterStore
             Rows.First(row => new SealedKey((int)row.Int64(0), row.Blob(1).ToArray()), own), cancellationToken);
     }
 
+    Task IClusterStore.ResealKeyAsync(
+        string name, int before, SealedKey again, CancellationToken cancellationToken) => database.WriteAsync(
+        isNew: false,
+        () => new PostgresStatement(
+            "UPDATE cluster_keys SET key = $3, sealed = $4 WHERE name = $1 AND key = $2 RETURNING 1")
+            .Bind(name).Bind(before).Bind(again.Key).Bind(again.Sealed),
+        cancellationToken);
+
     async Task<IReadOnlyList<Run>> IClusterStore.AdoptAsync(
         string lost, int limit, CancellationToken cancellationToken) => await database.WriteAsync(
         isNew: false,
