@@ -91,12 +91,22 @@ start_node() { # machine [flags]
     --data "$state/$machine" "$@"
 }
 
-is_running() { [ -e "$state/$1.pid" ] && kill -0 "$(cat "$state/$1.pid")" 2> /dev/null; }
+# One that has ended may stay in the table of processes until somebody asks for its end.
+is_alive() { [ -e "/proc/$1/stat" ] && ! grep ') Z ' "/proc/$1/stat" > /dev/null; }
+
+is_running() { [ -e "$state/$1.pid" ] && is_alive "$(cat "$state/$1.pid")"; }
 
 start() { # machine
   ! is_running "$1" || fail "$1 runs already."
   case "$1" in
-    db) start_database ;;
+    db)
+      start_database
+      for machine in one two; do
+        if is_running $machine; then
+          await "server $machine stores again" curl -sf -m 2 "http://$(address $machine):7070/readyz"
+        fi
+      done
+      ;;
     one | two) start_server "$1" ;;
     *)
       address "$1" > /dev/null
@@ -113,7 +123,7 @@ stop() { # machine signal
   is_running "$1" || return 0
   pid=$(cat "$state/$1.pid")
   kill "-$2" "$pid"
-  while kill -0 "$pid" 2> /dev/null; do sleep 0.05; done
+  while is_alive "$pid"; do sleep 0.05; done
 }
 
 up() {
