@@ -18,7 +18,7 @@ fail() {
 
 address() { # machine
   for i in "${!machines[@]}"; do
-    if [ "${machines[$i]}" = "$1" ]; then echo "$net.$((10 + i))"; return; fi
+    if [ "${machines[$i]}" = "$1" ]; then echo "$net.$((10 + i))"; return 0; fi
   done
   fail "There is no machine '$1': ${machines[*]}."
 }
@@ -27,7 +27,7 @@ await() { # what command...
   local what=$1
   shift
   for _ in $(seq 600); do
-    if "$@" > /dev/null 2>&1; then return; fi
+    if "$@" > /dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
   fail "Still not: $what. The logs are in $state."
@@ -50,7 +50,7 @@ use() { # server
 # A server that was killed a moment ago still counts among those that are there.
 server() {
   for machine in one two; do
-    if curl -sf -m 2 "http://$(address $machine):7070/readyz" > /dev/null; then echo $machine; return; fi
+    if curl -sf -m 2 "http://$(address $machine):7070/readyz" > /dev/null; then echo $machine; return 0; fi
   done
   fail "No server answers. The logs are in $state."
 }
@@ -126,8 +126,10 @@ stop() { # machine signal
   while is_alive "$pid"; do sleep 0.05; done
 }
 
+require_nothing() { [ ! -e "$state" ] || fail "$state is there already: '$0 down' first."; }
+
 up() {
-  [ ! -e "$state" ] || fail "$state is there already: '$0 down' first."
+  require_nothing
   [ -n "$postgres" ] || fail "PostgreSQL is missing: apt-get install postgresql"
   umask 077
   # PostgreSQL's user passes through it, and sees nothing.
@@ -188,10 +190,14 @@ is_begun() { [ "$("$berth" task ls --state running -q | wc -l)" -ge $((tasks / 4
 
 # Tasks come in at both servers; a node and a server are killed and PostgreSQL is restarted while they run.
 demo() {
+  require_nothing
   trap 'down' EXIT
   echo "PostgreSQL, two servers and three nodes start."
   up
+  use one
   pack_tools
+  use two
+  await "server two has heard of the image" "$berth" image inspect demo/tools
   local ids=() again=0 right=0 i
   for i in $(seq "$tasks"); do
     use "$([ $((i % 2)) = 0 ] && echo one || echo two)"

@@ -77,6 +77,7 @@ public sealed class RuncEngine : IEngine
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         await LockInstanceAsync(cancellationToken);
+        FileSystems.UseUsualMask();
         Spawner.BecomeSubreaper();
         runc = await Runc.FindAsync(options.Runc, poller, time, cancellationToken);
         await FindRuntimesAsync(cancellationToken);

@@ -37,6 +37,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     private readonly ConcurrentDictionary<string, ServerLink> servers = new(StringComparer.Ordinal);
     private readonly ConcurrentBag<ServerLink> ended = [];
     private readonly Lock gate = new();
+    private readonly Lock remembering = new();
     private NodeIdentity identity;
     private CancellationToken stop;
 
@@ -182,9 +183,13 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     {
         try
         {
-            DurableFile.ReplacePrivate(
-                Path.Combine(folder, ServersFile),
-                Encoding.ASCII.GetBytes(string.Concat(addresses.Select(a => a.AbsoluteUri + "\n"))));
+            // Two servers may tell the same at once.
+            lock (remembering)
+            {
+                DurableFile.ReplacePrivate(
+                    Path.Combine(folder, ServersFile),
+                    Encoding.ASCII.GetBytes(string.Concat(addresses.Select(a => a.AbsoluteUri + "\n"))));
+            }
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or BerthException)
         {

@@ -161,6 +161,10 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "lstat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static unsafe partial int LStat(string path, FileStatus* status);
 
+    /// <summary>Never fails.</summary>
+    [LibraryImport("libc", EntryPoint = "umask")]
+    public static partial uint UMask(uint mask);
+
     [LibraryImport("libc", EntryPoint = "mkdirat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int MkDirAt(int folder, string name, int mode);
 

@@ -45,7 +45,7 @@ public sealed partial class AlertRuleTests
 
         foreach (Rule rule in Rules)
         {
-            Match[] selectors = [.. Selector().Matches(rule.Expression)];
+            Match[] selectors = Selector().Matches(rule.Expression).ToArray();
             Assert.True(
                 selectors.Length > 0 || rule.Name == "BerthServerDown", $"{rule.Name} asks for nothing of Berth's.");
             foreach (Match selector in selectors)
