@@ -24,9 +24,9 @@ address() { # machine
 }
 
 await() { # what command...
-  local what=$1
+  local what=$1 end=$((SECONDS + 60))
   shift
-  for _ in $(seq 600); do
+  while [ $SECONDS -lt $end ]; do
     if "$@" > /dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
@@ -186,6 +186,13 @@ pack_tools() {
   "$berth" image pack -q -e PATH=/bin --cmd sh demo/tools "$state/tools" > /dev/null
 }
 
+# In the middle of work is where they are when all came at once.
+submit() { # number server
+  curl -sS -X POST "http://$(address "$2"):7070/v1/tasks/demo/tools" -H "Authorization: Bearer $BERTH_TOKEN" \
+    -H "Berth-Command: sh" -H "Berth-Command: -c" -H "Berth-Command: sleep%205%3B%20echo%20result%20$1" |
+    sed -n 's/.*"id":"\([0-9a-z]*\)".*/\1/p'
+}
+
 is_begun() { [ "$("$berth" task ls --state running -q | wc -l)" -ge $((tasks / 4)) ]; }
 
 # Tasks come in at both servers; a node and a server are killed and PostgreSQL is restarted while they run.
@@ -200,12 +207,10 @@ demo() {
   await "server two has heard of the image" "$berth" image inspect demo/tools
   local ids=() again=0 right=0 i
   for i in $(seq "$tasks"); do
-    use "$([ $((i % 2)) = 0 ] && echo one || echo two)"
-    ids+=("$("$berth" task submit demo/tools sh -c "sleep 3; echo result $i")")
+    ids+=("$(submit "$i" "$([ $((i % 2)) = 0 ] && echo one || echo two)")")
   done
   echo "$tasks tasks are accepted, half of them by each server."
 
-  use two
   await "tasks run" is_begun
   stop worker-2 KILL
   echo "worker-2 was killed."

@@ -5,9 +5,9 @@ namespace Berth.Node.Linux;
 /// <summary>Calls about files that .NET lacks. None follows a link at the end of the path.</summary>
 public static class FileSystems
 {
-    /// <summary>Makes the modes that folders and files are made with the ones they get: a sandbox's own ids pass through
-    /// folders of the node's. Whatever mask the process was started with, what is secret is made with a mode that says
-    /// so.</summary>
+    /// <summary>Lets folders and files have the modes that they are made with: a sandbox's own ids pass through folders
+    /// of the node's. Whatever mask the process was started with, what is secret is made with a mode that says so.
+    /// </summary>
     public static void UseUsualMask() => Libc.UMask(0b000_010_010);
 
     public static void ChangeOwner(string path, uint user, uint group)

@@ -5,15 +5,16 @@ using Xunit;
 namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
-/// The cluster on one machine that samples/cluster starts: its demonstration loses no task, the page on several machines
-/// works as written, and nothing is left of either.
+/// The cluster on one machine that samples/cluster starts: its demonstration loses no task, the page on several
+/// machines works as written, and nothing is left of either.
 /// </summary>
 [Collection("containers")]
 public sealed class ClusterPageTests : IAsyncLifetime
 {
     private static readonly string[] Machines = ["one", "two", "worker-1", "worker-2", "worker-3"];
 
-    private readonly string folder = Directory.CreateDirectory($"/var/tmp/berth-e2e-{Path.GetRandomFileName()}").FullName;
+    private readonly string folder =
+        Directory.CreateDirectory($"/var/tmp/berth-e2e-{Path.GetRandomFileName()}").FullName;
     private Dictionary<string, string> variables = [];
 
     private static string Script => Path.Combine(ServerProcess.RepositoryRoot(), "samples/cluster/cluster.sh");

@@ -23,6 +23,7 @@ public sealed class OperationsTests
         await RestartAsync(address, "one", one);
         string old = await File.ReadAllTextAsync(one["secrets.key"]);
         string fresh = $"2 {RandomNumberGenerator.GetHexString(64, lowercase: true)}\n";
+        File.Copy(one["admin.token"], two["admin.token"]);
         string authority = await File.ReadAllTextAsync(one["node-authority.pem"]);
 
         foreach (string lines in (string[])[fresh + old, old + fresh, fresh])
