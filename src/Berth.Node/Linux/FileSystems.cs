@@ -8,7 +8,7 @@ public static class FileSystems
     /// <summary>Lets folders and files have the modes that they are made with: a sandbox's own ids pass through folders
     /// of the node's. Whatever mask the process was started with, what is secret is made with a mode that says so.
     /// </summary>
-    public static void UseUsualMask() => Libc.UMask(0b000_010_010);
+    public static void UseUsualMask() => _ = Libc.UMask(0b000_010_010);
 
     public static void ChangeOwner(string path, uint user, uint group)
     {
