@@ -16,7 +16,7 @@ public sealed partial class AlertRuleTests
     private static readonly string Text =
         File.ReadAllText(Path.Combine(Repository.Root, "samples/cluster/alerts.yaml"));
 
-    private static readonly IReadOnlyList<Rule> Rules = Read(Text);
+    private static readonly List<Rule> Rules = Read(Text);
 
     [Fact]
     public void Every_alarm_has_an_entry_in_the_runbook_and_every_entry_an_alarm()
