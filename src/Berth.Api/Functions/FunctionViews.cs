@@ -195,8 +195,10 @@ public sealed record RetryView(int Attempts, string? On, string Delay, string Ma
 /// <param name="MemoryBytes">Charged now; null once it has ended.</param>
 /// <param name="CpuMs">Processor time so far.</param>
 /// <param name="Frozen">It is stopped where it stands until its next call.</param>
+/// <param name="Node">Name of the machine that it is on; null where that is the server's own.</param>
 public sealed record InstanceView(
-    string Id, int Revision, int Running, bool Draining, long? MemoryBytes, double? CpuMs, bool Frozen = false);
+    string Id, int Revision, int Running, bool Draining, long? MemoryBytes, double? CpuMs, bool Frozen = false,
+    string? Node = null);
 
 /// <summary>How many instances of a revision there are, and why.</summary>
 /// <param name="Waiting">Calls that wait for one.</param>

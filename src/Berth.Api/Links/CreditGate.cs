@@ -1,10 +1,12 @@
 namespace Berth.Api.Links;
 
 /// <summary>What may still be sent of one stream before the other end has read. For one sender at a time.</summary>
-public sealed class CreditGate
+/// <param name="window">Bytes that may be under way.</param>
+public sealed class CreditGate(int window = LinkProtocol.Window)
 {
     private readonly Lock gate = new();
-    private int open = LinkProtocol.Window;
+    private readonly int window = window;
+    private int open = window;
     private TaskCompletionSource? waiting;
     private bool closed;
 
@@ -16,9 +18,9 @@ public sealed class CreditGate
         lock (gate)
         {
             open += bytes;
-            if (open > LinkProtocol.Window)
+            if (open > window)
             {
-                throw new LinkException($"More credit came over the link than a window of {LinkProtocol.Window} has.");
+                throw new LinkException($"More credit came over the link than a window of {window} has.");
             }
 
             wake = waiting;
@@ -53,7 +55,7 @@ public sealed class CreditGate
             {
                 if (closed)
                 {
-                    throw new IOException("The program reads its input no more.");
+                    throw new IOException("The other end reads no more.");
                 }
 
                 int taken = Math.Min(open, wanted);

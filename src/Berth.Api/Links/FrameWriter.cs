@@ -12,7 +12,11 @@ namespace Berth.Api.Links;
 /// </summary>
 public sealed class FrameWriter(PipeWriter writer) : IDisposable
 {
+    /// <summary>A payload up to here is copied behind its head, so that the two are one write.</summary>
+    private const int Short = 4096;
+
     private readonly SemaphoreSlim one = new(1, 1);
+    private bool isClosed;
 
     public Task SendAsync(FrameKind kind, CancellationToken cancellationToken) =>
         SendAsync(kind, ReadOnlyMemory<byte>.Empty, cancellationToken);
@@ -34,8 +38,15 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
         await one.WaitAsync(cancellationToken);
         try
         {
+            ThrowIfClosed();
             LinkFrame.WriteHead(writer.GetSpan(LinkFrame.HeadLength), kind, payload.Length);
             writer.Advance(LinkFrame.HeadLength);
+            if (payload.Length <= Short)
+            {
+                writer.Write(payload.Span);
+                payload = default;
+            }
+
             FlushResult flushed = payload.IsEmpty
                 ? await writer.FlushAsync(cancellationToken)
                 : await writer.WriteAsync(payload, cancellationToken);
@@ -62,6 +73,7 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
         await one.WaitAsync(cancellationToken);
         try
         {
+            ThrowIfClosed();
             foreach ((FrameKind kind, ReadOnlyMemory<byte> payload) in frames)
             {
                 LinkFrame.WriteHead(writer.GetSpan(LinkFrame.HeadLength), kind, payload.Length);
@@ -85,7 +97,24 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
     /// missed: the stream's end tells the other end the same.</summary>
     public void Post(FrameKind kind, ReadOnlyMemory<byte> payload) => _ = PostAsync(kind, payload);
 
+    /// <summary>Returns when nothing is being written, and lets nothing be written any more.</summary>
+    public async Task CloseAsync()
+    {
+        await one.WaitAsync(CancellationToken.None);
+        isClosed = true;
+        one.Release();
+    }
+
     public void Dispose() => one.Dispose();
+
+    /// <summary>The caller holds the turn.</summary>
+    private void ThrowIfClosed()
+    {
+        if (isClosed)
+        {
+            throw new LinkException("Nothing more is said on this stream of the link.");
+        }
+    }
 
     private static void ThrowIfTooLong(FrameKind kind, int length)
     {

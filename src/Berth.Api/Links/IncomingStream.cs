@@ -9,14 +9,32 @@ namespace Berth.Api.Links;
 /// reads holds up no other.
 /// </summary>
 /// <param name="welcome">Told how many bytes were read.</param>
-public sealed class IncomingStream(Action<int> welcome) : Stream
+/// <param name="window">Bytes that may have come and not be read.</param>
+public sealed class IncomingStream(Action<int> welcome, int window = LinkProtocol.Window) : Stream
 {
     // No pause at the writing end: the window bounds it.
     private readonly Pipe pipe = new(new PipeOptions(pauseWriterThreshold: 0, useSynchronizationContext: false));
     private readonly Lock gate = new();
-    private int open = LinkProtocol.Window;
+    private readonly int window = window;
+    private int open = window;
     private int unsaid;
     private bool ended;
+    private bool broken;
+
+    /// <summary>Nothing more will come.</summary>
+    public bool HasEnded => Volatile.Read(ref ended);
+
+    /// <summary>Something has come that was not read yet.</summary>
+    public bool HasUnread
+    {
+        get
+        {
+            lock (gate)
+            {
+                return window - open - unsaid > 0;
+            }
+        }
+    }
 
     public override bool CanRead => true;
 
@@ -42,30 +60,51 @@ public sealed class IncomingStream(Action<int> welcome) : Stream
         int length = (int)bytes.Length;
         lock (gate)
         {
+            if (broken)
+            {
+                // Nobody reads it any more.
+                return;
+            }
+
             open -= length;
             if (open < 0)
             {
-                throw new LinkException($"More than {LinkProtocol.Window} unread bytes came over the link.");
+                throw new LinkException($"More than {window} unread bytes came over the link.");
             }
-        }
 
-        if (ended)
-        {
-            throw new LinkException("Bytes of a stream came over the link after its end.");
-        }
+            if (ended)
+            {
+                throw new LinkException("Bytes of a stream came over the link after its end.");
+            }
 
-        Arrived += length;
-        bytes.CopyTo(pipe.Writer.GetSpan(length));
-        pipe.Writer.Advance(length);
-        // There is no threshold, so this completes at once.
-        _ = pipe.Writer.FlushAsync(CancellationToken.None).AsTask();
+            Arrived += length;
+            bytes.CopyTo(pipe.Writer.GetSpan(length));
+            pipe.Writer.Advance(length);
+            // There is no threshold, so this completes at once.
+            _ = pipe.Writer.FlushAsync(CancellationToken.None).AsTask();
+        }
     }
 
     /// <summary>Nothing more comes. Idempotent.</summary>
     public void End()
     {
-        ended = true;
-        pipe.Writer.Complete();
+        lock (gate)
+        {
+            ended = true;
+            pipe.Writer.Complete();
+        }
+    }
+
+    /// <summary>Who reads gets no more than this error, and what comes is dropped. Nothing happens where it has ended
+    /// and been read.</summary>
+    public void Break(Exception fault)
+    {
+        lock (gate)
+        {
+            broken = true;
+            ended = true;
+            pipe.Writer.Complete(fault);
+        }
     }
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
@@ -111,7 +150,7 @@ public sealed class IncomingStream(Action<int> welcome) : Stream
         lock (gate)
         {
             unsaid += count;
-            if (ended || unsaid < LinkProtocol.Window / 2)
+            if (ended || unsaid < window / 2)
             {
                 return;
             }

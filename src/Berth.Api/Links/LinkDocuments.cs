@@ -30,18 +30,20 @@ public sealed record FilesOrder(string Target, string? User, IReadOnlyDictionary
 public sealed record AttemptOrder(
     string Id, string Run, int Number, ShapeOrder Sandbox, IReadOnlyList<string>? Command,
     IReadOnlyList<string>? Arguments, IReadOnlyDictionary<string, string> Environment, string? User,
-    string? WorkingDirectory, long? TimeoutMs, long GraceMs, IReadOnlyList<FilesOrder>? Files)
+    string? WorkingDirectory, long? TimeoutMs, long GraceMs, IReadOnlyList<FilesOrder>? Files, int? Listen = null,
+    bool IsInstance = false)
 {
     public static AttemptOrder Of(AttemptSpec spec) => new(
         spec.Id, spec.Run.Text, spec.Number, ShapeOrder.Of(spec.Sandbox), spec.Command, spec.Arguments,
         spec.Environment, spec.User, spec.WorkingDirectory, (long?)spec.Timeout?.TotalMilliseconds,
         (long)spec.Grace.TotalMilliseconds,
         spec.Extras?.Mounts.OfType<SandboxMount.Files>().Select(f => new FilesOrder(
-            f.Target, f.User, f.Content.ToDictionary(c => c.Name, c => c.Content.ToArray()))).ToArray());
+            f.Target, f.User, f.Content.ToDictionary(c => c.Name, c => c.Content.ToArray()))).ToArray(),
+        spec.Listen, spec.IsInstance);
 
     /// <summary>Whether all of it can be said in an order.</summary>
     public static bool CanSay(AttemptSpec spec) =>
-        spec.Terminal is null && spec.Listen is null
+        spec.Terminal is null
         && spec.Sandbox is { Network: NetworkMode.None, Runtime: null }
         && (spec.Extras is null or { Layer: null, ReadOnlyRoot: false, HostName: null }
             && (spec.Extras?.Mounts.All(m => m is SandboxMount.Files) ?? true));
@@ -57,8 +59,18 @@ public sealed record AttemptOrder(
                     .. Files.Select(f => new SandboxMount.Files(
                         f.Target, [.. f.Content.Select(c => new SandboxFile(c.Key, c.Value))], f.User)),
                 ],
-                null));
+                null),
+        Listen: Listen, IsInstance: IsInstance);
 }
+
+/// <summary>Asks for a connection.</summary>
+/// <param name="Attempt">Whose program.</param>
+/// <param name="Port">Of its sandbox's own loopback, where the program listens; null for the next connection that it
+/// makes to the one it was ordered with.</param>
+public sealed record ConnectOrder(string Attempt, int? Port);
+
+/// <summary>An <see cref="AttemptFigures"/>.</summary>
+public sealed record FiguresReport(long ProcessorUs, long Memory, long PeakMemory, int Processes);
 
 public sealed record StopOrder(string Reason, long GraceMs);
 
@@ -140,6 +152,13 @@ public static class LinkWords
         Microseconds(report.Usage.CpuUser), Microseconds(report.Usage.CpuSystem), report.Usage.PeakMemory.Bytes,
         report.Usage.BytesIn, report.Usage.BytesOut, Microseconds(report.RunTime));
 
+    public static AttemptFigures Read(FiguresReport report) => new(
+        Span(report.ProcessorUs), ByteSize.FromBytes(Math.Max(0, report.Memory)),
+        ByteSize.FromBytes(Math.Max(0, report.PeakMemory)), Math.Max(0, report.Processes));
+
+    public static FiguresReport Write(AttemptFigures figures) => new(
+        Microseconds(figures.Processor), figures.Memory.Bytes, figures.PeakMemory.Bytes, figures.Processes);
+
     public static long Microseconds(TimeSpan span) => span.Ticks / TimeSpan.TicksPerMicrosecond;
 
     /// <summary>Of something that a machine measured: nothing is longer than a year, or shorter than nothing.</summary>
@@ -151,6 +170,8 @@ public static class LinkWords
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, MaxDepth = 8)]
 [JsonSerializable(typeof(ShapeOrder))]
 [JsonSerializable(typeof(AttemptOrder))]
+[JsonSerializable(typeof(ConnectOrder))]
+[JsonSerializable(typeof(FiguresReport))]
 [JsonSerializable(typeof(StopOrder))]
 [JsonSerializable(typeof(StartedReport))]
 [JsonSerializable(typeof(RefusalReport))]

@@ -42,6 +42,9 @@ public enum FrameKind : byte
     /// <summary>To the node: which servers there are, a <see cref="ServerList"/>. Since version 2.</summary>
     Servers = 12,
 
+    /// <summary>To the node, first of a connection: a <see cref="ConnectOrder"/>. Since version 3.</summary>
+    Connect = 13,
+
     /// <summary>To the server: the program runs, a <see cref="StartedReport"/>.</summary>
     Started = 32,
 
@@ -77,6 +80,21 @@ public enum FrameKind : byte
 
     /// <summary>To the server: how the node does, a <see cref="NodeHeartbeat"/>.</summary>
     Heartbeat = 43,
+
+    /// <summary>To the server: the connection is made.</summary>
+    Connected = 44,
+
+    /// <summary>To the server: what an instance uses now, a <see cref="FiguresReport"/>.</summary>
+    Figures = 45,
+
+    /// <summary>Either way: bytes of a connection.</summary>
+    Bytes = 64,
+
+    /// <summary>Either way: no more bytes of a connection come.</summary>
+    BytesEnd = 65,
+
+    /// <summary>Either way: so many more bytes of a connection are welcome, four bytes.</summary>
+    BytesCredit = 66,
 }
 
 /// <summary>
@@ -92,14 +110,15 @@ public static class LinkFrame
     public static int? LimitOf(FrameKind kind) => kind switch
     {
         FrameKind.Order => LinkProtocol.MaxOrder,
-        FrameKind.Input or FrameKind.Output or FrameKind.Error => LinkProtocol.MaxData,
+        FrameKind.Input or FrameKind.Output or FrameKind.Error or FrameKind.Bytes => LinkProtocol.MaxData,
         FrameKind.InputEnd or FrameKind.Pause or FrameKind.Resume or FrameKind.OutputEnd or FrameKind.ErrorEnd
-            or FrameKind.InputClosed => 0,
+            or FrameKind.InputClosed or FrameKind.Connected or FrameKind.BytesEnd => 0,
         FrameKind.Signal => 1,
-        FrameKind.OutputCredit or FrameKind.ErrorCredit or FrameKind.InputCredit => sizeof(int),
+        FrameKind.OutputCredit or FrameKind.ErrorCredit or FrameKind.InputCredit or FrameKind.BytesCredit
+            => sizeof(int),
         FrameKind.Stop or FrameKind.Expect or FrameKind.Welcome or FrameKind.Servers or FrameKind.Started
             or FrameKind.Refused or FrameKind.Progress or FrameKind.Report or FrameKind.Hello or FrameKind.Heartbeat
-            => LinkProtocol.MaxDocument,
+            or FrameKind.Connect or FrameKind.Figures => LinkProtocol.MaxDocument,
         _ => null,
     };
 

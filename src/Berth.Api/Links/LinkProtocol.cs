@@ -2,20 +2,24 @@ namespace Berth.Api.Links;
 
 // The link between the control server and a node of another machine. The node dials; over the connection that it made
 // the server is the client of HTTP/2 and the node answers. Each attempt is one stream: a request whose body carries the
-// order, the program's input and what steers it, answered by a body with its output, its error and its report. Both are
-// rows of frames (see LinkFrame). docs/internals/node-link.md has the tables.
+// order, the program's input and what steers it, answered by a body with its output, its error and its report. Each
+// connection to a program, or from one, is one more stream. All are rows of frames (see LinkFrame).
+// docs/internals/node-link.md has the tables.
 
 /// <summary>What both ends of a link must agree on.</summary>
 public static class LinkProtocol
 {
     /// <summary>The newest version this program speaks.</summary>
-    public const int Version = 2;
+    public const int Version = 3;
 
     /// <summary>The oldest one.</summary>
     public const int OldestVersion = 1;
 
     /// <summary>The first one that knows of several servers.</summary>
     public const int ServersVersion = 2;
+
+    /// <summary>The first one that knows of connections to programs, and so can have instances.</summary>
+    public const int ConnectionsVersion = 3;
 
     /// <summary>By TLS's negotiation of protocols (RFC 7301): a connection over which the server asks and the node
     /// answers. With <c>h2</c> the node asks, as of any web server.</summary>
@@ -26,6 +30,9 @@ public static class LinkProtocol
 
     /// <summary>One attempt.</summary>
     public const string AttemptPath = "/attempt";
+
+    /// <summary>One connection to a program of an attempt, or from one.</summary>
+    public const string ConnectionPath = "/connection";
 
     /// <summary>Answered by the server: a node's first certificate for a token.</summary>
     public const string JoinPath = "/join";
@@ -43,6 +50,10 @@ public static class LinkProtocol
     /// keeps in memory for an attempt.</summary>
     public const int Window = 256 * 1024;
 
+    /// <summary>Bytes of each direction of a connection that may be under way. There are more of these than of
+    /// attempts.</summary>
+    public const int ConnectionWindow = 128 * 1024;
+
     /// <summary>Bytes of one frame of a stream, so that a report never waits long behind one.</summary>
     public const int MaxData = 32 * 1024;
 
@@ -52,8 +63,17 @@ public static class LinkProtocol
     /// <summary>Any other frame.</summary>
     public const int MaxDocument = 256 * 1024;
 
-    /// <summary>Attempts of one node at once.</summary>
+    /// <summary>Attempts and connections of one node at once.</summary>
     public const int MaxStreams = 20_000;
+
+    /// <summary>Connections of one node at once; the other streams are left to attempts.</summary>
+    public const int MaxConnections = 10_000;
+
+    /// <summary>How long an end that was closed waits for the other to close.</summary>
+    public static TimeSpan ClosingLimit { get; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often a node tells what an instance uses.</summary>
+    public static TimeSpan FiguresPeriod { get; } = TimeSpan.FromSeconds(2);
 
     /// <summary>How often a node tells that it is there.</summary>
     public static TimeSpan HeartbeatPeriod { get; } = TimeSpan.FromSeconds(1);

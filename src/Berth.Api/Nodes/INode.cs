@@ -299,6 +299,8 @@ public sealed record SandboxFile(string Name, ReadOnlyMemory<byte> Content);
 /// starts, for <see cref="IAttempt.AcceptAsync"/>; null for none.</param>
 /// <param name="Ahead">What is known of its input already; null where nothing is.</param>
 /// <param name="Found">How others find it; null unless its sandbox is in a network.</param>
+/// <param name="IsInstance">Whether its program stands ready for many calls, and so takes none of a node's places.
+/// </param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -315,7 +317,8 @@ public sealed record AttemptSpec(
     SandboxExtras? Extras = null,
     int? Listen = null,
     IInputAhead? Ahead = null,
-    AttemptNetwork? Found = null);
+    AttemptNetwork? Found = null,
+    bool IsInstance = false);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>

@@ -29,9 +29,12 @@ internal sealed class NodeEntry(int slot, NodeSnapshot node)
 
     public long BatchMemory { get; set; }
 
+    /// <summary>Places of the node that its runs take.</summary>
+    public int TakenPlaces { get; private set; }
+
     public bool IsReady => Node.State == NodeAvailability.Ready;
 
-    public bool HasPlace => Node.Places is not { } places || Runs.Count < places;
+    public bool HasPlace => Node.Places is not { } places || TakenPlaces < places;
 
     /// <summary>How full it is, 0 to 100: the fuller of processor and memory.</summary>
     public int Fullness
@@ -49,6 +52,7 @@ internal sealed class NodeEntry(int slot, NodeSnapshot node)
 
     public void Charge(PlacedRun run, int sign)
     {
+        TakenPlaces += run.TakesPlace ? sign : 0;
         FreeMillicores -= sign * run.Resources.Millicores;
         FreeMemory -= sign * run.Resources.Memory.Bytes;
         FreeDisk -= sign * run.Resources.Disk.Bytes;

@@ -25,12 +25,14 @@ public sealed record GpuDevice(string Id, string Model, ByteSize Memory);
 /// <param name="Group">What rules of nearness and spread call it, for instance the function's name; null for none.
 /// </param>
 /// <param name="Gpus">Ids of the devices that it alone uses.</param>
+/// <param name="TakesPlace">Whether it takes one of the node's places.</param>
 public sealed record PlacedRun(
     string Id, string Tenant, NodeResources Resources, int Priority, bool IsBatch, string? Group,
-    IReadOnlyList<string> Gpus)
+    IReadOnlyList<string> Gpus, bool TakesPlace = true)
 {
     public static PlacedRun Of(PlacementRequest request, IReadOnlyList<string> gpus) => new(
-        request.Id, request.Tenant, request.Resources, request.Priority, request.IsBatch, request.Group, gpus);
+        request.Id, request.Tenant, request.Resources, request.Priority, request.IsBatch, request.Group, gpus,
+        request.TakesPlace);
 }
 
 /// <summary>All that the planner is told of one node. Immutable; the node's owner makes a new one when something

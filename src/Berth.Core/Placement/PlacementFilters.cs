@@ -316,7 +316,11 @@ internal sealed class PlacementFilters(PlacementIndex index)
 
     private void KeepRoom()
     {
-        Keep(index.WithPlace, PlacementFilter.Places, null);
+        if (request.TakesPlace)
+        {
+            Keep(index.WithPlace, PlacementFilter.Places, null);
+        }
+
         NodeResources asked = request.Resources;
         if (asked.Millicores > 0)
         {

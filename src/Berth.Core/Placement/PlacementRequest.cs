@@ -82,6 +82,9 @@ public sealed record PlacementRequest(string Id, string Tenant, NodeResources Re
 
     public PlacementStrategy Strategy { get; init; }
 
+    /// <summary>Whether it takes one of the node's places. What waits more than it works takes none.</summary>
+    public bool TakesPlace { get; init; } = true;
+
     /// <summary>Refuses what would make one placement cost more than others, or can't be judged.</summary>
     /// <exception cref="BerthException">InvalidRequest.</exception>
     internal void Check()

@@ -103,14 +103,14 @@ internal sealed record Preemption(string Node, IReadOnlyList<PlacedRun> Evicted,
             millicores = node.FreeMillicores;
             memory = node.FreeMemory;
             disk = node.FreeDisk;
-            places = (node.Node.Places ?? int.MaxValue) - node.Runs.Count;
+            places = (node.Node.Places ?? int.MaxValue) - node.TakenPlaces;
             foreach (PlacedRun run in evicted)
             {
                 Free(run);
             }
         }
 
-        public bool IsEnough => millicores >= request.Resources.Millicores && places > 0
+        public bool IsEnough => millicores >= request.Resources.Millicores && (places > 0 || !request.TakesPlace)
             && memory >= request.Resources.Memory.Bytes && disk >= request.Resources.Disk.Bytes
             && gpus?.Fits(node, freed) != false;
 
@@ -125,7 +125,7 @@ internal sealed record Preemption(string Node, IReadOnlyList<PlacedRun> Evicted,
             millicores += sign * run.Resources.Millicores;
             memory += sign * run.Resources.Memory.Bytes;
             disk += sign * run.Resources.Disk.Bytes;
-            places += sign;
+            places += run.TakesPlace ? sign : 0;
             foreach (string gpu in run.Gpus)
             {
                 _ = sign > 0 ? freed.Add(gpu) : freed.Remove(gpu);

@@ -6,10 +6,12 @@ using Microsoft.Extensions.Logging;
 
 namespace Berth.Node.Links;
 
-/// <summary>What a node answers over its link: a greeting with heartbeats, and attempts.</summary>
+/// <summary>What a node answers over its link: a greeting with heartbeats, attempts, and connections to their programs.
+/// </summary>
 internal sealed class LinkService(LinkRoom room, ServerLink link)
 {
     private readonly ILogger logger = room.Logger;
+    private readonly LinkedAttempts attempts = new();
 
     public async Task AnswerAsync(HttpContext context)
     {
@@ -21,8 +23,11 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
             await context.Response.StartAsync(context.RequestAborted);
             if (context.Request.Path == LinkProtocol.AttemptPath)
             {
-                using IDisposable place = await link.TakeAsync(context.RequestAborted);
-                await new OrderedAttempt(room.Node, reader, writer, logger).RunAsync(context.RequestAborted);
+                await new OrderedAttempt(room, link, attempts, reader, writer).RunAsync(context.RequestAborted);
+            }
+            else if (context.Request.Path == LinkProtocol.ConnectionPath)
+            {
+                await new OrderedConnection(attempts, reader, writer, room.Time).RunAsync(context.RequestAborted);
             }
             else if (context.Request.Path == LinkProtocol.ControlPath)
             {

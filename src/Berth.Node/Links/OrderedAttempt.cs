@@ -13,8 +13,11 @@ namespace Berth.Node.Links;
 /// One attempt that the server ordered over its link, from the order to the report. It lives no longer than its stream:
 /// when the link breaks the program is ended, because by then the server takes it for lost.
 /// </summary>
-internal sealed class OrderedAttempt(INode node, FrameReader orders, FrameWriter answers, ILogger logger)
+/// <param name="attempts">Where it is found while its program runs.</param>
+internal sealed class OrderedAttempt(
+    LinkRoom room, ServerLink link, LinkedAttempts attempts, FrameReader orders, FrameWriter answers)
 {
+    private readonly ILogger logger = room.Logger;
     private readonly CreditGate outputCredit = new();
     private readonly CreditGate errorCredit = new();
 
@@ -28,10 +31,12 @@ internal sealed class OrderedAttempt(INode node, FrameReader orders, FrameWriter
         }
 
         AttemptSpec spec = Read(first);
+        // An instance waits more than it works: its memory is counted, by the server.
+        using IDisposable? place = spec.IsInstance ? null : await link.TakeAsync(gone);
         IAttempt attempt;
         try
         {
-            attempt = await node.StartAsync(spec, gone);
+            attempt = await room.Node.StartAsync(spec, gone);
         }
         catch (Exception fault) when (fault is not OperationCanceledException)
         {
@@ -41,6 +46,8 @@ internal sealed class OrderedAttempt(INode node, FrameReader orders, FrameWriter
 
         await using (attempt)
         {
+            // Before the server knows that there is something to connect to.
+            using IDisposable known = attempts.Add(attempt);
             AttemptPreparation preparation = attempt.Preparation;
             await answers.SendAsync(
                 FrameKind.Started,
@@ -93,7 +100,9 @@ internal sealed class OrderedAttempt(INode node, FrameReader orders, FrameWriter
             Task output = CopyAsync(
                 attempt.Output, FrameKind.Output, FrameKind.OutputEnd, outputCredit, over.Token);
             Task error = CopyAsync(attempt.Error, FrameKind.Error, FrameKind.ErrorEnd, errorCredit, over.Token);
-            Task progress = ReportProgressAsync(attempt, over.Token);
+            Task progress = attempt.Spec.IsInstance
+                ? ReportFiguresAsync(attempt, over.Token)
+                : ReportProgressAsync(attempt, over.Token);
             Task all = Task.WhenAll(output, error, progress, ReportAsync(attempt, over.Token));
             await Task.WhenAny(all, obeying);
             if (obeying.IsFaulted)
@@ -219,6 +228,24 @@ internal sealed class OrderedAttempt(INode node, FrameReader orders, FrameWriter
                 FrameKind.Progress, new ProgressLine(report.Percent, report.Message), LinkJson.Default.ProgressLine,
                 over);
         }
+    }
+
+    /// <summary>Of an instance, until it has ended: it reports no progress, and nobody can ask from afar.</summary>
+    private async Task ReportFiguresAsync(IAttempt attempt, CancellationToken over)
+    {
+        using PeriodicTimer timer = new(LinkProtocol.FiguresPeriod, room.Time);
+        Task<bool> tick;
+        do
+        {
+            if (attempt.Measure() is { } figures)
+            {
+                await answers.SendAsync(
+                    FrameKind.Figures, LinkWords.Write(figures), LinkJson.Default.FiguresReport, over);
+            }
+
+            tick = timer.WaitForNextTickAsync(over).AsTask();
+        }
+        while (await Task.WhenAny(tick, attempt.Completion) == tick && await tick);
     }
 
     private async Task ReportAsync(IAttempt attempt, CancellationToken over)

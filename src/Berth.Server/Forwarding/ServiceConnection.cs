@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using Berth.Api.Links;
 using Berth.Server.Loops;
 
 namespace Berth.Server.Forwarding;
@@ -55,7 +56,9 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
         {
             try
             {
-                return stream is not LoopStream own || !own.Socket.Inner.Poll(0, SelectMode.SelectRead);
+                return stream is LoopStream own
+                    ? !own.Socket.Inner.Poll(0, SelectMode.SelectRead)
+                    : stream is not LinkedStream linked || linked.IsQuiet;
             }
             catch (Exception error) when (error is SocketException or ObjectDisposedException)
             {

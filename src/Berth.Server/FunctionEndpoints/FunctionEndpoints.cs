@@ -55,7 +55,7 @@ internal sealed class FunctionEndpoints(
         string caller = Caller.Of(context).Name;
         // What does not come up gets no calls: the revision is made once an instance of it stands ready.
         await using InstanceTrial? trial = spec.Service is not null && functions.Next(name, spec, caller) is { } next
-            ? await instances.TryAsync(name, next, context.RequestAborted)
+            ? await TryAsync(name, next, context.RequestAborted)
             : null;
         bool mayOpen = Caller.Of(context).May(Permission.FunctionExpose);
         (FunctionEntry entry, Function? before) = await functions.DeployAsync(
@@ -67,6 +67,20 @@ internal sealed class FunctionEndpoints(
             context, new FunctionDeployment(View(entry), entry.Record.Newest.Number, changed),
             FunctionJson.Default.FunctionDeployment,
             before is null ? StatusCodes.Status201Created : StatusCodes.Status200OK);
+    }
+
+    /// <summary>Null where no node may have it and there is nothing before it that would go on: it is tried by the
+    /// first call that finds one.</summary>
+    private async Task<InstanceTrial?> TryAsync(string name, Revision next, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await instances.TryAsync(name, next, cancellationToken);
+        }
+        catch (BerthException nowhere) when (nowhere.Code == ErrorCode.NoNode && next.Number == 1)
+        {
+            return null;
+        }
     }
 
     /// <summary>What the same request to <see cref="DeployAsync"/> would lead to.</summary>
@@ -229,7 +243,7 @@ internal sealed class FunctionEndpoints(
             [
                 .. pools.SelectMany(p => p.Pool.Instances().Select(i => new InstanceView(
                     i.Id.Text, p.Revision, i.Running, i.Draining, i.Usage?.Memory.Bytes,
-                    i.Usage?.Processor.TotalMilliseconds, i.Frozen))),
+                    i.Usage?.Processor.TotalMilliseconds, i.Frozen, i.Node))),
             ],
             Scaling =
             [

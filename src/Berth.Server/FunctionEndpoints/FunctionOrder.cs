@@ -74,7 +74,7 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
             ProgramRules.Runtime(new Asked("runtime", request.Runtime), server),
             Placement: PlacementRules.Parse(request.Constraints, request.Tolerations, request.Spread),
             Bridge: ProgramRules.Bridge(new Asked("network", request.Network)));
-        CheckPlacement(run, service);
+        CheckPlacement(run);
         run = run with { Secrets = SecretOrder.Read(request, run, secrets) };
         return new FunctionSpec(
             RetryOrder.WithDestinations(
@@ -115,12 +115,11 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
             }));
     }
 
-    /// <summary>Instances, and programs with the machine's network or another runtime, are on the server's own machine:
-    /// it must be as asked.</summary>
-    private void CheckPlacement(RunSpec run, ServiceSpec? service)
+    /// <summary>Programs with the machine's network or another runtime are on the server's own machine: it must be as
+    /// asked.</summary>
+    private void CheckPlacement(RunSpec run)
     {
-        string? bound = service is not null ? "instances of functions"
-            : run.Network == NetworkMode.Host ? "programs with the machine's network"
+        string? bound = run.Network == NetworkMode.Host ? "programs with the machine's network"
             : run.Runtime is not null ? "programs with a further runtime" : null;
         if (bound is not null && run.Placement is { } rules && FirstUnmetHere(rules) is { } unmet)
         {

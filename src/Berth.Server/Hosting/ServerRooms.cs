@@ -421,6 +421,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         rooms.Runs.Rooms.Results = new SharedTasks(
             rooms.Functions, rooms.Secrets, rooms.Results, rooms.SharedCalls, rooms.Runs.Rooms.Spool, rooms.Time);
         rooms.Functions.Expecting = rooms.Nodes.Fleet.ExpectMany;
+        rooms.Nodes.Changed = rooms.Instances.Review;
         return rooms;
     }
 

@@ -29,9 +29,10 @@ internal sealed class Instance : IDisposable
 
     /// <param name="session">With the lambda contract, which has no connections to the program; becomes this object's
     /// own.</param>
-    /// <param name="charge">Its part of the memory of all instances; becomes this object's own.</param>
+    /// <param name="charge">Its part of the memory of all instances of the server's own machine; becomes this object's
+    /// own. Null where it is on another.</param>
     public Instance(
-        LiveInstance live, ServiceSpec service, RuntimeSession? session, MemoryCharge charge, TimeProvider time)
+        LiveInstance live, ServiceSpec service, RuntimeSession? session, MemoryCharge? charge, TimeProvider time)
     {
         Charge = charge;
         Session = session;
@@ -58,7 +59,17 @@ internal sealed class Instance : IDisposable
     /// <summary>Another function needs its memory: it does not come back into use; guarded by its pool.</summary>
     public bool IsGivenUp { get; set; }
 
-    public MemoryCharge Charge { get; }
+    /// <summary>Its node takes nothing new: another is to have its place. Guarded by its pool.</summary>
+    public bool IsLeaving { get; set; }
+
+    /// <summary>Nothing is heard of its node: it gets no calls meanwhile. Guarded by its pool.</summary>
+    public bool IsSilent { get; set; }
+
+    /// <summary>It counts as one of those that are wanted; guarded by its pool.</summary>
+    public bool IsOpen => !IsDraining && !IsLeaving && !IsSilent;
+
+    /// <summary>Null where it takes none of the server's own machine.</summary>
+    public MemoryCharge? Charge { get; }
 
     /// <summary>Since when it has no call, on its pool's clock; guarded by its pool.</summary>
     public TimeSpan IdleSince { get; set; }
@@ -72,7 +83,7 @@ internal sealed class Instance : IDisposable
     public long Measure()
     {
         long bytes = live.Measure()?.Memory.Bytes ?? 0;
-        Charge.Measure(bytes);
+        Charge?.Measure(bytes);
         return bytes;
     }
 
@@ -178,7 +189,7 @@ internal sealed class Instance : IDisposable
     {
         Connections.Dispose();
         Session?.Dispose();
-        Charge.Dispose();
+        Charge?.Dispose();
     }
 
     /// <summary>Null when it is ready, else why it isn't.</summary>
@@ -232,7 +243,11 @@ internal sealed class Instance : IDisposable
             EndReason.PlatformFault => ErrorCode.NodeFault,
             _ => ErrorCode.RunFailed,
         };
-        return new BerthException(of, $"An instance of {name} ended {when}: {how}.{detail}" + Said());
+        return new BerthException(of, $"An instance of {name} ended {when}: {how}.{detail}" + Said())
+        {
+            // It is not the program's fault, and another instance may have the call.
+            RetryAfter = of == ErrorCode.NodeFault ? TimeSpan.FromSeconds(1) : null,
+        };
     }
 
     private string Said() => live.Tail.TrimEnd() is { Length: > 0 } tail

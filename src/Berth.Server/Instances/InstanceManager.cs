@@ -4,6 +4,7 @@ using Berth.Core.Functions;
 using Berth.Core.Runs;
 using Berth.Server.Functions;
 using Berth.Server.Lambda;
+using Berth.Server.Nodes;
 using Berth.Server.Runs;
 using Microsoft.Extensions.Logging;
 
@@ -73,6 +74,20 @@ internal sealed class InstanceManager(
         {
             await trial.DisposeAsync();
             throw;
+        }
+    }
+
+    /// <summary>Takes in that nodes have come, gone or changed, at once.</summary>
+    public void Review()
+    {
+        foreach (InstancePool pool in pools.Values)
+        {
+            pool.Hope();
+            Pass(pool, static (manager, pool) =>
+            {
+                manager.Settle(pool);
+                pool.Scale();
+            });
         }
     }
 
@@ -160,7 +175,8 @@ internal sealed class InstanceManager(
         InstancePool made = null!;
         return made = new InstancePool(
             $"function '{function}' (revision {revision.Number})", revision.Spec.Service!, revision.Spec.MaxWaiting,
-            token => StartAsync(made, spec, revision, token), time, logger);
+            token => StartAsync(made, spec, revision, token), () => runs.Rooms.Fleet?.CouldTake(spec) != false, time,
+            logger);
     }
 
     private async Task<Instance> StartAsync(
@@ -168,17 +184,20 @@ internal sealed class InstanceManager(
     {
         ServiceSpec service = revision.Spec.Service!;
         int? listen = service.Lambda is null ? null : service.Port;
-        MemoryCharge charge = await memory.TakeAsync(
-            pool, pool.Expected(spec.Limits.Memory.Bytes), cancellationToken);
+        long expected = pool.Expected(spec.Limits.Memory.Bytes);
+        MemoryCharge? charge = null;
+        OwnRoom room = new(
+            () => memory.HasRoom(expected),
+            async token => charge = await memory.TakeAsync(pool, expected, token));
         try
         {
-            LiveInstance live = await runs.StartInstanceAsync(spec, listen, revision.Caller, cancellationToken);
+            LiveInstance live = await runs.StartInstanceAsync(spec, listen, revision.Caller, room, cancellationToken);
             RuntimeSession? session = service.Lambda is null ? null : await runtimeApi.AttachAsync(live);
             return new Instance(live, service, session, charge, time);
         }
         catch
         {
-            charge.Dispose();
+            charge?.Dispose();
             throw;
         }
     }
@@ -229,7 +248,13 @@ internal sealed class InstanceManager(
             {
                 foreach (InstancePool pool in pools.Values)
                 {
-                    Pass(pool);
+                    Pass(pool, static (manager, pool) =>
+                    {
+                        pool.Measure();
+                        manager.Settle(pool);
+                        pool.Scale();
+                        pool.Freeze();
+                    });
                 }
 
                 memory.Review();
@@ -242,13 +267,19 @@ internal sealed class InstanceManager(
         }
     }
 
-    private void Pass(InstancePool pool)
+    private void Settle(InstancePool pool)
+    {
+        if (runs.Rooms.Fleet is { } fleet)
+        {
+            pool.Settle(fleet.StateOf);
+        }
+    }
+
+    private void Pass(InstancePool pool, Action<InstanceManager, InstancePool> step)
     {
         try
         {
-            pool.Measure();
-            pool.Scale();
-            pool.Freeze();
+            step(this, pool);
         }
         catch (Exception error)
         {

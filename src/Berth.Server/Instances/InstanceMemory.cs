@@ -59,6 +59,16 @@ internal sealed class InstanceMemory(ByteSize budget)
         }
     }
 
+    /// <summary>Whether one more instance could begin at once.</summary>
+    /// <param name="each">Bytes that it is expected to take.</param>
+    public bool HasRoom(long each)
+    {
+        lock (gate)
+        {
+            return requests.Count == 0 && (used == 0 || used + each <= MemoryShare.Shared(budget.Bytes));
+        }
+    }
+
     /// <summary>Lets in whom there is room for, and has others give way. Where all together take more than they may, an
     /// idle instance goes.</summary>
     public void Review()

@@ -33,13 +33,14 @@ internal sealed partial class InstancePool
     {
         lock (gate)
         {
-            Instance[] ending = [.. ready.Where(i => i.IsDraining)];
-            int open = ready.Count - ending.Length;
-            int idle = ready.Count(i => i is { IsDraining: false, Running: 0 });
+            // Those on other machines have none of this one's memory.
+            Instance[] ending = [.. ready.Where(i => i is { IsDraining: true, Charge: not null })];
+            int open = ready.Count(i => !i.IsDraining);
+            int idle = ready.Count(i => i is { IsDraining: false, Running: 0, Charge: not null });
             int warm = settings.Warm?.At(time.GetUtcNow()).Min ?? 0;
             int kept = IsRouted ? Math.Max(settings.Min, warm) : 0;
             return new PoolMemory(
-                Math.Clamp(idle, 0, Math.Max(0, open - kept)), ending.Sum(i => i.Charge.Bytes), ending.Length,
+                Math.Clamp(idle, 0, Math.Max(0, open - kept)), ending.Sum(i => i.Charge!.Bytes), ending.Length,
                 isTried || line.Count > 0);
         }
     }
@@ -51,8 +52,8 @@ internal sealed partial class InstancePool
         Instance? given;
         lock (gate)
         {
-            given = ready.Where(i => !i.IsDraining).OrderBy(i => i.Running).ThenByDescending(i => i.IsFrozen)
-                .ThenBy(i => i.IdleSince).FirstOrDefault();
+            given = ready.Where(i => i is { IsDraining: false, Charge: not null }).OrderBy(i => i.Running)
+                .ThenByDescending(i => i.IsFrozen).ThenBy(i => i.IdleSince).FirstOrDefault();
             if (given is null)
             {
                 return;

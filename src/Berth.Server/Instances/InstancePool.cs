@@ -13,9 +13,10 @@ namespace Berth.Server.Instances;
 /// </summary>
 /// <param name="name">Of function and revision, for messages.</param>
 /// <param name="start">Starts one program; it need not be ready.</param>
+/// <param name="couldStart">Whether some node would take one more.</param>
 internal sealed partial class InstancePool(
     string name, ServiceSpec service, int maxWaiting, Func<CancellationToken, Task<Instance>> start,
-    TimeProvider time, ILogger logger)
+    Func<bool> couldStart, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan FirstRest = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestRest = TimeSpan.FromSeconds(30);
@@ -142,7 +143,7 @@ internal sealed partial class InstancePool(
             LoadFigures figures = new(
                 load.Average(Autoscaler.StableWindow, now), load.Average(Autoscaler.BurstWindow, now), load.Now,
                 load.IdleAt(now));
-            int open = ready.Count(i => !i.IsDraining);
+            int open = ready.Count(i => i.IsOpen);
             ScaleDecision decision = autoscaler.Decide(figures, open, starting, IsRouted, now, time.GetUtcNow());
             why = decision.Why;
             int missing = decision.Wanted - open - starting;
@@ -153,6 +154,11 @@ internal sealed partial class InstancePool(
             else if (missing < 0)
             {
                 Shrink(Math.Min(-missing, open), surplus);
+            }
+
+            if (open >= decision.Wanted)
+            {
+                Relieve(surplus);
             }
         }
 
@@ -198,12 +204,12 @@ internal sealed partial class InstancePool(
     }
 
     /// <summary>What the instances use now.</summary>
-    public IReadOnlyList<(RunId Id, int Running, bool Draining, bool Frozen, Api.Nodes.AttemptFigures? Usage)>
-        Instances()
+    public IReadOnlyList<(
+        RunId Id, int Running, bool Draining, bool Frozen, Api.Nodes.AttemptFigures? Usage, string? Node)> Instances()
     {
         lock (gate)
         {
-            return [.. ready.Select(i => (i.Id, i.Running, i.IsDraining, i.IsFrozen, i.Live.Measure()))];
+            return [.. ready.Select(i => (i.Id, i.Running, i.IsDraining, i.IsFrozen, i.Live.Measure(), i.Live.Node))];
         }
     }
 
@@ -256,7 +262,8 @@ internal sealed partial class InstancePool(
     /// <summary>The caller holds the gate.</summary>
     private void Grow(int missing, TimeSpan now)
     {
-        foreach (Instance draining in ready.Where(i => i is { IsDraining: true, IsGivenUp: false, Running: > 0 })
+        foreach (Instance draining in ready.Where(i =>
+            i is { IsDraining: true, IsGivenUp: false, IsLeaving: false, IsSilent: false, Running: > 0 })
             .Take(missing).ToArray())
         {
             draining.IsDraining = false;
@@ -283,7 +290,7 @@ internal sealed partial class InstancePool(
     /// <summary>The caller holds the gate.</summary>
     private void Shrink(int count, List<Instance> surplus)
     {
-        foreach (Instance instance in ready.Where(i => !i.IsDraining).OrderBy(i => i.Running)
+        foreach (Instance instance in ready.Where(i => i.IsOpen).OrderBy(i => i.Running)
             .ThenByDescending(i => i.IsFrozen).Take(count).ToArray())
         {
             instance.IsDraining = true;

@@ -17,8 +17,12 @@ internal sealed class LinkExchange : IDisposable
     private bool isComplete;
     private int disposed;
 
-    public LinkExchange(HttpMessageInvoker link, string path)
+    private readonly StreamPipeReaderOptions? reading;
+
+    /// <param name="reading">How its answer is read; null for the usual way.</param>
+    public LinkExchange(HttpMessageInvoker link, string path, StreamPipeReaderOptions? reading = null)
     {
+        this.reading = reading;
         Writer = new FrameWriter(content.Writer);
         HttpRequestMessage request = new(HttpMethod.Post, "http://node" + path)
         {
@@ -48,7 +52,8 @@ internal sealed class LinkExchange : IDisposable
                 throw new LinkException($"The node answered with the status {(int)response.StatusCode}.");
             }
 
-            reader = new FrameReader(PipeReader.Create(await response.Content.ReadAsStreamAsync(cancellationToken)));
+            reader = new FrameReader(
+                PipeReader.Create(await response.Content.ReadAsStreamAsync(cancellationToken), reading));
         }
 
         return reader;
@@ -60,6 +65,9 @@ internal sealed class LinkExchange : IDisposable
         Volatile.Write(ref isComplete, true);
         content.End();
     }
+
+    /// <summary>Nothing more is said; the answer is still read.</summary>
+    public void EndRequest() => content.End();
 
     public void Dispose()
     {

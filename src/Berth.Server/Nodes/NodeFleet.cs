@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Berth.Api.Nodes;
+using Berth.Core.Errors;
 using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
@@ -10,11 +11,14 @@ using Berth.Server.Runs;
 namespace Berth.Server.Nodes;
 
 /// <summary>
-/// All nodes as one: gives each attempt of a call or task to one of them. What belongs to one machine (containers,
-/// instances) is given to the server's own node directly.
+/// All nodes as one: gives each attempt of a call, task or instance to one of them. What belongs to one machine
+/// (containers) is given to the server's own node directly.
 /// </summary>
 internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex index)
 {
+    private readonly INode own = own;
+    private readonly NodeIndex index = index;
+
     /// <summary>Nodes that ready themselves for a function when it is deployed; others do with their first
     /// call.</summary>
     private const int MostHinted = 8;
@@ -33,6 +37,7 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
 
     private readonly string ownName = own.Info.Name;
     private readonly NodeConstraint[] here = [NodeConstraint.Parse($"{NodeAttributes.Node}={own.Info.Name}")];
+    private readonly NodeConstraint[] elsewhere = [NodeConstraint.Parse($"{NodeAttributes.Node}!={own.Info.Name}")];
 
     /// <inheritdoc cref="NodeIndex.Places"/>
     public int Places => index.Places;
@@ -49,6 +54,69 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
         }
 
         PlacementPlan plan = await index.PlaceAsync(RequestOf(run), mayWait, cancellationToken);
+        return await BeginAsync(plan, spec, cancellationToken);
+    }
+
+    /// <summary>Finds a node for a program that serves many calls. It takes memory of its node and no place: it waits
+    /// more than it works. Throws <c>NoNode</c> where none takes it.</summary>
+    /// <param name="room">What it takes of the server's own machine, where it goes there.</param>
+    public async Task<InstancePlace> ReserveAsync(Run run, OwnRoom room, CancellationToken cancellationToken)
+    {
+        if (index.IsOwnAlone && run.Spec.Placement is null)
+        {
+            await room.TakeAsync(cancellationToken);
+            return new InstancePlace(this, null);
+        }
+
+        InstancePlace place = new(this, await PlaceInstanceAsync(
+            InstanceRequest(IdOf(run), run.Caller, run.Spec), room, cancellationToken));
+        try
+        {
+            if (place.Node == ownName)
+            {
+                await room.TakeAsync(cancellationToken);
+            }
+
+            return place;
+        }
+        catch
+        {
+            place.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Whether some node would take another instance of this now.</summary>
+    public bool CouldTake(RunSpec instance) => index.Choice(InstanceRequest("", "", instance)) is not null;
+
+    /// <summary>How a node is for new work.</summary>
+    /// <param name="node">Null for the server's own.</param>
+    public NodeAvailability StateOf(string? node) => index.StateOf(node ?? ownName);
+
+    /// <summary>Others first where the server's own machine has no room for more instances.</summary>
+    private async Task<PlacementPlan> PlaceInstanceAsync(
+        PlacementRequest request, OwnRoom room, CancellationToken cancellationToken)
+    {
+        if (!room.Has())
+        {
+            try
+            {
+                return await index.PlaceAsync(
+                    request with { Constraints = [.. request.Constraints, .. elsewhere] }, mayWait: false,
+                    cancellationToken);
+            }
+            catch (BerthException nowhere) when (nowhere.Code == ErrorCode.NoNode)
+            {
+                // Then it waits here for others to give way.
+            }
+        }
+
+        return await index.PlaceAsync(request, mayWait: true, cancellationToken);
+    }
+
+    private async Task<IAttempt> BeginAsync(
+        PlacementPlan plan, AttemptSpec spec, CancellationToken cancellationToken)
+    {
         int before = moves.GetValueOrDefault(plan.Node!);
         try
         {
@@ -154,6 +222,17 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
         };
     }
 
+    private PlacementRequest InstanceRequest(string id, string caller, RunSpec spec)
+    {
+        PlacementRequest request = RequestOf(id, caller, spec);
+        return request with
+        {
+            Resources = new NodeResources(0, request.Resources.Memory, default),
+            Features = [NodeSnapshots.Instances],
+            TakesPlace = false,
+        };
+    }
+
     private void Hint(string name, SandboxSpec shape)
     {
         if (name == ownName)
@@ -188,4 +267,36 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
         placed.TryRemove(attempt, out _);
         index.Release(plan.Node!, plan.Request.Id);
     }
+
+    /// <summary>Where an instance is to be, counted as taken until it was disposed or the instance has ended.</summary>
+    /// <param name="plan">Null where there was nothing to decide.</param>
+    internal sealed class InstancePlace(NodeFleet fleet, PlacementPlan? plan) : IDisposable
+    {
+        private bool isTaken;
+
+        /// <summary>Name of the node.</summary>
+        public string Node => plan?.Node ?? fleet.ownName;
+
+        /// <summary>As <see cref="INode.StartAsync(AttemptSpec, CancellationToken)"/>, once.</summary>
+        public Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken)
+        {
+            isTaken = true;
+            return plan is null
+                ? fleet.own.StartAsync(spec, cancellationToken)
+                : fleet.BeginAsync(plan, spec, cancellationToken);
+        }
+
+        public void Dispose()
+        {
+            if (!isTaken && plan is not null)
+            {
+                fleet.index.Release(plan.Node!, plan.Request.Id);
+            }
+        }
+    }
 }
+
+/// <summary>What an instance takes of the server's own machine beyond what is counted of every node.</summary>
+/// <param name="Has">Whether there is room now.</param>
+/// <param name="TakeAsync">Takes it, or waits for it.</param>
+internal sealed record OwnRoom(Func<bool> Has, Func<CancellationToken, Task> TakeAsync);

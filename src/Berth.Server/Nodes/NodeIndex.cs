@@ -160,6 +160,15 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
         }
     }
 
+    /// <summary>How a node is for new work; lost where there is none of the name.</summary>
+    public NodeAvailability StateOf(string node)
+    {
+        lock (gate)
+        {
+            return snapshots.TryGetValue(node, out NodeSnapshot? known) ? known.State : NodeAvailability.Lost;
+        }
+    }
+
     /// <summary>Nodes that may have a request if they have room, in no order.</summary>
     public IReadOnlyList<string> Suiting(PlacementRequest request, int most)
     {

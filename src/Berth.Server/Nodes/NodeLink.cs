@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using System.Net;
 using System.Text.Json;
 using Berth.Api.Links;
@@ -36,6 +37,9 @@ internal sealed class NodeLink : IDisposable
 
     /// <summary>Time stamp of the last sign of life.</summary>
     public long Heard { get; private set; }
+
+    /// <summary>Whether the node knows of connections to programs: only then it can have instances.</summary>
+    public bool HasConnections => Hello.NewestVersion >= LinkProtocol.ConnectionsVersion;
 
     public FrameWriter Control => control.Writer;
 
@@ -90,8 +94,10 @@ internal sealed class NodeLink : IDisposable
     }
 
     /// <summary>Begins a stream. Throws IOException where the link is over.</summary>
-    public LinkExchange Open(string path) =>
-        closed.IsCancellationRequested ? throw new IOException("The link is over.") : new LinkExchange(http, path);
+    /// <param name="reading">How the answer is read; null for the usual way.</param>
+    public LinkExchange Open(string path, StreamPipeReaderOptions? reading = null) => closed.IsCancellationRequested
+        ? throw new IOException("The link is over.")
+        : new LinkExchange(http, path, reading);
 
     /// <summary>Tells the node which servers there are, where it knows of several.</summary>
     public void Tell(IReadOnlyList<string> servers)

@@ -59,11 +59,18 @@ internal sealed class NodeRooms : IAsyncDisposable
 
         this.runs = runs;
         Fleet = new NodeFleet(own, Register, index);
-        Register.Changed = () => runs.Resize(Fleet.Places);
+        Register.Changed = () =>
+        {
+            runs.Resize(Fleet.Places);
+            Changed();
+        };
         runs.Rooms.Fleet = Fleet;
     }
 
     public NodeRegister Register { get; }
+
+    /// <summary>Called when nodes have come, gone or changed; set before anything runs.</summary>
+    public Action Changed { get; set; } = static () => { };
 
     public NodeFleet Fleet { get; }
 

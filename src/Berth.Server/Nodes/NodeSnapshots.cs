@@ -10,6 +10,10 @@ namespace Berth.Server.Nodes;
 /// <summary>What the planner is told of a node.</summary>
 internal static class NodeSnapshots
 {
+    /// <summary>Feature of nodes that can have instances: a link of an older version knows of no connections. No
+    /// processor's is written so.</summary>
+    public const string Instances = "berth:instances";
+
     private const int Core = 1000;
 
     /// <param name="before">The last one; what did not change since stays the same object, so that the index need not
@@ -21,7 +25,9 @@ internal static class NodeSnapshots
     {
         NodeRecord record = node.Record;
         NodeFacts? facts = record.Facts;
-        IReadOnlySet<string> features = Same(before?.Features, facts?.Features ?? []);
+        bool hasInstances = node.IsOwn || node.Node is { Link.HasConnections: true };
+        IReadOnlySet<string> features = Same(
+            before?.Features, [.. facts?.Features ?? [], .. hasInstances ? [Instances] : Array.Empty<string>()]);
         IReadOnlyList<GpuDevice> devices = DevicesOf(facts);
         return new NodeSnapshot(record.Name, CapacityOf(facts, node.Places))
         {

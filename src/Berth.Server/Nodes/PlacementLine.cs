@@ -99,7 +99,7 @@ internal sealed class PlacementLine
     private static string KeyOf(PlacementRequest request) => string.Join(
         '\n',
         [
-            request.Resources.ToString(), request.Architecture,
+            request.Resources.ToString(), request.Architecture, request.TakesPlace ? "place" : "",
             .. request.Constraints.Select(c => c.Text), "", .. request.Tolerations.Select(t => t.Text),
         ]);
 

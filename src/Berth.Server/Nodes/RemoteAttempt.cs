@@ -22,6 +22,7 @@ internal sealed class RemoteAttempt : IAttempt
     private readonly ITimer patience;
     private readonly string node;
     private readonly Action ended;
+    private readonly RemoteConnections connections;
     private readonly FrameWriter writer;
     private readonly IncomingStream output;
     private readonly IncomingStream error;
@@ -33,16 +34,19 @@ internal sealed class RemoteAttempt : IAttempt
     private readonly TaskCompletionSource<AttemptReport> completion =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task reading = Task.CompletedTask;
+    private volatile AttemptFigures? figures;
     private int isEnded;
 
     /// <param name="ended">Called once, when it takes none of the node any more.</param>
     private RemoteAttempt(
-        AttemptSpec spec, string node, LinkExchange exchange, TimeProvider time, Action ended)
+        AttemptSpec spec, string node, LinkExchange exchange, RemoteConnections connections, TimeProvider time,
+        Action ended)
     {
         Spec = spec;
         this.node = node;
         this.exchange = exchange;
         this.ended = ended;
+        this.connections = connections;
         patience = time.CreateTimer(
             static state => ((LinkExchange)state!).Dispose(), exchange,
             spec.Timeout + spec.Grace + Slack ?? Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -71,10 +75,10 @@ internal sealed class RemoteAttempt : IAttempt
     /// <summary>Orders it and waits until the program runs, as <see cref="INode.StartAsync(AttemptSpec,
     /// CancellationToken)"/> says.</summary>
     public static async Task<RemoteAttempt> StartAsync(
-        AttemptSpec spec, string node, LinkExchange exchange, TimeProvider time, Action ended,
-        CancellationToken cancellationToken)
+        AttemptSpec spec, string node, LinkExchange exchange, RemoteConnections connections, TimeProvider time,
+        Action ended, CancellationToken cancellationToken)
     {
-        RemoteAttempt attempt = new(spec, node, exchange, time, ended);
+        RemoteAttempt attempt = new(spec, node, exchange, connections, time, ended);
         try
         {
             await attempt.OrderAsync(cancellationToken);
@@ -121,11 +125,15 @@ internal sealed class RemoteAttempt : IAttempt
         // Attempts with a terminal are not given to other machines.
     }
 
-    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) => throw NotThere("connections to");
+    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) =>
+        OpenAsync(port, cancellationToken);
 
-    public Task<Stream> AcceptAsync(CancellationToken cancellationToken) => throw NotThere("connections from");
+    public Task<Stream> AcceptAsync(CancellationToken cancellationToken) => Spec.Listen is null
+        ? throw new InvalidOperationException($"Attempt {Spec.Id} was not ordered to listen.")
+        : OpenAsync(null, cancellationToken);
 
-    public AttemptFigures? Measure() => null;
+    /// <remarks>As the node told last, which it does of instances.</remarks>
+    public AttemptFigures? Measure() => Volatile.Read(ref isEnded) == 0 ? figures : null;
 
     public IReadOnlyList<ProcessView> Processes() => [];
 
@@ -155,6 +163,11 @@ internal sealed class RemoteAttempt : IAttempt
     {
         RetryAfter = TimeSpan.FromSeconds(1),
     };
+
+    private async Task<Stream> OpenAsync(int? port, CancellationToken cancellationToken) =>
+        Volatile.Read(ref isEnded) == 0
+            ? await connections.OpenAsync(new ConnectOrder(Spec.Id, port), cancellationToken)
+            : throw new IOException("The program has ended.");
 
     private BerthException NotThere(string what) => new(
         ErrorCode.InvalidRequest, $"There are no {what} attempt {Spec.Id}, which is on the node '{node}'.");
@@ -290,6 +303,9 @@ internal sealed class RemoteAttempt : IAttempt
                 progress.Writer.TryWrite(new ProgressReport(
                     Math.Clamp(line.Percent, 0, 100),
                     line.Message is { Length: > 200 } tooLong ? tooLong[..200] : line.Message));
+                break;
+            case FrameKind.Figures:
+                figures = LinkWords.Read(frame.Read(LinkJson.Default.FiguresReport));
                 break;
             case FrameKind.Report:
                 AttemptReport report = LinkWords.Read(frame.Read(LinkJson.Default.EndReport));

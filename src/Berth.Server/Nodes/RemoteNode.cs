@@ -9,8 +9,8 @@ namespace Berth.Server.Nodes;
 
 /// <summary>
 /// A node of another machine, over its link. The second implementation of <see cref="INode"/>: it takes what
-/// <see cref="AttemptOrder.CanSay"/> says, calls and tasks; what belongs to one machine (containers with their layers
-/// and volumes, terminals) stays with the server's own.
+/// <see cref="AttemptOrder.CanSay"/> says, calls, tasks and instances; what belongs to one machine (containers with
+/// their layers and volumes, terminals) stays with the server's own.
 /// </summary>
 internal sealed class RemoteNode : INode
 {
@@ -21,12 +21,14 @@ internal sealed class RemoteNode : INode
     private readonly ConcurrentDictionary<SandboxSpec, long> said = new();
     private readonly NodeLink link;
     private readonly TimeProvider time;
+    private readonly RemoteConnections connections;
     private readonly ConcurrentDictionary<string, SandboxView> attempts = new(StringComparer.Ordinal);
 
     public RemoteNode(NodeLink link, TimeProvider time)
     {
         this.link = link;
         this.time = time;
+        connections = new RemoteConnections(link, time);
         NodeFacts facts = link.Hello.Facts;
         Info = new NodeInfo(
             link.Name, facts.Cores, ByteSize.FromBytes(facts.MemoryBytes), facts.Engine, facts.CgroupVersion);
@@ -35,6 +37,9 @@ internal sealed class RemoteNode : INode
     public NodeInfo Info { get; }
 
     public NodeLink Link => link;
+
+    /// <summary>Connections with its programs.</summary>
+    public int Connections => connections.Count;
 
     /// <summary>Attempts that it has now, those that are being started among them.</summary>
     public int Running => attempts.Count;
@@ -80,7 +85,7 @@ internal sealed class RemoteNode : INode
         attempts[spec.Id] = new SandboxView(
             $"{Info.Name}/{spec.Id}", "running", spec.Id, spec.Sandbox.Image, time.GetUtcNow());
         return await RemoteAttempt.StartAsync(
-            spec, Info.Name, exchange, time, () => attempts.TryRemove(spec.Id, out _), cancellationToken);
+            spec, Info.Name, exchange, connections, time, () => attempts.TryRemove(spec.Id, out _), cancellationToken);
     }
 
     public NodeStatus Status() => new([.. attempts.Values], link.Heartbeat?.Prepared ?? 0, 0, 0, 0, 0);

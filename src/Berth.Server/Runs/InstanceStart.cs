@@ -1,6 +1,7 @@
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
+using Berth.Server.Nodes;
 
 namespace Berth.Server.Runs;
 
@@ -8,20 +9,28 @@ namespace Berth.Server.Runs;
 /// after its end.</summary>
 internal sealed class InstanceStart(RunRooms rooms, CallRegister calls)
 {
+    /// <param name="room">What it takes of the server's own machine, where it runs there.</param>
     /// <exception cref="BerthException">What keeps the program from running.</exception>
     public async Task<LiveInstance> BeginAsync(
-        RunSpec spec, int? listen, string caller, CancellationToken cancellationToken)
+        RunSpec spec, int? listen, string caller, OwnRoom room, CancellationToken cancellationToken)
     {
         RunMoment now = rooms.Clock.Moment;
-        Run run = Run.Accepted(RunId.New(now.At), RunKind.Instance, spec, caller, now, StoredBody.None);
-        CallEntry entry = calls.Add(
-            run with { State = RunState.Starting, Generation = 1, Attempts = 1, Node = rooms.Node.Info.Name });
+        Run run = Run.Accepted(RunId.New(now.At), RunKind.Instance, spec, caller, now, StoredBody.None) with
+        {
+            State = RunState.Starting,
+            Generation = 1,
+            Attempts = 1,
+        };
+        using NodeFleet.InstancePlace? place = await ReserveAsync(run, room, cancellationToken);
+        CallEntry entry = calls.Add(run with { Node = place?.Node ?? rooms.Node.Info.Name });
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(
             cancellationToken, entry.Waiting.Token);
         try
         {
-            IAttempt attempt = await rooms.Node.StartAsync(
-                rooms.Order(run, left: null) with { Listen = listen }, any.Token);
+            AttemptSpec order = rooms.Order(run, left: null) with { Listen = listen, IsInstance = true };
+            IAttempt attempt = place is null
+                ? await rooms.Node.StartAsync(order, any.Token)
+                : await place.StartAsync(order, any.Token);
             return Begin(entry, attempt);
         }
         catch (Exception error)
@@ -30,6 +39,19 @@ internal sealed class InstanceStart(RunRooms rooms, CallRegister calls)
             Close(entry, new RunEnd(reason, null, null, error.Message, RunUsage.None), TimeSpan.Zero);
             throw;
         }
+    }
+
+    /// <summary>Null where the server's own machine is the only one.</summary>
+    private async Task<NodeFleet.InstancePlace?> ReserveAsync(
+        Run run, OwnRoom room, CancellationToken cancellationToken)
+    {
+        if (rooms.Fleet is { } fleet)
+        {
+            return await fleet.ReserveAsync(run, room, cancellationToken);
+        }
+
+        await room.TakeAsync(cancellationToken);
+        return null;
     }
 
     private LiveInstance Begin(CallEntry entry, IAttempt attempt)

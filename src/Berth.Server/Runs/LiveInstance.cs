@@ -30,6 +30,9 @@ internal sealed class LiveInstance
 
     public RunId Id => attempt.Spec.Run;
 
+    /// <summary>Name of the node that it is on; null where that is the server's own.</summary>
+    public string? Node => attempt.Preparation.Node;
+
     /// <summary>How it ended, told once its record is closed. Never faults.</summary>
     public Task<RunEnd> Completion { get; }
 

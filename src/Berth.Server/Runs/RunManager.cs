@@ -224,11 +224,12 @@ public sealed class RunManager : IRunManager
     /// <summary>Starts a program that serves many calls. Throws what keeps it from running.</summary>
     /// <param name="spec">Its timeout and output limit hold for nothing.</param>
     /// <param name="listen">As <see cref="Api.Nodes.AttemptSpec.Listen"/>.</param>
+    /// <param name="room">What it takes of the server's own machine, where it runs there.</param>
     internal Task<LiveInstance> StartInstanceAsync(
-        RunSpec spec, int? listen, string caller, CancellationToken cancellationToken)
+        RunSpec spec, int? listen, string caller, Nodes.OwnRoom room, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
-        return instances.BeginAsync(spec, listen, caller, cancellationToken);
+        return instances.BeginAsync(spec, listen, caller, room, cancellationToken);
     }
 
     public Task<Run> GetAsync(RunId id, CancellationToken cancellationToken) => reading.GetAsync(id, cancellationToken);

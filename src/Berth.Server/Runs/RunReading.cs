@@ -124,7 +124,7 @@ internal sealed class RunReading(RunRooms rooms, TaskDispatcher dispatcher, Call
         Run run = await GetAsync(id, cancellationToken);
         List<RunEventView> events = [];
         // Of a task it is in the event itself; calls store nothing while they run.
-        string? placement = run.Kind == RunKind.Call ? rooms.Fleet?.Explain(run) : null;
+        string? placement = run.Kind is RunKind.Call or RunKind.Instance ? rooms.Fleet?.Explain(run) : null;
         await foreach (NumberedEvent entry in PastAsync(run, 0, cancellationToken))
         {
             RunEvent told = entry.Event;

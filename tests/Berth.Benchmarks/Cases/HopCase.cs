@@ -11,8 +11,9 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 namespace Berth.Benchmarks.Cases;
 
 /// <summary>
-/// What a node of another machine costs a call: the same call of a reused sandbox on the server's own node and on one
-/// that has joined, beside a bare echo over HTTP/2 and TLS between two processes' worth of Kestrel and HttpClient.
+/// What a node of another machine costs a call: the same call of a reused sandbox, and of an instance that serves HTTP,
+/// on the server's own node and on one that has joined, beside a bare echo over HTTP/2 and TLS between two processes'
+/// worth of Kestrel and HttpClient.
 /// </summary>
 internal static class HopCase
 {
@@ -28,6 +29,14 @@ internal static class HopCase
         await rig.PushBusyboxAsync();
         await rig.CliAsync("function", "deploy", "--isolation", "reused", "echo", "bench/busybox:1", "cat");
         await using JoinedNode node = await JoinedNode.StartAsync(rig, options, port, "worker");
+        await ServiceCase.PushAsync(rig, options, "echo");
+        foreach (string name in (string[])["control", "worker"])
+        {
+            await rig.CliAsync(
+                "function", "deploy", "--contract", "http", "--min-instances", "1", "--constraint", "node=" + name,
+                "on-" + name, "bench/echo:1");
+        }
+
         return await MeasureAsync(rig, options);
     }
 
@@ -37,6 +46,8 @@ internal static class HopCase
         Samples local = new();
         Samples remote = new();
         Samples hop = new();
+        Samples localInstance = new();
+        Samples remoteInstance = new();
         for (int round = 0; round < 4; round++)
         {
             bool isMeasured = round > 0;
@@ -45,6 +56,10 @@ internal static class HopCase
             await OnAsync(rig, "worker", "control");
             await TakeAsync(options, isMeasured ? remote : null, () => rig.EchoAsync(Body, Path));
             await TakeAsync(options, isMeasured ? hop : null, () => bare.EchoAsync(Body));
+            await TakeAsync(
+                options, isMeasured ? localInstance : null, () => rig.EchoAsync(Body, "/v1/functions/on-control/"));
+            await TakeAsync(
+                options, isMeasured ? remoteInstance : null, () => rig.EchoAsync(Body, "/v1/functions/on-worker/"));
         }
 
         return
@@ -52,6 +67,9 @@ internal static class HopCase
             new(
                 "a call's time on a node over its time here, in bare HTTP/2 hops", (remote.P50 - local.P50) / hop.P50,
                 Most, AtMost: true, $"here {local}; on a node {remote}; bare hop {hop}"),
+            new(
+                "the same of an instance that serves HTTP", (remoteInstance.P50 - localInstance.P50) / hop.P50, Most,
+                AtMost: true, $"here {localInstance}; on a node {remoteInstance}; bare hop {hop}"),
         ];
     }
 

@@ -30,9 +30,11 @@ internal static class TasksCase
         await using JoinedNode one = await JoinedNode.StartAsync(rig, options, port, "one");
         await using JoinedNode two = await JoinedNode.StartAsync(rig, options, port, "two");
         await rig.CliAsync("node", "cordon", "control");
-        await rig.PushBusyboxAsync();
-        // A program each: instances that serve HTTP are on the server's own machine alone.
-        await rig.CliAsync("function", "deploy", "--isolation", "reused", "noop", "bench/busybox:1", "true");
+        await ServiceCase.PushAsync(rig, options, "echo");
+        // One on each node: as the workers of the others, a program that stays and has one task after the other.
+        await rig.CliAsync(
+            "function", "deploy", "--contract", "http", "--concurrency", $"{Callers}", "--min-instances", "2",
+            "--max-instances", "2", "noop", "bench/echo:1");
         string script = System.IO.Path.Combine(options.Work, "noop.lua");
         await File.WriteAllTextAsync(script, $"""
             wrk.method = "POST"

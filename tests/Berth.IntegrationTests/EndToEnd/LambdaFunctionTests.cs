@@ -54,7 +54,7 @@ public sealed class LambdaFunctionTests
     }
 
     /// <summary>Entry point and command as AWS's base images have them.</summary>
-    private static async Task PackAsync(ServerProcess server)
+    internal static async Task PackAsync(ServerProcess server)
     {
         string root = Path.Combine(server.Folder, "fn");
         Directory.CreateDirectory(root);

@@ -93,6 +93,9 @@ internal sealed class MachineProcess(string name, string @namespace, string cabl
     /// <summary>Name of everything that this node makes on the machine.</summary>
     public string Instance => NodeOptions.InstanceOf(Data);
 
+    /// <summary>Of its node.</summary>
+    public int Pid => process!.Id;
+
     public string Log
     {
         get

@@ -289,12 +289,7 @@ public sealed class ServiceFunctionTests
         try
         {
             await server.StartAsync(flags);
-            string root = Path.Combine(server.Folder, "service");
-            Directory.CreateDirectory(root + "/bin");
-            StaticProgram.Compile(
-                Path.Combine(RepositoryFolder.Path, "tests/Berth.Testing/Programs/service.c"), root + "/bin/service");
-            (await server.BerthAsync(
-                "image", "pack", "-q", "--entrypoint", "/bin/service", "demo/service", root)).Succeed();
+            await PackAsync(server);
             return server;
         }
         catch
@@ -302,6 +297,17 @@ public sealed class ServiceFunctionTests
             await server.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>Puts the image <c>demo/service</c> into a server.</summary>
+    internal static async Task PackAsync(ServerProcess server)
+    {
+        string root = Path.Combine(server.Folder, "service");
+        Directory.CreateDirectory(root + "/bin");
+        StaticProgram.Compile(
+            Path.Combine(RepositoryFolder.Path, "tests/Berth.Testing/Programs/service.c"), root + "/bin/service");
+        (await server.BerthAsync(
+            "image", "pack", "-q", "--entrypoint", "/bin/service", "demo/service", root)).Succeed();
     }
 
     private static async Task DeployAsync(ServerProcess server, string name, params string[] options) =>

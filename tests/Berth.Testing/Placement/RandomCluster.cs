@@ -80,6 +80,7 @@ public sealed class RandomCluster(Random random)
             Priority = random.Next(0, 3),
             IsBatch = Chance(2),
             Strategy = Chance(2) ? PlacementStrategy.Pack : PlacementStrategy.Spread,
+            TakesPlace = !Chance(6),
         };
     }
 

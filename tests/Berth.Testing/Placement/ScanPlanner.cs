@@ -128,7 +128,7 @@ public sealed class ScanPlanner(IReadOnlyList<NodeSnapshot?> nodes, ulong seed)
 
     private static PlacementFilter? RoomRefusal(NodeSnapshot node, PlacementRequest request)
     {
-        if (node.Runs.Count >= (node.Places ?? int.MaxValue))
+        if (request.TakesPlace && node.Runs.Count(run => run.TakesPlace) >= (node.Places ?? int.MaxValue))
         {
             return PlacementFilter.Places;
         }

@@ -196,7 +196,8 @@ public sealed class PlacementPropertyTests
             Assert.Equal(NodeAvailability.Ready, node.State);
             Assert.DoesNotContain(
                 node.Taints, taint => !taint.IsSoft && !plan.Request.Tolerations.Any(t => t.Bears(taint)));
-            Assert.True(there.Length <= (node.Places ?? int.MaxValue), "places");
+            Assert.True(there.Count(r => r.TakesPlace) <= (node.Places ?? int.MaxValue)
+                || !plan.Request.TakesPlace, "places");
             Assert.True(there.Sum(r => r.Resources.Millicores) <= node.Capacity.Millicores
                 || plan.Request.Resources.Millicores == 0, "CPU");
             Assert.True(there.Sum(r => r.Resources.Memory.Bytes) <= node.Capacity.Memory.Bytes
