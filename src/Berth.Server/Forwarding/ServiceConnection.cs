@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
-using Berth.Api.Links;
 using Berth.Server.Loops;
 
 namespace Berth.Server.Forwarding;
@@ -56,9 +55,7 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
         {
             try
             {
-                return stream is LoopStream own
-                    ? !own.Socket.Inner.Poll(0, SelectMode.SelectRead)
-                    : stream is not LinkedStream linked || linked.IsQuiet;
+                return stream is not LoopStream own || !own.Socket.Inner.Poll(0, SelectMode.SelectRead);
             }
             catch (Exception error) when (error is SocketException or ObjectDisposedException)
             {
