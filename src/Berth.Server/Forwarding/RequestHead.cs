@@ -25,11 +25,7 @@ internal static class RequestHead
     {
         HttpRequest from = context.Request;
         Begin(to, from.Method, route.Target);
-        foreach ((string name, string? value) in FieldsOf(from, route.Prefix))
-        {
-            Field(to, name, value);
-        }
-
+        EachField(from, route.Prefix, to, static (to, name, value) => Field(to, name, value));
         if (route.Authorizes)
         {
             Field(to, "Authorization", from.Headers.Authorization);
@@ -88,13 +84,13 @@ internal static class RequestHead
         HttpRequest from, string function, int revision, string target, string prefix, IReadOnlySet<string> withheld)
     {
         List<HeaderField> fields = [];
-        foreach ((string name, string? value) in FieldsOf(from, prefix))
+        EachField(from, prefix, (fields, withheld), static (kept, name, value) =>
         {
-            if (!withheld.Contains(name))
+            if (!kept.withheld.Contains(name))
             {
-                fields.Add(new HeaderField(name, value ?? ""));
+                kept.fields.Add(new HeaderField(name, value ?? ""));
             }
-        }
+        });
 
         ServiceCall call = new(function, revision, from.Method, target, fields);
         // What can't be written is refused now, when there is somebody to tell.
@@ -117,9 +113,9 @@ internal static class RequestHead
     }
 
     /// <summary>The caller's headers, with where the request came from.</summary>
-    private static IEnumerable<(string Name, string? Value)> FieldsOf(HttpRequest from, string prefix)
+    private static void EachField<T>(HttpRequest from, string prefix, T to, Action<T, string, string?> take)
     {
-        yield return ("Host", from.Host.Value ?? "localhost");
+        take(to, "Host", from.Host.Value ?? "localhost");
         IHeaderDictionary headers = from.Headers;
         StringValues connection = headers.Connection;
         RequestWay way = RequestWay.Of(from);
@@ -129,17 +125,17 @@ internal static class RequestHead
             {
                 foreach (string? value in values)
                 {
-                    yield return (name, value);
+                    take(to, name, value);
                 }
             }
         }
 
-        yield return ("X-Forwarded-For", way.For);
-        yield return ("X-Forwarded-Proto", way.Scheme);
-        yield return ("X-Forwarded-Host", way.Host);
+        take(to, "X-Forwarded-For", way.For);
+        take(to, "X-Forwarded-Proto", way.Scheme);
+        take(to, "X-Forwarded-Host", way.Host);
         if (prefix.Length > 0)
         {
-            yield return ("X-Forwarded-Prefix", prefix);
+            take(to, "X-Forwarded-Prefix", prefix);
         }
     }
 

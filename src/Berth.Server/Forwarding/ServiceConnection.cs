@@ -1,7 +1,9 @@
 using System.Buffers;
+using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using Berth.Api.Links;
 using Berth.Server.Loops;
 
 namespace Berth.Server.Forwarding;
@@ -25,6 +27,9 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
     /// <summary>Of a head and the body behind it that is kept for the next request.</summary>
     private const int LargestHead = 64 * 1024;
 
+    /// <summary>Since the last call, after which the kernel is asked whether the program has closed it.</summary>
+    private static readonly TimeSpan ShortWait = TimeSpan.FromMilliseconds(500);
+
     private readonly byte[] buffer = new byte[BufferSize];
     private ArrayBufferWriter<byte> head = new(2048);
     private int start;
@@ -35,6 +40,7 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
     private long left;
     private bool isFirstChunk;
     private bool bodyEnded;
+    private long keptSince;
 
     /// <summary>Something of an answer has come.</summary>
     public bool HasAnswered { get; private set; }
@@ -43,7 +49,7 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
     public EventLoop? Loop => (stream as LoopStream)?.Socket.Loop;
 
     /// <summary>Whether it was used before, so that the program may have closed it meanwhile.</summary>
-    public bool IsUsed { get; set; }
+    public bool IsUsed { get; private set; }
 
     /// <summary>The body was read to its end and nothing came after it.</summary>
     public bool IsAtEnd => bodyEnded && start == end;
@@ -53,9 +59,17 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
     {
         get
         {
+            // Programs close what was not used for seconds. The loop has heard of it before anybody needs it where
+            // there is little to do; where there is much, connections don't wait long.
+            bool isKeptShortly = Stopwatch.GetElapsedTime(keptSince) < ShortWait;
             try
             {
-                return stream is not LoopStream own || !own.Socket.Inner.Poll(0, SelectMode.SelectRead);
+                return stream switch
+                {
+                    LoopStream own => !own.Socket.HasNews && (isKeptShortly || HasNothing(own.Socket.Inner)),
+                    LinkedStream linked => linked.IsQuiet,
+                    _ => true,
+                };
             }
             catch (Exception error) when (error is SocketException or ObjectDisposedException)
             {
@@ -160,7 +174,16 @@ internal sealed class ServiceConnection(Stream stream) : IDisposable
         return part;
     }
 
+    /// <summary>A call is done with it; it waits for the next one.</summary>
+    public void Keep()
+    {
+        IsUsed = true;
+        keptSince = Stopwatch.GetTimestamp();
+    }
+
     public void Dispose() => stream.Dispose();
+
+    private static bool HasNothing(Socket socket) => !socket.Poll(0, SelectMode.SelectRead);
 
     private async ValueTask BeginChunkAsync(AnswerHead trailers)
     {

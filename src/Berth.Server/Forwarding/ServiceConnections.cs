@@ -37,7 +37,7 @@ internal sealed class ServiceConnections(Func<CancellationToken, Task<Stream>> c
 
     public void GiveBack(ServiceConnection connection)
     {
-        connection.IsUsed = true;
+        connection.Keep();
         if (disposed || Interlocked.Increment(ref count) > most)
         {
             if (!disposed)

@@ -51,5 +51,7 @@ internal sealed class HostedCall
 
     public static HostedCall Instance { get; } = new();
 
-    public static bool Is(HttpContext context) => context.Features.Get<HostedCall>() is not null;
+    /// <summary>No route was looked for; that is known sooner.</summary>
+    public static bool Is(HttpContext context) =>
+        context.GetEndpoint() is null && context.Features.Get<HostedCall>() is not null;
 }

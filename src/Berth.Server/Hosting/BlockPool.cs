@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
+using Berth.Server.Loops;
 using Microsoft.AspNetCore.Connections;
 
 namespace Berth.Server.Hosting;
@@ -12,6 +13,11 @@ namespace Berth.Server.Hosting;
 /// </summary>
 internal sealed class BlockPool(int blockSize, int retained) : MemoryPool<byte>
 {
+    /// <summary>The last one that this event loop's thread gave back, most likely still in its processor's cache.
+    /// </summary>
+    [ThreadStatic]
+    private static Block? nearest;
+
     private readonly ConcurrentQueue<Block> free = new();
     private int freeCount;
 
@@ -20,6 +26,13 @@ internal sealed class BlockPool(int blockSize, int retained) : MemoryPool<byte>
     public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, blockSize);
+        if (nearest is { } near && near.IsOf(this))
+        {
+            nearest = null;
+            near.Take();
+            return near;
+        }
+
         if (free.TryDequeue(out Block? block))
         {
             Interlocked.Decrement(ref freeCount);
@@ -34,7 +47,11 @@ internal sealed class BlockPool(int blockSize, int retained) : MemoryPool<byte>
 
     private void Return(Block block)
     {
-        if (Interlocked.Increment(ref freeCount) <= retained)
+        if (nearest is null && EventLoop.Current is not null)
+        {
+            nearest = block;
+        }
+        else if (Interlocked.Increment(ref freeCount) <= retained)
         {
             free.Enqueue(block);
         }
@@ -49,6 +66,8 @@ internal sealed class BlockPool(int blockSize, int retained) : MemoryPool<byte>
         private int taken = 1;
 
         public Memory<byte> Memory { get; } = MemoryMarshal.CreateFromPinnedArray(bytes, 0, bytes.Length);
+
+        public bool IsOf(BlockPool other) => ReferenceEquals(pool, other);
 
         public void Take() => taken = 1;
 

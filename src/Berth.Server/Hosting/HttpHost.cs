@@ -79,28 +79,15 @@ internal static class HttpHost
         });
         application.Use(next => new HostCalls(next, rooms.Functions, calls, gate, Check).InvokeAsync);
         application.UseRouting();
-        application.UseWhen(
-            static context => !LoopWork.Is(context),
-            branch => branch.UseWebSockets(new WebSocketOptions
-            {
-                KeepAliveInterval = TimeSpan.FromSeconds(30),
-                KeepAliveTimeout = TimeSpan.FromSeconds(60),
-            }));
-        application.Use(next => context =>
+        application.Use(next =>
         {
-            Check(context);
-            gate.Check(context);
-            if (LoopWork.Is(context))
+            RequestDelegate leaving = Leaving(application, rooms, next);
+            return context =>
             {
-                return next(context);
-            }
-
-            if (!FunctionCalls.MayBeRoot(context))
-            {
-                ExtendedConnect.Refuse(context);
-            }
-
-            return rooms.Exit.RunAsync(context, next);
+                Check(context);
+                gate.Check(context);
+                return LoopWork.Is(context) ? next(context) : leaving(context);
+            };
         });
         ServerRoutes.Map(application, rooms, calls);
         return application;
@@ -119,6 +106,27 @@ internal static class HttpHost
                 .Where(a => !a.Contains(PrefaceSwitch.Inside.ToString()!, StringComparison.Ordinal))
                 .Select(a => new Uri(a)),
         ];
+
+    /// <summary>What all requests pass that may not stay on their event loop.</summary>
+    private static RequestDelegate Leaving(IApplicationBuilder application, ServerRooms rooms, RequestDelegate next)
+    {
+        IApplicationBuilder way = application.New();
+        way.UseWebSockets(new WebSocketOptions
+        {
+            KeepAliveInterval = TimeSpan.FromSeconds(30),
+            KeepAliveTimeout = TimeSpan.FromSeconds(60),
+        });
+        way.Run(context =>
+        {
+            if (!FunctionCalls.MayBeRoot(context))
+            {
+                ExtendedConnect.Refuse(context);
+            }
+
+            return rooms.Exit.RunAsync(context, next);
+        });
+        return way.Build();
+    }
 
     private static void Configure(KestrelServerOptions kestrel, ServerOptions options, PrefaceSwitch preface)
     {

@@ -66,7 +66,8 @@ internal static class MessageFraming
     /// <summary>Names that are no names, and in HTTP/2 those that RFC 9113 forbids in section 8.2.2.</summary>
     private static void CheckNames(HttpRequest request, bool isHttp2)
     {
-        foreach (string name in request.Headers.Keys)
+        // Not their Keys, which are a list that is made for each request.
+        foreach ((string name, StringValues _) in request.Headers)
         {
             if (name.AsSpan().ContainsAnyExcept(NameCharacters))
             {

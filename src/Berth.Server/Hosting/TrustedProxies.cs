@@ -14,10 +14,15 @@ internal sealed class TrustedProxies(IReadOnlyList<IPNetwork> networks, string s
 {
     private const string ForwardedPrefix = "X-Forwarded-";
 
+    /// <summary>By any server of this process: most have no proxies, and looking for what nobody has set takes a
+    /// noticeable part of a short call.</summary>
+    private static volatile bool someWereBelieved;
+
     public bool IsEmpty => networks.Count == 0;
 
     /// <summary>The proxies where the request came from one of them, else null.</summary>
-    public static TrustedProxies? Before(HttpContext context) => context.Features.Get<TrustedProxies>();
+    public static TrustedProxies? Before(HttpContext context) =>
+        someWereBelieved ? context.Features.Get<TrustedProxies>() : null;
 
     /// <summary>Whether a header speaks of the request's way, and so is worth what its sender is.</summary>
     public static bool Concerns(string header) =>
@@ -37,6 +42,7 @@ internal sealed class TrustedProxies(IReadOnlyList<IPNetwork> networks, string s
         bool isTrusted = PeerOf(context) is { } peer && Includes(peer);
         if (isTrusted)
         {
+            someWereBelieved = true;
             context.Features.Set(this);
         }
 

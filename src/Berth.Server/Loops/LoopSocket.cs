@@ -49,6 +49,9 @@ internal sealed class LoopSocket : IDisposable
 
     public EventLoop Loop => loop;
 
+    /// <summary>Whether the loop has seen more come, or the end, than was read.</summary>
+    public bool HasNews => !isDrained || hasEnded || readable.IsSet;
+
     /// <summary>Completes when a read would not wait, so that nobody has to hold memory for one.</summary>
     public ValueTask ReadableAsync() =>
         !isDrained || hasEnded || readable.IsSet ? ValueTask.CompletedTask : WaitReadableAsync();
