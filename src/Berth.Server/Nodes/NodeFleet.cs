@@ -68,8 +68,14 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
             return new InstancePlace(this, null);
         }
 
-        InstancePlace place = new(this, await PlaceInstanceAsync(
-            InstanceRequest(IdOf(run), run.Caller, run.Spec), room, cancellationToken));
+        PlacementRequest request = InstanceRequest(IdOf(run), run.Caller, run.Spec);
+        if (placed.Values.Any(p => !p.Request.TakesPlace && p.Request.Group == request.Group))
+        {
+            // The first is wanted soon. That its node has the image would draw all others there, and one loss end all.
+            request = request with { Image = null, Revision = null };
+        }
+
+        InstancePlace place = new(this, await PlaceInstanceAsync(request, room, cancellationToken));
         try
         {
             if (place.Node == ownName)
