@@ -76,6 +76,8 @@ public sealed class LocalNode : INode
 
     public INodeStorage Storage => storage;
 
+    public ISharedNetworks? SharedNetworks => engine.SharedNetworks;
+
     public Task MakeNetworkAsync(NetworkDefinition network, CancellationToken cancellationToken) =>
         engine.MakeNetworkAsync(network, cancellationToken);
 

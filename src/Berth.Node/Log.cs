@@ -56,4 +56,8 @@ internal static partial class Log
 
     [LoggerMessage(1404, LogLevel.Debug, "The resolver of the network {Network} could not answer.")]
     public static partial void ResolverFailed(ILogger logger, string network, Exception error);
+
+    [LoggerMessage(1420, LogLevel.Warning,
+        "Not all tunnels of the network {Network} could be set; the next pass tries again.")]
+    public static partial void NetworkNotShared(ILogger logger, string network, Exception error);
 }

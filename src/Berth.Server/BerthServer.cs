@@ -154,6 +154,7 @@ public sealed class BerthServer : IAsyncDisposable
         await rooms.Nodes.StartAsync(cancellationToken);
         await rooms.Secrets.StartAsync(cancellationToken);
         await rooms.Networks.StartAsync(cancellationToken);
+        rooms.NetworkSharing.Start();
         await rooms.Triggers.Manager.StartAsync(cancellationToken);
         // Before the tasks, which may be calls of them.
         await rooms.Functions.StartAsync(cancellationToken);

@@ -16,6 +16,18 @@ if (args is ["process-gateway", var gateway])
     return 0;
 }
 
+if (args is ["net-sink", var sinkPort])
+{
+    await NetPipe.SinkAsync(int.Parse(sinkPort));
+    return 0;
+}
+
+if (args is ["net-source", var address, var sourcePort, var seconds])
+{
+    NetPipe.Source(address, int.Parse(sourcePort), double.Parse(seconds));
+    return 0;
+}
+
 BenchOptions? options = BenchOptions.Parse(args, BenchCases.All.Keys);
 if (options is null)
 {

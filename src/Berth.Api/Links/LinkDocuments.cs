@@ -8,18 +8,21 @@ using Berth.Core.Runs;
 namespace Berth.Api.Links;
 
 /// <summary>A <see cref="SandboxSpec"/> in plain values.</summary>
+/// <param name="Network">That it is in; null for none.</param>
 public sealed record ShapeOrder(
-    string Image, long Memory, int Millicores, int Pids, long WritableLayer, string? Family, int? Reuse)
+    string Image, long Memory, int Millicores, int Pids, long WritableLayer, string? Family, int? Reuse,
+    NetworkOrder? Network = null)
 {
     public static ShapeOrder Of(SandboxSpec spec) => new(
         spec.Image.Text, spec.Limits.Memory.Bytes, spec.Limits.Cpu.Millicores, spec.Limits.Pids,
-        spec.Limits.WritableLayer.Bytes, spec.Family, spec.Reuse);
+        spec.Limits.WritableLayer.Bytes, spec.Family, spec.Reuse, NetworkOrder.Of(spec.Bridge));
 
     public SandboxSpec Read() => new(
         Digest.Parse(Image),
         new SandboxLimits(
             ByteSize.FromBytes(Memory), CpuQuota.FromMillicores(Millicores), Pids, ByteSize.FromBytes(WritableLayer)),
-        NetworkMode.None, Family: Family, Reuse: Reuse);
+        Network is null ? NetworkMode.None : NetworkMode.Bridge, Family: Family, Reuse: Reuse,
+        Bridge: Network?.Read());
 }
 
 /// <summary>A folder of files in memory.</summary>
@@ -31,7 +34,7 @@ public sealed record AttemptOrder(
     string Id, string Run, int Number, ShapeOrder Sandbox, IReadOnlyList<string>? Command,
     IReadOnlyList<string>? Arguments, IReadOnlyDictionary<string, string> Environment, string? User,
     string? WorkingDirectory, long? TimeoutMs, long GraceMs, IReadOnlyList<FilesOrder>? Files, int? Listen = null,
-    bool IsInstance = false)
+    bool IsInstance = false, IReadOnlyList<string>? Names = null)
 {
     public static AttemptOrder Of(AttemptSpec spec) => new(
         spec.Id, spec.Run.Text, spec.Number, ShapeOrder.Of(spec.Sandbox), spec.Command, spec.Arguments,
@@ -39,12 +42,14 @@ public sealed record AttemptOrder(
         (long)spec.Grace.TotalMilliseconds,
         spec.Extras?.Mounts.OfType<SandboxMount.Files>().Select(f => new FilesOrder(
             f.Target, f.User, f.Content.ToDictionary(c => c.Name, c => c.Content.ToArray()))).ToArray(),
-        spec.Listen, spec.IsInstance);
+        spec.Listen, spec.IsInstance, spec.Found?.Names);
 
     /// <summary>Whether all of it can be said in an order.</summary>
     public static bool CanSay(AttemptSpec spec) =>
         spec.Terminal is null
         && spec.Sandbox is { Network: NetworkMode.None, Runtime: null }
+            or { Network: NetworkMode.Bridge, Runtime: null, Bridge.Overlay: not null }
+        && spec.Found is null or { Ports.Count: 0 }
         && (spec.Extras is null or { Layer: null, ReadOnlyRoot: false, HostName: null }
             && (spec.Extras?.Mounts.All(m => m is SandboxMount.Files) ?? true));
 
@@ -60,7 +65,8 @@ public sealed record AttemptOrder(
                         f.Target, [.. f.Content.Select(c => new SandboxFile(c.Key, c.Value))], f.User)),
                 ],
                 null),
-        Listen: Listen, IsInstance: IsInstance);
+        Listen: Listen, IsInstance: IsInstance,
+        Found: Sandbox.Network is null ? null : new AttemptNetwork(Names ?? [], []));
 }
 
 /// <summary>Asks for a connection.</summary>
@@ -94,8 +100,11 @@ public sealed record EndReport(
 /// <param name="Program">The node's own version.</param>
 /// <param name="Clock">What its clock shows.</param>
 /// <param name="Places">Sandboxes that it runs at once.</param>
+/// <param name="Underlay">IPv4 address under which other machines reach it, for networks on several; null where its
+/// kernel has none of those.</param>
 public sealed record NodeHello(
-    int OldestVersion, int NewestVersion, string Program, DateTimeOffset Clock, NodeFacts Facts, int Places);
+    int OldestVersion, int NewestVersion, string Program, DateTimeOffset Clock, NodeFacts Facts, int Places,
+    string? Underlay = null);
 
 /// <summary>What does not change while a node runs.</summary>
 /// <param name="Architecture">As images name it: amd64, arm64.</param>

@@ -45,6 +45,10 @@ public enum FrameKind : byte
     /// <summary>To the node, first of a connection: a <see cref="ConnectOrder"/>. Since version 3.</summary>
     Connect = 13,
 
+    /// <summary>To the node: all that there is of networks that are on several machines, a <see cref="NetworksReport"/>.
+    /// To those only that said where others reach them.</summary>
+    Networks = 14,
+
     /// <summary>To the server: the program runs, a <see cref="StartedReport"/>.</summary>
     Started = 32,
 
@@ -95,6 +99,10 @@ public enum FrameKind : byte
 
     /// <summary>Either way: so many more bytes of a connection are welcome, four bytes.</summary>
     BytesCredit = 66,
+
+    /// <summary>To the server: what can be found on this machine, a <see cref="PresenceReport"/>. To those only that
+    /// told of networks.</summary>
+    Presence = 46,
 }
 
 /// <summary>
@@ -109,7 +117,7 @@ public static class LinkFrame
     /// <summary>The most bytes a frame of this kind may carry; null for a kind that there is not.</summary>
     public static int? LimitOf(FrameKind kind) => kind switch
     {
-        FrameKind.Order => LinkProtocol.MaxOrder,
+        FrameKind.Order or FrameKind.Networks or FrameKind.Presence => LinkProtocol.MaxOrder,
         FrameKind.Input or FrameKind.Output or FrameKind.Error or FrameKind.Bytes => LinkProtocol.MaxData,
         FrameKind.InputEnd or FrameKind.Pause or FrameKind.Resume or FrameKind.OutputEnd or FrameKind.ErrorEnd
             or FrameKind.InputClosed or FrameKind.Connected or FrameKind.BytesEnd => 0,

@@ -55,6 +55,9 @@ public interface INode : IAsyncDisposable
     /// </summary>
     Task KeepNetworksAsync(IReadOnlySet<string> ids, CancellationToken cancellationToken) => Task.CompletedTask;
 
+    /// <summary>Its networks that are on other machines too; null where it has none.</summary>
+    ISharedNetworks? SharedNetworks => null;
+
     /// <summary>
     /// Stops accepting, ends every attempt still running and removes every sandbox, prepared ones too.
     /// </summary>

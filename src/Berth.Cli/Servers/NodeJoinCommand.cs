@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Net;
+using Berth.Api.Links;
 using Berth.Commands;
 using Berth.Commands.Servers;
 using Berth.Core.Errors;
@@ -73,6 +75,13 @@ internal sealed class NodeJoinCommand : Verb
         DefaultValueFactory = _ => "256Mi",
     };
 
+    private readonly Option<string?> advertise = new("--advertise")
+    {
+        HelpName = "ADDRESS",
+        Description = "IPv4 address under which other nodes reach this one, for networks across nodes (default: the "
+            + "one it reaches the server from)",
+    };
+
     public NodeJoinCommand()
         : base(
             "join", ServerPart.Join,
@@ -87,11 +96,17 @@ internal sealed class NodeJoinCommand : Verb
         Add(data);
         Add(places);
         Add(pool);
+        Add(advertise);
         Validators.Add(result =>
         {
             if (result.GetResult(token) is not null && result.GetResult(tokenFile) is not null)
             {
                 result.AddError("--token and --token-file can't be used together: each is the token.");
+            }
+
+            if (result.GetValue(advertise) is { } address && Address(address) is null)
+            {
+                result.AddError("--advertise is an IPv4 address of this machine, such as 192.168.7.2.");
             }
 
             if (result.GetValue(places) is < 1 or > 10_000)
@@ -123,7 +138,8 @@ internal sealed class NodeJoinCommand : Verb
         await node.StartAsync(cancellationToken);
         await using LinkedNode linked = new(
             node, images, addresses, identity, folder,
-            session.Get(places) ?? RunCapacity.DefaultPlaces(node.Info.Cores, node.Info.Memory), time, loggers)
+            session.Get(places) ?? RunCapacity.DefaultPlaces(node.Info.Cores, node.Info.Memory),
+            Address(session.Get(advertise)), time, loggers)
         {
             Linked = address => session.Say(
                 $"Node {identity.Name} runs work for {address.Authority}. Ctrl-C stops it."),
@@ -134,6 +150,9 @@ internal sealed class NodeJoinCommand : Verb
         await node.StopAsync(CancellationToken.None);
         return 0;
     }
+
+    private static IPAddress? Address(string? text) =>
+        IPAddress.TryParse(text, out IPAddress? address) ? LinkAddress.OfMachine(address) : null;
 
     private static void Prepare(string folder)
     {

@@ -22,6 +22,12 @@ internal static class NetworkCommands
 internal sealed class NetworkCreateCommand : Verb
 {
     private readonly Argument<string> name = new("name") { Description = "Name: small letters, digits and '-'" };
+    private readonly Option<string?> driver = new("--driver", "-d")
+    {
+        HelpName = "bridge|overlay",
+        Description = "On the server's machine (bridge, if not given), or across all nodes (overlay)",
+    };
+
     private readonly Option<string?> subnet = new("--subnet")
     {
         HelpName = "RANGE",
@@ -36,7 +42,7 @@ internal sealed class NetworkCreateCommand : Verb
     private readonly Option<int?> mtu = new("--mtu")
     {
         HelpName = "BYTES",
-        Description = "Largest packet; 1500 if not given",
+        Description = "Largest packet; 1500 if not given, or what fits between nodes",
     };
 
     private readonly Option<string[]> egress = new("--egress")
@@ -55,10 +61,11 @@ internal sealed class NetworkCreateCommand : Verb
         : base(
             "create", "Make a network and print its name",
             new("berth network create shop", "Public addresses can be reached from it"),
+            new("berth network create --driver overlay shop", "Across nodes"),
             new("berth network create --internal --subnet 10.20.0.0/24 vault", "Nothing outside"),
             new("berth network create --egress allow:93.184.216.0/24 --egress deny:0.0.0.0/0 narrow", "One range"))
     {
-        Option[] options = [subnet, isInternal, mtu, egress, labels];
+        Option[] options = [driver, subnet, isInternal, mtu, egress, labels];
         Add(name);
         foreach (Option option in options)
         {
@@ -70,7 +77,7 @@ internal sealed class NetworkCreateCommand : Verb
     {
         string[] rules = session.Get(egress) ?? [];
         NetworkRequest request = new(
-            session.Get(name), session.Get(subnet), session.Get(isInternal), session.Get(mtu),
+            session.Get(name), session.Get(driver), session.Get(subnet), session.Get(isInternal), session.Get(mtu),
             rules.Length == 0 ? null : rules,
             session.Get(labels) is { Length: > 0 } given
                 ? given.Select(l => RunSettings.Pair(l, "--label")).ToDictionary(p => p.Key, p => p.Value)
@@ -103,7 +110,7 @@ internal sealed class NetworkListCommand : Verb
         }
 
         Table table = new(
-            new("NETWORK"), new("SUBNET"), new("MTU", Right: true), new("OUTSIDE"), new("OWNER"), new("USED BY"));
+            new("NETWORK"), new("DRIVER"), new("SUBNET"), new("MTU", Right: true), new("OUTSIDE"), new("OWNER"), new("USED BY"));
         foreach (NetworkView network in networks)
         {
             if (session.Get(quiet))
@@ -112,7 +119,7 @@ internal sealed class NetworkListCommand : Verb
             }
 
             table.Add(
-                network.Name, network.Subnet, network.Mtu.ToString(CultureInfo.InvariantCulture),
+                network.Name, network.Driver, network.Subnet, network.Mtu.ToString(CultureInfo.InvariantCulture),
                 network.Internal ? "nothing" : network.Egress.Count == 0 ? "public" : string.Join(' ', network.Egress),
                 network.Owner, string.Join(", ", network.Users));
         }

@@ -43,6 +43,9 @@ public interface IEngine : IAsyncDisposable
     /// <summary>As <see cref="INode.KeepNetworksAsync"/>.</summary>
     Task KeepNetworksAsync(IReadOnlySet<string> ids, CancellationToken cancellationToken) => Task.CompletedTask;
 
+    /// <summary>As <see cref="INode.SharedNetworks"/>.</summary>
+    ISharedNetworks? SharedNetworks => null;
+
     /// <summary>Removes what belongs to no living sandbox. Returns how many objects that were.</summary>
     Task<int> SweepAsync(CancellationToken cancellationToken);
 }

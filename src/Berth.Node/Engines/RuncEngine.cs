@@ -100,6 +100,8 @@ public sealed class RuncEngine : IEngine
     public Task MakeNetworkAsync(NetworkDefinition network, CancellationToken cancellationToken) =>
         networks!.EnsureAsync(network, cancellationToken);
 
+    public ISharedNetworks? SharedNetworks => networks?.Shares;
+
     public Task KeepNetworksAsync(IReadOnlySet<string> ids, CancellationToken cancellationToken) =>
         networks!.KeepAsync(ids, cancellationToken);
 

@@ -48,7 +48,9 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
 
     private async Task ControlAsync(FrameReader reader, FrameWriter writer, CancellationToken gone)
     {
-        await writer.SendAsync(FrameKind.Hello, room.Hello(), LinkJson.Default.NodeHello, gone);
+        await writer.SendAsync(
+            FrameKind.Hello, room.Hello() with { Underlay = room.Networks.AddressFor(link)?.ToString() },
+            LinkJson.Default.NodeHello, gone);
         Frame answer = await reader.ReadAsync(gone) ?? throw new LinkException("The server did not greet.");
         if (answer.Kind == FrameKind.Refused)
         {
@@ -60,6 +62,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         link.Welcome();
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
         Task beating = BeatAsync(writer, over.Token);
+        using LinkNetworks networks = room.Networks.Begin(writer);
         try
         {
             while (await reader.ReadAsync(gone) is { } frame)
@@ -68,6 +71,9 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
                 {
                     case FrameKind.Expect:
                         room.Node.Expect(ReadShape(frame));
+                        break;
+                    case FrameKind.Networks:
+                        await networks.HearAsync(frame.Read(NetworkLinkJson.Default.NetworksReport).Read(), gone);
                         break;
                     case FrameKind.Servers:
                         room.Told(frame.Read(LinkJson.Default.ServerList));
@@ -81,6 +87,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         {
             await over.CancelAsync();
             await beating;
+            await networks.EndAsync();
         }
     }
 

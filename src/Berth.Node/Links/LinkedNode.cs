@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net;
 using System.Reflection;
 using System.Text;
 using Berth.Api.Links;
@@ -33,6 +34,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     private readonly FetchedImages images;
     private readonly PlaceGate places;
     private readonly LinkRoom room;
+    private readonly NodeHearsay networks;
     private readonly ConcurrentDictionary<Uri, ServerLink> links = new();
     private readonly ConcurrentDictionary<string, ServerLink> servers = new(StringComparer.Ordinal);
     private readonly ConcurrentBag<ServerLink> ended = [];
@@ -44,9 +46,11 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     /// <param name="servers">Addresses of one or several servers of one authority.</param>
     /// <param name="folder">Where its identity is kept.</param>
     /// <param name="places">Sandboxes that it runs at once.</param>
+    /// <param name="advertised">Under which other nodes reach it; null for the address from which it reaches each
+    /// server.</param>
     public LinkedNode(
         INode node, FetchedImages images, IReadOnlyList<Uri> servers, NodeIdentity identity, string folder, int places,
-        TimeProvider time, ILoggerFactory loggers)
+        IPAddress? advertised, TimeProvider time, ILoggerFactory loggers)
     {
         given = servers;
         this.images = images;
@@ -57,8 +61,10 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         logger = loggers.CreateLogger<LinkedNode>();
         facts = MachineReading.Facts(node.Info);
         images.Origin = this;
+        networks = new NodeHearsay(node.SharedNetworks, advertised);
         room = new LinkRoom(
-            node, this.places, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome, time, loggers, logger);
+            node, this.places, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome, networks, time, loggers,
+            logger);
     }
 
     /// <summary>Called with the address of each server that accepted a link.</summary>
@@ -110,6 +116,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
             await link.DisposeAsync();
         }
 
+        networks.Dispose();
         places.Dispose();
         identity.Dispose();
     }

@@ -54,6 +54,9 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
         };
     }
 
+    /// <summary>The address from which the server was reached last; null before.</summary>
+    public IPAddress? LocalAddress { get; private set; }
+
     /// <summary>The door of a node that has joined.</summary>
     public static ServerDoor Of(Uri server, NodeIdentity identity, TimeProvider time) => new(
         server, identity, c => NodeIdentity.IsServer(c, identity.Authority, time.GetUtcNow()), time);
@@ -144,6 +147,7 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
         try
         {
             await socket.ConnectAsync(new DnsEndPoint(server.IdnHost, server.Port), either.Token);
+            LocalAddress = (socket.LocalEndPoint as IPEndPoint)?.Address;
             SslStream tls = new(new NetworkStream(socket, ownsSocket: true));
             await tls.AuthenticateAsClientAsync(
                 Options(

@@ -92,6 +92,67 @@ internal sealed class FilterRule
         return this;
     }
 
+    /// <summary>Of a VXLAN packet from another machine: that machine, the segment, and the Ethernet address that the
+    /// frame inside says it is from, together in a set (see <see cref="TunnelKey"/>).</summary>
+    public FilterRule TunnelIn(string set)
+    {
+        Payload(FirstWord, NetworkHeader, 12, 4);
+        Payload(FirstWord + 1, TransportHeader, SegmentOffset, 3);
+        Payload(FirstWord + 2, TransportHeader, SegmentOffset + 10, 6);
+        Add("lookup", data => data.Put(1, set).PutBig(2, FirstWord));
+        return this;
+    }
+
+    /// <summary>Of a VXLAN packet: its segment in a set (see <see cref="SegmentKey"/>).</summary>
+    public FilterRule SegmentIn(string set)
+    {
+        Payload(FirstWord, TransportHeader, SegmentOffset, 3);
+        Add("lookup", data => data.Put(1, set).PutBig(2, FirstWord));
+        return this;
+    }
+
+    /// <summary>What came from another machine: that machine's Ethernet address and the part of the subnet that the
+    /// IPv4 source is in, together in a set (see <see cref="MachineKey"/>).</summary>
+    /// <param name="prefix">Of each part.</param>
+    public FilterRule MachineIn(string set, int prefix)
+    {
+        Payload(FirstWord, LinkHeader, 6, 6);
+        Payload(FirstWord + 2, NetworkHeader, 12, 4);
+        Mask(MaskOf(prefix), FirstWord + 2);
+        Add("lookup", data => data.Put(1, set).PutBig(2, FirstWord));
+        return this;
+    }
+
+    /// <summary>After the UDP header: a word of flags, three bytes of segment, a reserved one (RFC 7348, section 5).
+    /// </summary>
+    private const int SegmentOffset = 12;
+
+    public const int TunnelKeyLength = 16;
+
+    public static byte[] TunnelKey(ReadOnlySpan<byte> machine, int segment, ReadOnlySpan<byte> physical)
+    {
+        byte[] key = new byte[TunnelKeyLength];
+        machine.CopyTo(key);
+        SegmentKey(segment).CopyTo(key, 4);
+        physical.CopyTo(key.AsSpan(8));
+        return key;
+    }
+
+    public const int SegmentKeyLength = 4;
+
+    public static byte[] SegmentKey(int segment) =>
+        [(byte)(segment >> 16), (byte)(segment >> 8), (byte)segment, 0];
+
+    public const int MachineKeyLength = 12;
+
+    public static byte[] MachineKey(ReadOnlySpan<byte> physical, ReadOnlySpan<byte> part)
+    {
+        byte[] key = new byte[MachineKeyLength];
+        physical.CopyTo(key);
+        part.CopyTo(key.AsSpan(8));
+        return key;
+    }
+
     /// <summary>Length of a <see cref="SenderKey"/>.</summary>
     public const int SenderKeyLength = 28;
 
@@ -124,10 +185,15 @@ internal sealed class FilterRule
         }
 
         Payload(First, NetworkHeader, offset, 4);
-        byte[] mask = new byte[4];
-        BinaryPrimitives.WriteUInt32BigEndian(mask, uint.MaxValue << (32 - network.PrefixLength));
-        Mask(mask);
+        Mask(MaskOf(network.PrefixLength));
         return Is(network.BaseAddress.GetAddressBytes());
+    }
+
+    private static byte[] MaskOf(int prefix)
+    {
+        byte[] mask = new byte[4];
+        BinaryPrimitives.WriteUInt32BigEndian(mask, uint.MaxValue << (32 - prefix));
+        return mask;
     }
 
     private FilterRule Meta(uint key)
@@ -146,9 +212,9 @@ internal sealed class FilterRule
         "payload",
         data => data.PutBig(1, register).PutBig(2, header).PutBig(3, (uint)offset).PutBig(4, (uint)length));
 
-    private void Mask(byte[] mask) => Add(
+    private void Mask(byte[] mask, uint register = First) => Add(
         "bitwise",
-        data => data.PutBig(1, First).PutBig(2, First).PutBig(3, (uint)mask.Length)
+        data => data.PutBig(1, register).PutBig(2, register).PutBig(3, (uint)mask.Length)
             .Nest(4, m => m.Put(1, mask)).Nest(5, x => x.Put(1, new byte[mask.Length])));
 
     private FilterRule Is(byte[] value, bool isNot = false)

@@ -86,6 +86,19 @@ internal sealed class FilterSocket(NetlinkSocket socket, FilterFamily family, st
 
     public void Remove(string set, params IReadOnlyList<byte[]> keys) => Change(DeleteElement, set, keys);
 
+    /// <summary>The same where it need not be there.</summary>
+    public void RemoveIfThere(string set, byte[] key)
+    {
+        try
+        {
+            Remove(set, key);
+        }
+        catch (LinuxException gone) when (gone.Errno == Errno.NoEntry)
+        {
+            // It never was, or is not any more.
+        }
+    }
+
     /// <summary>Whether the table is there still.</summary>
     public bool IsInstalled()
     {

@@ -20,6 +20,7 @@ internal static partial class Libc
     public const int F_SETPIPE_SZ = 1031;
     public const int AF_UNIX = 1;
     public const int AF_INET = 2;
+    public const int AF_BRIDGE = 7;
     public const int AF_NETLINK = 16;
     public const int CLONE_NEWNET = 0x40000000;
     public const int SOCK_STREAM = 1;

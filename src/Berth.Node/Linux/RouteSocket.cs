@@ -7,13 +7,14 @@ namespace Berth.Node.Linux;
 
 /// <summary>A network device as the kernel tells it.</summary>
 /// <param name="Master">Index of the bridge that it is a port of; 0 for none.</param>
-internal sealed record NetworkDevice(int Index, string Name, int Master, bool IsUp);
+/// <param name="Mtu">Bytes of its largest packet.</param>
+internal sealed record NetworkDevice(int Index, string Name, int Master, bool IsUp, int Mtu);
 
 /// <summary>
 /// Devices, addresses and routes of one namespace, by rtnetlink(7). Everything is made under a number that the caller
 /// chooses, so that nothing has to be asked back. Throws LinuxException.
 /// </summary>
-internal sealed class RouteSocket(NetlinkSocket socket) : IDisposable
+internal sealed partial class RouteSocket(NetlinkSocket socket) : IDisposable
 {
     private const ushort NewLink = 16;
     private const ushort DeleteLink = 17;
@@ -139,11 +140,14 @@ internal sealed class RouteSocket(NetlinkSocket socket) : IDisposable
     }
 
     /// <summary>Every IPv4 address of the namespace.</summary>
-    public IReadOnlyList<IPAddress> Addresses()
+    public IReadOnlyList<IPAddress> Addresses() => [.. AddressesOfDevices().Select(a => a.Address)];
+
+    /// <summary>Every IPv4 address of the namespace, with the index of its device.</summary>
+    public IReadOnlyList<(IPAddress Address, int Device)> AddressesOfDevices()
     {
         const ushort GetAddress = 22;
         const int AddressLength = 8;
-        List<IPAddress> addresses = [];
+        List<(IPAddress, int)> addresses = [];
         byte[] header = new byte[AddressLength];
         header[0] = Libc.AF_INET;
         socket.List(
@@ -153,7 +157,7 @@ internal sealed class RouteSocket(NetlinkSocket socket) : IDisposable
                 ReadOnlySpan<byte> local = NetlinkSocket.Find(content[AddressLength..], 2);
                 if (type == NewAddress && local.Length == 4)
                 {
-                    addresses.Add(new IPAddress(local));
+                    addresses.Add((new IPAddress(local), MemoryMarshal.Read<int>(content[4..])));
                 }
             });
         return addresses;
@@ -169,7 +173,8 @@ internal sealed class RouteSocket(NetlinkSocket socket) : IDisposable
             MemoryMarshal.Read<int>(content[4..]),
             Encoding.UTF8.GetString(NetlinkSocket.Find(attributes, LinkName).TrimEnd((byte)0)),
             master.Length >= 4 ? MemoryMarshal.Read<int>(master) : 0,
-            (MemoryMarshal.Read<uint>(content[8..]) & Up) != 0);
+            (MemoryMarshal.Read<uint>(content[8..]) & Up) != 0,
+            NetlinkSocket.Find(attributes, LinkMtu) is { Length: >= 4 } mtu ? MemoryMarshal.Read<int>(mtu) : 0);
     }
 
     private static NetlinkMessages Link(ushort flags, int index, uint state) => new NetlinkMessages()

@@ -19,9 +19,9 @@ internal sealed class BridgeNetwork : IDisposable
     private const int Bridge = 10;
     private const int Uplink = 11;
     private const int FirstPort = 100;
-    private const string BridgeName = "net0";
-    private const string UplinkName = "up0";
-    private const string Senders = "senders";
+    private const string BridgeName = NetworkRules.BridgeName;
+    private const string UplinkName = NetworkRules.UplinkName;
+    private const string Senders = NetworkRules.Senders;
 
     /// <summary>Of a sandbox's end; high enough for what a kernel puts into every namespace.</summary>
     private const int OwnDevice = 100;
@@ -34,15 +34,16 @@ internal sealed class BridgeNetwork : IDisposable
     private readonly FilterSocket frames;
     private readonly AddressPool addresses;
     private readonly Dictionary<int, Endpoint> endpoints = [];
+    private readonly OverlayPort? overlay;
     private Cable? cable;
     private int nextPort = FirstPort;
     private bool disposed;
 
-    private BridgeNetwork(NetworkDefinition definition, HostSide host)
+    private BridgeNetwork(NetworkDefinition definition, HostSide host, Underlay underlay)
     {
         Definition = definition;
         this.host = host;
-        addresses = new AddressPool(definition.Subnet);
+        addresses = new AddressPool(definition.Local);
         RouteSocket? routes = null;
         FilterSocket? internet = null;
         FilterSocket? bridge = null;
@@ -54,6 +55,9 @@ internal sealed class BridgeNetwork : IDisposable
             Configure();
         });
         (devices, packets, frames) = (routes!, internet!, bridge!);
+        overlay = definition.Overlay is { } segment
+            ? new OverlayPort(segment, definition.Mtu, underlay, new OverlaySide(space, devices, packets))
+            : null;
     }
 
     public NetworkDefinition Definition { get; }
@@ -75,14 +79,18 @@ internal sealed class BridgeNetwork : IDisposable
     }
 
     /// <summary>Makes it whole, or leaves nothing. Throws LinuxException.</summary>
-    public static BridgeNetwork Make(NetworkDefinition definition, HostSide host)
+    public static BridgeNetwork Make(NetworkDefinition definition, HostSide host, Underlay underlay)
     {
-        BridgeNetwork made = new(definition, host);
+        BridgeNetwork made = new(definition, host, underlay);
         try
         {
             // Before anything could come in.
-            made.packets.Install([], made.PacketRules());
-            made.frames.Install([new FilterSet(Senders, FilterRule.SenderKeyLength)], FrameRules());
+            made.packets.Install(
+                definition.Overlay is null
+                    ? []
+                    : [new FilterSet(NetworkRules.Machines, FilterRule.MachineKeyLength)],
+                NetworkRules.Packets(definition));
+            made.frames.Install([new FilterSet(Senders, FilterRule.SenderKeyLength)], NetworkRules.Frames());
             made.Complete();
             return made;
         }
@@ -154,6 +162,32 @@ internal sealed class BridgeNetwork : IDisposable
         }
     }
 
+    /// <summary>Takes in which other machines it is on, and what is found there. Throws LinuxException; the next repair
+    /// does what is left.</summary>
+    public void Share(SharedNetwork shared)
+    {
+        Names.SetElsewhere(shared.Names);
+        lock (gate)
+        {
+            if (!disposed)
+            {
+                overlay?.Share(shared);
+            }
+        }
+    }
+
+    /// <summary>Sets all of its tunnels again, whatever somebody did to them. Throws LinuxException.</summary>
+    public void Renew()
+    {
+        lock (gate)
+        {
+            if (!disposed)
+            {
+                overlay?.Renew();
+            }
+        }
+    }
+
     public Presence Announce(Endpoint endpoint, AttemptNetwork wish) => new(this, endpoint.Address, wish);
 
     /// <summary>What somebody took away is there again: devices, addresses, cables of sandboxes. True where something
@@ -168,7 +202,7 @@ internal sealed class BridgeNetwork : IDisposable
             }
 
             Dictionary<int, NetworkDevice> found = devices.Devices().ToDictionary(d => d.Index);
-            bool isWhole = IsUp(found, Bridge)
+            bool isWhole = IsUp(found, Bridge) && overlay?.IsWhole(found.Values) != false
                 && (Definition.IsInternal || (IsUp(found, Uplink) && cable is { } laid && host.Has(laid)));
             Endpoint[] cut = [.. endpoints.Values.Where(e => !IsUp(found, e.Port))];
             Endpoint[] loose = [.. endpoints.Values.Where(
@@ -194,6 +228,7 @@ internal sealed class BridgeNetwork : IDisposable
             }
 
             disposed = true;
+            overlay?.Dispose();
             if (cable is not null)
             {
                 host.Disconnect(cable);
@@ -215,16 +250,17 @@ internal sealed class BridgeNetwork : IDisposable
         {
             return addresses.Take() ?? throw new BerthException(
                 ErrorCode.Conflict,
-                $"Every address of the network '{Definition.Name}' ({Definition.Subnet}) is taken: make one with a "
-                + "larger subnet.");
+                $"Every address of the network '{Definition.Name}' ({Definition.Local}) is taken"
+                + (overlay is null ? ": make one with a larger subnet." : " on this machine: let some run on others."));
         }
 
         return addresses.TryTake(wanted)
             ? wanted
             : throw new BerthException(
                 ErrorCode.Conflict,
-                $"The address {wanted} of the network '{Definition.Name}' is taken, or its own: leave --ip out, or "
-                + "choose another one.");
+                $"The address {wanted} of the network '{Definition.Name}' is taken, or its own"
+                + (overlay is null ? "" : $", or another machine's (this one has {Definition.Local})")
+                + ": leave --ip out, or choose another one.");
     }
 
     /// <summary>Makes what is missing of the network itself.</summary>
@@ -239,7 +275,8 @@ internal sealed class BridgeNetwork : IDisposable
         }
 
         devices.SetUp(Bridge);
-        devices.AddAddress(Bridge, Definition.Gateway, Definition.Subnet.PrefixLength);
+        devices.AddAddress(Bridge, Definition.Gateway, Definition.Local.PrefixLength);
+        overlay?.Complete(found.Values);
         if (Definition.IsInternal)
         {
             return;
@@ -293,7 +330,7 @@ internal sealed class BridgeNetwork : IDisposable
         devices.MakePair(
             new CableEnd(endpoint.Port, endpoint.PortName), Bridge,
             new CableEnd(OwnDevice, "eth0", endpoint.Physical), endpoint.Space, Definition.Mtu);
-        own.AddAddress(OwnDevice, endpoint.Address, Definition.Subnet.PrefixLength);
+        own.AddAddress(OwnDevice, endpoint.Address, Definition.Local.PrefixLength);
         own.SetUp(OwnDevice);
         own.AddRoute(IPNetwork.Parse("0.0.0.0/0"), Definition.Gateway, OwnDevice);
     }
@@ -306,92 +343,13 @@ internal sealed class BridgeNetwork : IDisposable
         }
 
         devices.Remove(endpoint.Port);
-        try
-        {
-            frames.Remove(Senders, KeyOf(endpoint));
-        }
-        catch (LinuxException gone) when (gone.Errno == Errno.NoEntry)
-        {
-            // It was not plugged in yet.
-        }
-
+        // It may not have been plugged in yet.
+        frames.RemoveIfThere(Senders, KeyOf(endpoint));
         addresses.Return(endpoint.Address);
     }
 
     private static byte[] KeyOf(Endpoint endpoint) => FilterRule.SenderKey(
         endpoint.PortName, endpoint.Physical.GetAddressBytes(), endpoint.Address.GetAddressBytes());
-
-    /// <summary>What goes through the network's namespace, and what comes to it.</summary>
-    private FilterChain[] PacketRules()
-    {
-        const byte Tcp = 6;
-        const byte Udp = 17;
-        const byte Icmp = 1;
-        const byte EchoRequest = 8;
-        const int Names = 53;
-        const int Source = 100;
-        IPNetwork own = new(Definition.Gateway, 32);
-        return
-        [
-            new(
-                "input", FilterHook.Input, 0, Accepts: false,
-                [
-                    new FilterRule().Established().Accept(),
-                    new FilterRule().From("lo").Accept(),
-                    new FilterRule().From(BridgeName).Target(own).Transport(Udp).ToPort(Names).Accept(),
-                    new FilterRule().From(BridgeName).Target(own).Transport(Tcp).ToPort(Names).Accept(),
-                    new FilterRule().From(BridgeName).Target(own).Transport(Icmp).IcmpType(EchoRequest).Accept(),
-                ]),
-            new("forward", FilterHook.Forward, 0, Accepts: false, [.. ForwardRules()]),
-            new(
-                "source", FilterHook.Postrouting, Source, Accepts: true,
-                [new FilterRule().To(UplinkName).Masquerade()], Translates: true),
-        ];
-    }
-
-    private IEnumerable<FilterRule> ForwardRules()
-    {
-        yield return new FilterRule().Established().Accept();
-        // A kernel may show bridged packets to rules for routed ones (br_netfilter).
-        yield return new FilterRule().From(BridgeName).To(BridgeName).Accept();
-        yield return new FilterRule().Target(EgressRules.LinkLocal).Drop();
-        foreach (EgressRule rule in EgressRules.Restore(Definition.Egress).Rules)
-        {
-            FilterRule fits = new FilterRule().From(BridgeName).To(UplinkName).Target(rule.To);
-            yield return rule.Allow ? fits.Accept() : fits.Drop();
-        }
-
-        foreach (IPNetwork closed in EgressRules.Closed)
-        {
-            yield return new FilterRule().Target(closed).Drop();
-        }
-
-        yield return new FilterRule().From(BridgeName).To(UplinkName).Accept();
-    }
-
-    /// <summary>What a port of the bridge may send: IPv4 and ARP, from its own addresses. Router advertisements, other
-    /// protocols, DHCP in either direction: nothing of that is anybody's business here.</summary>
-    private static FilterChain[] FrameRules()
-    {
-        const ushort Ip = 0x0800;
-        const ushort Arp = 0x0806;
-        const byte Udp = 17;
-        const int SourceAddress = 12;
-        const int BeforeAll = -300;
-        const int DhcpServer = 67;
-        const int DhcpClient = 68;
-        return
-        [
-            new(
-                "prerouting", FilterHook.Prerouting, BeforeAll, Accepts: false,
-                [
-                    new FilterRule().Carrying(Arp).SenderIn(Senders, 14).ArpSenderIn(Senders).Accept(),
-                    new FilterRule().Carrying(Ip).Transport(Udp).ToPort(DhcpServer).Drop(),
-                    new FilterRule().Carrying(Ip).Transport(Udp).ToPort(DhcpClient).Drop(),
-                    new FilterRule().Carrying(Ip).SenderIn(Senders, SourceAddress).Accept(),
-                ]),
-        ];
-    }
 
     private static void Configure()
     {

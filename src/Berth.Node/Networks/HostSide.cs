@@ -149,6 +149,7 @@ internal sealed class HostSide : IDisposable
     {
         const int First = -10;
         const int Source = 100;
+        const byte Udp = 17;
         string own = prefix + "*";
         return
         [
@@ -156,6 +157,8 @@ internal sealed class HostSide : IDisposable
             new(
                 "forward", FilterHook.Forward, First, Accepts: true,
                 [
+                    // Between machines, tunnels are known by the sender's address, which all have that leave here.
+                    new FilterRule().From(own).Transport(Udp).ToPort(Underlay.Port).Drop(),
                     // Networks of any server of this machine.
                     new FilterRule().From(own).To("bn*").Drop(),
                     new FilterRule().To(own).Established().Accept(),

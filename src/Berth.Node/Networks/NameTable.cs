@@ -1,4 +1,5 @@
 using System.Net;
+using Berth.Core.Networks;
 
 namespace Berth.Node.Networks;
 
@@ -7,7 +8,36 @@ internal sealed class NameTable
 {
     private readonly Lock gate = new();
     private readonly Dictionary<string, List<IPAddress>> byName = new(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>On other machines, as the servers say.</summary>
+    private Dictionary<string, IPAddress[]> elsewhere = new(StringComparer.OrdinalIgnoreCase);
     private int turn;
+
+    /// <summary>Told when what is here has changed.</summary>
+    public Action Changed { get; set; } = static () => { };
+
+    /// <summary>What is on this machine.</summary>
+    public IReadOnlyList<FoundName> Here
+    {
+        get
+        {
+            lock (gate)
+            {
+                return [.. byName.SelectMany(pair => pair.Value.Select(a => new FoundName(pair.Key, a)))];
+            }
+        }
+    }
+
+    public void SetElsewhere(IReadOnlyList<FoundName> names)
+    {
+        Dictionary<string, IPAddress[]> told = names.GroupBy(n => n.Name, StringComparer.OrdinalIgnoreCase)
+            .ToDictionary(g => g.Key, g => g.Select(n => n.Address).Distinct().ToArray(),
+                StringComparer.OrdinalIgnoreCase);
+        lock (gate)
+        {
+            elsewhere = told;
+        }
+    }
 
     public void Add(IReadOnlyList<string> names, IPAddress address)
     {
@@ -23,6 +53,8 @@ internal sealed class NameTable
                 addresses.Add(address);
             }
         }
+
+        Changed();
     }
 
     public void Remove(IReadOnlyList<string> names, IPAddress address)
@@ -38,6 +70,8 @@ internal sealed class NameTable
                 }
             }
         }
+
+        Changed();
     }
 
     /// <summary>At most <paramref name="most"/>, another one first each time; empty where nobody has it.</summary>
@@ -45,7 +79,9 @@ internal sealed class NameTable
     {
         lock (gate)
         {
-            if (!byName.TryGetValue(name, out List<IPAddress>? addresses))
+            List<IPAddress> addresses =
+                [.. byName.GetValueOrDefault(name) ?? [], .. elsewhere.GetValueOrDefault(name) ?? []];
+            if (addresses.Count == 0)
             {
                 return [];
             }
@@ -61,7 +97,9 @@ internal sealed class NameTable
     {
         lock (gate)
         {
-            return byName.Where(pair => pair.Value.Contains(address)).Select(pair => pair.Key).Order().FirstOrDefault();
+            return byName.Where(pair => pair.Value.Contains(address)).Select(pair => pair.Key)
+                .Concat(elsewhere.Where(pair => pair.Value.Contains(address)).Select(pair => pair.Key))
+                .Order().FirstOrDefault();
         }
     }
 }

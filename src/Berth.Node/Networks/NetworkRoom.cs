@@ -28,6 +28,9 @@ internal sealed class NetworkRoom : IAsyncDisposable
 
     public BridgeNetwork Network { get; }
 
+    /// <summary>Whether a sandbox is in it.</summary>
+    public bool IsUsed => Network.Endpoints > ready.Count;
+
     /// <summary>One that stands ready where there is one. Throws as <see cref="BridgeNetwork.MakeEndpoint"/>.</summary>
     /// <param name="address">Null for any; made for the occasion otherwise.</param>
     public Endpoint Take(IPAddress? address)

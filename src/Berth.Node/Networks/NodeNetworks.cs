@@ -18,6 +18,9 @@ internal sealed class NodeNetworks : IAsyncDisposable
 {
     private static readonly TimeSpan RepairPeriod = TimeSpan.FromSeconds(5);
 
+    private static readonly TimeSpan TryPause = TimeSpan.FromMilliseconds(100);
+    private const int MostTries = 50;
+
     /// <summary>What others set for the whole machine takes a process to ask for.</summary>
     private const int PassesPerPolicy = 12;
 
@@ -33,6 +36,8 @@ internal sealed class NodeNetworks : IAsyncDisposable
     private readonly CancellationTokenSource stopping = new();
     private readonly Task repairing;
     private readonly ForwardPolicy forwarding;
+    private readonly Underlay underlay;
+    private readonly NetworkShares shares;
     private int passes;
 
     public NodeNetworks(string instance, ReadinessPoller poller, TimeProvider time, ILogger logger)
@@ -40,9 +45,14 @@ internal sealed class NodeNetworks : IAsyncDisposable
         this.time = time;
         this.logger = logger;
         host = new HostSide(instance);
+        underlay = new Underlay(instance);
+        shares = new NetworkShares(() => rooms.Values, underlay, time, logger);
         forwarding = new ForwardPolicy(host.Prefix, poller);
         repairing = Task.Run(RepairAsync, CancellationToken.None);
     }
+
+    /// <summary>Those that are on several machines, as servers tell of them.</summary>
+    public ISharedNetworks Shares => shares;
 
     /// <summary>Takes away what a killed server left: all but one kind of thing goes by itself.</summary>
     public Task SweepAsync() => forwarding.RemoveAsync();
@@ -57,6 +67,8 @@ internal sealed class NodeNetworks : IAsyncDisposable
         NetworkDefinition definition, IPAddress? address, CancellationToken cancellationToken)
     {
         NetworkRoom room = await FindAsync(definition, cancellationToken);
+        shares.Use(definition);
+        await shares.HearAsync(definition, cancellationToken);
         try
         {
             return room.Take(address);
@@ -104,6 +116,7 @@ internal sealed class NodeNetworks : IAsyncDisposable
         }
 
         host.Dispose();
+        underlay.Dispose();
         await forwarding.RemoveAsync();
         stopping.Dispose();
         making.Dispose();
@@ -136,8 +149,10 @@ internal sealed class NodeNetworks : IAsyncDisposable
                 await forwarding.EnsureAsync(cancellationToken);
             }
 
-            NetworkRoom made = new(BridgeNetwork.Make(definition, host), logger);
+            shares.Use(definition);
+            NetworkRoom made = new(await MakeAsync(definition, cancellationToken), logger);
             rooms[definition.Id] = made;
+            shares.Begin(made.Network);
             Log.NetworkMade(logger, definition.Name, definition.Subnet.ToString());
             return made;
         }
@@ -149,6 +164,22 @@ internal sealed class NodeNetworks : IAsyncDisposable
         finally
         {
             making.Release();
+        }
+    }
+
+    private async Task<BridgeNetwork> MakeAsync(NetworkDefinition definition, CancellationToken cancellationToken)
+    {
+        for (int tries = 1; ; tries++)
+        {
+            try
+            {
+                return BridgeNetwork.Make(definition, host, underlay);
+            }
+            catch (LinuxException left) when (left.Errno == Errno.Exists && tries < MostTries)
+            {
+                // What a killed process had goes with its namespace, which the kernel takes its time for.
+                await Task.Delay(TryPause, time, cancellationToken);
+            }
         }
     }
 
@@ -185,6 +216,7 @@ internal sealed class NodeNetworks : IAsyncDisposable
                 return;
             }
 
+            underlay.Repair();
             host.Repair([.. networks.Select(n => n.Cable).OfType<Cable>()]);
             foreach (BridgeNetwork network in networks)
             {
@@ -194,14 +226,33 @@ internal sealed class NodeNetworks : IAsyncDisposable
                 }
             }
 
-            if (++passes % PassesPerPolicy == 0 && networks.Any(n => !n.Definition.IsInternal))
+            if (++passes % PassesPerPolicy == 0)
             {
-                await forwarding.EnsureAsync(cancellationToken);
+                await LookFurtherAsync(networks, cancellationToken);
+            }
+
+            foreach (NetworkRoom room in rooms.Values.Where(r => !r.IsUsed && shares.IsOver(r.Network.Definition)))
+            {
+                await RemoveAsync(room.Network.Definition.Id, cancellationToken);
             }
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             Log.NetworkRepairFailed(logger, error);
+        }
+    }
+
+    /// <summary>What takes more than a look, every now and then.</summary>
+    private async Task LookFurtherAsync(BridgeNetwork[] networks, CancellationToken cancellationToken)
+    {
+        if (networks.Any(n => !n.Definition.IsInternal))
+        {
+            await forwarding.EnsureAsync(cancellationToken);
+        }
+
+        foreach (BridgeNetwork network in networks)
+        {
+            network.Renew();
         }
     }
 }

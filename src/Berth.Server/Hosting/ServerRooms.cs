@@ -144,6 +144,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required NetworkKeeper Networks { get; init; }
 
+    public required NetworkSharing NetworkSharing { get; init; }
+
     public NetworkUsers NetworkUsers => new(Containers, Functions);
 
     public SecretUsers SecretUsers => new(Functions, Triggers.Manager);
@@ -221,7 +223,8 @@ internal sealed class ServerRooms : IAsyncDisposable
         elsewhere?.Peers = nodes.Peers;
         IManifestObserver[] pushed = [new UnpackOnPush(catalog, layers, time, loggers), readiness];
         SharedNames? names = NamesOf(store, repositories, content, fetched, policies, parts);
-        return Sharing(new ServerRooms(options, data, parts, node, store)
+        NetworkKeeper networks = NetworksOf(store, runs, functions, nodes);
+        return Together(new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
             Repositories = repositories,
@@ -246,7 +249,8 @@ internal sealed class ServerRooms : IAsyncDisposable
             Containers = containers,
             Functions = functions,
             Secrets = secrets,
-            Networks = NetworksOf(store, runs, functions),
+            Networks = networks,
+            NetworkSharing = SharingOf(networks, nodes, node, parts),
             Triggers = new TriggerRooms(store, functions, runs, node.Storage, time, loggers),
             Instances = instances,
             Lifetime = lifetime,
@@ -268,6 +272,7 @@ internal sealed class ServerRooms : IAsyncDisposable
     {
         await Instances.DisposeAsync();
         await Containers.DisposeAsync();
+        await NetworkSharing.DisposeAsync();
         await Nodes.DisposeAsync();
         await Registry.DisposeAsync();
         await Node.DisposeAsync();
@@ -407,16 +412,34 @@ internal sealed class ServerRooms : IAsyncDisposable
         return secrets;
     }
 
-    private static NetworkKeeper NetworksOf(INetworkStore store, RunManager runs, FunctionManager functions)
+    private static NetworkKeeper NetworksOf(
+        INetworkStore store, RunManager runs, FunctionManager functions, NodeRooms nodes)
     {
         NetworkKeeper networks = new(store, runs.Rooms.Node, runs.Rooms.Time);
         runs.Rooms.Networks = networks.Resolve;
         functions.Networks = networks.Find;
+        networks.Address = () => nodes.Register.Own.Underlay;
+        nodes.Fleet.Networks = networks;
+        nodes.Register.Removed = networks.ForgetNodeAsync;
         return networks;
     }
 
+    private static NetworkSharing SharingOf(NetworkKeeper networks, NodeRooms nodes, INode node, NodeParts parts)
+    {
+        NetworkSharing sharing = new(
+            networks, nodes.Register, node, parts.Time, parts.Loggers.CreateLogger<NetworkSharing>());
+        networks.Changed = sharing.Poke;
+        Action before = nodes.Register.Changed;
+        nodes.Register.Changed = () =>
+        {
+            before();
+            sharing.Poke();
+        };
+        return sharing;
+    }
+
     /// <summary>Tasks and calls keep their results in one place.</summary>
-    private static ServerRooms Sharing(ServerRooms rooms)
+    private static ServerRooms Together(ServerRooms rooms)
     {
         rooms.Runs.Rooms.Results = new SharedTasks(
             rooms.Functions, rooms.Secrets, rooms.Results, rooms.SharedCalls, rooms.Runs.Rooms.Spool, rooms.Time);

@@ -81,9 +81,17 @@ internal sealed class NetworkEndpoints(NetworkKeeper networks, NetworkUsers user
     {
         NetworkDefinition definition = network.Definition;
         return new NetworkView(
-            network.Id, network.Name, network.Owner, definition.Subnet.ToString(), definition.Gateway.ToString(),
+            network.Id, network.Name, network.Owner, network.IsOverlay ? "overlay" : "bridge",
+            definition.Subnet.ToString(), (networks.Here(network) ?? definition).Gateway.ToString(),
             definition.IsInternal, definition.Mtu,
             [.. EgressRules.Restore(definition.Egress).Rules.Select(r => r.ToString())],
-            network.CreatedAt, network.Labels, users.Of(network));
+            network.CreatedAt, network.Labels, users.Of(network),
+            network.IsOverlay
+                ?
+                [
+                    .. network.Leases.OrderBy(l => l.Number).Select(l => new NetworkPart(
+                        l.Node, SubnetParts.At(definition.Subnet, l.Number).ToString())),
+                ]
+                : null);
     }
 }

@@ -22,8 +22,9 @@ internal sealed class NetworkOrder(ServerOptions server)
     {
         string name = NetworkName.Check(
             request.Name ?? throw new Asked("name", null).Refuse("", "a network needs one"));
+        bool isOverlay = IsOverlay(request);
         return new NetworkWish(
-            name, Subnet(request), request.Internal, Mtu(request), Egress(request),
+            name, isOverlay, Subnet(request, isOverlay), request.Internal, Mtu(request), Egress(request),
             ProgramRules.Labels(new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels));
     }
 
@@ -45,23 +46,32 @@ internal sealed class NetworkOrder(ServerOptions server)
             : null;
     }
 
-    private static IPNetwork? Subnet(NetworkRequest request)
+    private static bool IsOverlay(NetworkRequest request) => request.Driver switch
+    {
+        null or "bridge" => false,
+        "overlay" => true,
+        { } other => throw new Asked("driver", other).Refuse("expected bridge or overlay"),
+    };
+
+    private static IPNetwork? Subnet(NetworkRequest request, bool isOverlay)
     {
         if (request.Subnet is not { } text)
         {
             return null;
         }
 
+        int longest = isOverlay ? SubnetParts.LongestPrefix : SubnetChoice.LongestPrefix;
         return IPNetwork.TryParse(text, out IPNetwork subnet) && SubnetChoice.IsValid(subnet)
+            && subnet.PrefixLength <= longest
             ? subnet
             : throw new Asked("subnet", text).Refuse(
-                $"expected private IPv4 addresses with a prefix of {SubnetChoice.ShortestPrefix} to "
-                + $"{SubnetChoice.LongestPrefix}, such as 10.20.0.0/24");
+                $"expected private IPv4 addresses with a prefix of {SubnetChoice.ShortestPrefix} to {longest}, such as "
+                + (isOverlay ? "10.20.0.0/16: each machine gets a part" : "10.20.0.0/24"));
     }
 
-    private static int Mtu(NetworkRequest request) => request.Mtu switch
+    private static int? Mtu(NetworkRequest request) => request.Mtu switch
     {
-        null => NetworkDefinition.UsualMtu,
+        null => null,
         >= NetworkDefinition.LeastMtu and <= NetworkDefinition.MostMtu and { } mtu => mtu,
         { } other => throw new Asked("mtu", $"{other}").Refuse(
             $"expected {NetworkDefinition.LeastMtu} to {NetworkDefinition.MostMtu} bytes"),

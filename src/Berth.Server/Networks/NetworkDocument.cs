@@ -8,7 +8,8 @@ namespace Berth.Server.Networks;
 /// <summary>A network as the store keeps it: JSON of plain values, absent where default.</summary>
 internal sealed record NetworkDocument(
     string Id, string Name, string Owner, string Subnet, bool Internal, int Mtu, string? Egress,
-    DateTimeOffset CreatedAt, IReadOnlyDictionary<string, string>? Labels)
+    DateTimeOffset CreatedAt, IReadOnlyDictionary<string, string>? Labels, int? Segment = null,
+    IReadOnlyList<SubnetLease>? Leases = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -19,7 +20,8 @@ internal sealed record NetworkDocument(
             new NetworkDocument(
                 definition.Id, definition.Name, network.Owner, definition.Subnet.ToString(), definition.IsInternal,
                 definition.Mtu, definition.Egress.Length == 0 ? null : definition.Egress, network.CreatedAt,
-                network.Labels.Count == 0 ? null : network.Labels),
+                network.Labels.Count == 0 ? null : network.Labels, network.Segment,
+                network.Leases.Count == 0 ? null : network.Leases),
             NetworkDocumentJson.Default.NetworkDocument);
     }
 
@@ -31,7 +33,10 @@ internal sealed record NetworkDocument(
             new NetworkDefinition(
                 document.Id, document.Name, IPNetwork.Parse(document.Subnet), document.Internal, document.Mtu,
                 document.Egress ?? ""),
-            document.Owner, document.CreatedAt, document.Labels ?? Nothing);
+            document.Owner, document.CreatedAt, document.Labels ?? Nothing, document.Segment)
+        {
+            Leases = document.Leases ?? [],
+        };
     }
 }
 

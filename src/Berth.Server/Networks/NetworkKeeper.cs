@@ -1,10 +1,13 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Networks;
 using Berth.Server.Access;
+using Berth.Server.Nodes;
 using Berth.Server.Store;
 
 namespace Berth.Server.Networks;
@@ -13,19 +16,31 @@ namespace Berth.Server.Networks;
 /// All networks of the server. A network belongs to who made it: only its runs, functions and containers are in it.
 /// What makes one on a machine is the node's; this is the record, and who may use it.
 /// </summary>
-internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvider time)
+internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvider time) : INetworkLeases
 {
     /// <summary>Each takes a namespace and a cable of a machine once it is used.</summary>
     public const int MaxNetworks = 1000;
 
     private readonly ConcurrentDictionary<string, Network> byId = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim changing = new(1);
+    private readonly string own = node.Info.Name;
+
+    /// <summary>Under which other machines reach this one; null where none can. Set before anything runs.</summary>
+    public Func<IPAddress?> Address { get; set; } = static () => null;
+
+    /// <summary>Told when networks, or the machines that have one, are others.</summary>
+    public Action Changed { get; set; } = static () => { };
 
     /// <summary>By name.</summary>
     public IReadOnlyList<Network> All => [.. byId.Values.OrderBy(n => n.Name, StringComparer.Ordinal)];
 
     /// <summary>Reads them.</summary>
-    public async Task StartAsync(CancellationToken cancellationToken) => await ReadAgainAsync(cancellationToken);
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await ReadAgainAsync(cancellationToken);
+        await StaleRecordsException.RetryAsync(
+            () => BeInAllAsync(cancellationToken), ReadAgainAsync, cancellationToken);
+    }
 
     /// <summary>Takes in what other servers have changed.</summary>
     public async Task RefreshAsync(CancellationToken cancellationToken)
@@ -34,12 +49,16 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
         try
         {
             await ReadAgainAsync(cancellationToken);
+            await StaleRecordsException.RetryAsync(
+                () => BeInAllAsync(cancellationToken), ReadAgainAsync, cancellationToken);
             await node.KeepNetworksAsync(byId.Keys.ToHashSet(StringComparer.Ordinal), cancellationToken);
         }
         finally
         {
             changing.Release();
         }
+
+        Changed();
     }
 
     /// <summary>By name. Throws <c>NotFound</c>, for others than its owner and administrators too.</summary>
@@ -55,12 +74,74 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
     public NetworkUse? Bind(NetworkUse? use, Caller caller) =>
         use is null ? null : use with { Id = Get(use.Name, caller).Id };
 
-    /// <summary>The network of what was let into it before. Throws <c>NotFound</c> where it is gone.</summary>
+    /// <summary>The network of what was let into it before, as this machine has it. Throws <c>NotFound</c> where it is
+    /// gone, <c>Conflict</c> where this machine is not in it yet.</summary>
     public NetworkDefinition Resolve(NetworkUse use) =>
-        byId.TryGetValue(use.Id, out Network? found) ? found.Definition : throw NotFound(use.Name);
+        byId.TryGetValue(use.Id, out Network? found)
+            ? Here(found) ?? throw new BerthException(
+                ErrorCode.Conflict,
+                $"This machine has no part of the network '{found.Name}' yet, or no address for the other machines: "
+                + "start the server with --node-listen, or try again.")
+            : throw NotFound(use.Name);
 
-    /// <summary>The same; null where it is gone.</summary>
-    public NetworkDefinition? Find(NetworkUse use) => byId.GetValueOrDefault(use.Id)?.Definition;
+    /// <summary>The same; null where it is gone, or not here.</summary>
+    public NetworkDefinition? Find(NetworkUse use) =>
+        byId.TryGetValue(use.Id, out Network? found) ? Here(found) : null;
+
+    public bool IsOverlay(NetworkUse use) => byId.GetValueOrDefault(use.Id)?.IsOverlay == true;
+
+    public async Task<NetworkDefinition> LeaseAsync(string id, NodeEntry node, CancellationToken cancellationToken)
+    {
+        IPAddress address = node.Underlay ?? throw new BerthException(
+            ErrorCode.NoNode,
+            $"The node '{node.Name}' has no networks with other machines now: 'berth node ls' shows whether it is "
+            + "there.");
+        if (Known(id).LeaseOf(node.Name) is { } lease)
+        {
+            return Known(id).On(lease, address);
+        }
+
+        await changing.WaitAsync(cancellationToken);
+        try
+        {
+            NetworkDefinition made = await StaleRecordsException.RetryAsync(
+                async () => (await GiveAsync(Known(id), node.Name, address, cancellationToken)).On(
+                    Known(id).LeaseOf(node.Name)!, address),
+                ReadAgainAsync, cancellationToken);
+            Changed();
+            return made;
+        }
+        finally
+        {
+            changing.Release();
+        }
+    }
+
+    /// <summary>A node was removed: its parts are free.</summary>
+    public async Task ForgetNodeAsync(string name, CancellationToken cancellationToken)
+    {
+        await changing.WaitAsync(cancellationToken);
+        try
+        {
+            await StaleRecordsException.RetryAsync(
+                async () =>
+                {
+                    foreach (Network network in byId.Values.Where(n => n.LeaseOf(name) is not null))
+                    {
+                        await PutAsync(
+                            network with { Leases = [.. network.Leases.Where(l => l.Node != name)] },
+                            cancellationToken);
+                    }
+
+                    return true;
+                },
+                ReadAgainAsync, cancellationToken);
+        }
+        finally
+        {
+            changing.Release();
+        }
+    }
 
     /// <summary>Makes it, on this machine too. Throws <c>Conflict</c>, <c>QuotaExceeded</c>, <c>NodeFault</c>.
     /// </summary>
@@ -76,6 +157,7 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
         finally
         {
             changing.Release();
+            Changed();
         }
     }
 
@@ -95,6 +177,7 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
         finally
         {
             changing.Release();
+            Changed();
         }
     }
 
@@ -122,18 +205,106 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
                 + "'berth network prune' removes those that nothing uses.");
         }
 
+        IPNetwork[] taken = [.. byId.Values.Select(n => n.Definition.Subnet)];
+        IPAddress? address = wish.IsOverlay ? RequireAddress() : null;
         NetworkDefinition definition = new(
             ContainerId.New().Text[..12], wish.Name,
-            wish.Subnet ?? SubnetChoice.Choose([.. byId.Values.Select(n => n.Definition.Subnet)])
+            wish.Subnet ?? (wish.IsOverlay ? SubnetChoice.ChooseOverlay(taken) : SubnetChoice.Choose(taken))
                 ?? throw new BerthException(
                     ErrorCode.QuotaExceeded, "Every subnet is taken: remove networks, or give --subnet."),
-            wish.IsInternal, wish.Mtu, wish.Egress.ToString());
-        Network network = new(definition, owner, time.GetUtcNow(), wish.Labels);
+            wish.IsInternal, wish.Mtu ?? UsualMtu(address), wish.Egress.ToString());
+        Network network = new(
+            definition, owner, time.GetUtcNow(), wish.Labels, wish.IsOverlay ? ChooseSegment() : null);
+        if (address is not null)
+        {
+            network = network with { Leases = [SubnetParts.Give(network, own, address)!] };
+        }
+
         // First here: what can't be made is not recorded.
-        await node.MakeNetworkAsync(definition, cancellationToken);
+        await node.MakeNetworkAsync(Here(network)!, cancellationToken);
+        await PutAsync(network, cancellationToken);
+        return network;
+    }
+
+    private Network Known(string id) => byId.GetValueOrDefault(id) ?? throw NotFound(id);
+
+    /// <summary>A network as this machine has it; null where it is not here.</summary>
+    public NetworkDefinition? Here(Network network) => !network.IsOverlay
+        ? network.Definition
+        : network.LeaseOf(own) is { } lease && Address() is { } address ? network.On(lease, address) : null;
+
+    private IPAddress RequireAddress() => node.SharedNetworks is not { IsPossible: true }
+        ? throw new BerthException(
+            ErrorCode.NodeFault,
+            "driver = 'overlay' needs VXLAN, which this kernel does not have: load the module vxlan.")
+        : Address() ?? throw new BerthException(
+            ErrorCode.Conflict,
+            "driver = 'overlay' is for networks across nodes, and this server listens for none: start it with "
+            + "--node-listen, for instance '*:7071'.");
+
+    /// <summary>What fits into the tunnels of this machine; of others the like is hoped, and they say where it isn't.
+    /// </summary>
+    private int UsualMtu(IPAddress? address) => address is null
+        ? NetworkDefinition.UsualMtu
+        : Math.Clamp(
+            node.SharedNetworks!.LargestPacket(address) ?? NetworkDefinition.UsualMtu, NetworkDefinition.LeastMtu,
+            NetworkDefinition.MostMtu);
+
+    /// <summary>At random, so that servers which know nothing of each other hardly ever have the same.</summary>
+    private int ChooseSegment()
+    {
+        HashSet<int> taken = [.. byId.Values.Select(n => n.Segment).OfType<int>()];
+        int chosen;
+        do
+        {
+            chosen = RandomNumberGenerator.GetInt32(SubnetParts.FirstSegment, SubnetParts.SegmentEnd);
+        }
+        while (taken.Contains(chosen));
+        return chosen;
+    }
+
+    /// <summary>Each server's own machine has a part of each network.</summary>
+    private async Task<bool> BeInAllAsync(CancellationToken cancellationToken)
+    {
+        if (Address() is not { } address)
+        {
+            return false;
+        }
+
+        foreach (Network network in byId.Values.Where(
+            n => n.IsOverlay && n.LeaseOf(own)?.Address != address.ToString()))
+        {
+            try
+            {
+                await GiveAsync(network, own, address, cancellationToken);
+            }
+            catch (BerthException full) when (full.Code == ErrorCode.QuotaExceeded)
+            {
+                // What would start in it here is told so.
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>A part for a machine, or another address for the part that it has. Throws <c>QuotaExceeded</c>.
+    /// </summary>
+    private async Task<Network> GiveAsync(
+        Network network, string machine, IPAddress address, CancellationToken cancellationToken)
+    {
+        SubnetLease given = SubnetParts.Give(network, machine, address) ?? throw new BerthException(
+            ErrorCode.QuotaExceeded,
+            $"All {SubnetParts.Count(network.Definition.Subnet)} parts of the network '{network.Name}' are given to "
+            + "machines: remove nodes that are gone with 'berth node rm', or make a network with a larger subnet.");
+        Network changed = network with { Leases = [.. network.Leases.Where(l => l.Node != machine), given] };
+        await PutAsync(changed, cancellationToken);
+        return changed;
+    }
+
+    private async Task PutAsync(Network network, CancellationToken cancellationToken)
+    {
         await store.PutAsync(network, cancellationToken);
         byId[network.Id] = network;
-        return network;
     }
 
     private async Task<bool> RemoveOnceAsync(
@@ -179,6 +350,8 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
 
 /// <summary>What a network is to be.</summary>
 /// <param name="Subnet">Null for one that is chosen.</param>
+/// <param name="IsOverlay">On several machines.</param>
+/// <param name="Mtu">Null for the usual.</param>
 internal sealed record NetworkWish(
-    string Name, System.Net.IPNetwork? Subnet, bool IsInternal, int Mtu, EgressRules Egress,
+    string Name, bool IsOverlay, IPNetwork? Subnet, bool IsInternal, int? Mtu, EgressRules Egress,
     IReadOnlyDictionary<string, string> Labels);

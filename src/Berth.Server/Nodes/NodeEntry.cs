@@ -1,3 +1,4 @@
+using System.Net;
 using Berth.Api.Links;
 using Berth.Core.Nodes;
 using Berth.Core.Placement;
@@ -22,6 +23,14 @@ internal sealed class NodeEntry(NodeRecord record, bool isOwn)
 
     /// <summary>Null while it has had no link, and for the server's own node.</summary>
     public RemoteNode? Node { get; private set; }
+
+    /// <summary>Of the server's own machine: as <see cref="Underlay"/>.</summary>
+    public IPAddress? OwnUnderlay { get; set; }
+
+    /// <summary>Under which other machines reach it; null while it can have no network with them.</summary>
+    public IPAddress? Underlay => isOwn
+        ? OwnUnderlay
+        : Node is { Link: { Closed.IsCancellationRequested: false } link } ? link.Underlay : null;
 
     /// <summary>Why the last try to work with it failed; null where it did not.</summary>
     public string? Problem { get; set; }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Placement;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Oci.Images;
@@ -38,6 +39,9 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
     private readonly string ownName = own.Info.Name;
     private readonly NodeConstraint[] here = [NodeConstraint.Parse($"{NodeAttributes.Node}={own.Info.Name}")];
     private readonly NodeConstraint[] elsewhere = [NodeConstraint.Parse($"{NodeAttributes.Node}!={own.Info.Name}")];
+
+    /// <summary>Networks that are on several machines; set before anything runs.</summary>
+    public INetworkLeases? Networks { get; set; }
 
     /// <inheritdoc cref="NodeIndex.Places"/>
     public int Places => index.Places;
@@ -126,7 +130,8 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
         int before = moves.GetValueOrDefault(plan.Node!);
         try
         {
-            IAttempt attempt = await NodeOf(plan.Node!).StartAsync(spec, cancellationToken);
+            IAttempt attempt = await NodeOf(plan.Node!).StartAsync(
+                await BeThereAsync(spec, plan.Node!, cancellationToken), cancellationToken);
             placed[attempt] = plan;
             Remember(plan);
             if (moves.GetValueOrDefault(plan.Node!) != before)
@@ -212,7 +217,8 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
     {
         PlacementRules? rules = spec.Placement;
         IReadOnlyList<NodeConstraint> constraints = rules?.Constraints ?? [];
-        bool isBound = spec.Network != NetworkMode.None || spec.Runtime is not null;
+        bool isShared = spec.Bridge is { } use && Networks?.IsOverlay(use) == true;
+        bool isBound = (spec.Network != NetworkMode.None && !isShared) || spec.Runtime is not null;
         return new PlacementRequest(
             id, caller,
             new NodeResources(spec.Limits.Cpu.Millicores, spec.Limits.Memory, default))
@@ -221,6 +227,7 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
             Constraints = isBound ? [.. constraints, .. here] : constraints,
             Tolerations = rules?.Tolerations ?? [],
             Group = spec.Labels.GetValueOrDefault(FunctionLabels.Function) ?? spec.Digest.Text,
+            Network = isShared ? NodeSnapshots.OverlayNetwork : null,
             Spread = new SpreadRule(rules?.Spread, MaxSkew: null),
             Image = spec.Digest.Text,
             Revision = spec.Digest.Text,
@@ -238,6 +245,21 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
             TakesPlace = false,
         };
     }
+
+    /// <summary>A network on several machines has a part of its addresses on each. Throws <c>NotFound</c>,
+    /// <c>QuotaExceeded</c>.</summary>
+    private async Task<AttemptSpec> BeThereAsync(
+        AttemptSpec spec, string node, CancellationToken cancellationToken) =>
+        spec.Sandbox.Bridge is { Overlay: not null } network && node != ownName
+            ? spec with
+            {
+                Sandbox = spec.Sandbox with
+                {
+                    Bridge = await (Networks ?? throw new InvalidOperationException("Nothing keeps networks here."))
+                        .LeaseAsync(network.Id, register.Get(node), cancellationToken),
+                },
+            }
+            : spec;
 
     private void Hint(string name, SandboxSpec shape)
     {

@@ -3,6 +3,7 @@ using System.Net;
 using System.Text.Json;
 using Berth.Api.Links;
 using Berth.Core.Errors;
+using Berth.Core.Networks;
 
 namespace Berth.Server.Nodes;
 
@@ -26,6 +27,7 @@ internal sealed class NodeLink : IDisposable
         this.control = control;
         this.frames = frames;
         Hello = hello;
+        Underlay = IPAddress.TryParse(hello.Underlay, out IPAddress? address) ? LinkAddress.OfMachine(address) : null;
     }
 
     /// <summary>Of the node that holds the certificate.</summary>
@@ -34,6 +36,12 @@ internal sealed class NodeLink : IDisposable
     public NodeHello Hello { get; }
 
     public NodeHeartbeat? Heartbeat { get; private set; }
+
+    /// <summary>What can be found on it, as it says.</summary>
+    public IReadOnlyList<NetworkPresence> Presence { get; private set; } = [];
+
+    /// <summary>Under which other machines reach it; null where it is in no network with others.</summary>
+    public IPAddress? Underlay { get; }
 
     /// <summary>Time stamp of the last sign of life.</summary>
     public long Heard { get; private set; }
@@ -112,12 +120,21 @@ internal sealed class NodeLink : IDisposable
 
     /// <summary>Takes heartbeats until the link ends.</summary>
     /// <param name="heard">Called with each.</param>
-    public async Task ListenAsync(TimeProvider time, Action heard, CancellationToken cancellationToken)
+    /// <param name="told">Called when it said what can be found on it.</param>
+    public async Task ListenAsync(
+        TimeProvider time, Action heard, Action told, CancellationToken cancellationToken)
     {
         try
         {
             while (await frames.ReadAsync(cancellationToken) is { } frame)
             {
+                if (frame.Kind == FrameKind.Presence)
+                {
+                    Presence = frame.Read(NetworkLinkJson.Default.PresenceReport).Read();
+                    told();
+                    continue;
+                }
+
                 if (frame.Kind != FrameKind.Heartbeat)
                 {
                     throw new LinkException($"The node sent a frame {frame.Kind} among its heartbeats.");

@@ -57,6 +57,7 @@ internal sealed class NodeLinks(
                         register.Note(node);
                     }
                 },
+                () => register.Tell(node),
                 cancellationToken);
         }
 

@@ -27,6 +27,9 @@ internal sealed class NodeRegister(
     /// <summary>Told when nodes have come or gone, or may take more or less.</summary>
     public Action Changed { get; set; } = static () => { };
 
+    /// <summary>Takes away what was kept for a node that was removed; set before anything runs.</summary>
+    public Func<string, CancellationToken, Task> Removed { get; set; } = static (_, _) => Task.CompletedTask;
+
     /// <summary>Whether one of the servers that share the store is there; set before anything runs.</summary>
     public Func<string, bool> HasServer { get; set; } = static _ => false;
 
@@ -257,6 +260,7 @@ internal sealed class NodeRegister(
         }
 
         Log.Removed(logger, name);
+        await Removed(name, cancellationToken);
         Changed();
     }
 

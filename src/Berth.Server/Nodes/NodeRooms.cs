@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
@@ -133,7 +134,38 @@ internal sealed class NodeRooms : IAsyncDisposable
                 Peers is null ? null : new PeerAnswers(runs, content, lifetime), Peers),
             options.NodeListen, loggers, cancellationToken);
         NodeWatch watch = new(Register, time, logger);
+        Register.Own.OwnUnderlay = own.SharedNetworks is { IsPossible: true } ? Underlay() : null;
+        Register.Tell(Register.Own);
         watching = Task.Run(() => watch.RunAsync(stop.Token), CancellationToken.None);
+    }
+
+    /// <summary>Under which other machines reach this one: what the operator named, or the address that packets to
+    /// elsewhere come from.</summary>
+    private IPAddress? Underlay()
+    {
+        IEnumerable<IPAddress?> named =
+        [
+            IPAddress.TryParse(options.Advertise?.Host, out IPAddress? advertised) ? advertised : null,
+            .. options.NodeListen.Select(l => l.Address),
+        ];
+        return named.Select(LinkAddress.OfMachine).OfType<IPAddress>().FirstOrDefault()
+            ?? LinkAddress.OfMachine(Outwards());
+    }
+
+    private static IPAddress? Outwards()
+    {
+        // Of documentation (RFC 5737): nothing is sent, the kernel but looks which way it would be.
+        IPEndPoint anywhere = new(new IPAddress([192, 0, 2, 1]), 9);
+        try
+        {
+            using Socket socket = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+            socket.Connect(anywhere);
+            return (socket.LocalEndPoint as IPEndPoint)?.Address;
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
     }
 
     private static NodeFacts FactsOf(NodeInfo info) => new(

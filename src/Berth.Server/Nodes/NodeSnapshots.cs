@@ -14,7 +14,12 @@ internal static class NodeSnapshots
     /// processor's is written so.</summary>
     public const string Instances = "berth:instances";
 
+    /// <summary>What a network on several machines is called: a node has all of them, or none.</summary>
+    public const string OverlayNetwork = "overlay";
+
     private const int Core = 1000;
+
+    private static readonly FrozenSet<string> Overlay = FrozenSet.Create(StringComparer.Ordinal, OverlayNetwork);
 
     /// <param name="before">The last one; what did not change since stays the same object, so that the index need not
     /// look at it.</param>
@@ -36,6 +41,7 @@ internal static class NodeSnapshots
             Architecture = facts?.Architecture ?? PlatformChoice.Here.Architecture,
             Places = node.FreePlaces,
             Features = features,
+            Networks = node.Underlay is null ? FrozenSet<string>.Empty : Overlay,
             Gpus = before is not null && before.Gpus.SequenceEqual(devices) ? before.Gpus : devices,
             Labels = record.Labels,
             Taints = [.. record.Taints.Select(TaintOf)],

@@ -24,6 +24,8 @@ internal static class BenchCases
         ["functions"] = new("10,000 deployed functions, 100 of them called", FunctionsCase.RunAsync),
         ["burst"] = new("from none to 200 callers at once", BurstCase.RunAsync),
         ["drain"] = new("durable calls of a function that does nothing, worked off (P11)", DrainCase.RunAsync),
+        ["network"] = new("what a network of its own adds to a cold start (P22)", NetworkCase.RunAsync),
+        ["overlay"] = new("TCP between two nodes in a network, beside VXLAN by hand", OverlayCase.RunAsync),
         ["frozen"] = new("the first call of an instance that was frozen (P9)", FrozenCase.RunAsync),
         ["submit"] = new("durable submissions, 32 callers (P10)", SubmitCase.RunAsync),
         ["server"] = new("start-up and memory", ServerCase.RunAsync),

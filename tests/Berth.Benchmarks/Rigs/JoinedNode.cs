@@ -16,13 +16,21 @@ internal sealed class JoinedNode : IAsyncDisposable
 
     /// <summary>Returns once the server has a link to it.</summary>
     /// <param name="port">Of the server's <c>--node-listen</c>.</param>
-    public static async Task<JoinedNode> StartAsync(BerthRig rig, BenchOptions options, int port, string name)
+    public static Task<JoinedNode> StartAsync(BerthRig rig, BenchOptions options, int port, string name) =>
+        StartAsync(rig, options, $"127.0.0.1:{port}", name, space: null);
+
+    /// <param name="address">Of the server's <c>--node-listen</c>.</param>
+    /// <param name="space">Name of the network namespace that is its machine; null for this one.</param>
+    public static async Task<JoinedNode> StartAsync(
+        BerthRig rig, BenchOptions options, string address, string name, string? space)
     {
         string token = (await rig.CliAsync("node", "token", "create")).Trim();
-        string data = Path.Combine(options.Work, $"node-{port}-{name}");
-        Process process = Command.Start(
-            rig.Executable,
-            ["node", "join", $"https://127.0.0.1:{port}", "--token", token, "--name", name, "--data", data]);
+        string data = Path.Combine(options.Work, $"node-{address.Replace(':', '-')}-{name}");
+        string[] join =
+            ["node", "join", $"https://{address}", "--token", token, "--name", name, "--data", data];
+        Process process = space is null
+            ? Command.Start(rig.Executable, join)
+            : Command.Start("nsenter", [$"--net=/run/netns/{space}", "--", rig.Executable, .. join]);
         _ = process.StandardError.ReadToEndAsync();
         _ = process.StandardOutput.ReadToEndAsync();
         JoinedNode node = new(process, data);

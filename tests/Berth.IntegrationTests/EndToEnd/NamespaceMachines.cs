@@ -44,7 +44,10 @@ internal sealed class NamespaceMachines : IAsyncDisposable
     public async Task<MachineProcess> AddAsync(string name)
     {
         int number = machines.Count + 10;
-        MachineProcess machine = new(name, $"{bridge}-{number}", $"{bridge}p{number}");
+        MachineProcess machine = new(name, $"{bridge}-{number}", $"{bridge}p{number}")
+        {
+            Address = $"{Net}.{number}",
+        };
         machines.Add(machine);
         await IpAsync("netns", "add", machine.Namespace);
         await IpAsync("link", "add", machine.Cable, "type", "veth", "peer", "name", "eth0", "netns", machine.Namespace);
@@ -70,6 +73,10 @@ internal sealed class NamespaceMachines : IAsyncDisposable
     internal static string Ip { get; } =
         new[] { "/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip" }.FirstOrDefault(File.Exists) ?? "ip";
 
+    /// <summary>The same in a namespace.</summary>
+    internal static async Task EnterAsync(string space, params string[] arguments) =>
+        (await Tool.RunAsync("/usr/bin/nsenter", [$"--net={space}", "--", Ip, .. arguments], [])).Succeed();
+
     internal static async Task IpAsync(params string[] arguments) =>
         (await Tool.RunAsync(Ip, arguments, [])).Succeed();
 }
@@ -83,6 +90,11 @@ internal sealed class MachineProcess(string name, string @namespace, string cabl
     private Process? process;
 
     public string Name => name;
+
+    public int Pid => process!.Id;
+
+    /// <summary>Among the machines.</summary>
+    public required string Address { get; init; }
 
     public string Namespace => @namespace;
 

@@ -14,9 +14,10 @@ internal static partial class NetworkServer
     /// <summary>A web server whose only page is what it is called.</summary>
     public static string Serve(string page) => $"echo {page} > /page; exec busybox httpd -f -p 80 -h /";
 
-    public static async Task<ServerProcess> StartAsync(params string[] flags)
+    public static Task<ServerProcess> StartAsync(params string[] flags) => StartAsync(new ServerProcess(), flags);
+
+    public static async Task<ServerProcess> StartAsync(ServerProcess server, params string[] flags)
     {
-        ServerProcess server = new();
         try
         {
             await server.StartAsync(flags);

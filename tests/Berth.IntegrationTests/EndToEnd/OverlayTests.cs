@@ -1,0 +1,219 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using Xunit;
+
+namespace Berth.IntegrationTests.EndToEnd;
+
+/// <summary>Networks across machines, which are namespaces here: who finds whom, what nobody can forge, what is there
+/// again after somebody took it away, and that nothing stays.</summary>
+[Collection("server")]
+public sealed class OverlayTests
+{
+    [Fact]
+    public async Task Programs_on_several_nodes_find_each_other_and_nobody_of_another_network()
+    {
+        await using OverlayCluster cluster = await OverlayCluster.StartAsync();
+        MachineProcess one = await cluster.JoinAsync("one");
+        MachineProcess two = await cluster.JoinAsync("two");
+        await BerthAsync(cluster, "network", "create", "--driver", "overlay", "--subnet", "10.77.0.0/16", "shop");
+        await BerthAsync(cluster, "network", "create", "--driver", "overlay", "--subnet", "10.77.0.0/16", "other");
+        await cluster.ServeHereAsync("shop", "web");
+        await cluster.ServeOnAsync(two, "shop", "far");
+
+        string asked = await cluster.TryOnAsync(
+            one.Name, "shop", "get web 80; get far 80; get far.shop 80; busybox cat /sys/class/net/eth0/mtu");
+        string back = await cluster.TryOnAsync("control", "shop", "get far 80");
+        string where = await cluster.TryOnAsync(one.Name, "shop", "busybox nslookup far | busybox tail -n 1");
+        string address = where.Split(' ')[^1];
+        string foreign = await cluster.TryOnAsync(
+            one.Name, "other", $"get {address} 80; get far 80; get 10.77.0.2 80; echo nobody");
+
+        Assert.Equal("web\nfar\nfar\n1450", asked);
+        Assert.Equal("far", back);
+        Assert.Equal("nobody", foreign);
+        JsonElement shown = await cluster.NetworkAsync("shop");
+        Assert.Equal(
+            "control 10.77.0.0/24, two 10.77.1.0/24, one 10.77.2.0/24",
+            string.Join(", ", shown.GetProperty("parts").EnumerateArray().Select(
+                p => $"{p.GetProperty("node").GetString()} {p.GetProperty("subnet").GetString()}")));
+        Assert.StartsWith("10.77.1.", address, StringComparison.Ordinal);
+        await EndAsync(cluster, one, two);
+    }
+
+    [Fact]
+    public async Task Nothing_of_a_stranger_nor_under_another_source_or_number_comes_through_a_tunnel()
+    {
+        await using OverlayCluster cluster = await OverlayCluster.StartAsync();
+        MachineProcess one = await cluster.JoinAsync("one");
+        MachineProcess stranger = await cluster.Machines.AddAsync("stranger");
+        await BerthAsync(cluster, "network", "create", "--driver", "overlay", "--subnet", "10.77.0.0/16", "shop");
+        await BerthAsync(
+            cluster, "function", "deploy", "--network", "shop", "--constraint", "node=one", "--timeout", "10m", "ear",
+            "demo/net", "busybox", "sh", "-c", "exec busybox nc -u -l -p 9999");
+        string hearing = await BerthAsync(cluster, "function", "invoke", "--async", "ear");
+        IPAddress ear = await AddressOfAsync(cluster, "ear");
+        int segment = Assert.Single(await OverlayCluster.NetworksOfAsync(one.Pid)).Key;
+        IPNetwork control = IPNetwork.Parse("10.77.0.0/24");
+        TunnelPacket honest = new(
+            segment, control, IPAddress.Parse("10.77.0.9"), IPNetwork.Parse("10.77.1.0/24"), new IPEndPoint(ear, 9999));
+        IPEndPoint tunnel = new(IPAddress.Parse(one.Address), TunnelPacket.Port);
+
+        await SendFromAsync(stranger, tunnel, honest.With("stranger\n"));
+        await SendFromAsync(stranger, tunnel, (honest with { Segment = segment + 1 }).With("stranger's number\n"));
+        using Socket known = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        known.Bind(new IPEndPoint(IPAddress.Parse(cluster.Machines.Server), 0));
+        await known.SendToAsync((honest with { Segment = segment + 1 }).With("another number\n"), tunnel);
+        await known.SendToAsync(
+            (honest with { FromPart = IPNetwork.Parse("10.77.7.0/24") }).With("no machine\n"), tunnel);
+        await known.SendToAsync((honest with { From = ear }).With("the ear itself\n"), tunnel);
+        await known.SendToAsync((honest with { From = IPAddress.Parse("10.77.7.9") }).With("nobody\n"), tunnel);
+        await known.SendToAsync((honest with { From = IPAddress.Parse("8.8.8.8") }).With("the outside\n"), tunnel);
+        await known.SendToAsync(
+            (honest with { To = new IPEndPoint(IPAddress.Parse("10.77.1.1"), 53) }).With("the resolver\n"), tunnel);
+        await known.SendToAsync(honest.With("known\n"), tunnel);
+
+        await Condition.HoldsAsync("what is known was heard", async () =>
+        {
+            string heard = (await cluster.Server.BerthAsync("logs", hearing)).Text;
+            return heard.Contains("known", StringComparison.Ordinal) ? null : $"'{heard}'";
+        });
+        Assert.Equal("known", (await cluster.Server.BerthAsync("logs", hearing)).Text.Trim());
+        await EndAsync(cluster, one);
+    }
+
+    [Fact]
+    public async Task A_program_can_not_speak_to_the_tunnels_of_machines()
+    {
+        await using NamespaceMachines machines = await NamespaceMachines.StartAsync();
+        MachineProcess peer = await machines.AddAsync("peer");
+        string net = machines.Server[..machines.Server.LastIndexOf('.')];
+        await using ServerProcess server = await NetworkServer.StartAsync("--network-allow", net + ".0/24");
+        (await server.BerthAsync("network", "create", "--egress", $"allow:{net}.0/24", "open")).Succeed();
+        using Listener tunnel = new(peer, TunnelPacket.Port);
+        using Listener other = new(peer, TunnelPacket.Port + 1);
+
+        await Condition.HoldsAsync("the other port hears", async () =>
+        {
+            (await server.BerthAsync(
+                "run", "--network", "open", "demo/net", "bash", "-c",
+                $"echo x > /dev/udp/{peer.Address}/{TunnelPacket.Port}; "
+                + $"echo x > /dev/udp/{peer.Address}/{TunnelPacket.Port + 1}")).Succeed();
+            return other.HasHeard ? null : "nothing";
+        });
+
+        Assert.False(tunnel.HasHeard);
+        (await server.BerthAsync("network", "prune")).Succeed();
+        Assert.Equal(0, await server.StopAsync());
+        await ServerTraces.AreGoneAsync(server);
+    }
+
+    [Fact]
+    public async Task What_somebody_took_away_is_there_again_and_a_killed_node_comes_back()
+    {
+        await using OverlayCluster cluster = await OverlayCluster.StartAsync();
+        MachineProcess one = await cluster.JoinAsync("one");
+        await BerthAsync(cluster, "network", "create", "--driver", "overlay", "shop");
+        await cluster.ServeHereAsync("shop", "web");
+        await cluster.AnswersAsync("one", "shop", "web");
+        foreach (int pid in (int[])[cluster.Server.Pid, one.Pid])
+        {
+            (int segment, string space) = Assert.Single(await OverlayCluster.NetworksOfAsync(pid));
+            await NamespaceMachines.EnterAsync(space, "link", "del", $"vx{segment:x6}");
+            await cluster.AnswersAsync("one", "shop", "web");
+        }
+
+        await one.KillAsync();
+        one.Join(cluster.NodeAddress);
+        await cluster.ReadyAsync(one);
+        await cluster.AnswersAsync("one", "shop", "web");
+        await cluster.Server.KillAsync();
+        await cluster.Server.StartAsync(
+            "--node-listen", $"{cluster.Machines.Server}:{cluster.Server.Port + 1}", "--node-name", "control",
+            "--pool-memory", "0");
+        await cluster.ReadyAsync(one);
+        (await cluster.Server.BerthAsync("start", "web")).Succeed();
+        await cluster.AnswersAsync("one", "shop", "web");
+        await EndAsync(cluster, one);
+    }
+
+    /// <summary>Of a function's program, once it can be found.</summary>
+    private static async Task<IPAddress> AddressOfAsync(OverlayCluster cluster, string name)
+    {
+        IPAddress? address = null;
+        await Condition.HoldsAsync($"{name} is found", async () =>
+        {
+            string told = await cluster.TryOnAsync(
+                "control", "shop", $"busybox nslookup {name} | busybox tail -n 1");
+            return IPAddress.TryParse(told.Split(' ')[^1], out address) ? null : told;
+        });
+        return address!;
+    }
+
+    private static async Task SendFromAsync(MachineProcess machine, IPEndPoint to, byte[] packet) =>
+        (await Tool.RunAsync(
+            "/usr/bin/nsenter",
+            [
+                $"--net=/run/netns/{machine.Namespace}", "/bin/bash", "-c",
+                $"cat > /dev/udp/{to.Address}/{to.Port}",
+            ],
+            packet)).Succeed();
+
+    private static async Task<string> BerthAsync(OverlayCluster cluster, params string[] arguments) =>
+        (await cluster.Server.BerthAsync(arguments)).Succeed();
+
+    /// <summary>Takes everything away, and looks whether it is gone from every machine.</summary>
+    private static async Task EndAsync(OverlayCluster cluster, params MachineProcess[] nodes)
+    {
+        foreach (string kind in (string[])["container", "function"])
+        {
+            string[] names = (await BerthAsync(
+                cluster, kind == "container" ? ["ps", "-a", "-q"] : ["function", "ls", "-q"]))
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries);
+            if (names.Length > 0)
+            {
+                await BerthAsync(cluster, kind == "container" ? ["rm", "-f", .. names] : ["function", "rm", .. names]);
+            }
+        }
+
+        await BerthAsync(cluster, "network", "prune");
+        Assert.Equal("", await BerthAsync(cluster, "network", "ls", "-q"));
+        Assert.Empty(await OverlayCluster.NetworksOfAsync(cluster.Server.Pid));
+        foreach (MachineProcess node in nodes)
+        {
+            (await cluster.Server.BerthAsync("node", "drain", node.Name, "--timeout", "0s")).Succeed();
+            await Condition.HoldsAsync(
+                $"{node.Name} has no network any more",
+                async () => (await OverlayCluster.NetworksOfAsync(node.Pid)).Count == 0 ? null : node.Log);
+        }
+
+        Assert.Equal(0, await cluster.Server.StopAsync());
+        await ServerTraces.AreGoneAsync(cluster.Server);
+    }
+
+    /// <summary>Hears what is sent to a UDP port of a machine.</summary>
+    private sealed class Listener : IDisposable
+    {
+        private readonly Process process;
+        private volatile bool hasHeard;
+
+        public Listener(MachineProcess machine, int port)
+        {
+            process = Tool.Start(
+                "/usr/bin/nsenter",
+                [$"--net=/run/netns/{machine.Namespace}", "/bin/busybox", "nc", "-u", "-l", "-p", $"{port}"]);
+            process.OutputDataReceived += (_, line) => hasHeard |= line.Data is not null;
+            process.BeginOutputReadLine();
+        }
+
+        public bool HasHeard => hasHeard;
+
+        public void Dispose()
+        {
+            process.Kill();
+            process.WaitForExit();
+            process.Dispose();
+        }
+    }
+}
