@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Networks;
 using Berth.Node.Linux;
