@@ -45,8 +45,8 @@ public enum FrameKind : byte
     /// <summary>To the node, first of a connection: a <see cref="ConnectOrder"/>. Since version 3.</summary>
     Connect = 13,
 
-    /// <summary>To the node: all that there is of networks that are on several machines, a <see cref="NetworksReport"/>.
-    /// To those only that said where others reach them.</summary>
+    /// <summary>To the node: all that there is of networks that are on several machines, a
+    /// <see cref="NetworksReport"/>. To those only that said where others reach them.</summary>
     Networks = 14,
 
     /// <summary>To the server: the program runs, a <see cref="StartedReport"/>.</summary>

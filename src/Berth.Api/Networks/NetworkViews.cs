@@ -4,7 +4,8 @@ namespace Berth.Api.Networks;
 
 /// <summary>What is to be a network.</summary>
 /// <param name="Name">1 to 63 small letters, digits and <c>-</c>.</param>
-/// <param name="Driver"><c>bridge</c>, which is the default, on the server's machine; <c>overlay</c> on all nodes.</param>
+/// <param name="Driver"><c>bridge</c>, which is the default, on the server's machine; <c>overlay</c> on all nodes.
+/// </param>
 /// <param name="Subnet">Private IPv4 addresses, such as <c>10.20.0.0/24</c>; null for some that are chosen.</param>
 /// <param name="Internal">Nothing outside of it can be reached.</param>
 /// <param name="Mtu">Bytes of the largest packet; null for 1500, or what fits between machines.</param>

@@ -104,7 +104,7 @@ internal sealed class NodeJoinCommand : Verb
                 result.AddError("--token and --token-file can't be used together: each is the token.");
             }
 
-            if (result.GetValue(advertise) is { } address && Address(address) is null)
+            if (result.GetResult(advertise) is { Tokens: [var address] } && Address(address.Value) is null)
             {
                 result.AddError("--advertise is an IPv4 address of this machine, such as 192.168.7.2.");
             }

@@ -110,7 +110,8 @@ internal sealed class NetworkListCommand : Verb
         }
 
         Table table = new(
-            new("NETWORK"), new("DRIVER"), new("SUBNET"), new("MTU", Right: true), new("OUTSIDE"), new("OWNER"), new("USED BY"));
+            new("NETWORK"), new("DRIVER"),
+            new("SUBNET"), new("MTU", Right: true), new("OUTSIDE"), new("OWNER"), new("USED BY"));
         foreach (NetworkView network in networks)
         {
             if (session.Get(quiet))

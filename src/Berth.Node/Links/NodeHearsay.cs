@@ -17,7 +17,7 @@ internal sealed class NodeHearsay : IDisposable
     private readonly SemaphoreSlim sharing = new(1);
 
     /// <param name="node">Null for a node without networks.</param>
-    /// <param name="advertised">Under which others reach this machine; null for the address that a link is from.</param>
+    /// <param name="advertised">Under which others reach this machine; null for the address a link is from.</param>
     public NodeHearsay(ISharedNetworks? node, IPAddress? advertised)
     {
         this.node = node;

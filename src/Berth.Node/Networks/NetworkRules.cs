@@ -4,7 +4,7 @@ using Berth.Node.Linux;
 
 namespace Berth.Node.Networks;
 
-/// <summary>What goes through a network's namespace and what does not. Anything that no rule names is dropped.</summary>
+/// <summary>What goes through a network's namespace and what does not. What no rule names is dropped.</summary>
 internal static class NetworkRules
 {
     public const string BridgeName = "net0";

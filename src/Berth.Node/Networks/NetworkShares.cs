@@ -18,7 +18,7 @@ internal sealed class NetworkShares(
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(10);
 
     private readonly ConcurrentDictionary<string, long> used = new(StringComparer.Ordinal);
-    private volatile IReadOnlyDictionary<string, SharedNetwork> told = new Dictionary<string, SharedNetwork>();
+    private volatile Dictionary<string, SharedNetwork> told = [];
 
     public Action Changed { get; set; } = static () => { };
 
@@ -53,8 +53,8 @@ internal sealed class NetworkShares(
         }
     }
 
-    /// <summary>Waits a little until a server has said who else is in a network, which it does as soon as a machine gets
-    /// a part of it: else its first program would find nobody.</summary>
+    /// <summary>Waits a little until a server has said who else is in a network, which it does as soon as a machine
+    /// gets a part of it: else its first program would find nobody.</summary>
     public async Task HearAsync(NetworkDefinition definition, CancellationToken cancellationToken)
     {
         long begun = time.GetTimestamp();

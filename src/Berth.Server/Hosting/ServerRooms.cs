@@ -142,7 +142,7 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required SecretVault Secrets { get; init; }
 
-    public required NetworkKeeper Networks { get; init; }
+    public NetworkKeeper Networks => NetworkSharing.Networks;
 
     public required NetworkSharing NetworkSharing { get; init; }
 
@@ -223,7 +223,6 @@ internal sealed class ServerRooms : IAsyncDisposable
         elsewhere?.Peers = nodes.Peers;
         IManifestObserver[] pushed = [new UnpackOnPush(catalog, layers, time, loggers), readiness];
         SharedNames? names = NamesOf(store, repositories, content, fetched, policies, parts);
-        NetworkKeeper networks = NetworksOf(store, runs, functions, nodes);
         return Together(new ServerRooms(options, data, parts, node, store)
         {
             Content = content,
@@ -249,8 +248,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             Containers = containers,
             Functions = functions,
             Secrets = secrets,
-            Networks = networks,
-            NetworkSharing = SharingOf(networks, nodes, node, parts),
+            NetworkSharing = SharingOf(NetworksOf(store, runs, functions, nodes), nodes, node, parts),
             Triggers = new TriggerRooms(store, functions, runs, node.Storage, time, loggers),
             Instances = instances,
             Lifetime = lifetime,

@@ -31,6 +31,8 @@ internal sealed class NetworkSharing(
     private readonly CancellationTokenSource stop = new();
     private Task looking = Task.CompletedTask;
 
+    public NetworkKeeper Networks => networks;
+
     public void Start()
     {
         own.SharedNetworks?.Changed = Poke;

@@ -133,7 +133,8 @@ internal sealed class JoinedNode : IAsyncDisposable
             content, new ImageSource(content, layers, PlatformChoice.Here), PlatformChoice.Here, TimeProvider.System);
         return new JoinedNode(
             node,
-            new LinkedNode(node, images, [server], identity, folder.Path, places, null, clock, NullLoggerFactory.Instance),
+            new LinkedNode(
+                node, images, [server], identity, folder.Path, places, null, clock, NullLoggerFactory.Instance),
             layers, images, folder);
     }
 

@@ -29,7 +29,8 @@ public sealed class NetworkDocumentTests
         [
             good with { Id = "../../etc/pass" }, good with { Id = null! }, good with { Name = "a b" },
             good with { Name = "host" }, good with { Subnet = "8.8.0.0/16" }, good with { Subnet = "" },
-            good with { Part = "10.21.0.0/24" }, good with { Part = "10.20.0.0/16" }, good with { Part = "10.20.2.0/30" },
+            good with { Part = "10.21.0.0/24" }, good with { Part = "10.20.0.0/16" },
+            good with { Part = "10.20.2.0/30" },
             good with { Mtu = 100 }, good with { Mtu = 100_000 }, good with { Segment = 0 },
             good with { Segment = 1 << 24 }, good with { Address = "::1" }, good with { Address = null! },
             good with { Egress = "open:everything" },
@@ -60,7 +61,8 @@ public sealed class NetworkDocumentTests
     public void Names_that_are_none_are_left_out_and_more_than_a_bound_too()
     {
         IPAddress address = IPAddress.Parse("10.20.3.2");
-        FoundName[] many = [.. Enumerable.Range(0, SharedNetwork.MaxNames + 1).Select(i => new FoundName($"n{i}", address))];
+        IEnumerable<FoundName> many =
+            Enumerable.Range(0, SharedNetwork.MaxNames + 1).Select(i => new FoundName($"n{i}", address));
 
         Assert.Equal(SharedNetwork.MaxNames, NameLine.Of(many).Count);
         Assert.Equal(
