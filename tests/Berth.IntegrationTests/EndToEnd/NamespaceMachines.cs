@@ -91,8 +91,6 @@ internal sealed class MachineProcess(string name, string @namespace, string cabl
 
     public string Name => name;
 
-    public int Pid => process!.Id;
-
     /// <summary>Among the machines.</summary>
     public required string Address { get; init; }
 
