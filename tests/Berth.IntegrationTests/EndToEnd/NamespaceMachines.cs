@@ -167,8 +167,10 @@ internal sealed class MachineProcess(string name, string @namespace, string cabl
             await EndsAsync();
         }
 
+        string end = process is null ? "never ran" : $"ended with {process.ExitCode}";
         process?.Dispose();
-        Assert.Empty(Nodes.HostTraces.Of(Instance, Data));
+        string[] left = [.. Nodes.HostTraces.Of(Instance, Data)];
+        Assert.True(left.Length == 0, $"{name} {end} and left {string.Join(", ", left)}:\n{Log}");
         Directory.Delete(folder, recursive: true);
     }
 
