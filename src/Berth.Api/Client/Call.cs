@@ -6,6 +6,7 @@ using Berth.Core.Errors;
 namespace Berth.Api.Client;
 
 /// <summary>How a synchronous call ended.</summary>
+/// <param name="RunId">As <see cref="Call.RunId"/>.</param>
 /// <param name="Reason">In snake case of <c>EndReason</c>; <c>completed</c> is success.</param>
 /// <param name="Problem">What the server says about a failure; its <c>Stderr</c> is the tail of standard error.</param>
 /// <param name="DurationMs">From the request's arrival to the program's end, by the server's clock.</param>
@@ -40,6 +41,8 @@ public sealed class Call : IAsyncDisposable
         this.problem = problem;
     }
 
+    /// <summary>Empty where the call is no run of its own, but a request that an instance of a function serves.
+    /// </summary>
     public string RunId => head["Berth-Run-Id"] ?? problem?.RunId ?? "";
 
     /// <summary>
@@ -60,6 +63,13 @@ public sealed class Call : IAsyncDisposable
         if (problem is not null)
         {
             return OutcomeOf(problem, reason);
+        }
+
+        if (RunId.Length == 0)
+        {
+            return body.IsWhole
+                ? new CallOutcome(RunId, "completed", null, null, null, null, null)
+                : throw new BerthException(ErrorCode.Upstream, "The answer broke off before its end.");
         }
 
         // Cut off without a word: the record has the truth, shortly after the program's end.

@@ -23,9 +23,11 @@ internal static class Conversation
         Terminal terminal = session.Terminal;
         bool reads = !terminal.InputIsTerminal || interactive;
         await using Stream? input = reads ? terminal.OpenInput() : null;
-        // Its errors are followed by its id.
+        // Its errors are followed by its id, which a request to an instance does not have.
         await using Call call = await begin(quiet ? AnswerStart.FirstByte : AnswerStart.Program, input);
-        await using ErrorFollower? errors = quiet ? null : new ErrorFollower(session, call.RunId, cancellationToken);
+        await using ErrorFollower? errors = quiet || call.RunId.Length == 0
+            ? null
+            : new ErrorFollower(session, call.RunId, cancellationToken);
         try
         {
             await call.Output.CopyToAsync(terminal.Output, CopyBuffer, cancellationToken);

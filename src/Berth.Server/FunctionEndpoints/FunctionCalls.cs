@@ -41,6 +41,9 @@ internal sealed class FunctionCalls(
         OptionHeaders.Callback, OptionHeaders.MaxAge, OptionHeaders.Priority,
     ];
 
+    /// <summary>The same where an instance serves the request.</summary>
+    private static readonly string[] ServiceCallers = [OptionHeaders.Timeout, OptionHeaders.Stream];
+
     /// <summary>Of functions whose calls are programs.</summary>
     private static readonly string[] ProgramMethods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -199,15 +202,7 @@ internal sealed class FunctionCalls(
     private Task ForwardAsync(HttpContext context, Function function, Revision revision)
     {
         OptionHeaders given = OptionHeaders.Read(context.Request.Headers, RunKind.Call);
-        if (given.Names.FirstOrDefault(
-            n => !n.Equals(OptionHeaders.Timeout, StringComparison.OrdinalIgnoreCase)) is { } foreign)
-        {
-            throw OptionHeaders.Refuse(
-                foreign, given.Find(foreign),
-                $"a call of function '{function.Name}' takes {OptionHeaders.Timeout} alone: what its program gets is "
-                + "the request");
-        }
-
+        RequireServiceCallers(function.Name, given);
         (string prefix, string target) = TargetOf(context);
         if (IsOpenFaas(context))
         {
@@ -290,6 +285,21 @@ internal sealed class FunctionCalls(
 
         string rest = raw[end..];
         return (prefix, rest.StartsWith('/') ? rest : "/" + rest);
+    }
+
+    /// <summary>The program's answer is passed on as it comes, so that a wish for that is no word too many.</summary>
+    private static void RequireServiceCallers(string name, OptionHeaders given)
+    {
+        if (given.Names.FirstOrDefault(
+            n => !ServiceCallers.Contains(n, StringComparer.OrdinalIgnoreCase)) is { } foreign)
+        {
+            throw OptionHeaders.Refuse(
+                foreign, given.Find(foreign),
+                $"a call of function '{name}' takes {string.Join(" and ", ServiceCallers)} alone: what its program "
+                + "gets is the request");
+        }
+
+        _ = RunRequest.AnswerStartOf(given);
     }
 
     private static void RequireCallers(string name, Revision revision, OptionHeaders given)

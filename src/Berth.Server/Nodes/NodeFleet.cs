@@ -177,10 +177,8 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
     /// <returns>Ends that.</returns>
     public IDisposable Watch(Run run, Action come) => index.Watch(RequestOf(run), come);
 
-    /// <summary>The decision by which an attempt is where it is; null where there was none to make.</summary>
-    public PlacementPlan? PlanOf(IAttempt attempt) => placed.GetValueOrDefault(attempt);
-
-    /// <summary>Why a run's last attempt went where it went, while that is remembered.</summary>
+    /// <summary>Why a run's last attempt went where it went, while that is remembered: the attempt may be over by the
+    /// time that somebody asks. Null where there was nothing to decide.</summary>
     public string? Explain(Run run) => remembered.GetValueOrDefault(IdOf(run))?.Explain();
 
     /// <summary>The first of the constraints that the server's own machine does not meet; null where it meets all.

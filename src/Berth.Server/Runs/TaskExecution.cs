@@ -189,7 +189,7 @@ internal sealed class TaskExecution
                 preparation.Equal is { } equal ? RunSentences.Answered(equal)
                     : preparation.Instance is { } instance ? RunSentences.Taken(instance, preparation.Prepare)
                     : RunSentences.Started(preparation.Prepare, preparation.Start, preparation.Prepared)
-                    + (rooms.Fleet?.PlanOf(live) is { } plan ? " " + plan.Explain() : "")));
+                    + (rooms.Fleet?.Explain(run) is { } placement ? " " + placement : "")));
             rooms.Deferred?.Forget(Id);
             RunChange start = RunSteps.Start(run, preparation.Node ?? rooms.Node.Info.Name, timings, now, [.. unsaved]);
             unsaved.Clear();

@@ -55,6 +55,28 @@ public sealed class ServiceFunctionTests
         await EndAsync(server);
     }
 
+    [Theory]
+    [InlineData("200 OK", 0, "hi", "")]
+    [InlineData("404 Not Found", 66, "", "berth: The server answered 404: hi")]
+    public async Task The_command_line_calls_an_images_server_too(
+        string status, int exitCode, string output, string error)
+    {
+        await using ServerProcess server = await BusyboxServer.StartAsync();
+        string answer = $"HTTP/1.1 {status}\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nhi";
+        (await server.BerthAsync(
+            "function", "deploy", "--contract", "http", "web", "demo/busybox", "sh", "-c",
+            $"busybox nc -ll -p $PORT -e busybox printf \"{answer}\"")).Succeed();
+
+        ToolResult called = await server.BerthAsync("hello"u8.ToArray(), "function", "invoke", "web");
+        ToolResult refused = await server.BerthAsync("function", "invoke", "web", "argument");
+
+        Assert.Equal((exitCode, output), (called.ExitCode, called.Text));
+        Assert.StartsWith(error, called.Error, StringComparison.Ordinal);
+        Assert.Equal(64, refused.ExitCode);
+        Assert.Contains("Berth-Timeout and Berth-Stream alone", refused.Error, StringComparison.Ordinal);
+        await EndAsync(server);
+    }
+
     [Fact]
     public async Task Bodies_stream_both_ways_at_once_and_events_come_as_they_happen()
     {
