@@ -60,14 +60,23 @@ internal sealed class NamespaceMachines : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (MachineProcess machine in machines)
+        try
         {
-            await machine.DisposeAsync();
-            // The pair goes with the namespace.
-            await Tool.RunAsync(Ip, ["netns", "del", machine.Namespace], []);
+            foreach (MachineProcess machine in machines)
+            {
+                await machine.DisposeAsync();
+            }
         }
+        finally
+        {
+            // The pairs go with the namespaces.
+            foreach (MachineProcess machine in machines)
+            {
+                await Tool.RunAsync(Ip, ["netns", "del", machine.Namespace], []);
+            }
 
-        await Tool.RunAsync(Ip, ["link", "del", bridge], []);
+            await Tool.RunAsync(Ip, ["link", "del", bridge], []);
+        }
     }
 
     internal static string Ip { get; } =

@@ -116,8 +116,15 @@ internal sealed class OverlayCluster : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await Machines.DisposeAsync();
-        await Server.DisposeAsync();
+        try
+        {
+            await Machines.DisposeAsync();
+        }
+        finally
+        {
+            await Server.DisposeAsync();
+        }
+
         Assert.Empty(Nodes.HostTraces.Of(Server.Instance));
     }
 }
