@@ -16,6 +16,12 @@ if (args is ["process-gateway", var gateway])
     return 0;
 }
 
+if (args is ["bare-hop", var certificate, var hopPort])
+{
+    await BareHop.ServeAsync(certificate, int.Parse(hopPort));
+    return 0;
+}
+
 if (args is ["net-sink", var sinkPort])
 {
     await NetPipe.SinkAsync(int.Parse(sinkPort));

@@ -1,19 +1,11 @@
-using System.Net;
-using System.Net.Security;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using Berth.Benchmarks.Rigs;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Berth.Benchmarks.Cases;
 
 /// <summary>
 /// What a node of another machine costs a call: the same call of a reused sandbox, and of an instance that serves HTTP,
-/// on the server's own node and on one that has joined, beside a bare echo over HTTP/2 and TLS between two processes'
-/// worth of Kestrel and HttpClient.
+/// on the server's own node and on one that has joined, beside a bare echo over HTTP/2 and TLS from one process to
+/// another.
 /// </summary>
 internal static class HopCase
 {
@@ -42,7 +34,7 @@ internal static class HopCase
 
     private static async Task<IReadOnlyList<Figure>> MeasureAsync(BerthRig rig, BenchOptions options)
     {
-        await using BareEcho bare = await BareEcho.StartAsync();
+        await using BareHop bare = await BareHop.StartAsync(options);
         Samples local = new();
         Samples remote = new();
         Samples hop = new();
@@ -87,63 +79,5 @@ internal static class HopCase
     {
         await rig.CliAsync("node", "uncordon", node);
         await rig.CliAsync("node", "cordon", other);
-    }
-
-    /// <summary>The least that a hop can be: one POST over a TLS connection that is open.</summary>
-    private sealed class BareEcho(WebApplication host, HttpClient http, X509Certificate2 certificate) : IAsyncDisposable
-    {
-        public static async Task<BareEcho> StartAsync()
-        {
-            int port = BerthRig.FreePort();
-            using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-            CertificateRequest request = new("CN=localhost", key, HashAlgorithmName.SHA256);
-            DateTimeOffset now = TimeProvider.System.GetUtcNow();
-            using X509Certificate2 made = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
-            X509Certificate2 certificate = X509CertificateLoader.LoadPkcs12(
-                made.Export(X509ContentType.Pkcs12), password: null);
-            WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-            builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(
-                kestrel => kestrel.Listen(IPAddress.Loopback, port, listen =>
-                {
-                    listen.Protocols = HttpProtocols.Http2;
-                    listen.UseHttps(certificate);
-                }));
-            WebApplication host = builder.Build();
-            host.Run(context => context.Request.Body.CopyToAsync(context.Response.Body));
-            await host.StartAsync();
-            HttpClient http = new(new SocketsHttpHandler
-            {
-                SslOptions = new SslClientAuthenticationOptions
-                {
-                    RemoteCertificateValidationCallback = (_, presented, _, _) =>
-                        presented?.GetCertHashString() == certificate.Thumbprint,
-                },
-            })
-            {
-                BaseAddress = new Uri($"https://localhost:{port}"),
-                DefaultRequestVersion = HttpVersion.Version20,
-                DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
-            };
-            return new BareEcho(host, http, certificate);
-        }
-
-        public async Task<TimeSpan> EchoAsync(byte[] body)
-        {
-            long start = TimeProvider.System.GetTimestamp();
-            using ByteArrayContent content = new(body);
-            using HttpResponseMessage answer = await http.PostAsync(new Uri("/", UriKind.Relative), content);
-            byte[] echoed = await answer.Content.ReadAsByteArrayAsync();
-            TimeSpan took = TimeProvider.System.GetElapsedTime(start);
-            return echoed.AsSpan().SequenceEqual(body)
-                ? took
-                : throw new InvalidOperationException("The bare hop echoed something else.");
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            http.Dispose();
-            await host.DisposeAsync();
-            certificate.Dispose();
-        }
     }
 }

@@ -88,6 +88,7 @@ internal static class TasksCase
             "function", "deploy", "--contract", "http", "--concurrency", "100", "--min-instances", "1", "noop",
             "bench/echo:1");
         BerthRig[] servers = [one, two];
+        await two.KnowsAsync("noop");
         // The first round is for code that has not run yet.
         for (int round = 0; round <= Rounds; round++)
         {

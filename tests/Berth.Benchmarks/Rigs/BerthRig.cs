@@ -51,7 +51,7 @@ internal sealed class BerthRig : IAsyncDisposable
     public static async Task<BerthRig> StartAsync(BenchOptions options, BerthRig? first, string[] flags)
     {
         string data = Path.Combine(options.Work, $"data-{TimeProvider.System.GetTimestamp():x}");
-        Directory.CreateDirectory(data);
+        Directory.CreateDirectory(data, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         if (first is not null)
         {
             File.Copy(Path.Combine(first.data, "secrets.key"), Path.Combine(data, "secrets.key"));
@@ -88,7 +88,8 @@ internal sealed class BerthRig : IAsyncDisposable
         }
 
         TimeSpan startup = TimeProvider.System.GetElapsedTime(start);
-        string token = (await File.ReadAllTextAsync(Path.Combine(data, "admin.token"))).Trim();
+        // The tokens are the store's: only the first to use it makes one.
+        string token = first?.Token ?? (await File.ReadAllTextAsync(Path.Combine(data, "admin.token"))).Trim();
         return new BerthRig(process, options.Berth, data, port, token, startup);
     }
 
@@ -158,6 +159,22 @@ internal sealed class BerthRig : IAsyncDisposable
         if (answer.StatusCode != HttpStatusCode.Accepted)
         {
             throw new InvalidOperationException($"{answer}: {await answer.Content.ReadAsStringAsync()}");
+        }
+    }
+
+    /// <summary>Returns when this server has heard of a function that another one was told of.</summary>
+    public async Task KnowsAsync(string function)
+    {
+        while (true)
+        {
+            using HttpResponseMessage answer = await Http.GetAsync(
+                new Uri("/v1/functions/" + function, UriKind.Relative));
+            if (answer.IsSuccessStatusCode)
+            {
+                return;
+            }
+
+            await Task.Delay(10);
         }
     }
 
