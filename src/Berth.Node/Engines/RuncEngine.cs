@@ -79,13 +79,15 @@ public sealed class RuncEngine : IEngine
         await LockInstanceAsync(cancellationToken);
         FileSystems.UseUsualMask();
         Spawner.BecomeSubreaper();
+        cgroups = CgroupDetection.Detect();
+        // Before anything that may be interrupted: what a killed predecessor left is found by the lock, and goes with
+        // it.
+        leftovers = new Leftovers(folders, cgroups, poller, time, logger);
         runc = await Runc.FindAsync(options.Runc, poller, time, cancellationToken);
         await FindRuntimesAsync(cancellationToken);
         filter = SeccompFilter.Compile();
-        cgroups = CgroupDetection.Detect();
         warmup = new MoveWarmup(cgroups);
         hardOpenFiles = ReadHardOpenFiles();
-        leftovers = new Leftovers(folders, cgroups, poller, time, logger);
         abandoned = new Abandoned(options, cgroups, poller, time, logger);
         orphans = new Orphans(poller);
         await leftovers.RemoveAllAsync(cancellationToken);
@@ -186,11 +188,7 @@ public sealed class RuncEngine : IEngine
             await RemoveAsync(objects);
         }
 
-        if (leftovers is not null)
-        {
-            await leftovers.RemoveAllAsync(CancellationToken.None);
-        }
-
+        bool isGone = leftovers is not null && await leftovers.RemoveAllAsync(CancellationToken.None);
         if (networks is not null)
         {
             await networks.DisposeAsync();
@@ -199,7 +197,13 @@ public sealed class RuncEngine : IEngine
         owners?.Dispose();
         warmup?.Dispose();
         poller.Dispose();
-        instanceLock?.Delete();
+        if (isGone)
+        {
+            instanceLock?.Delete();
+        }
+
+        // Where something is left, the next start finds it by the lock.
+        instanceLock?.Dispose();
     }
 
     /// <summary>Null for what says itself who is to blame.</summary>

@@ -29,12 +29,14 @@ internal sealed class Leftovers(
     /// <summary>
     /// Everything; for the start, when nothing of ours can be living, and for the end. Looks until there is nothing to
     /// be found: a child that a killed predecessor had just forked looks like anybody's until it executes runc. From
-    /// the first look on there is no bundle that such a runc could make a container of.
+    /// the first look on there is no bundle that such a runc could make a container of. False where something would not
+    /// go.
     /// </summary>
-    public async Task<int> RemoveAllAsync(CancellationToken cancellationToken)
+    public async Task<bool> RemoveAllAsync(CancellationToken cancellationToken)
     {
         int removed = 0;
         long begun = time.GetTimestamp();
+        bool isGone;
         while (true)
         {
             // First those that could make more.
@@ -43,7 +45,8 @@ internal sealed class Leftovers(
             bool parentGone = cgroups.At(folders.CgroupParent).TryRemove();
             bool treeStood = folders.Exist;
             removed += found + folders.Remove();
-            if ((found == 0 && parentGone && !treeStood) || time.GetElapsedTime(begun) > AllPatience)
+            isGone = found == 0 && parentGone && !treeStood;
+            if (isGone || time.GetElapsedTime(begun) > AllPatience)
             {
                 break;
             }
@@ -55,7 +58,7 @@ internal sealed class Leftovers(
         }
 
         Report(removed);
-        return removed;
+        return isGone;
     }
 
     /// <summary>Everything but the sandboxes that <paramref name="isLiving"/> knows.</summary>

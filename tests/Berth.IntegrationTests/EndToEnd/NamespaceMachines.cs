@@ -103,6 +103,9 @@ internal sealed class MachineProcess(string name, string @namespace, string cabl
     /// <summary>Among the machines.</summary>
     public required string Address { get; init; }
 
+    /// <summary>Variables for the next start of its node, beside this process's own.</summary>
+    public Dictionary<string, string> Environment { get; } = [];
+
     public string Namespace => @namespace;
 
     public string Cable => cable;
@@ -135,7 +138,8 @@ internal sealed class MachineProcess(string name, string @namespace, string cabl
             [
                 $"--net=/run/netns/{@namespace}", ServerProcess.Executable, "node", "join", server, "--data", Data,
                 "--pool-memory", "0", .. first,
-            ]);
+            ],
+            Environment);
         process.StandardInput.Close();
         process.OutputDataReceived += Note;
         process.ErrorDataReceived += Note;

@@ -20,15 +20,26 @@ internal sealed class OverlayCluster : IAsyncDisposable
 
     public string NodeAddress => $"https://{Machines.Server}:{Server.Port + 1}";
 
-    public static async Task<OverlayCluster> StartAsync()
+    public static Task<OverlayCluster> StartAsync(params string[] flags) => StartAsync(flags, []);
+
+    /// <param name="variables">Of the server's environment.</param>
+    public static async Task<OverlayCluster> StartAsync(string[] flags, (string Name, string Value)[] variables)
     {
         NamespaceMachines machines = await NamespaceMachines.StartAsync();
         try
         {
             ServerProcess server = new();
+            foreach ((string name, string value) in variables)
+            {
+                server.Environment[name] = value;
+            }
+
             await NetworkServer.StartAsync(
-                server, "--node-listen", $"{machines.Server}:{server.Port + 1}", "--node-name", "control",
-                "--pool-memory", "0");
+                server,
+                [
+                    "--node-listen", $"{machines.Server}:{server.Port + 1}", "--node-name", "control",
+                    "--pool-memory", "0", .. flags,
+                ]);
             return new OverlayCluster(machines, server);
         }
         catch
@@ -38,12 +49,23 @@ internal sealed class OverlayCluster : IAsyncDisposable
         }
     }
 
-    public async Task<MachineProcess> JoinAsync(string name)
+    /// <param name="variables">Of the node's environment.</param>
+    public async Task<MachineProcess> JoinAsync(string name, params (string Name, string Value)[] variables)
     {
         MachineProcess machine = await Machines.AddAsync(name);
+        foreach ((string variable, string value) in variables)
+        {
+            machine.Environment[variable] = value;
+        }
+
+        await JoinAsync(machine);
+        return machine;
+    }
+
+    public async Task JoinAsync(MachineProcess machine)
+    {
         machine.Join(NodeAddress, (await Server.BerthAsync("node", "token", "create")).Succeed());
         await ReadyAsync(machine);
-        return machine;
     }
 
     public Task ReadyAsync(MachineProcess machine) => Condition.HoldsAsync(

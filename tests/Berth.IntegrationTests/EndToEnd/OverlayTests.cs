@@ -1,8 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Text;
 using System.Text.Json;
-using Berth.Node.Linux;
 using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
@@ -26,7 +24,7 @@ public sealed class OverlayTests
         string asked = await cluster.TryOnAsync(
             one.Name, "shop", "get web 80; get far 80; get far.shop 80; busybox cat /sys/class/net/eth0/mtu");
         string back = await cluster.TryOnAsync("control", "shop", "get far 80");
-        string where = await cluster.TryOnAsync(one.Name, "shop", LookUp("far"));
+        string where = await cluster.TryOnAsync(one.Name, "shop", OverlayNetwork.LookUp("far"));
         string address = where.Split(' ')[^1];
         string foreign = await cluster.TryOnAsync(
             one.Name, "other", $"get {address} 80; get far 80; get 10.77.0.2 80; echo nobody");
@@ -40,7 +38,7 @@ public sealed class OverlayTests
             string.Join(", ", shown.GetProperty("parts").EnumerateArray().Select(
                 p => $"{p.GetProperty("node").GetString()} {p.GetProperty("subnet").GetString()}")));
         Assert.StartsWith("10.77.1.", address, StringComparison.Ordinal);
-        await EndAsync(cluster, one, two);
+        await OverlayNetwork.EndAsync(cluster, one, two);
     }
 
     [Fact]
@@ -54,8 +52,8 @@ public sealed class OverlayTests
             cluster, "function", "deploy", "--network", "shop", "--constraint", "node=one", "--timeout", "10m", "ear",
             "demo/net", "busybox", "sleep", "611");
         await BerthAsync(cluster, "function", "invoke", "--async", "ear");
-        IPAddress ear = await AddressOfAsync(cluster, "ear");
-        using Listener heard = new($"/proc/{PidOf("busybox\0sleep\0611\0")}/ns/net", 9999);
+        IPAddress ear = await OverlayNetwork.AddressOfAsync(cluster, "shop", "ear");
+        using Listener heard = new($"/proc/{OverlayNetwork.PidOf("busybox\0sleep\0611\0")}/ns/net", 9999);
         int segment = Assert.Single(await OverlayCluster.NetworksOfAsync(one.Pid)).Key;
         IPNetwork control = IPNetwork.Parse("10.77.0.0/24");
         TunnelPacket honest = new(
@@ -78,7 +76,7 @@ public sealed class OverlayTests
 
         await Condition.HoldsAsync("what is known was heard", () => heard.All.Length > 0);
         Assert.Equal(["known\n"], heard.All);
-        await EndAsync(cluster, one);
+        await OverlayNetwork.EndAsync(cluster, one);
     }
 
     [Fact]
@@ -133,20 +131,7 @@ public sealed class OverlayTests
         await cluster.ReadyAsync(one);
         (await cluster.Server.BerthAsync("start", "web")).Succeed();
         await cluster.AnswersAsync("one", "shop", "web");
-        await EndAsync(cluster, one);
-    }
-
-    /// <summary>Of a function's program, once it can be found.</summary>
-    private static async Task<IPAddress> AddressOfAsync(OverlayCluster cluster, string name)
-    {
-        IPAddress? address = null;
-        await Condition.HoldsAsync($"{name} is found", async () =>
-        {
-            string told = await cluster.TryOnAsync(
-                "control", "shop", LookUp(name));
-            return IPAddress.TryParse(told.Split(' ')[^1], out address) ? null : told;
-        });
-        return address!;
+        await OverlayNetwork.EndAsync(cluster, one);
     }
 
     private static async Task SendFromAsync(MachineProcess machine, IPEndPoint to, byte[] packet) =>
@@ -160,72 +145,4 @@ public sealed class OverlayTests
 
     private static async Task<string> BerthAsync(OverlayCluster cluster, params string[] arguments) =>
         (await cluster.Server.BerthAsync(arguments)).Succeed();
-
-    /// <summary>Takes everything away, and looks whether it is gone from every machine.</summary>
-    private static async Task EndAsync(OverlayCluster cluster, params MachineProcess[] nodes)
-    {
-        foreach (string kind in (string[])["container", "function"])
-        {
-            string[] names = (await BerthAsync(
-                cluster, kind == "container" ? ["ps", "-a", "-q"] : ["function", "ls", "-q"]))
-                .Split('\n', StringSplitOptions.RemoveEmptyEntries);
-            if (names.Length > 0)
-            {
-                await BerthAsync(cluster, kind == "container" ? ["rm", "-f", .. names] : ["function", "rm", .. names]);
-            }
-        }
-
-        await BerthAsync(cluster, "network", "prune");
-        Assert.Equal("", await BerthAsync(cluster, "network", "ls", "-q"));
-        Assert.Empty(await OverlayCluster.NetworksOfAsync(cluster.Server.Pid));
-        foreach (MachineProcess node in nodes)
-        {
-            (await cluster.Server.BerthAsync("node", "drain", node.Name, "--timeout", "0s")).Succeed();
-            await Condition.HoldsAsync(
-                $"{node.Name} has no network any more",
-                async () => (await OverlayCluster.NetworksOfAsync(node.Pid)).Count == 0 ? null : node.Log);
-        }
-
-        Assert.Equal(0, await cluster.Server.StopAsync());
-        await ServerTraces.AreGoneAsync(cluster.Server);
-    }
-
-    private static string LookUp(string name) =>
-        $"busybox nslookup {name} | busybox grep -A 1 Name: | busybox tail -n 1";
-
-    /// <summary>Of the only program on this machine that has such a command line.</summary>
-    private static int PidOf(string command) => Directory.GetDirectories("/proc")
-        .Where(d => int.TryParse(Path.GetFileName(d), out _) && File.Exists(d + "/cmdline"))
-        .Where(d => File.ReadAllText(d + "/cmdline") == command).Select(d => int.Parse(Path.GetFileName(d))).Single();
-
-    /// <summary>Hears what is sent to a UDP port in a namespace.</summary>
-    private sealed class Listener : IDisposable
-    {
-        private readonly Socket socket;
-        private readonly List<string> heard = [];
-
-        public Listener(string space, int port)
-        {
-            using FileDescriptor own = new(Libc.Open(space, Libc.O_RDONLY | Libc.O_CLOEXEC, 0));
-            socket = NetworkNamespace.MakeSocket(own, SocketType.Dgram, ProtocolType.Udp);
-            socket.Bind(new IPEndPoint(IPAddress.Any, port));
-        }
-
-        /// <summary>What it has heard.</summary>
-        public string[] All
-        {
-            get
-            {
-                byte[] buffer = new byte[2048];
-                while (socket.Available > 0)
-                {
-                    heard.Add(Encoding.ASCII.GetString(buffer, 0, socket.Receive(buffer)));
-                }
-
-                return [.. heard];
-            }
-        }
-
-        public void Dispose() => socket.Dispose();
-    }
 }

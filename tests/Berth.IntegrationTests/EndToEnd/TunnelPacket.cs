@@ -40,7 +40,7 @@ internal sealed record TunnelPacket(int Segment, IPNetwork FromPart, IPAddress F
     private static byte[] MachineOf(IPNetwork part) => [0x02, 0xb1, .. part.BaseAddress.GetAddressBytes()];
 
     /// <summary>RFC 1071.</summary>
-    private static ushort ChecksumOf(ReadOnlySpan<byte> header)
+    public static ushort ChecksumOf(ReadOnlySpan<byte> header)
     {
         uint sum = 0;
         for (int i = 0; i < header.Length; i += 2)

@@ -105,6 +105,37 @@ public sealed class AbandonedTests : IAsyncLifetime
         }
     }
 
+    [Fact]
+    public async Task What_a_killed_one_left_goes_with_a_next_start_that_is_interrupted()
+    {
+        using Process owner = await StartAsync("prepare", "ready");
+        await KillAsync(owner);
+        Assert.True(Mounts.Count > 0 && Cgroups.Count > 0, "There was nothing to be left: the test shows nothing.");
+        string runc = Path.Combine(own, "runc");
+        string begun = Path.Combine(own, "begun");
+        // A machine that is very busy: it answers when nobody waits any more.
+        await File.WriteAllTextAsync(runc, $"#!/bin/sh\ntouch {begun}\nexec sleep 3\n");
+        File.SetUnixFileMode(runc, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        RuncEngine next = new(
+            new NodeOptions("sweeper", NodeOptions.InstanceOf(dead))
+            {
+                Pool = PoolLimits.None,
+                StorageFolder = dead,
+                Runc = runc,
+            },
+            TimeProvider.System, NullLogger<RuncEngine>.Instance);
+        using CancellationTokenSource interrupt = new();
+
+        Task starting = next.StartAsync(interrupt.Token);
+        await Eventually.BecomesTrueAsync(() => File.Exists(begun), "the start is held up");
+        await interrupt.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => starting);
+        await next.DisposeAsync();
+
+        Assert.Empty(Left);
+        Assert.False(File.Exists(Lock));
+    }
+
     private static string NewFolder() =>
         Directory.CreateDirectory($"/var/tmp/berth-test-{Path.GetRandomFileName()}").FullName;
 
