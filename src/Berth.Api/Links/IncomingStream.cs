@@ -10,10 +10,14 @@ namespace Berth.Api.Links;
 /// </summary>
 /// <param name="welcome">Told how many bytes were read.</param>
 /// <param name="window">Bytes that may have come and not be read.</param>
-public sealed class IncomingStream(Action<int> welcome, int window = LinkProtocol.Window) : Stream
+/// <param name="isInline">Who waits goes on within <see cref="Accept"/>, instead of a thread of the pool.</param>
+public sealed class IncomingStream(
+    Action<int> welcome, int window = LinkProtocol.Window, bool isInline = false) : Stream
 {
     // No pause at the writing end: the window bounds it.
-    private readonly Pipe pipe = new(new PipeOptions(pauseWriterThreshold: 0, useSynchronizationContext: false));
+    private readonly Pipe pipe = new(new PipeOptions(
+        pauseWriterThreshold: 0, useSynchronizationContext: false,
+        readerScheduler: isInline ? PipeScheduler.Inline : PipeScheduler.ThreadPool));
     private readonly Lock gate = new();
     private readonly int window = window;
     private int open = window;
@@ -80,8 +84,17 @@ public sealed class IncomingStream(Action<int> welcome, int window = LinkProtoco
             Arrived += length;
             bytes.CopyTo(pipe.Writer.GetSpan(length));
             pipe.Writer.Advance(length);
-            // There is no threshold, so this completes at once.
+        }
+
+        try
+        {
+            // There is no threshold, so this completes at once. Who waits may go on within it.
             _ = pipe.Writer.FlushAsync(CancellationToken.None).AsTask();
+        }
+        catch (InvalidOperationException)
+        {
+            // It was broken between the two.
+            return;
         }
     }
 

@@ -1,10 +1,9 @@
 namespace Berth.Api.Links;
 
 // The link between the control server and a node of another machine. The node dials; over the connection that it made
-// the server is the client of HTTP/2 and the node answers. Each attempt is one stream: a request whose body carries the
-// order, the program's input and what steers it, answered by a body with its output, its error and its report. Each
-// connection to a program, or from one, is one more stream. All are rows of frames (see LinkFrame).
-// docs/internals/node-link.md has the tables.
+// the server asks and the node answers, in streams. Each attempt is one: there go the order, the program's input and
+// what steers it, back come its output, its error and its report. Each connection to a program, or from one, is one
+// more. All are rows of frames (see LinkFrame). docs/internals/node-link.md has the tables.
 
 /// <summary>What both ends of a link must agree on.</summary>
 public static class LinkProtocol
@@ -24,6 +23,13 @@ public static class LinkProtocol
     /// <summary>By TLS's negotiation of protocols (RFC 7301): a connection over which the server asks and the node
     /// answers. With <c>h2</c> the node asks, as of any web server.</summary>
     public const string Negotiated = "berth-link";
+
+    /// <summary>The same where the streams are Berth's own (see Multiplexer); preferred where both ends know it.
+    /// </summary>
+    public const string NegotiatedStreams = "berth-link-streams";
+
+    /// <summary>What a node offers for its link, the best first.</summary>
+    public static IReadOnlyList<string> Offers { get; } = [NegotiatedStreams, Negotiated];
 
     /// <summary>Greeting, heartbeats and hints; one for the life of a link.</summary>
     public const string ControlPath = "/control";
@@ -68,6 +74,15 @@ public static class LinkProtocol
 
     /// <summary>Connections of one node at once; the other streams are left to attempts.</summary>
     public const int MaxConnections = 10_000;
+
+    /// <summary>Looks in a row at which nothing had come, until the other end is asked whether it is there.</summary>
+    public const int QuietLooks = 2;
+
+    /// <summary>The same, until it is gone.</summary>
+    public const int MostQuietLooks = 8;
+
+    /// <summary>How often an end looks whether something has come.</summary>
+    public static TimeSpan LookInterval { get; } = TimeSpan.FromSeconds(1);
 
     /// <summary>How long an end that was closed waits for the other to close.</summary>
     public static TimeSpan ClosingLimit { get; } = TimeSpan.FromSeconds(5);

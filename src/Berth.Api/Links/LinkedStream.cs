@@ -27,7 +27,7 @@ public sealed class LinkedStream : Stream
         this.frames = frames;
         this.writer = writer;
         this.closed = closed;
-        incoming = new IncomingStream(Welcome, LinkProtocol.ConnectionWindow);
+        incoming = new IncomingStream(Welcome, LinkProtocol.ConnectionWindow, isInline: true);
         OtherEnd = ReadAsync();
     }
 

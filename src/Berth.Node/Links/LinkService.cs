@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
@@ -13,36 +14,65 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
     private readonly ILogger logger = room.Logger;
     private readonly LinkedAttempts attempts = new();
 
+    /// <summary>Over HTTP/2, for servers of before there were other streams.</summary>
     public async Task AnswerAsync(HttpContext context)
     {
-        FrameReader reader = new(context.Request.BodyReader);
-        using FrameWriter writer = new(context.Response.BodyWriter);
+        // The head goes now: the server reads the answer while it writes the request.
+        await context.Response.StartAsync(context.RequestAborted);
+        if (!await AnswerAsync(
+            context.Request.Path, context.Request.BodyReader, context.Response.BodyWriter, context.RequestAborted))
+        {
+            context.Abort();
+        }
+    }
+
+    /// <summary>Over a stream of the link's own.</summary>
+    public async Task AnswerAsync(MultiplexedStream stream)
+    {
+        if (await AnswerAsync(stream.Path, stream.Input, stream.Output, stream.Gone))
+        {
+            stream.Ignore();
+            stream.End();
+        }
+        else
+        {
+            stream.Reset();
+        }
+    }
+
+    public void Complain(LinkException wrong) => LinkLog.BadOrder(logger, wrong.Message);
+
+    /// <returns>False where the stream broke, and is to be given up.</returns>
+    private async Task<bool> AnswerAsync(string path, PipeReader input, PipeWriter output, CancellationToken gone)
+    {
+        FrameReader reader = new(input);
+        using FrameWriter writer = new(output);
         try
         {
-            // The head goes now: the server reads the answer while it writes the request.
-            await context.Response.StartAsync(context.RequestAborted);
-            if (context.Request.Path == LinkProtocol.AttemptPath)
+            switch (path)
             {
-                await new OrderedAttempt(room, link, attempts, reader, writer).RunAsync(context.RequestAborted);
+                case LinkProtocol.AttemptPath:
+                    await new OrderedAttempt(room, link, attempts, reader, writer).RunAsync(gone);
+                    break;
+                case LinkProtocol.ConnectionPath:
+                    await new OrderedConnection(attempts, reader, writer, room.Time).RunAsync(gone);
+                    break;
+                case LinkProtocol.ControlPath:
+                    await ControlAsync(reader, writer, gone);
+                    break;
             }
-            else if (context.Request.Path == LinkProtocol.ConnectionPath)
-            {
-                await new OrderedConnection(attempts, reader, writer, room.Time).RunAsync(context.RequestAborted);
-            }
-            else if (context.Request.Path == LinkProtocol.ControlPath)
-            {
-                await ControlAsync(reader, writer, context.RequestAborted);
-            }
+
+            return true;
         }
         catch (LinkException fault)
         {
             LinkLog.BadOrder(logger, fault.Message);
-            context.Abort();
+            return false;
         }
-        catch (Exception gone) when (gone is OperationCanceledException or IOException)
+        catch (Exception over) when (over is OperationCanceledException or IOException)
         {
             // The link is over, or this stream of it.
-            context.Abort();
+            return false;
         }
     }
 

@@ -70,6 +70,9 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     /// <summary>Called with the address of each server that accepted a link.</summary>
     public Action<Uri> Linked { get; init; } = static _ => { };
 
+    /// <summary>Protocols for its links, the best first: programs of before know fewer.</summary>
+    internal IReadOnlyList<string> Offers { get; init; } = LinkProtocol.Offers;
+
     /// <summary>Tells a log of what was fetched.</summary>
     public static Action<Digest, int, TimeSpan> ToldTo(ILoggerFactory loggers)
     {
@@ -130,7 +133,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
                 return;
             }
 
-            ServerLink link = new(address, ServerDoor.Of(address, identity, time), room);
+            ServerLink link = new(address, DoorTo(address), room);
             links[address] = link;
             link.Begin(stop);
         }
@@ -253,6 +256,8 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         }
     }
 
+    private ServerDoor DoorTo(Uri server) => ServerDoor.Of(server, identity, time, Offers);
+
     /// <summary>By any server: all sign with one authority.</summary>
     private async Task RenewOnceAsync(CancellationToken stop)
     {
@@ -263,7 +268,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
                 identity = await link.Door.RenewAsync(folder, stop);
                 foreach (ServerLink each in links.Values)
                 {
-                    each.Door = ServerDoor.Of(each.Address, identity, time);
+                    each.Door = DoorTo(each.Address);
                 }
 
                 LinkLog.Renewed(logger, identity.End);

@@ -22,6 +22,9 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
 {
     private const int MaxAnswer = 1024 * 1024;
 
+    /// <summary>Of TLS's negotiation, where this machine asks.</summary>
+    private const string Requests = "h2";
+
     private static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(30);
 
@@ -29,6 +32,7 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
     private readonly Uri server;
     private readonly NodeIdentity? identity;
     private readonly TimeProvider time;
+    private IReadOnlyList<string> offers = LinkProtocol.Offers;
 
     /// <param name="identity">Null before it has joined.</param>
     /// <param name="isServer">Whether a certificate is the server's.</param>
@@ -44,7 +48,7 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
             UseCookies = false,
             AllowAutoRedirect = false,
             ConnectTimeout = ConnectLimit,
-            SslOptions = Options(server, identity, isServer, SslApplicationProtocol.Http2),
+            SslOptions = Options(server, identity, isServer, Requests),
         })
         {
             BaseAddress = server,
@@ -58,8 +62,13 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
     public IPAddress? LocalAddress { get; private set; }
 
     /// <summary>The door of a node that has joined.</summary>
-    public static ServerDoor Of(Uri server, NodeIdentity identity, TimeProvider time) => new(
-        server, identity, c => NodeIdentity.IsServer(c, identity.Authority, time.GetUtcNow()), time);
+    /// <param name="offers">Protocols for a link, the best first; null for all.</param>
+    public static ServerDoor Of(
+        Uri server, NodeIdentity identity, TimeProvider time, IReadOnlyList<string>? offers = null) =>
+        new(server, identity, c => NodeIdentity.IsServer(c, identity.Authority, time.GetUtcNow()), time)
+        {
+            offers = offers ?? LinkProtocol.Offers,
+        };
 
     /// <summary>Reads an address such as <c>https://berth.example:7071</c>; throws <c>InvalidRequest</c>.</summary>
     public static Uri Parse(string text) =>
@@ -152,7 +161,7 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
             await tls.AuthenticateAsClientAsync(
                 Options(
                     server, identity, c => NodeIdentity.IsServer(c, identity!.Authority, time.GetUtcNow()),
-                    new SslApplicationProtocol(LinkProtocol.Negotiated)),
+                    offers),
                 either.Token);
             return tls;
         }
@@ -172,15 +181,20 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
     public static string NameOf(SslStream connection) => (connection.RemoteCertificate as X509Certificate2)
         ?.GetNameInfo(X509NameType.SimpleName, forIssuer: false) ?? "";
 
+    /// <summary>Whether the server knows of streams of the link's own; else they are HTTP/2's.</summary>
+    public static bool IsMultiplexed(SslStream connection) =>
+        connection.NegotiatedApplicationProtocol == new SslApplicationProtocol(LinkProtocol.NegotiatedStreams);
+
     public void Dispose() => http.Dispose();
 
     private static SslClientAuthenticationOptions Options(
-        Uri server, NodeIdentity? identity, Func<X509Certificate2, bool> isServer, SslApplicationProtocol protocol) =>
+        Uri server, NodeIdentity? identity, Func<X509Certificate2, bool> isServer,
+        params IReadOnlyList<string> protocols) =>
         new()
         {
             TargetHost = server.IdnHost,
             EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
-            ApplicationProtocols = [protocol],
+            ApplicationProtocols = [.. protocols.Select(p => new SslApplicationProtocol(p))],
             ClientCertificates = identity is null ? null : [identity.Certificate],
             LocalCertificateSelectionCallback = identity is null
                 ? null

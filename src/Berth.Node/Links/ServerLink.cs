@@ -27,6 +27,7 @@ internal sealed class ServerLink : IAsyncDisposable
     private static readonly TimeSpan RefusedPause = TimeSpan.FromSeconds(30);
 
     private readonly LinkRoom room;
+    private readonly LinkService service;
     private readonly LinkHost host;
     private readonly CancellationTokenSource over = new();
     private bool isRefused;
@@ -40,7 +41,7 @@ internal sealed class ServerLink : IAsyncDisposable
         Address = address;
         Door = door;
         this.room = room;
-        LinkService service = new(room, this);
+        service = new LinkService(room, this);
         host = new LinkHost(service.AnswerAsync, room.Loggers);
     }
 
@@ -132,7 +133,9 @@ internal sealed class ServerLink : IAsyncDisposable
                 return "Another address leads to the same server.";
             }
 
-            await host.ServeAsync(connection, stop);
+            await (ServerDoor.IsMultiplexed(connection)
+                ? LinkAnswers.ServeAsync(connection, service, room.Time, stop)
+                : host.ServeAsync(connection, stop));
             return isRefused ? "The server refused it."
                 : wasWelcomed ? "The link broke."
                 : "The server closed it: does it know this node still? 'berth node ls' there shows its nodes.";

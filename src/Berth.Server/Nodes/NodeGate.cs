@@ -32,9 +32,10 @@ namespace Berth.Server.Nodes;
 /// <param name="Server">Name in this server's certificate.</param>
 /// <param name="Answers">For other servers of the same store; null where there can be none.</param>
 /// <param name="Peers">What nodes ask for and is not here.</param>
+/// <param name="Time">By which links are watched.</param>
 internal sealed record GateParts(
     NodeRegister Register, NodeAuthority Authority, IContentStore Content, NodeLinks Links, string Server,
-    PeerAnswers? Answers, Peers? Peers);
+    PeerAnswers? Answers, Peers? Peers, TimeProvider Time);
 
 /// <summary>
 /// The address that nodes dial, and other servers, TLS and HTTP/2 only. What a connection is for is settled in its
@@ -65,7 +66,8 @@ internal sealed class NodeGate : IAsyncDisposable
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
-        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration()
+            .UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true);
         builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, addresses));
         host = builder.Build();
         host.Run(AnswerAsync);
@@ -133,6 +135,7 @@ internal sealed class NodeGate : IAsyncDisposable
                     OnAuthenticate = (_, tls) => tls.ApplicationProtocols =
                     [
                         System.Net.Security.SslApplicationProtocol.Http2,
+                        new System.Net.Security.SslApplicationProtocol(LinkProtocol.NegotiatedStreams),
                         new System.Net.Security.SslApplicationProtocol(LinkProtocol.Negotiated),
                     ],
                 });
@@ -146,8 +149,8 @@ internal sealed class NodeGate : IAsyncDisposable
     {
         ReadOnlyMemory<byte> chosen =
             connection.Features.Get<ITlsApplicationProtocolFeature>()?.ApplicationProtocol ?? default;
-        if (!chosen.Span.SequenceEqual(
-            new System.Net.Security.SslApplicationProtocol(LinkProtocol.Negotiated).Protocol.Span))
+        bool isMultiplexed = Is(chosen, LinkProtocol.NegotiatedStreams);
+        if (!isMultiplexed && !Is(chosen, LinkProtocol.Negotiated))
         {
             await requests(connection);
             return;
@@ -161,8 +164,24 @@ internal sealed class NodeGate : IAsyncDisposable
         }
 
         await using DuplexStream stream = new(connection.Transport);
-        await parts.Links.ServeAsync(node, NodeAuthority.HashOf(presented!), stream, connection.ConnectionClosed);
+        string certificate = NodeAuthority.HashOf(presented!);
+        if (!isMultiplexed)
+        {
+            await parts.Links.ServeAsync(node, certificate, new HttpStreams(stream), connection.ConnectionClosed);
+            return;
+        }
+
+        using MultiplexedStreams streams = new(stream, parts.Time);
+        await parts.Links.ServeAsync(node, certificate, streams, connection.ConnectionClosed);
+        streams.Dispose();
+        if (await streams.Ended is { } wrong)
+        {
+            Log.LinkBroke(logger, node.Name, wrong.Message);
+        }
     }
+
+    private static bool Is(ReadOnlyMemory<byte> chosen, string protocol) =>
+        chosen.Span.SequenceEqual(new System.Net.Security.SslApplicationProtocol(protocol).Protocol.Span);
 
     private async Task AnswerAsync(HttpContext context)
     {

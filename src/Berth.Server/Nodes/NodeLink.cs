@@ -1,4 +1,3 @@
-using System.IO.Pipelines;
 using System.Net;
 using System.Text.Json;
 using Berth.Api.Links;
@@ -8,22 +7,22 @@ using Berth.Core.Networks;
 namespace Berth.Server.Nodes;
 
 /// <summary>
-/// The server's end of one connection that a node made: HTTP/2 with the server as its client. It lasts as long as the
-/// connection does and is never made anew from here.
+/// The server's end of one connection that a node made, over which the server asks. It lasts as long as the connection
+/// does and is never made anew from here.
 /// </summary>
 internal sealed class NodeLink : IDisposable
 {
-    private readonly HttpMessageInvoker http;
+    private readonly ILinkStreams streams;
     private readonly LinkExchange control;
     private readonly CancellationTokenSource closed = new();
     private readonly FrameReader frames;
     private int disposed;
 
     private NodeLink(
-        string name, HttpMessageInvoker http, LinkExchange control, FrameReader frames, NodeHello hello)
+        string name, ILinkStreams streams, LinkExchange control, FrameReader frames, NodeHello hello)
     {
         Name = name;
-        this.http = http;
+        this.streams = streams;
         this.control = control;
         this.frames = frames;
         Hello = hello;
@@ -54,17 +53,16 @@ internal sealed class NodeLink : IDisposable
     /// <summary>Cancelled when it is over.</summary>
     public CancellationToken Closed => closed.Token;
 
-    /// <summary>Greets the node at the other end of <paramref name="connection"/>. Throws BerthException
+    /// <summary>Greets the node at the other end, whose streams these are from now on. Throws BerthException
     /// (<c>Conflict</c>) where the two can't work together, IOException where it does not speak the language.</summary>
     /// <param name="name">Of the node, as its certificate says.</param>
     public static async Task<NodeLink> OpenAsync(
-        Stream connection, string name, TimeProvider time, CancellationToken cancellationToken)
+        ILinkStreams streams, string name, TimeProvider time, CancellationToken cancellationToken)
     {
-        HttpMessageInvoker http = ClientOf(connection);
         LinkExchange? control = null;
         try
         {
-            control = new LinkExchange(http, LinkProtocol.ControlPath);
+            control = streams.Open(LinkProtocol.ControlPath);
             FrameReader frames = await control.ReaderAsync(cancellationToken);
             Frame first = await frames.ReadAsync(cancellationToken)
                 ?? throw new LinkException("The node ended its link without a word.");
@@ -91,21 +89,20 @@ internal sealed class NodeLink : IDisposable
             await control.Writer.SendAsync(
                 FrameKind.Welcome, new NodeWelcome(Math.Min(LinkProtocol.Version, hello.NewestVersion)),
                 LinkJson.Default.NodeWelcome, cancellationToken);
-            return new NodeLink(name, http, control, frames, hello) { Heard = time.GetTimestamp() };
+            return new NodeLink(name, streams, control, frames, hello) { Heard = time.GetTimestamp() };
         }
         catch
         {
             control?.Dispose();
-            http.Dispose();
+            streams.Dispose();
             throw;
         }
     }
 
     /// <summary>Begins a stream. Throws IOException where the link is over.</summary>
-    /// <param name="reading">How the answer is read; null for the usual way.</param>
-    public LinkExchange Open(string path, StreamPipeReaderOptions? reading = null) => closed.IsCancellationRequested
+    public LinkExchange Open(string path) => closed.IsCancellationRequested
         ? throw new IOException("The link is over.")
-        : new LinkExchange(http, path, reading);
+        : streams.Open(path);
 
     /// <summary>Tells the node which servers there are, where it knows of several.</summary>
     public void Tell(IReadOnlyList<string> servers)
@@ -161,7 +158,7 @@ internal sealed class NodeLink : IDisposable
         {
             closed.Cancel();
             control.Dispose();
-            http.Dispose();
+            streams.Dispose();
         }
     }
 
@@ -216,27 +213,5 @@ internal sealed class NodeLink : IDisposable
         };
 
         static string Short(string? text) => Quoted.Of(text is { Length: > 100 } ? text[..100] : text ?? "");
-    }
-
-    private static HttpMessageInvoker ClientOf(Stream connection)
-    {
-        Stream? left = connection;
-        return new HttpMessageInvoker(new SocketsHttpHandler
-        {
-            UseProxy = false,
-            UseCookies = false,
-            AllowAutoRedirect = false,
-            ActivityHeadersPropagator = null,
-            EnableMultipleHttp2Connections = false,
-            PooledConnectionLifetime = Timeout.InfiniteTimeSpan,
-            PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
-            InitialHttp2StreamWindowSize = 1024 * 1024,
-            KeepAlivePingDelay = TimeSpan.FromSeconds(5),
-            KeepAlivePingTimeout = TimeSpan.FromSeconds(5),
-            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.Always,
-            ConnectCallback = (_, _) => Interlocked.Exchange(ref left, null) is { } only
-                ? ValueTask.FromResult(only)
-                : throw new IOException("The link is over."),
-        });
     }
 }

@@ -19,8 +19,9 @@ internal sealed class NodeLinks(
 
     /// <summary>Completes when the connection may be closed.</summary>
     /// <param name="certificate">SHA-256 of the one it came with.</param>
+    /// <param name="streams">Of the connection.</param>
     public async Task ServeAsync(
-        NodeEntry node, string certificate, Stream connection, CancellationToken cancellationToken)
+        NodeEntry node, string certificate, ILinkStreams streams, CancellationToken cancellationToken)
     {
         NodeLink link;
         try
@@ -28,7 +29,7 @@ internal sealed class NodeLinks(
             using CancellationTokenSource limit = new(GreetingLimit, time);
             using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
                 limit.Token, cancellationToken);
-            link = await NodeLink.OpenAsync(connection, node.Name, time, either.Token);
+            link = await NodeLink.OpenAsync(streams, node.Name, time, either.Token);
         }
         catch (Exception fault) when (
             fault is BerthException or IOException or HttpRequestException or OperationCanceledException)

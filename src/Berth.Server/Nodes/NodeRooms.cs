@@ -131,7 +131,7 @@ internal sealed class NodeRooms : IAsyncDisposable
         gate = await NodeGate.OpenAsync(
             new GateParts(
                 Register, authority, content, new NodeLinks(Register, () => Directory.Addresses, time, logger), server,
-                Peers is null ? null : new PeerAnswers(runs, content, lifetime), Peers),
+                Peers is null ? null : new PeerAnswers(runs, content, lifetime), Peers, time),
             options.NodeListen, loggers, cancellationToken);
         NodeWatch watch = new(Register, time, logger);
         Register.Own.OwnUnderlay = own.SharedNetworks is { IsPossible: true } ? Underlay() : null;

@@ -1,4 +1,3 @@
-using System.IO.Pipelines;
 using Berth.Api.Errors;
 using Berth.Api.Links;
 using Berth.Core.Errors;
@@ -13,10 +12,6 @@ namespace Berth.Server.Nodes;
 internal sealed class RemoteConnections(
     NodeLink link, TimeProvider time, int most = LinkProtocol.MaxConnections)
 {
-    /// <summary>Bodies come in large pieces; a connection that is idle holds none of the memory for them.</summary>
-    private static readonly StreamPipeReaderOptions Reading = new(
-        bufferSize: LinkProtocol.MaxData, useZeroByteReads: true);
-
     private int count;
 
     /// <summary>Connections there are now.</summary>
@@ -41,7 +36,7 @@ internal sealed class RemoteConnections(
         LinkExchange? exchange = null;
         try
         {
-            exchange = link.Open(LinkProtocol.ConnectionPath, Reading);
+            exchange = link.Open(LinkProtocol.ConnectionPath);
             FrameReader frames = await BeginAsync(exchange, order, cancellationToken);
             return new LinkedStream(
                 frames, exchange.Writer, closed => _ = CloseAsync(closed, exchange), CancellationToken.None);

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
+using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Node.Links;
@@ -43,20 +44,23 @@ internal sealed class LinkRig : IAsyncDisposable
     }
 
     /// <summary>Joins and returns once the server has it as ready.</summary>
-    public async Task<JoinedNode> JoinAsync(string name, int places = 4, TimeProvider? time = null)
+    /// <param name="offers">Protocols that its program knows; null for all.</param>
+    public async Task<JoinedNode> JoinAsync(
+        string name, int places = 4, TimeProvider? time = null, IReadOnlyList<string>? offers = null)
     {
         TemporaryFolder folder = new();
         NodeIdentity identity = await ServerDoor.JoinAsync(
             NodeAddress, await TokenAsync(), name, new Dictionary<string, string>(), folder.Path,
             time ?? TimeProvider.System, CancellationToken.None);
-        return await StartAsync(folder, identity, places, time);
+        return await StartAsync(folder, identity, places, time, offers);
     }
 
     /// <summary>Starts a node that has joined before.</summary>
     public async Task<JoinedNode> StartAsync(
-        TemporaryFolder folder, NodeIdentity identity, int places = 4, TimeProvider? time = null)
+        TemporaryFolder folder, NodeIdentity identity, int places = 4, TimeProvider? time = null,
+        IReadOnlyList<string>? offers = null)
     {
-        JoinedNode node = await JoinedNode.StartAsync(folder, identity, NodeAddress, places, time);
+        JoinedNode node = await JoinedNode.StartAsync(folder, identity, NodeAddress, places, time, offers);
         nodes.Add(node);
         return node;
     }
@@ -122,7 +126,8 @@ internal sealed class JoinedNode : IAsyncDisposable
     public TemporaryFolder Folder { get; }
 
     public static async Task<JoinedNode> StartAsync(
-        TemporaryFolder folder, NodeIdentity identity, Uri server, int places, TimeProvider? time)
+        TemporaryFolder folder, NodeIdentity identity, Uri server, int places, TimeProvider? time,
+        IReadOnlyList<string>? offers = null)
     {
         TimeProvider clock = time ?? TimeProvider.System;
         FakeNode node = new(TimeProvider.System);
@@ -134,7 +139,10 @@ internal sealed class JoinedNode : IAsyncDisposable
         return new JoinedNode(
             node,
             new LinkedNode(
-                node, images, [server], identity, folder.Path, places, null, clock, NullLoggerFactory.Instance),
+                node, images, [server], identity, folder.Path, places, null, clock, NullLoggerFactory.Instance)
+            {
+                Offers = offers ?? LinkProtocol.Offers,
+            },
             layers, images, folder);
     }
 

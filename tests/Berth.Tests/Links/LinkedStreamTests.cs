@@ -12,7 +12,12 @@ using Xunit;
 namespace Berth.Tests.Links;
 
 /// <summary>Connections to a program on another machine behave as sockets do.</summary>
-public sealed class LinkedStreamTests : IAsyncLifetime
+public sealed class LinkedStreamTests() : LinkedStreamContract(LinkProtocol.Offers);
+
+/// <summary>So they do over a link to a program that knows streams of HTTP/2 alone.</summary>
+public sealed class LinkedStreamHttp2Tests() : LinkedStreamContract([LinkProtocol.Negotiated]);
+
+public abstract class LinkedStreamContract(IReadOnlyList<string> offers) : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
@@ -30,7 +35,7 @@ public sealed class LinkedStreamTests : IAsyncLifetime
     {
         program.Start();
         rig = await LinkRig.StartAsync();
-        joined = await rig.JoinAsync("worker");
+        joined = await rig.JoinAsync("worker", offers: offers);
         await rig.UntilAsync("worker", n => n.State == "ready");
         node = rig.Rooms.Register.Get("worker").Node!;
         attempt = await node.StartAsync(

@@ -1,3 +1,4 @@
+using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Images;
@@ -10,7 +11,12 @@ using Xunit;
 namespace Berth.Tests.Links;
 
 /// <summary>A node of another machine keeps the contract of one that is called directly.</summary>
-public sealed class RemoteNodeTests : ProgramContract, IAsyncLifetime
+public sealed class RemoteNodeTests() : RemoteNodeContract(LinkProtocol.Offers);
+
+/// <summary>So does one whose program knows streams of HTTP/2 alone.</summary>
+public sealed class RemoteNodeHttp2Tests() : RemoteNodeContract([LinkProtocol.Negotiated]);
+
+public abstract class RemoteNodeContract(IReadOnlyList<string> offers) : ProgramContract, IAsyncLifetime
 {
     private LinkRig rig = null!;
     private JoinedNode joined = null!;
@@ -24,7 +30,7 @@ public sealed class RemoteNodeTests : ProgramContract, IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         rig = await LinkRig.StartAsync();
-        joined = await rig.JoinAsync("worker");
+        joined = await rig.JoinAsync("worker", offers: offers);
         await rig.UntilAsync("worker", n => n.State == "ready");
         node = rig.Rooms.Register.Get("worker").Node!;
     }
