@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Faults;
 using Berth.Core.Networks;
@@ -42,6 +43,7 @@ public sealed class LocalNode : INode
     private readonly SandboxPools pools;
     private readonly LanePools lanes;
     private readonly NodeStorage storage;
+    private readonly HostFolders folders;
     private readonly IReadOnlyList<string> features = MachineReading.Features();
     private readonly IReadOnlyList<DeviceFact> devices = MachineReading.Devices();
     private readonly ConcurrentDictionary<string, LocalAttempt> running = new(StringComparer.Ordinal);
@@ -62,6 +64,7 @@ public sealed class LocalNode : INode
         this.time = time;
         this.logger = logger;
         storage = new NodeStorage(options.StorageFolder, poller);
+        folders = new HostFolders(options.HostFolders, options.StorageFolder);
         pools = new SandboxPools(engine, images, options.Pool, remover, Environment.ProcessorCount, time, logger);
         lanes = new LanePools(pools, options.Pool, poller, time);
     }
@@ -72,6 +75,7 @@ public sealed class LocalNode : INode
     {
         Features = features,
         Devices = devices,
+        HostFolders = folders.Allowed,
     };
 
     public INodeStorage Storage => storage;
@@ -111,6 +115,11 @@ public sealed class LocalNode : INode
         if (!accepting)
         {
             throw new BerthException(ErrorCode.ShuttingDown, $"Node '{options.Name}' accepts no attempts now.");
+        }
+
+        foreach (SandboxMount.Host mount in (spec.Extras?.Mounts ?? []).OfType<SandboxMount.Host>())
+        {
+            folders.Require(mount.Path, $"the machine '{options.Name}'", "its mount-allow");
         }
 
         cancellationToken.ThrowIfCancellationRequested();

@@ -18,6 +18,10 @@ public sealed record NodeOptions(string Name, string Instance)
     /// none.</summary>
     public string? StorageFolder { get; init; }
 
+    /// <summary>Of this machine, that may be put into sandboxes with all that is below them; never what holds
+    /// <see cref="StorageFolder"/>. Whoever may run programs with them reads and writes there as root.</summary>
+    public IReadOnlyList<string> HostFolders { get; init; } = [];
+
     /// <summary>Path of runc; null looks in the usual folders.</summary>
     public string? Runc { get; init; }
 

@@ -155,6 +155,7 @@ public sealed class BerthServer : IAsyncDisposable
         await rooms.Secrets.StartAsync(cancellationToken);
         await rooms.Networks.StartAsync(cancellationToken);
         rooms.NetworkSharing.Start();
+        await rooms.Containers.Volumes.StartAsync(cancellationToken);
         await rooms.Triggers.Manager.StartAsync(cancellationToken);
         // Before the tasks, which may be calls of them.
         await rooms.Functions.StartAsync(cancellationToken);

@@ -203,10 +203,10 @@ public sealed class VolumesClient
     public Task<VolumeView> GetAsync(string name, CancellationToken cancellationToken) => exchange.GetAsync(
         "v1/volumes/" + Uri.EscapeDataString(name), ContainerJson.Default.VolumeView, cancellationToken);
 
-    /// <param name="name">Null for one that is made up.</param>
-    public Task<VolumeView> CreateAsync(string? name, CancellationToken cancellationToken) => exchange.PostAsync(
-        "v1/volumes", new VolumeRequest(name), ContainerJson.Default.VolumeRequest, ContainerJson.Default.VolumeView,
-        cancellationToken);
+    public Task<VolumeView> CreateAsync(VolumeRequest request, CancellationToken cancellationToken) =>
+        exchange.PostAsync(
+            "v1/volumes", request, ContainerJson.Default.VolumeRequest, ContainerJson.Default.VolumeView,
+            cancellationToken);
 
     public Task RemoveAsync(string name, CancellationToken cancellationToken) =>
         exchange.DeleteAsync("v1/volumes/" + Uri.EscapeDataString(name), cancellationToken);

@@ -53,6 +53,12 @@ public sealed record RunOptions
     /// <summary>Name of an OCI runtime that the operator has registered.</summary>
     public string? Runtime { get; init; }
 
+    /// <summary>Named volumes as NAME:/path, folders of its machine as /folder:/path; :ro for reading only.</summary>
+    public IReadOnlyList<string> Volumes { get; init; } = [];
+
+    /// <summary>Empty folders in memory, as /path or /path:size=64Mi.</summary>
+    public IReadOnlyList<string> TemporaryFolders { get; init; } = [];
+
     /// <summary>What its node must be like, for instance <c>zone=cellar</c>.</summary>
     public IReadOnlyList<string> Constraints { get; init; } = [];
 
@@ -125,6 +131,8 @@ public sealed record RunOptions
         .. One("Berth-Workdir", WorkingDirectory),
         .. One("Berth-Network", Network),
         .. One("Berth-Runtime", Runtime),
+        .. Volumes.Select(v => ("Berth-Volume", Uri.EscapeDataString(v))),
+        .. TemporaryFolders.Select(t => ("Berth-Tmpfs", Uri.EscapeDataString(t))),
         .. Constraints.Select(c => ("Berth-Constraint", Uri.EscapeDataString(c))),
         .. Tolerations.Select(t => ("Berth-Tolerate", Uri.EscapeDataString(t))),
         .. One("Berth-Spread", Spread),

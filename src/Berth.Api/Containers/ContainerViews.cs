@@ -109,12 +109,20 @@ public sealed record PathView(
     string Name, string Kind, long Size, int Mode, DateTimeOffset ModifiedAt, string? LinkTarget = null);
 
 /// <param name="Containers">Those that have it.</param>
-/// <param name="SizeBytes">Null where it was not asked for.</param>
+/// <param name="SizeBytes">Null where it was not asked for, or is another machine's.</param>
+/// <param name="Node">Machine that has it: what uses it runs there. Null until its first use.</param>
 public sealed record VolumeView(
-    string Name, DateTimeOffset CreatedAt, IReadOnlyList<string> Containers, long? SizeBytes = null);
+    string Name, DateTimeOffset CreatedAt, IReadOnlyList<string> Containers, long? SizeBytes = null,
+    string? Node = null);
 
 /// <param name="Name">Null for one that is made up.</param>
-public sealed record VolumeRequest(string? Name = null);
+/// <param name="Node">Machine that is to have it.</param>
+/// <param name="Constraints">What its machine must be like, as of a run. Without, and without a node, the machine of
+/// its first use has it.</param>
+/// <param name="Tolerations">Taints that it bears, likewise.</param>
+public sealed record VolumeRequest(
+    string? Name = null, string? Node = null, IReadOnlyList<string>? Constraints = null,
+    IReadOnlyList<string>? Tolerations = null);
 
 public sealed record VolumeList(IReadOnlyList<VolumeView> Volumes);
 

@@ -80,6 +80,9 @@ namespace Berth.Api.Functions;
 /// <param name="Tolerations">Taints of nodes that it bears, <c>KEY</c> or <c>KEY=VALUE</c>.</param>
 /// <param name="Spread">Label of nodes over whose values calls are spread evenly; null for the nodes
 /// themselves.</param>
+/// <param name="Volumes">In the program's files: named volumes, <c>NAME:/path</c>, and folders of its machine,
+/// <c>/folder:/path</c>, both with <c>:ro</c> for reading only. It runs where they are.</param>
+/// <param name="Tmpfs">Empty folders in memory, <c>/path</c> or <c>/path:size=64Mi</c>.</param>
 public sealed record FunctionRequest(
     string? Image = null,
     IReadOnlyList<string>? Command = null,
@@ -135,7 +138,9 @@ public sealed record FunctionRequest(
     bool SingleFlight = false,
     IReadOnlyList<string>? Constraints = null,
     IReadOnlyList<string>? Tolerations = null,
-    string? Spread = null);
+    string? Spread = null,
+    IReadOnlyList<string>? Volumes = null,
+    IReadOnlyList<string>? Tmpfs = null);
 
 /// <summary>A span that comes again, in which instances are kept without calls.</summary>
 /// <param name="Start">Times at which it begins, as a cron line: <c>MINUTE HOUR DAY MONTH WEEKDAY</c>.</param>

@@ -28,13 +28,14 @@ public sealed record ShapeOrder(
 /// <summary>A folder of files in memory.</summary>
 public sealed record FilesOrder(string Target, string? User, IReadOnlyDictionary<string, byte[]> Content);
 
-/// <summary>An <see cref="AttemptSpec"/> in plain values. Of a sandbox's extras only files in memory travel: what else
-/// there is belongs to one machine.</summary>
+/// <summary>An <see cref="AttemptSpec"/> in plain values. Of a sandbox's extras only files in memory and mounts
+/// travel: what else there is belongs to one machine.</summary>
+/// <param name="Mounts">As <see cref="RunMount.Text"/> writes them. Since version 4.</param>
 public sealed record AttemptOrder(
     string Id, string Run, int Number, ShapeOrder Sandbox, IReadOnlyList<string>? Command,
     IReadOnlyList<string>? Arguments, IReadOnlyDictionary<string, string> Environment, string? User,
     string? WorkingDirectory, long? TimeoutMs, long GraceMs, IReadOnlyList<FilesOrder>? Files, int? Listen = null,
-    bool IsInstance = false, IReadOnlyList<string>? Names = null)
+    bool IsInstance = false, IReadOnlyList<string>? Names = null, IReadOnlyList<string>? Mounts = null)
 {
     public static AttemptOrder Of(AttemptSpec spec) => new(
         spec.Id, spec.Run.Text, spec.Number, ShapeOrder.Of(spec.Sandbox), spec.Command, spec.Arguments,
@@ -42,7 +43,12 @@ public sealed record AttemptOrder(
         (long)spec.Grace.TotalMilliseconds,
         spec.Extras?.Mounts.OfType<SandboxMount.Files>().Select(f => new FilesOrder(
             f.Target, f.User, f.Content.ToDictionary(c => c.Name, c => c.Content.ToArray()))).ToArray(),
-        spec.Listen, spec.IsInstance, spec.Found?.Names);
+        spec.Listen, spec.IsInstance, spec.Found?.Names,
+        HasMounts(spec) ? [.. spec.Extras!.Mounts.Select(m => m.AsAsked()?.Text).OfType<string>()] : null);
+
+    /// <summary>Whether it has some that only a node of <see cref="LinkProtocol.MountsVersion"/> understands.</summary>
+    public static bool HasMounts(AttemptSpec spec) =>
+        spec.Extras?.Mounts.Any(m => m is not SandboxMount.Files) ?? false;
 
     /// <summary>Whether all of it can be said in an order.</summary>
     public static bool CanSay(AttemptSpec spec) =>
@@ -50,23 +56,23 @@ public sealed record AttemptOrder(
         && spec.Sandbox is { Network: NetworkMode.None, Runtime: null }
             or { Network: NetworkMode.Bridge, Runtime: null, Bridge.Overlay: not null }
         && spec.Found is null or { Ports.Count: 0 }
-        && (spec.Extras is null or { Layer: null, ReadOnlyRoot: false, HostName: null }
-            && (spec.Extras?.Mounts.All(m => m is SandboxMount.Files) ?? true));
+        && (spec.Extras is null
+            or { Layer: null, ReadOnlyRoot: false, HostName: null, Address: null });
 
     public AttemptSpec Read() => new(
         Id, RunId.Parse(Run), Number, Sandbox.Read(), Command, Arguments, Environment, User, WorkingDirectory,
         TimeoutMs is { } limit ? TimeSpan.FromMilliseconds(limit) : null, TimeSpan.FromMilliseconds(GraceMs),
-        Extras: Files is null
+        Extras: Files is null && Mounts is null
             ? null
             : new SandboxExtras(
-                null, ReadOnlyRoot: false,
-                [
-                    .. Files.Select(f => new SandboxMount.Files(
-                        f.Target, [.. f.Content.Select(c => new SandboxFile(c.Key, c.Value))], f.User)),
-                ],
-                null),
+                null, ReadOnlyRoot: false, SandboxMount.InOrder([.. FileMounts(), .. OtherMounts()]), null),
         Listen: Listen, IsInstance: IsInstance,
         Found: Sandbox.Network is null ? null : new AttemptNetwork(Names ?? [], []));
+
+    private IEnumerable<SandboxMount> FileMounts() => (Files ?? []).Select(f => new SandboxMount.Files(
+        f.Target, [.. f.Content.Select(c => new SandboxFile(c.Key, c.Value))], f.User));
+
+    private IEnumerable<SandboxMount> OtherMounts() => (Mounts ?? []).Select(m => SandboxMount.Of(RunMount.Read(m)));
 }
 
 /// <summary>Asks for a connection.</summary>
@@ -77,6 +83,8 @@ public sealed record ConnectOrder(string Attempt, int? Port);
 
 /// <summary>An <see cref="AttemptFigures"/>.</summary>
 public sealed record FiguresReport(long ProcessorUs, long Memory, long PeakMemory, int Processes);
+
+public sealed record VolumeOrder(string Name);
 
 public sealed record StopOrder(string Reason, long GraceMs);
 
@@ -110,9 +118,11 @@ public sealed record NodeHello(
 /// <param name="Architecture">As images name it: amd64, arm64.</param>
 /// <param name="Features">Of the processor, such as avx2, that programs may ask for.</param>
 /// <param name="Devices">Accelerators by model, with their memory.</param>
+/// <param name="HostFolders">Of the machine, that may be put into sandboxes; null for none.</param>
 public sealed record NodeFacts(
     string Engine, int CgroupVersion, int Cores, long MemoryBytes, string Architecture, string OperatingSystem,
-    string Kernel, IReadOnlyList<string> Features, IReadOnlyList<DeviceFact> Devices);
+    string Kernel, IReadOnlyList<string> Features, IReadOnlyList<DeviceFact> Devices,
+    IReadOnlyList<string>? HostFolders = null);
 
 public sealed record DeviceFact(string Model, long MemoryBytes);
 
@@ -182,6 +192,7 @@ public static class LinkWords
 [JsonSerializable(typeof(ConnectOrder))]
 [JsonSerializable(typeof(FiguresReport))]
 [JsonSerializable(typeof(StopOrder))]
+[JsonSerializable(typeof(VolumeOrder))]
 [JsonSerializable(typeof(StartedReport))]
 [JsonSerializable(typeof(RefusalReport))]
 [JsonSerializable(typeof(ProgressLine))]

@@ -49,6 +49,10 @@ public enum FrameKind : byte
     /// <see cref="NetworksReport"/>. To those only that said where others reach them.</summary>
     Networks = 14,
 
+    /// <summary>To the node: remove a volume with all that is in it, a <see cref="VolumeOrder"/>. Since version 4.
+    /// </summary>
+    RemoveVolume = 15,
+
     /// <summary>To the server: the program runs, a <see cref="StartedReport"/>.</summary>
     Started = 32,
 
@@ -103,6 +107,9 @@ public enum FrameKind : byte
     /// <summary>To the server: what can be found on this machine, a <see cref="PresenceReport"/>. To those only that
     /// told of networks.</summary>
     Presence = 46,
+
+    /// <summary>To the server: the volume is removed.</summary>
+    VolumeRemoved = 47,
 }
 
 /// <summary>
@@ -120,13 +127,13 @@ public static class LinkFrame
         FrameKind.Order or FrameKind.Networks or FrameKind.Presence => LinkProtocol.MaxOrder,
         FrameKind.Input or FrameKind.Output or FrameKind.Error or FrameKind.Bytes => LinkProtocol.MaxData,
         FrameKind.InputEnd or FrameKind.Pause or FrameKind.Resume or FrameKind.OutputEnd or FrameKind.ErrorEnd
-            or FrameKind.InputClosed or FrameKind.Connected or FrameKind.BytesEnd => 0,
+            or FrameKind.InputClosed or FrameKind.Connected or FrameKind.BytesEnd or FrameKind.VolumeRemoved => 0,
         FrameKind.Signal => 1,
         FrameKind.OutputCredit or FrameKind.ErrorCredit or FrameKind.InputCredit or FrameKind.BytesCredit
             => sizeof(int),
         FrameKind.Stop or FrameKind.Expect or FrameKind.Welcome or FrameKind.Servers or FrameKind.Started
             or FrameKind.Refused or FrameKind.Progress or FrameKind.Report or FrameKind.Hello or FrameKind.Heartbeat
-            or FrameKind.Connect or FrameKind.Figures => LinkProtocol.MaxDocument,
+            or FrameKind.Connect or FrameKind.Figures or FrameKind.RemoveVolume => LinkProtocol.MaxDocument,
         _ => null,
     };
 

@@ -9,7 +9,7 @@ namespace Berth.Api.Links;
 public static class LinkProtocol
 {
     /// <summary>The newest version this program speaks.</summary>
-    public const int Version = 3;
+    public const int Version = 4;
 
     /// <summary>The oldest one.</summary>
     public const int OldestVersion = 1;
@@ -19,6 +19,9 @@ public static class LinkProtocol
 
     /// <summary>The first one that knows of connections to programs, and so can have instances.</summary>
     public const int ConnectionsVersion = 3;
+
+    /// <summary>The first one in which attempts have volumes, folders of the machine and of memory.</summary>
+    public const int MountsVersion = 4;
 
     /// <summary>By TLS's negotiation of protocols (RFC 7301): a connection over which the server asks and the node
     /// answers. With <c>h2</c> the node asks, as of any web server.</summary>
@@ -39,6 +42,9 @@ public static class LinkProtocol
 
     /// <summary>One connection to a program of an attempt, or from one.</summary>
     public const string ConnectionPath = "/connection";
+
+    /// <summary>What becomes of a volume.</summary>
+    public const string VolumePath = "/volume";
 
     /// <summary>Answered by the server: a node's first certificate for a token.</summary>
     public const string JoinPath = "/join";

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using System.Net;
 using Berth.Api.Links;
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Core.Networks;
@@ -263,6 +264,26 @@ public sealed record AttemptNetwork(IReadOnlyList<string> Names, IReadOnlyList<P
 /// <param name="Target">Absolute path in the sandbox; made when missing.</param>
 public abstract record SandboxMount(string Target, bool ReadOnly)
 {
+    public static SandboxMount Of(RunMount mount) => mount.Kind switch
+    {
+        MountKind.Volume => new Volume(mount.Source, mount.Target, mount.ReadOnly),
+        MountKind.Host => new Host(mount.Source, mount.Target, mount.ReadOnly),
+        _ => new Temporary(mount.Target, mount.Size, mount.ReadOnly),
+    };
+
+    /// <summary>One below another comes after it, or it would be hidden.</summary>
+    public static IReadOnlyList<SandboxMount> InOrder(IEnumerable<SandboxMount> mounts) =>
+        [.. mounts.OrderBy(m => m.Target.Count(c => c == '/'))];
+
+    /// <summary>What a caller asks for to get it; null for files of the server's own.</summary>
+    public RunMount? AsAsked() => this switch
+    {
+        Volume v => new RunMount(MountKind.Volume, v.Name, v.Target, v.ReadOnly),
+        Host h => new RunMount(MountKind.Host, h.Path, h.Target, h.ReadOnly),
+        Temporary t => new RunMount(MountKind.Temporary, "", t.Target, t.ReadOnly, t.Size),
+        _ => null,
+    };
+
     /// <summary>A named volume of the node, made at its first use.</summary>
     public sealed record Volume(string Name, string Target, bool ReadOnly) : SandboxMount(Target, ReadOnly);
 
@@ -360,6 +381,9 @@ public sealed record NodeInfo(string Name, int Cores, ByteSize Memory, string En
 
     /// <summary>Accelerators, in the order in which the machine counts them.</summary>
     public IReadOnlyList<DeviceFact> Devices { get; init; } = [];
+
+    /// <summary>Of the machine, that may be put into sandboxes with all that is below them.</summary>
+    public IReadOnlyList<string> HostFolders { get; init; } = [];
 }
 
 /// <summary>One line of <c>berth ps</c>: a sandbox on this node.</summary>

@@ -3,6 +3,7 @@ using System.Net;
 using Berth.Api.Links;
 using Berth.Commands;
 using Berth.Commands.Servers;
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Nodes;
 using Berth.Core.Pools;
@@ -82,6 +83,14 @@ internal sealed class NodeJoinCommand : Verb
             + "one it reaches the server from)",
     };
 
+    private readonly Option<string[]> folders = new("--mount-allow")
+    {
+        HelpName = "PATH",
+        Description = "Folder of this machine that programs may have in their files, with everything below it; whoever "
+            + "may run programs can read and write there as root (repeatable; default: none)",
+        AllowMultipleArgumentsPerToken = false,
+    };
+
     public NodeJoinCommand()
         : base(
             "join", ServerPart.Join,
@@ -97,6 +106,7 @@ internal sealed class NodeJoinCommand : Verb
         Add(places);
         Add(pool);
         Add(advertise);
+        Add(folders);
         Validators.Add(result =>
         {
             if (result.GetResult(token) is not null && result.GetResult(tokenFile) is not null)
@@ -107,6 +117,12 @@ internal sealed class NodeJoinCommand : Verb
             if (result.GetResult(advertise) is { Tokens: [var address] } && Address(address.Value) is null)
             {
                 result.AddError("--advertise is an IPv4 address of this machine, such as 192.168.7.2.");
+            }
+
+            if (result.GetValue(folders) is { } allowed
+                && (allowed.Length > HostFolders.Most || allowed.Any(f => RunMount.Clean(f) is null)))
+            {
+                result.AddError($"--mount-allow takes {HostFolders.Expected}, at most {HostFolders.Most} of them.");
             }
 
             if (result.GetValue(places) is < 1 or > 10_000)
@@ -228,6 +244,7 @@ internal sealed class NodeJoinCommand : Verb
         NodeOptions options = new(called, NodeOptions.InstanceOf(folder))
         {
             StorageFolder = folder,
+            HostFolders = session.Get(folders) ?? [],
             Pool = ahead.Bytes == 0 ? PoolLimits.None : PoolLimits.Default with { Memory = ahead },
         };
         RuncEngine engine = new(options, session.Terminal.Time, loggers.CreateLogger<RuncEngine>());

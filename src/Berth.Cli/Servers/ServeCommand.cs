@@ -51,6 +51,7 @@ internal sealed class ServeCommand : Verb
         NodeOptions node = new(parts.Options.NodeName, NodeOptions.InstanceOf(parts.Options.DataFolder))
         {
             StorageFolder = Path.GetFullPath(parts.Options.DataFolder),
+            HostFolders = parts.Options.MountAllow,
             Runtimes = parts.Options.Runtimes,
             Pool = parts.Options.PoolMemory.Bytes == 0
                 ? PoolLimits.None

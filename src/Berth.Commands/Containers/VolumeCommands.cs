@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.Globalization;
+using Berth.Api.Client;
 using Berth.Api.Containers;
 using Berth.Commands.Output;
+using Berth.Commands.Runs;
 using Berth.Core.Errors;
 
 namespace Berth.Commands.Containers;
@@ -26,16 +28,35 @@ internal sealed class VolumeCreateCommand : Verb
         Arity = ArgumentArity.ZeroOrOne,
     };
 
+    private readonly Option<string?> node = new("--node")
+    {
+        HelpName = "NODE",
+        Description = "Machine that is to have it; what uses it runs there (default: that of its first use)",
+    };
+
+    private readonly PlacementOptions placement = new();
+
     public VolumeCreateCommand()
         : base(
             "create", "Make a volume and print its name; one that is there already stays as it is",
-            new Example("berth volume create pages", "Empty"))
-        => Add(name);
+            new("berth volume create pages", "Empty"),
+            new("berth volume create --node worker-1 pages", "On another machine"),
+            new("berth volume create --constraint ssd pages", "On one with that label"))
+    {
+        Add(name);
+        Add(node);
+        placement.AddTo(this, spreads: false);
+    }
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
+        RunOptions where = placement.Add(session, new RunOptions());
         VolumeView volume = await session.Client.Volumes.CreateAsync(
-            session.Result.GetValue(name), cancellationToken);
+            new VolumeRequest(
+                session.Result.GetValue(name), session.Get(node),
+                where.Constraints.Count == 0 ? null : where.Constraints,
+                where.Tolerations.Count == 0 ? null : where.Tolerations),
+            cancellationToken);
         await session.Terminal.Out.WriteLineAsync(volume.Name);
         return 0;
     }
@@ -62,7 +83,7 @@ internal sealed class VolumeListCommand : Verb
             return 0;
         }
 
-        Table table = new(new("VOLUME"), new("CREATED"), new("CONTAINERS"));
+        Table table = new(new("VOLUME"), new("NODE"), new("CREATED"), new("CONTAINERS"));
         foreach (VolumeView volume in volumes)
         {
             if (session.Get(quiet))
@@ -71,7 +92,7 @@ internal sealed class VolumeListCommand : Verb
             }
 
             table.Add(
-                volume.Name, Wording.Age(volume.CreatedAt, session.Terminal.Time.GetUtcNow()),
+                volume.Name, volume.Node ?? "-", Wording.Age(volume.CreatedAt, session.Terminal.Time.GetUtcNow()),
                 string.Join(", ", volume.Containers));
         }
 

@@ -34,6 +34,8 @@ internal static class FunctionSettings
         ["singleFlight"] = (q, n, v, r) => q with { SingleFlight = r.Flag(n, "singleFlight", v) },
         ["labels"] = (q, n, v, r) => q with { Labels = r.Pairs(n, "labels", v) },
         ["secrets"] = (q, n, v, r) => q with { Secrets = Secrets(n, v, r) },
+        ["volumes"] = (q, n, v, r) => q with { Volumes = r.Words(n, "volumes", v) },
+        ["tmpfs"] = (q, n, v, r) => q with { Tmpfs = r.Words(n, "tmpfs", v) },
         ["hosts"] = (q, n, v, r) => q with { Hosts = r.Words(n, "hosts", v) },
         ["public"] = (q, n, v, r) => q with { Public = r.Flag(n, "public", v) },
         ["traffic"] = Group(new(StringComparer.Ordinal)

@@ -67,6 +67,7 @@ internal sealed class DeployCommand : Verb
 
     private readonly ServiceSettings service = new();
     private readonly PlacementOptions placement = new();
+    private readonly MountOptions mounts = new();
     private readonly RetrySettings retry = new();
     private readonly TrafficSettings reach = new();
 
@@ -96,6 +97,7 @@ internal sealed class DeployCommand : Verb
 
         service.AddTo(this);
         placement.AddTo(this);
+        mounts.AddTo(this);
         retry.AddTo(this);
         reach.AddTo(this);
         plan.AddTo(this);
@@ -105,7 +107,7 @@ internal sealed class DeployCommand : Verb
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
-        RunOptions run = placement.Add(session, settings.Read(session));
+        RunOptions run = mounts.Add(session, placement.Add(session, settings.Read(session)));
         FunctionRequest request = new(
             settings.Image(session), run.Command.Count == 0 ? null : run.Command,
             run.Arguments.Count == 0 ? null : run.Arguments, session.Get(passArguments), run.Environment,
@@ -118,7 +120,9 @@ internal sealed class DeployCommand : Verb
             Secrets: session.Get(secrets) is { Length: > 0 } used ? used : null, Cache: session.Get(cache),
             SingleFlight: session.Get(singleFlight),
             Constraints: run.Constraints.Count == 0 ? null : run.Constraints,
-            Tolerations: run.Tolerations.Count == 0 ? null : run.Tolerations, Spread: run.Spread);
+            Tolerations: run.Tolerations.Count == 0 ? null : run.Tolerations, Spread: run.Spread,
+            Volumes: run.Volumes.Count == 0 ? null : run.Volumes,
+            Tmpfs: run.TemporaryFolders.Count == 0 ? null : run.TemporaryFolders);
         request = reach.Add(session, retry.Add(session, service.Add(session, request)));
         string function = session.Get(name);
         FunctionDeployment made = await session.Client.Functions.DeployAsync(function, request, cancellationToken);

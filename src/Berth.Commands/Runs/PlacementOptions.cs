@@ -19,11 +19,15 @@ internal sealed class PlacementOptions
         Description = "Spread evenly over the values of this label of nodes, such as zone",
     };
 
-    public void AddTo(Command command)
+    /// <param name="spreads">Whether there is something to spread.</param>
+    public void AddTo(Command command, bool spreads = true)
     {
         command.Add(constraints);
         command.Add(tolerations);
-        command.Add(spread);
+        if (spreads)
+        {
+            command.Add(spread);
+        }
     }
 
     public RunOptions Add(Session session, RunOptions options) => options with

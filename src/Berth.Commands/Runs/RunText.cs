@@ -19,7 +19,8 @@ internal static class RunText
         DetailOf(run));
 
     /// <summary>One run, a line for each thing known.</summary>
-    public static void WriteDetail(Terminal terminal, RunView run)
+    /// <param name="waiting">Why it waits; null for no word.</param>
+    public static void WriteDetail(Terminal terminal, RunView run, string? waiting = null)
     {
         void Line(string name, string? value)
         {
@@ -34,7 +35,7 @@ internal static class RunText
         Line("State", run.State + ReasonOf(run));
         Line("Exit code", run.ExitCode?.ToString(CultureInfo.InvariantCulture));
         Line("Signal", run.Signal?.ToString(CultureInfo.InvariantCulture));
-        Line("Message", run.Message);
+        Line("Message", run.Message ?? waiting);
         Line(
             "Progress",
             run.Percent is null

@@ -10,6 +10,7 @@ using Berth.Commands.Terminals;
 using Berth.Core.Callbacks;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
+using Berth.Core.Runs;
 
 namespace Berth.Commands.Tasks;
 
@@ -65,6 +66,8 @@ internal sealed class SubmitCommand : Verb
         Description = "Try again after the program's own failure too",
     };
 
+    private readonly MountOptions mounts = new();
+
     public SubmitCommand()
         : base(
             "submit", "Hand in a task and print its id; it is on disk before the id is printed",
@@ -74,19 +77,21 @@ internal sealed class SubmitCommand : Verb
                 "Hand in, then wait"),
             new(
                 "berth task submit --attempts 5 --retry-failures --label batch=7 demo/fetch https://example.org",
-                "Try again when it fails"))
+                "Try again when it fails"),
+            new("berth task submit -v models:/models:ro demo/train", "Where the volume is"))
     {
         foreach (Option option in (Option[])[output, key, callback, maxAge, priority, attempts, retryFailures])
         {
             Add(option);
         }
 
+        mounts.AddTo(this);
         settings.AddTo(this);
     }
 
     protected override async Task<int> RunAsync(Session session, CancellationToken cancellationToken)
     {
-        RunOptions options = settings.Read(session) with
+        RunOptions options = mounts.Add(session, settings.Read(session)) with
         {
             // Lets the client try again after a broken connection without handing the work in twice.
             IdempotencyKey = session.Get(key) ?? Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)),
@@ -216,11 +221,18 @@ internal sealed class GetCommand : Verb
         }
         else
         {
-            RunText.WriteDetail(session.Terminal, run);
+            RunText.WriteDetail(session.Terminal, run, await WaitingForAsync(session, run, cancellationToken));
         }
 
         return 0;
     }
+
+    /// <summary>What a task that waits was told last; null where it was told nothing.</summary>
+    private static async Task<string?> WaitingForAsync(
+        Session session, RunView run, CancellationToken cancellationToken) => run.State != "queued"
+        ? null
+        : (await session.Client.Runs.WhyAsync(run.Id, cancellationToken)).Events
+            .LastOrDefault(e => e.Type == RunEventTypes.Waiting)?.Detail;
 }
 
 internal sealed class WaitCommand : Verb

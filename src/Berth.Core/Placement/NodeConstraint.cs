@@ -1,4 +1,5 @@
 using Berth.Core.Errors;
+using Berth.Core.Runs;
 
 namespace Berth.Core.Placement;
 
@@ -43,6 +44,14 @@ public sealed class NodeConstraint : IEquatable<NodeConstraint>
         };
     }
 
+    private NodeConstraint(string key, IReadOnlyList<string> values, string text)
+    {
+        Key = key;
+        Kind = ConstraintKind.In;
+        Values = values;
+        Text = text;
+    }
+
     public string Key { get; }
 
     public ConstraintKind Kind { get; }
@@ -52,6 +61,11 @@ public sealed class NodeConstraint : IEquatable<NodeConstraint>
 
     /// <summary>The one way in which it is written down.</summary>
     public string Text { get; }
+
+    /// <summary>That a folder of the machine may be put into sandboxes there.</summary>
+    /// <param name="path">Absolute, in its shortest writing.</param>
+    public static NodeConstraint OfHostFolder(string path) =>
+        new(AttributeIndex.HostFolder, [.. RunMount.Around(path)], $"host folder {path}");
 
     /// <exception cref="BerthException">InvalidRequest, with what was expected where.</exception>
     public static NodeConstraint Parse(string text) => ConstraintReader.Read(text);

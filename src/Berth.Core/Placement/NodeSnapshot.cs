@@ -60,6 +60,9 @@ public sealed record NodeSnapshot(string Name, NodeResources Capacity)
 
     public IReadOnlySet<string> Volumes { get; init; } = FrozenSet<string>.Empty;
 
+    /// <summary>Of its own, that may be put into sandboxes with all that is below them.</summary>
+    public IReadOnlySet<string> HostFolders { get; init; } = FrozenSet<string>.Empty;
+
     public IReadOnlySet<string> Networks { get; init; } = FrozenSet<string>.Empty;
 
     /// <summary>How many sandboxes stand ready, by revision (or what else <see cref="PlacementRequest.Revision"/>
@@ -79,6 +82,7 @@ public sealed record NodeSnapshot(string Name, NodeResources Capacity)
         NodeAttributes.Architecture => [Architecture],
         NodeAttributes.Feature => Features,
         NodeAttributes.GpuModel => [.. Gpus.Select(gpu => gpu.Model).Distinct()],
+        AttributeIndex.HostFolder => HostFolders,
         _ => Labels.TryGetValue(key, out string? value) ? [value] : [],
     };
 }

@@ -1,3 +1,4 @@
+using Berth.Core.Containers;
 using Berth.Core.Images;
 using Berth.Core.Networks;
 using Berth.Core.Placement;
@@ -52,6 +53,8 @@ public enum RunKind
 /// <param name="Priority">Of a task among those that wait: the higher is served first, see <see cref="RunPriority"/>.
 /// </param>
 /// <param name="Bridge">The network it runs in; null unless <paramref name="Network"/> says it is in one.</param>
+/// <param name="Mounts">What else is in its files, in the order in which it is mounted; null for nothing. It runs where
+/// its volumes are.</param>
 /// <param name="Secrets">What its program gets of the server's secrets; null for none. Their values are never
 /// here.</param>
 public sealed record RunSpec(
@@ -83,10 +86,19 @@ public sealed record RunSpec(
     string? CacheControl = null,
     PlacementRules? Placement = null,
     int Priority = RunPriority.Usual,
-    NetworkUse? Bridge = null)
+    NetworkUse? Bridge = null,
+    IReadOnlyList<RunMount>? Mounts = null)
 {
-    /// <summary>Such files are put into a container as it is made: none stands ready, and none is shared.</summary>
     public bool HasSecretFiles => Secrets?.Any(s => s.File is not null) == true;
+
+    /// <summary>Such files are put into a container as it is made: none stands ready, and none is shared.</summary>
+    public bool HasOwnFiles => Mounts is not null || HasSecretFiles;
+
+    /// <summary>Names of its volumes.</summary>
+    public IEnumerable<string> Volumes => OfKind(MountKind.Volume);
+
+    /// <summary>Folders of the machine that are in its files.</summary>
+    public IEnumerable<string> HostFolders => OfKind(MountKind.Host);
 
     /// <summary>Of a program that may run for ever.</summary>
     public static TimeSpan Unlimited => System.Threading.Timeout.InfiniteTimeSpan;
@@ -106,4 +118,7 @@ public sealed record RunSpec(
         DefaultOutputLimit, "application/octet-stream", null, Empty);
 
     private static readonly IReadOnlyDictionary<string, string> Empty = new Dictionary<string, string>();
+
+    private IEnumerable<string> OfKind(MountKind kind) =>
+        Mounts?.Where(m => m.Kind == kind).Select(m => m.Source).Distinct(StringComparer.Ordinal) ?? [];
 }

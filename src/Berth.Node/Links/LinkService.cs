@@ -1,6 +1,8 @@
 using System.IO.Pipelines;
+using Berth.Api.Errors;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -56,6 +58,9 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
                     break;
                 case LinkProtocol.ConnectionPath:
                     await new OrderedConnection(attempts, reader, writer, room.Time).RunAsync(gone);
+                    break;
+                case LinkProtocol.VolumePath:
+                    await RemoveVolumeAsync(reader, writer, gone);
                     break;
                 case LinkProtocol.ControlPath:
                     await ControlAsync(reader, writer, gone);
@@ -118,6 +123,32 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
             await over.CancelAsync();
             await beating;
             await networks.EndAsync();
+        }
+    }
+
+    private async Task RemoveVolumeAsync(FrameReader reader, FrameWriter writer, CancellationToken gone)
+    {
+        Frame order = await reader.ReadAsync(gone) ?? throw new LinkException("A stream ended before its order.");
+        if (order.Kind != FrameKind.RemoveVolume)
+        {
+            throw new LinkException($"What was to become of a volume began with a frame {order.Kind}.");
+        }
+
+        try
+        {
+            string name = ContainerName.Check(order.Read(LinkJson.Default.VolumeOrder).Name ?? "", "volume");
+            using (room.Volumes.Close(name))
+            {
+                await room.Node.Storage.RemoveVolumeAsync(name, gone);
+            }
+
+            await writer.SendAsync(FrameKind.VolumeRemoved, gone);
+        }
+        catch (BerthException refusal)
+        {
+            await writer.SendAsync(
+                FrameKind.Refused, new RefusalReport(ErrorCatalog.Find(refusal.Code).Code, refusal.Message, null),
+                LinkJson.Default.RefusalReport, gone);
         }
     }
 

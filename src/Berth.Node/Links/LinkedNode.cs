@@ -4,6 +4,7 @@ using System.Reflection;
 using System.Text;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Oci.Content;
@@ -33,6 +34,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     private readonly NodeFacts facts;
     private readonly FetchedImages images;
     private readonly PlaceGate places;
+    private readonly VolumeUsers volumes = new();
     private readonly LinkRoom room;
     private readonly NodeHearsay networks;
     private readonly ConcurrentDictionary<Uri, ServerLink> links = new();
@@ -63,8 +65,8 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         images.Origin = this;
         networks = new NodeHearsay(node.SharedNetworks, advertised);
         room = new LinkRoom(
-            node, this.places, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome, networks, time, loggers,
-            logger);
+            node, this.places, volumes, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome, networks, time,
+            loggers, logger);
     }
 
     /// <summary>Called with the address of each server that accepted a link.</summary>

@@ -19,7 +19,8 @@ internal static class MachineReading
     public static NodeFacts Facts(NodeInfo info) => new(
         info.Engine, info.CgroupVersion, info.Cores, info.Memory.Bytes, PlatformChoice.Here.Architecture,
         RuntimeInformation.OSDescription, Environment.OSVersion.Version.ToString(),
-        info.Features, info.Devices);
+        info.Features, info.Devices,
+        info.HostFolders);
 
     /// <summary>Of this machine.</summary>
     public static IReadOnlyList<string> Features() => Features(ReadLines("/proc/cpuinfo"));

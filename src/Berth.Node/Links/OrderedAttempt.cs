@@ -33,6 +33,26 @@ internal sealed class OrderedAttempt(
         AttemptSpec spec = Read(first);
         // An instance waits more than it works: its memory is counted, by the server.
         using IDisposable? place = spec.IsInstance ? null : await link.TakeAsync(gone);
+        IDisposable having;
+        try
+        {
+            having = room.Volumes.Take(
+                (spec.Extras?.Mounts ?? []).OfType<SandboxMount.Volume>().Select(v => v.Name));
+        }
+        catch (BerthException going)
+        {
+            await RefuseAsync(going, gone);
+            return;
+        }
+
+        using (having)
+        {
+            await RunAsync(spec, gone);
+        }
+    }
+
+    private async Task RunAsync(AttemptSpec spec, CancellationToken gone)
+    {
         IAttempt attempt;
         try
         {

@@ -1,6 +1,7 @@
 using System.Net.Security;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Microsoft.Extensions.Logging;
 
@@ -15,7 +16,7 @@ namespace Berth.Node.Links;
 /// <param name="Linked">Told of each link that was accepted.</param>
 /// <param name="Networks">What servers say of networks.</param>
 internal sealed record LinkRoom(
-    INode Node, PlaceGate Places, Func<NodeHello> Hello, Func<ServerLink, NodeHeartbeat> Heartbeat,
+    INode Node, PlaceGate Places, VolumeUsers Volumes, Func<NodeHello> Hello, Func<ServerLink, NodeHeartbeat> Heartbeat,
     Func<ServerLink, string, bool> Hold, Action<ServerList> Told, Action<ServerLink> Linked, NodeHearsay Networks,
     TimeProvider Time, ILoggerFactory Loggers, ILogger Logger);
 

@@ -23,6 +23,8 @@ internal sealed class OptionHeaders
     public const string WorkingDirectory = "Berth-Workdir";
     public const string Network = "Berth-Network";
     public const string Runtime = "Berth-Runtime";
+    public const string Volume = "Berth-Volume";
+    public const string Temporary = "Berth-Tmpfs";
     public const string Label = "Berth-Label";
     public const string Constraint = "Berth-Constraint";
     public const string Tolerate = "Berth-Tolerate";
@@ -39,7 +41,8 @@ internal sealed class OptionHeaders
 
     private static readonly FrozenSet<string> Repeatable =
         FrozenSet.ToFrozenSet(
-            [Argument, Command, Variable, Label, Constraint, Tolerate], StringComparer.OrdinalIgnoreCase);
+            [Argument, Command, Variable, Volume, Temporary, Label, Constraint, Tolerate],
+            StringComparer.OrdinalIgnoreCase);
 
     private static readonly FrozenSet<string> TaskOnly = FrozenSet.ToFrozenSet(
         [Callback, MaxAge, Priority, Attempts, RetryFailures, IdempotencyKey], StringComparer.OrdinalIgnoreCase);
@@ -50,8 +53,8 @@ internal sealed class OptionHeaders
     private static readonly string[] Options =
     [
         Argument, Command, Variable, Memory, Cpus, Pids, Disk, Timeout, User, WorkingDirectory, Network, Runtime,
-        Label, Constraint, Tolerate, Spread, OutputLimit, ContentType, Stream, Callback, MaxAge, Priority, Attempts,
-        RetryFailures,
+        Volume, Temporary, Label, Constraint, Tolerate, Spread, OutputLimit, ContentType, Stream, Callback, MaxAge,
+        Priority, Attempts, RetryFailures,
     ];
 
     private static readonly FrozenSet<string> Known = Options.ToFrozenSet(StringComparer.OrdinalIgnoreCase);

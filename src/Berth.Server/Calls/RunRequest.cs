@@ -62,7 +62,10 @@ internal static class RunRequest
                 Decoded(options, OptionHeaders.Constraint), Decoded(options, OptionHeaders.Tolerate),
                 Spread(options)),
             Priority: Priority(request, options),
-            Bridge: ProgramRules.Bridge(options.Ask(OptionHeaders.Network)));
+            Bridge: ProgramRules.Bridge(options.Ask(OptionHeaders.Network)),
+            Mounts: MountOrder.Read(
+                options.Ask(OptionHeaders.Volume), Decoded(options, OptionHeaders.Volume),
+                options.Ask(OptionHeaders.Temporary), Decoded(options, OptionHeaders.Temporary), limits));
     }
 
     /// <summary>The header <c>Berth-Stream</c>.</summary>

@@ -1,8 +1,10 @@
 using System.Net;
 using Berth.Api.Nodes;
 using Berth.Core.Callbacks;
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
+using Berth.Core.Runs;
 using Berth.Server.Store.Postgres;
 
 namespace Berth.Server.Configuration;
@@ -149,12 +151,12 @@ public static class ConfigurationKeys
             Apply = (o, texts) => ParseRuntimes(texts) is { } runtimes ? o with { Runtimes = runtimes } : null,
         },
         new("mount-allow", ValueKind.Text, "",
-            "Folders of this machine that containers may mount, with everything below them. Empty: none. Whoever may "
-            + "create containers can read and write there as root.",
+            "Folders of this machine that programs may have in their files, with everything below them. Empty: none. "
+            + "Whoever may run programs can read and write there as root.",
             IsList: true)
         {
-            Expected = "absolute paths without links and '..'",
-            Apply = (o, texts) => texts.All(p => p.StartsWith('/') && !p.Split('/').Contains(".."))
+            Expected = HostFolders.Expected,
+            Apply = (o, texts) => texts.All(p => RunMount.Clean(p) is not null)
                 ? o with { MountAllow = [.. texts] }
                 : null,
         },

@@ -4,6 +4,7 @@ using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Core.Resources;
+using Berth.Core.Runs;
 using Berth.Oci.Images;
 using Berth.Server.Calls;
 using Berth.Server.Configuration;
@@ -172,33 +173,12 @@ internal sealed class ContainerOrder(ServerOptions server)
         private ContainerMount Host(MountView mount, string target)
         {
             string source = mount.Source ?? "";
-            string[] parts = source.Split('/', StringSplitOptions.RemoveEmptyEntries);
-            if (!source.StartsWith('/') || source.Length > MaxText || parts.Contains("..") || parts.Contains("."))
-            {
-                throw Refuse("mounts.source", source, "expected an absolute path without '.' and '..'");
-            }
-
-            string path = "/" + string.Join('/', parts);
-            if (!server.MountAllow.Any(allowed => IsWithin(path, allowed)))
-            {
-                throw new BerthException(
-                    ErrorCode.Forbidden,
-                    $"The folder {path} of the server's machine may not be mounted: the operator's mount-allow "
-                    + "decides. A named volume needs no permission: '-v NAME:/path'.");
-            }
-
-            string data = Path.GetFullPath(server.DataFolder);
-            return IsWithin(path, data) || IsWithin(data, path)
-                ? throw new BerthException(
-                    ErrorCode.Forbidden, $"The folder {path} holds Berth's own data and can't be mounted.")
-                : new ContainerMount(
-                    MountKind.Host, path, target, mount.ReadOnly, Anonymous: false, ByteSize.Zero);
-        }
-
-        private static bool IsWithin(string path, string folder)
-        {
-            string parent = folder.TrimEnd('/');
-            return path == parent || parent.Length == 0 || path.StartsWith(parent + "/", StringComparison.Ordinal);
+            string path = RunMount.Clean(source)
+                ?? throw Refuse("mounts.source", source, "expected an absolute path without '.' and '..'");
+            new HostFolders(server.MountAllow, Path.GetFullPath(server.DataFolder))
+                .Require(path, "the server's machine", "the operator's mount-allow");
+            return new ContainerMount(
+                MountKind.Host, path, target, mount.ReadOnly, Anonymous: false, ByteSize.Zero);
         }
     }
 }

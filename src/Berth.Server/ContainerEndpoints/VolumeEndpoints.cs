@@ -1,6 +1,9 @@
 using Berth.Api.Containers;
-using Berth.Api.Nodes;
+using Berth.Core.Containers;
+using Berth.Core.Placement;
 using Berth.Core.Resources;
+using Berth.Server.Access;
+using Berth.Server.Calls;
 using Berth.Server.Containers;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -13,7 +16,7 @@ internal sealed class VolumeEndpoints(ContainerManager containers)
     public async Task ListAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
-        IReadOnlyList<VolumeInfo> volumes = await containers.Volumes.ListAsync(context.RequestAborted);
+        IReadOnlyList<Volume> volumes = await containers.Volumes.ListAllAsync(context.RequestAborted);
         await JsonBody.WriteAsync(
             context, new VolumeList([.. volumes.Select(v => View(v))]), ContainerJson.Default.VolumeList);
     }
@@ -21,7 +24,14 @@ internal sealed class VolumeEndpoints(ContainerManager containers)
     public async Task CreateAsync(HttpContext context)
     {
         VolumeRequest request = await JsonBody.ReadAsync(context, ContainerRequestJson.Default.VolumeRequest);
-        (VolumeInfo volume, bool isNew) = await containers.Volumes.MakeAsync(request.Name, context.RequestAborted);
+        PlacementRules? rules = PlacementRules.Parse(request.Constraints, request.Tolerations, spread: null);
+        if (rules is not null && request.Node is not null)
+        {
+            throw new Asked("node", request.Node).Refuse("it names the machine: leave constraints and tolerations out");
+        }
+
+        (Volume volume, bool isNew) = await containers.Volumes.MakeAsync(
+            request.Name, request.Node, rules, Caller.Of(context).Name, context.RequestAborted);
         context.Response.Headers.Location = "/v1/volumes/" + volume.Name;
         await JsonBody.WriteAsync(
             context, View(volume), ContainerJson.Default.VolumeView,
@@ -32,8 +42,8 @@ internal sealed class VolumeEndpoints(ContainerManager containers)
     public async Task GetAsync(HttpContext context)
     {
         _ = new QueryText(context.Request);
-        VolumeInfo volume = await containers.Volumes.GetAsync(NameOf(context), context.RequestAborted);
-        ByteSize? size = await containers.Volumes.MeasureAsync(volume.Name, context.RequestAborted);
+        Volume volume = await containers.Volumes.GetAsync(NameOf(context), context.RequestAborted);
+        ByteSize? size = await containers.Volumes.MeasureAsync(volume, context.RequestAborted);
         await JsonBody.WriteAsync(
             context, View(volume) with { SizeBytes = size?.Bytes }, ContainerJson.Default.VolumeView);
     }
@@ -47,6 +57,6 @@ internal sealed class VolumeEndpoints(ContainerManager containers)
 
     private static string NameOf(HttpContext context) => (string)context.Request.RouteValues["name"]!;
 
-    private VolumeView View(VolumeInfo volume) =>
-        new(volume.Name, volume.CreatedAt, containers.Volumes.UsersOf(volume.Name));
+    private VolumeView View(Volume volume) => new(
+        volume.Name, volume.CreatedAt, containers.Volumes.UsersOf(volume), Node: volume.Node);
 }

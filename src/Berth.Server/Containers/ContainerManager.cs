@@ -100,6 +100,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         ThrowUnlessAccepting();
         string chosen = name is null ? index.InventName() : ContainerName.Check(name, "container");
         Container container = Container.New(ContainerId.New(), chosen, spec, caller, rooms.Time.GetUtcNow());
+        await Volumes.RequireHereAsync(container, cancellationToken);
         ContainerEntry entry = new(container, rooms.Time);
         // Before it is durable, so that its volumes count as used from the first moment.
         index.Add(entry);

@@ -17,6 +17,9 @@ internal sealed record ContainerRooms(
 
     public INode Node => Runs.Node;
 
+    /// <summary>Where named volumes are.</summary>
+    public required VolumeHomes Homes { get; init; }
+
     /// <summary>Makes a step true. While the store can't be written it is tried again: what has happened has happened.
     /// </summary>
     public async Task SettleAsync(ContainerEntry entry, Container next, CancellationToken giveUp)

@@ -20,6 +20,12 @@ internal static partial class Log
         Message = "The end of container {Name} could not be dealt with; the next start of the server sees to it.")]
     public static partial void EndFailed(ILogger logger, string name, Exception error);
 
+    [LoggerMessage(EventId = 1600, Level = LogLevel.Warning,
+        Message =
+            "The volume {Volume} is recorded as the machine {Node}'s, and this one has another of that name, which "
+            + "containers made before go on with.")]
+    public static partial void VolumeTwice(ILogger logger, string volume, string node);
+
     [LoggerMessage(EventId = 404, Level = LogLevel.Information,
         Message = "Stopping {Count} containers.")]
     public static partial void StoppingAll(ILogger logger, int count);

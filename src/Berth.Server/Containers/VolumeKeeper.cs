@@ -2,10 +2,15 @@ using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Faults;
+using Berth.Core.Placement;
+using Berth.Server.Nodes;
 
 namespace Berth.Server.Containers;
 
-/// <summary>The named volumes of the node, and who uses them.</summary>
+/// <summary>
+/// The named volumes, and who uses them. Those of the server's own machine are folders here; of others it is known
+/// which machine has them.
+/// </summary>
 internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
 {
     /// <summary>How the name of a volume begins that was made for one container alone.</summary>
@@ -13,44 +18,122 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
 
     private readonly SemaphoreSlim gate = new(1, 1);
 
+    /// <summary>The machines; set before anything runs.</summary>
+    public NodeRooms? Nodes { get; set; }
+
+    /// <summary>Which machine has which.</summary>
+    public VolumeHomes Homes => rooms.Homes;
+
+    private string Own => rooms.Node.Info.Name;
+
+    /// <summary>Records whose the volumes are that this machine has had all along.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await rooms.Homes.RefreshAsync(cancellationToken);
+        foreach (VolumeInfo volume in await ListAsync(cancellationToken))
+        {
+            if (!IsAnonymous(volume.Name)
+                && await rooms.Homes.SettleAsync(volume.Name, Own, "", cancellationToken) is { Node: { } node }
+                && node != Own)
+            {
+                Log.VolumeTwice(rooms.Logger, volume.Name, node);
+            }
+        }
+    }
+
+    /// <summary>Those of this machine.</summary>
     public Task<IReadOnlyList<VolumeInfo>> ListAsync(CancellationToken cancellationToken) =>
         rooms.Node.Storage.VolumesAsync(cancellationToken);
 
-    /// <summary>Throws <c>NotFound</c>.</summary>
-    public async Task<VolumeInfo> GetAsync(string name, CancellationToken cancellationToken) =>
-        (await ListAsync(cancellationToken)).FirstOrDefault(v => v.Name == name) ?? throw NotFound(name);
+    /// <summary>Those of all machines, by name.</summary>
+    public async Task<IReadOnlyList<Volume>> ListAllAsync(CancellationToken cancellationToken) =>
+    [
+        .. (await ListAsync(cancellationToken)).Where(v => rooms.Homes.Find(v.Name) is null)
+            .Select(v => new Volume(v.Name, Own, v.CreatedAt, ""))
+            .Concat(rooms.Homes.All).OrderBy(v => v.Name, StringComparer.Ordinal),
+    ];
 
-    /// <summary>Makes it where it is missing.</summary>
-    public async Task<(VolumeInfo Volume, bool IsNew)> MakeAsync(string? name, CancellationToken cancellationToken)
+    /// <summary>Throws <c>NotFound</c>.</summary>
+    public async Task<Volume> GetAsync(string name, CancellationToken cancellationToken) =>
+        rooms.Homes.Find(name)
+        ?? (await ListAllAsync(cancellationToken)).FirstOrDefault(v => v.Name == name) ?? throw NotFound(name);
+
+    /// <summary>Makes it where it is missing. Throws <c>Conflict</c> where another machine has it, <c>NotFound</c>
+    /// where there is no such machine, <c>NoNode</c> where none meets the rules.</summary>
+    /// <param name="node">Name of the machine that is to have it; null for any that has it, else one that meets the
+    /// rules, else that of its first use.</param>
+    public async Task<(Volume Volume, bool IsNew)> MakeAsync(
+        string? name, string? node, PlacementRules? rules, string caller, CancellationToken cancellationToken)
     {
         string chosen = name is null ? AnonymousPrefix + ContainerId.New() : ContainerName.Check(name, "volume");
-        bool isNew = await rooms.Node.Storage.MakeVolumeAsync(chosen, cancellationToken);
+        bool wasThere = rooms.Homes.Find(chosen) is not null;
+        string? wanted = node is not null ? Nodes!.Register.Get(node).Name
+            : wasThere ? null
+            : rules is not null ? await Nodes!.Fleet.ChooseForVolumeAsync(chosen, caller, rules, cancellationToken)
+            : Nodes is { Fleet.IsAlone: false } ? null
+            : Own;
+        Volume home = await rooms.Homes.SettleAsync(chosen, wanted, caller, cancellationToken);
+        if (node is not null && home.Node != node)
+        {
+            throw new BerthException(
+                ErrorCode.Conflict,
+                $"The volume '{chosen}' is on the machine '{home.Node}' already: choose another name, or remove it "
+                + $"there with 'berth volume rm {chosen}'.");
+        }
+
+        // Elsewhere it is made when it is used first.
+        bool isNew = home.Node == Own
+            ? await rooms.Node.Storage.MakeVolumeAsync(chosen, cancellationToken)
+            : !wasThere;
         CrashPoints.Reach(CrashPoint.VolumeMade);
-        return (await GetAsync(chosen, cancellationToken), isNew);
+        return (home, isNew);
+    }
+
+    /// <summary>A container runs on the server's own machine. Throws <c>Conflict</c> where another one has a volume of
+    /// its.</summary>
+    public async Task RequireHereAsync(Container container, CancellationToken cancellationToken)
+    {
+        foreach (ContainerMount mount in container.Spec.Mounts.Where(
+            m => m is { Kind: MountKind.Volume, Anonymous: false }))
+        {
+            Volume home = await rooms.Homes.SettleAsync(mount.Source, Own, container.Caller, cancellationToken);
+            if (home.Node != Own)
+            {
+                throw Elsewhere(home);
+            }
+        }
     }
 
     /// <summary>Names of the containers that have it.</summary>
+    public IReadOnlyList<string> UsersOf(Volume volume) => volume.Node == Own ? UsersOf(volume.Name) : [];
+
     public IReadOnlyList<string> UsersOf(string name) =>
         [.. index.All.Where(e => e.Record.Spec.Mounts.Any(m => Is(m, name))).Select(e => e.Record.Name).Order()];
+
+    /// <summary>Null of one that another machine has.</summary>
+    public async Task<Core.Resources.ByteSize?> MeasureAsync(Volume volume, CancellationToken cancellationToken) =>
+        volume.Node == Own ? await MeasureAsync(volume.Name, cancellationToken) : null;
 
     public Task<Core.Resources.ByteSize?> MeasureAsync(string name, CancellationToken cancellationToken) =>
         rooms.Node.Storage.MeasureVolumeAsync(name, cancellationToken);
 
-    /// <summary>Throws <c>NotFound</c>, and <c>Conflict</c> where a container has it.</summary>
+    /// <summary>Throws <c>NotFound</c>, and <c>Conflict</c> where something has it or its machine is away.</summary>
     public async Task RemoveAsync(string name, CancellationToken cancellationToken)
     {
-        await GetAsync(name, cancellationToken);
+        Volume volume = await GetAsync(name, cancellationToken);
         await gate.WaitAsync(cancellationToken);
         try
         {
-            if (UsersOf(name) is [_, ..] users)
+            if (UsersOf(volume) is [_, ..] users)
             {
                 throw new BerthException(
                     ErrorCode.Conflict,
                     $"The volume '{name}' belongs to {string.Join(", ", users.Take(5))}: remove the container first.");
             }
 
-            await rooms.Node.Storage.RemoveVolumeAsync(name, cancellationToken);
+            using IDisposable? closed = Nodes?.Fleet.VolumeUsers.Close(name);
+            await RemoveFilesAsync(volume, cancellationToken);
+            await rooms.Homes.ForgetAsync([name], cancellationToken);
             CrashPoints.Reach(CrashPoint.VolumeRemoved);
         }
         finally
@@ -59,7 +142,7 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         }
     }
 
-    /// <summary>Removes those that no container has; only those without a name of their own unless
+    /// <summary>Removes those of this machine that nothing has; only those without a name of their own unless
     /// <paramref name="named"/>. Tells which, and the bytes they took.</summary>
     public async Task<(IReadOnlyList<string> Removed, long Bytes)> PruneAsync(
         bool named, CancellationToken cancellationToken)
@@ -68,12 +151,16 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         long bytes = 0;
         foreach (VolumeInfo volume in await ListAsync(cancellationToken))
         {
-            bool isOwn = volume.Name.StartsWith(AnonymousPrefix, StringComparison.Ordinal);
-            if ((named || isOwn) && UsersOf(volume.Name).Count == 0)
+            if ((named || IsAnonymous(volume.Name)) && UsersOf(volume.Name).Count == 0 && !IsInUse(volume.Name))
             {
+                using IDisposable? closed = Nodes?.Fleet.VolumeUsers.Close(volume.Name);
                 bytes += (await MeasureAsync(volume.Name, cancellationToken))?.Bytes ?? 0;
                 await rooms.Node.Storage.RemoveVolumeAsync(volume.Name, cancellationToken);
                 removed.Add(volume.Name);
+                if (rooms.Homes.Find(volume.Name)?.Node == Own)
+                {
+                    await rooms.Homes.ForgetAsync([volume.Name], cancellationToken);
+                }
             }
         }
 
@@ -112,6 +199,38 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
             Log.Swept(rooms.Logger, swept);
         }
     }
+
+    private bool IsInUse(string name) => Nodes?.Fleet.VolumeUsers.Has(name) ?? false;
+
+    private static bool IsAnonymous(string name) => name.StartsWith(AnonymousPrefix, StringComparison.Ordinal);
+
+    private async Task RemoveFilesAsync(Volume volume, CancellationToken cancellationToken)
+    {
+        if (volume.Node == Own)
+        {
+            await rooms.Node.Storage.RemoveVolumeAsync(volume.Name, cancellationToken);
+        }
+        else if (volume.Node is not null && Nodes?.Register.Find(volume.Node) is { } node)
+        {
+            if (node.Node is not { Link.Closed.IsCancellationRequested: false } linked)
+            {
+                throw new BerthException(
+                    ErrorCode.Conflict,
+                    $"The volume '{volume.Name}' is on the machine '{volume.Node}', "
+                    + (node.Record.IsServers
+                        ? "another server's own: remove it at that server."
+                        : "which can't be reached from here: wait until it is back, or give it up with 'berth node rm "
+                            + $"{volume.Node}'."));
+            }
+
+            await linked.RemoveVolumeAsync(volume.Name, cancellationToken);
+        }
+    }
+
+    private BerthException Elsewhere(Volume volume) => new(
+        ErrorCode.Conflict,
+        $"The volume '{volume.Name}' is on the machine '{volume.Node}', and containers run on the server's own, "
+        + $"'{Own}': calls and tasks with it go there; or name another volume.");
 
     private static bool Is(ContainerMount mount, string name) =>
         mount.Kind == MountKind.Volume && mount.Source == name;

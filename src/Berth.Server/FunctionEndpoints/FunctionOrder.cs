@@ -73,7 +73,9 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
                 new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - OwnLabels),
             ProgramRules.Runtime(new Asked("runtime", request.Runtime), server),
             Placement: PlacementRules.Parse(request.Constraints, request.Tolerations, request.Spread),
-            Bridge: ProgramRules.Bridge(new Asked("network", request.Network)));
+            Bridge: ProgramRules.Bridge(new Asked("network", request.Network)),
+            Mounts: MountOrder.Read(
+                new Asked("volumes", null), request.Volumes, new Asked("tmpfs", null), request.Tmpfs, server));
         CheckPlacement(run);
         run = run with { Secrets = SecretOrder.Read(request, run, secrets) };
         return new FunctionSpec(
@@ -98,6 +100,7 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
             Duration.Format(run.Timeout), run.OutputLimit.ToExactString(), run.ResultContentType,
             Labels: run.Labels.Count == 0 ? null : run.Labels, MaxRunning: spec.MaxRunning,
             MaxWaiting: spec.MaxWaiting, Runtime: run.Runtime, Secrets: SecretOrder.Write(run));
+        (IReadOnlyList<string>? volumes, IReadOnlyList<string>? temporary) = MountOrder.Write(run);
         return ServiceOrder.Write(spec.Service, RetryOrder.Write(
             run, request with
             {
@@ -112,6 +115,8 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
                     ? [.. bearing.Tolerations.Select(t => t.Text)]
                     : null,
                 Spread = run.Placement?.Spread,
+                Volumes = volumes,
+                Tmpfs = temporary,
             }));
     }
 
@@ -154,6 +159,7 @@ internal sealed class FunctionOrder(ServerOptions server, SecretVault secrets)
         string? hindrance = service is not null ? "with the http contract calls share instances"
             : run.Runtime is not null ? "only the server's own runtime makes such sandboxes"
             : run.Network != NetworkMode.None ? "such sandboxes have no network"
+            : run.Mounts is not null ? "volumes and folders take a container for each call: strict does"
             : run.HasSecretFiles ? "secrets as files take a container for each call: have them as variables, or strict"
             : null;
         Asked asked = new("isolation", request.Isolation);

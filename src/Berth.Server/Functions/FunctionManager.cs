@@ -239,7 +239,7 @@ internal sealed class FunctionManager(
         entries[next.Name] = entry;
         Hosts.Set(next.Name, old?.Record.Edge.Hosts ?? [], next.Edge.Hosts);
         Changed?.Invoke(next.Name, next);
-        if (!next.Newest.Spec.Run.HasSecretFiles)
+        if (!next.Newest.Spec.Run.HasOwnFiles)
         {
             // The first call finds a sandbox ready.
             RunSpec run = RevisionRuns.Of(next.Name, next.Newest);

@@ -146,6 +146,8 @@ internal sealed class ServerRooms : IAsyncDisposable
 
     public required NetworkSharing NetworkSharing { get; init; }
 
+    public VolumeHomes Volumes => Containers.Volumes.Homes;
+
     public NetworkUsers NetworkUsers => new(Containers, Functions);
 
     public SecretUsers SecretUsers => new(Functions, Triggers.Manager);
@@ -177,6 +179,11 @@ internal sealed class ServerRooms : IAsyncDisposable
                 ["functions"] = Functions.RefreshAsync,
                 ["secrets"] = Secrets.RefreshAsync,
                 ["networks"] = Networks.RefreshAsync,
+                ["volumes"] = async token =>
+                {
+                    await Volumes.RefreshAsync(token);
+                    await Nodes.Fleet.ReclaimVolumesAsync(token);
+                },
                 ["triggers"] = Triggers.Manager.RefreshAsync,
             },
         }
@@ -418,7 +425,6 @@ internal sealed class ServerRooms : IAsyncDisposable
         functions.Networks = networks.Find;
         networks.Address = () => nodes.Register.Own.Underlay;
         nodes.Fleet.Networks = networks;
-        nodes.Register.Removed = networks.ForgetNodeAsync;
         return networks;
     }
 
@@ -443,6 +449,14 @@ internal sealed class ServerRooms : IAsyncDisposable
             rooms.Functions, rooms.Secrets, rooms.Results, rooms.SharedCalls, rooms.Runs.Rooms.Spool, rooms.Time);
         rooms.Functions.Expecting = rooms.Nodes.Fleet.ExpectMany;
         rooms.Nodes.Changed = rooms.Instances.Review;
+        rooms.Nodes.Fleet.Volumes = rooms.Volumes;
+        rooms.Nodes.Register.Removed = async (name, token) =>
+        {
+            await rooms.Networks.ForgetNodeAsync(name, token);
+            // They are gone with their machine: a name that is used again is another volume.
+            await rooms.Volumes.ForgetAsync(rooms.Volumes.On(name), token);
+        };
+        rooms.Containers.Volumes.Nodes = rooms.Nodes;
         return rooms;
     }
 
@@ -463,11 +477,14 @@ internal sealed class ServerRooms : IAsyncDisposable
     }
 
     private static ContainerManager ContainersOf(
-        RunManager runs, IContainerStore store, ServerOptions options, DataFolder data, ILoggerFactory loggers)
+        RunManager runs, IServerStore store, ServerOptions options, DataFolder data, ILoggerFactory loggers)
     {
         ILogger logger = loggers.CreateLogger<ContainerManager>();
         LogStore logs = new(data["container-logs"], options.LogLimit, runs.Rooms.Time, logger);
-        return new ContainerManager(new ContainerRooms(runs.Rooms, store, logs, options.MaxContainers, logger));
+        return new ContainerManager(new ContainerRooms(runs.Rooms, store, logs, options.MaxContainers, logger)
+        {
+            Homes = new VolumeHomes(store, runs.Rooms.Time),
+        });
     }
 
     private static RunOptions RunOptionsOf(ServerOptions options, NodeInfo node) => new(

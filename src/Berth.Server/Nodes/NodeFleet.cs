@@ -15,7 +15,7 @@ namespace Berth.Server.Nodes;
 /// All nodes as one: gives each attempt of a call, task or instance to one of them. What belongs to one machine
 /// (containers) is given to the server's own node directly.
 /// </summary>
-internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex index)
+internal sealed partial class NodeFleet(INode own, NodeRegister register, NodeIndex index)
 {
     private readonly INode own = own;
     private readonly NodeIndex index = index;
@@ -52,12 +52,13 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
     public async Task<IAttempt> StartAsync(
         Run run, AttemptSpec spec, bool mayWait, CancellationToken cancellationToken)
     {
-        if (index.IsOwnAlone && run.Spec.Placement is null)
+        if (index.IsOwnAlone && run.Spec is { Placement: null, Mounts: null })
         {
             return await own.StartAsync(spec, cancellationToken);
         }
 
-        PlacementPlan plan = await index.PlaceAsync(RequestOf(run), mayWait, cancellationToken);
+        PlacementPlan plan = await PlaceAsync(
+            run, () => index.PlaceAsync(RequestOf(run), mayWait, cancellationToken), cancellationToken);
         return await BeginAsync(plan, spec, cancellationToken);
     }
 
@@ -66,20 +67,14 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
     /// <param name="room">What it takes of the server's own machine, where it goes there.</param>
     public async Task<InstancePlace> ReserveAsync(Run run, OwnRoom room, CancellationToken cancellationToken)
     {
-        if (index.IsOwnAlone && run.Spec.Placement is null)
+        if (index.IsOwnAlone && run.Spec is { Placement: null, Mounts: null })
         {
             await room.TakeAsync(cancellationToken);
             return new InstancePlace(this, null);
         }
 
-        PlacementRequest request = InstanceRequest(IdOf(run), run.Caller, run.Spec);
-        if (placed.Values.Any(p => !p.Request.TakesPlace && p.Request.Group == request.Group))
-        {
-            // The first is wanted soon. That its node has the image would draw all others there, and one loss end all.
-            request = request with { Image = null, Revision = null };
-        }
-
-        InstancePlace place = new(this, await PlaceInstanceAsync(request, room, cancellationToken));
+        InstancePlace place = new(this, await PlaceAsync(
+            run, () => PlaceInstanceAsync(RequestOfInstance(run), room, cancellationToken), cancellationToken));
         try
         {
             if (place.Node == ownName)
@@ -94,6 +89,18 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
             place.Dispose();
             throw;
         }
+    }
+
+    private PlacementRequest RequestOfInstance(Run run)
+    {
+        PlacementRequest request = InstanceRequest(IdOf(run), run.Caller, run.Spec);
+        if (placed.Values.Any(p => !p.Request.TakesPlace && p.Request.Group == request.Group))
+        {
+            // The first is wanted soon. That its node has the image would draw all others there, and one loss end all.
+            request = request with { Image = null, Revision = null };
+        }
+
+        return request;
     }
 
     /// <summary>Whether some node would take another instance of this now.</summary>
@@ -145,7 +152,7 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
         }
         catch
         {
-            index.Release(plan.Node!, plan.Request.Id);
+            Release(plan);
             throw;
         }
     }
@@ -222,7 +229,11 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
             new NodeResources(spec.Limits.Cpu.Millicores, spec.Limits.Memory, default))
         {
             Architecture = PlatformChoice.Here.Architecture,
-            Constraints = isBound ? [.. constraints, .. here] : constraints,
+            Constraints =
+            [
+                .. constraints, .. isBound ? here : [], .. spec.HostFolders.Select(NodeConstraint.OfHostFolder),
+            ],
+            Features = spec.Mounts is null ? [] : [NodeSnapshots.Mounts],
             Tolerations = rules?.Tolerations ?? [],
             Group = spec.Labels.GetValueOrDefault(FunctionLabels.Function) ?? spec.Digest.Text,
             Network = isShared ? NodeSnapshots.OverlayNetwork : null,
@@ -230,6 +241,7 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
             Image = spec.Digest.Text,
             Revision = spec.Digest.Text,
             Strategy = PlacementStrategy.Spread,
+            Volumes = [.. spec.Volumes.Where(name => Volumes?.Find(name)?.Node is not null)],
         };
     }
 
@@ -239,7 +251,7 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
         return request with
         {
             Resources = new NodeResources(0, request.Resources.Memory, default),
-            Features = [NodeSnapshots.Instances],
+            Features = [.. request.Features, NodeSnapshots.Instances],
             TakesPlace = false,
         };
     }
@@ -291,7 +303,7 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
     {
         await attempt.Completion;
         placed.TryRemove(attempt, out _);
-        index.Release(plan.Node!, plan.Request.Id);
+        Release(plan);
     }
 
     /// <summary>Where an instance is to be, counted as taken until it was disposed or the instance has ended.</summary>
@@ -316,7 +328,7 @@ internal sealed class NodeFleet(INode own, NodeRegister register, NodeIndex inde
         {
             if (!isTaken && plan is not null)
             {
-                fleet.index.Release(plan.Node!, plan.Request.Id);
+                fleet.Release(plan);
             }
         }
     }

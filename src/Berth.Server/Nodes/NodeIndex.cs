@@ -30,6 +30,9 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
     private NodeEntry? ownEntry;
     private volatile bool isOwnAlone;
 
+    /// <summary>The volumes that a node has; set before anything runs.</summary>
+    public Func<string, IReadOnlySet<string>> VolumesOn { get; set; } = static _ => FrozenSet<string>.Empty;
+
     /// <summary>Whether the server's own node is the only one and takes everything: then there is nothing to decide,
     /// and its places alone bound what runs.</summary>
     public bool IsOwnAlone => isOwnAlone;
@@ -225,7 +228,7 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
 
         Put(NodeSnapshots.Of(
             node, snapshots.GetValueOrDefault(node.Name), node.IsOwn ? ownImages : node.Heartbeat?.Images ?? [],
-            ready));
+            ready, VolumesOn(node.Name)));
     }
 
     private void Put(NodeSnapshot node)
@@ -265,6 +268,7 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
                 r => r.Filter is PlacementFilter.Places or PlacementFilter.Cpu or PlacementFilter.Memory)
             && snapshots.Values.Any(n => n.State == NodeAvailability.Ready
                 && n.Capacity.Millicores >= asked.Resources.Millicores && n.Capacity.Memory >= asked.Resources.Memory
+                && asked.Volumes.All(n.Volumes.Contains)
                 && asked.Constraints.All(c => c.IsMetBy(n.Values(c.Key))));
     }
 

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using Berth.Api.Links;
+using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Networks;
 
@@ -47,6 +48,9 @@ internal sealed class NodeLink : IDisposable
 
     /// <summary>Whether the node knows of connections to programs: only then it can have instances.</summary>
     public bool HasConnections => Hello.NewestVersion >= LinkProtocol.ConnectionsVersion;
+
+    /// <summary>Whether its attempts can have volumes and folders.</summary>
+    public bool HasMounts => Hello.NewestVersion >= LinkProtocol.MountsVersion;
 
     public FrameWriter Control => control.Writer;
 
@@ -209,6 +213,7 @@ internal sealed class NodeLink : IDisposable
                     .. (facts.Devices ?? []).Take(64).Select(d => new DeviceFact(
                         Short(d.Model), Math.Clamp(d.MemoryBytes, 0, MostMemory))),
                 ],
+                HostFolders = new HostFolders((facts.HostFolders ?? []).Take(HostFolders.Most), data: null).Allowed,
             },
         };
 

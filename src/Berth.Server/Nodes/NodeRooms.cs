@@ -170,7 +170,8 @@ internal sealed class NodeRooms : IAsyncDisposable
 
     private static NodeFacts FactsOf(NodeInfo info) => new(
         info.Engine, info.CgroupVersion, info.Cores, info.Memory.Bytes, PlatformChoice.Here.Architecture,
-        RuntimeInformation.OSDescription, Environment.OSVersion.Version.ToString(), info.Features, info.Devices);
+        RuntimeInformation.OSDescription, Environment.OSVersion.Version.ToString(), info.Features, info.Devices,
+        info.HostFolders);
 
     /// <summary>Every node keeps a link to every server.</summary>
     private void TellNodes()

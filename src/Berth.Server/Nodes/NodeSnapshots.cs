@@ -14,6 +14,9 @@ internal static class NodeSnapshots
     /// processor's is written so.</summary>
     public const string Instances = "berth:instances";
 
+    /// <summary>Feature of nodes that can have volumes and folders in sandboxes, likewise.</summary>
+    public const string Mounts = "berth:volumes";
+
     /// <summary>What a network on several machines is called: a node has all of them, or none.</summary>
     public const string OverlayNetwork = "overlay";
 
@@ -25,14 +28,21 @@ internal static class NodeSnapshots
     /// look at it.</param>
     /// <param name="images">Manifest digests that it need not fetch.</param>
     /// <param name="ready">Sandboxes that stand ready, by image.</param>
+    /// <param name="volumes">Names of those that it has.</param>
     public static NodeSnapshot Of(
-        NodeEntry node, NodeSnapshot? before, IEnumerable<string> images, IReadOnlyDictionary<string, int> ready)
+        NodeEntry node, NodeSnapshot? before, IEnumerable<string> images, IReadOnlyDictionary<string, int> ready,
+        IReadOnlySet<string> volumes)
     {
         NodeRecord record = node.Record;
         NodeFacts? facts = record.Facts;
         bool hasInstances = node.IsOwn || node.Node is { Link.HasConnections: true };
+        bool hasMounts = node.IsOwn || node.Node is { Link.HasMounts: true };
         IReadOnlySet<string> features = Same(
-            before?.Features, [.. facts?.Features ?? [], .. hasInstances ? [Instances] : Array.Empty<string>()]);
+            before?.Features,
+            [
+                .. facts?.Features ?? [], .. hasInstances ? [Instances] : Array.Empty<string>(),
+                .. hasMounts ? [Mounts] : Array.Empty<string>(),
+            ]);
         IReadOnlyList<GpuDevice> devices = DevicesOf(facts);
         return new NodeSnapshot(record.Name, CapacityOf(facts, node.Places))
         {
@@ -42,11 +52,13 @@ internal static class NodeSnapshots
             Places = node.FreePlaces,
             Features = features,
             Networks = node.Underlay is null ? FrozenSet<string>.Empty : Overlay,
+            HostFolders = Same(before?.HostFolders, hasMounts ? facts?.HostFolders ?? [] : []),
             Gpus = before is not null && before.Gpus.SequenceEqual(devices) ? before.Gpus : devices,
             Labels = record.Labels,
             Taints = [.. record.Taints.Select(TaintOf)],
             Images = Same(before?.Images, images.Where(i => i is not null)),
             Prepared = ready,
+            Volumes = volumes,
             Load = node.Heartbeat is { } beat ? beat.Load / Math.Max(1, facts?.Cores ?? 1) : 0,
         };
     }

@@ -100,7 +100,9 @@ internal sealed class PlacementLine
         '\n',
         [
             request.Resources.ToString(), request.Architecture, request.TakesPlace ? "place" : "",
-            .. request.Constraints.Select(c => c.Text), "", .. request.Tolerations.Select(t => t.Text),
+            request.Network ?? "",
+            .. request.Constraints.Select(c => c.Text), "", .. request.Tolerations.Select(t => t.Text), "",
+            .. request.Volumes,
         ]);
 
     public sealed class Waiter

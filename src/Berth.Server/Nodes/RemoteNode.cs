@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using Berth.Api.Errors;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
@@ -71,6 +72,11 @@ internal sealed class RemoteNode : INode
 
     public async Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken)
     {
+        if (AttemptOrder.HasMounts(spec))
+        {
+            RequireMounts();
+        }
+
         LinkExchange exchange;
         try
         {
@@ -88,6 +94,31 @@ internal sealed class RemoteNode : INode
             spec, Info.Name, exchange, connections, time, () => attempts.TryRemove(spec.Id, out _), cancellationToken);
     }
 
+    /// <summary>Removes a volume of its. Throws <c>Conflict</c> where something runs with it, <c>NodeFault</c>.
+    /// </summary>
+    public async Task RemoveVolumeAsync(string name, CancellationToken cancellationToken)
+    {
+        RequireMounts();
+        try
+        {
+            using LinkExchange exchange = link.Open(LinkProtocol.VolumePath);
+            await exchange.Writer.SendAsync(
+                FrameKind.RemoveVolume, new VolumeOrder(name), LinkJson.Default.VolumeOrder, cancellationToken);
+            Frame answer = await (await exchange.ReaderAsync(cancellationToken)).ReadAsync(cancellationToken)
+                ?? throw new LinkException("The node did not say what became of the volume.");
+            exchange.Complete();
+            if (answer.Kind == FrameKind.Refused)
+            {
+                RefusalReport refusal = answer.Read(LinkJson.Default.RefusalReport);
+                throw new BerthException(ErrorCatalog.Find(refusal.Code).Error, refusal.Message);
+            }
+        }
+        catch (Exception gone) when (gone is IOException or HttpRequestException)
+        {
+            throw RemoteAttempt.Lost(Info.Name, gone);
+        }
+    }
+
     public NodeStatus Status() => new([.. attempts.Values], link.Heartbeat?.Prepared ?? 0, 0, 0, 0, 0);
 
     /// <summary>Ends the link; what it had under way is lost to this server and ended by the node.</summary>
@@ -98,4 +129,15 @@ internal sealed class RemoteNode : INode
     }
 
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    private void RequireMounts()
+    {
+        if (link.Hello.NewestVersion < LinkProtocol.MountsVersion)
+        {
+            throw new BerthException(
+                ErrorCode.NodeFault,
+                $"The node '{Info.Name}' speaks a version of the link that knows no volumes: install this server's "
+                + "version of Berth there.");
+        }
+    }
 }

@@ -126,9 +126,15 @@ internal sealed record RunRooms(
         return new AttemptSpec(
             $"{run.Id}-{run.Generation}", run.Id, run.Generation, Shape(spec), spec.Command, spec.Arguments,
             environment, spec.User,
-            spec.WorkingDirectory, left, spec.Grace, Extras: values.Extras(spec.User),
+            spec.WorkingDirectory, left, spec.Grace, Extras: ExtrasOf(spec, values.Extras(spec.User)),
             Found: spec.Bridge is null ? null : new AttemptNetwork(NamesOf(spec), []));
     }
+
+    private static SandboxExtras? ExtrasOf(RunSpec spec, SandboxExtras? files) => spec.Mounts is not { } mounts
+        ? files
+        : new SandboxExtras(
+            null, ReadOnlyRoot: false,
+            SandboxMount.InOrder([.. files?.Mounts ?? [], .. mounts.Select(SandboxMount.Of)]), null);
 
     /// <exception cref="BerthException">NotFound: its network is gone.</exception>
     public SandboxSpec Shape(RunSpec spec) => Shape(spec, NetworkOf(spec.Bridge));

@@ -67,7 +67,7 @@ internal sealed class TaskIntake(RunRooms rooms, CallbackPolicy callbacks)
             rooms.Ledger.Submitted();
             rooms.Ledger.Wait(1);
             rooms.Events.Publish(id, 1, RunPresentation.AcceptedEvent(run).Event);
-            if (submission.Spec is { Service: null, HasSecretFiles: false })
+            if (submission.Spec is { Service: null, HasOwnFiles: false })
             {
                 rooms.Expect(run);
             }

@@ -51,7 +51,8 @@ internal sealed record RunSpecDocument(
     IReadOnlyList<string>? Tolerations = null,
     string? Spread = null,
     int Priority = RunPriority.Usual,
-    NetworkUse? Bridge = null)
+    NetworkUse? Bridge = null,
+    IReadOnlyList<string>? Mounts = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -118,7 +119,8 @@ internal sealed record RunSpecDocument(
         CacheControl,
         PlacementRules.Parse(Constraints, Tolerations, Spread),
         Priority,
-        Bridge);
+        Bridge,
+        Mounts is null ? null : [.. Mounts.Select(RunMount.Read)]);
 
     public static RunSpec Read(ReadOnlySpan<byte> json) =>
         (JsonSerializer.Deserialize(json, RunSpecJson.Default.RunSpecDocument)
@@ -138,7 +140,8 @@ internal sealed record RunSpecDocument(
         spec.CacheControl,
         spec.Placement is { Constraints.Count: > 0 } ? [.. spec.Placement.Constraints.Select(c => c.Text)] : null,
         spec.Placement is { Tolerations.Count: > 0 } ? [.. spec.Placement.Tolerations.Select(t => t.Text)] : null,
-        spec.Placement?.Spread, spec.Priority, spec.Bridge);
+        spec.Placement?.Spread, spec.Priority, spec.Bridge,
+        spec.Mounts is null ? null : [.. spec.Mounts.Select(m => m.Text)]);
 
     private static TimeSpan? Span(long? milliseconds) =>
         milliseconds is { } known ? TimeSpan.FromMilliseconds(known) : null;

@@ -130,14 +130,14 @@ internal sealed class MachineProcess(string name, string @namespace, string cabl
     }
 
     /// <summary>Starts its node; the first time with a token.</summary>
-    public void Join(string server, string? token = null)
+    public void Join(string server, string? token = null, params string[] options)
     {
         string[] first = token is null ? [] : ["--token-file", KeepToken(token), "--name", name];
         process = Tool.Start(
             "/usr/bin/nsenter",
             [
                 $"--net=/run/netns/{@namespace}", ServerProcess.Executable, "node", "join", server, "--data", Data,
-                "--pool-memory", "0", .. first,
+                "--pool-memory", "0", .. first, .. options,
             ],
             Environment);
         process.StandardInput.Close();

@@ -27,6 +27,7 @@ public sealed class NodeFixture : IAsyncLifetime
             {
                 Pool = PoolLimits.Default with { LeastReady = 1 },
                 StorageFolder = folder + "/storage",
+                HostFolders = [Path.GetTempPath()],
             };
         Node = new LocalNode(
             Options, new RuncEngine(Options, TimeProvider.System, NullLogger<RuncEngine>.Instance), Images,

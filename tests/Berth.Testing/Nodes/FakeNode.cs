@@ -26,7 +26,14 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
     private long removed;
     private long faults;
 
-    public NodeInfo Info { get; } = new(name, 2, ByteSize.GiB(4), "fake", 2);
+    public NodeInfo Info { get; private init; } = new(name, 2, ByteSize.GiB(4), "fake", 2);
+
+    /// <summary>Of the machine, that may be put into sandboxes.</summary>
+    public IReadOnlyList<string> HostFolders
+    {
+        get => Info.HostFolders;
+        init => Info = Info with { HostFolders = value };
+    }
 
     public INodeStorage Storage => storage;
 

@@ -34,6 +34,7 @@ public sealed class RandomCluster(Random random)
             Taints = Taints(),
             Images = Digests.Where(_ => Chance(3)).ToHashSet(),
             Volumes = Chance(3) ? new HashSet<string> { "data" } : [],
+            HostFolders = Chance(3) ? new HashSet<string> { Chance(2) ? "/srv" : "/srv/data/deep" } : [],
             Networks = Chance(2) ? new HashSet<string> { "blue" } : [],
             Prepared = Groups.Where(_ => Chance(4)).ToDictionary(group => group, _ => random.Next(1, 3)),
             Load = random.Next(0, 5) / 4.0,
@@ -49,7 +50,13 @@ public sealed class RandomCluster(Random random)
             1 => node with { Labels = other.Labels },
             2 => node with { Taints = other.Taints, Images = other.Images, Prepared = other.Prepared },
             3 => node with { Load = other.Load, Features = other.Features, Volumes = other.Volumes },
-            4 => node with { Networks = other.Networks, Architecture = other.Architecture, Places = other.Places },
+            4 => node with
+            {
+                Networks = other.Networks,
+                HostFolders = other.HostFolders,
+                Architecture = other.Architecture,
+                Places = other.Places,
+            },
             5 => node with { Load = other.Load },
             _ => other,
         };
@@ -66,7 +73,9 @@ public sealed class RandomCluster(Random random)
             Architecture = Chance(6) ? "arm64" : null,
             Features = Chance(6) ? ["avx2"] : [],
             Constraints = Chance(2)
-                ? [.. Enumerable.Range(0, random.Next(1, 3)).Select(_ => NodeConstraint.Parse(Pick(Constraints)))] : [],
+                ? [.. Enumerable.Range(0, random.Next(1, 3)).Select(_ => Chance(8)
+                    ? NodeConstraint.OfHostFolder("/srv/data")
+                    : NodeConstraint.Parse(Pick(Constraints)))] : [],
             Tolerations = Chance(2) ? [Toleration.Parse(Chance(2) ? "dedicated" : "dedicated=ml")] : [],
             Gpus = Chance(6) ? new GpuDemand(random.Next(1, 3), ByteSize.GiB(40)) : null,
             Volumes = Chance(8) ? ["data"] : [],

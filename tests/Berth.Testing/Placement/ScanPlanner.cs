@@ -229,12 +229,15 @@ public sealed class ScanPlanner(IReadOnlyList<NodeSnapshot?> nodes, ulong seed)
         return counts;
     }
 
+    private static readonly string HostFolderKey = NodeConstraint.OfHostFolder("/").Key;
+
     private static IReadOnlyCollection<string> Values(NodeSnapshot node, string key) => key switch
     {
         NodeAttributes.Node => [node.Name],
         NodeAttributes.Architecture => [node.Architecture],
         NodeAttributes.Feature => node.Features,
         NodeAttributes.GpuModel => [.. node.Gpus.Select(gpu => gpu.Model).Distinct()],
+        _ when key == HostFolderKey => node.HostFolders,
         _ => node.Labels.TryGetValue(key, out string? value) ? [value] : Words,
     };
 }

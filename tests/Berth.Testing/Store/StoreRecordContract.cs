@@ -84,6 +84,25 @@ public abstract class StoreRecordContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_volume_is_one_machines_until_it_is_forgotten()
+    {
+        Volume pages = new("pages", "worker-1", new(2026, 11, 22, 7, 44, 43, TimeSpan.Zero), "somebody");
+        IVolumeStore volumes = (IVolumeStore)store;
+        Assert.Empty(await volumes.AllVolumesAsync(None));
+        await volumes.PutVolumeAsync(pages with { Node = null }, None);
+        Assert.Null(Assert.Single(await volumes.AllVolumesAsync(None)).Node);
+        await volumes.PutVolumeAsync(pages, None);
+        await store.DisposeAsync();
+        store = await OpenAsync();
+        volumes = (IVolumeStore)store;
+
+        Assert.Equal([pages], await volumes.AllVolumesAsync(None));
+        await volumes.DeleteVolumeAsync("pages", None);
+        await volumes.DeleteVolumeAsync("pages", None);
+        Assert.Empty(await volumes.AllVolumesAsync(None));
+    }
+
+    [Fact]
     public async Task A_name_is_one_containers_only()
     {
         Container web = NewContainer("web");

@@ -192,6 +192,8 @@ public sealed class DeclarationTests
         traffic: {percent: 5, tag: next, matches: ["header:X-Beta=1"], sticky: true}
         resources: {memory: 64Mi, cpus: 0.5, pids: 12, disk: 1Gi}
         placement: {constraints: [zone=cellar], tolerations: [dedicated], spread: rack}
+        volumes: ["pages:/srv:ro"]
+        tmpfs: ["/scratch:size=1Mi"]
         limits: {running: 3, waiting: 4}
         scale:
           {min: 1, max: 5, target: 60, idle: 10m, downDelay: 1s, freeze: never,

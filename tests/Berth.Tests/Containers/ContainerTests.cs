@@ -287,7 +287,7 @@ public sealed class ContainerTests
             Name: "web", Command: ["sleep", "600"], Mounts: [new MountView("volume", "pages", "/srv")]));
         await rig.RunAsync(new ContainerRequest(Name: "job", Command: ["true"]));
         await rig.UntilAsync("job", c => c.State == "exited");
-        await rig.Client.Volumes.CreateAsync("old", CancellationToken.None);
+        await rig.Client.Volumes.CreateAsync(new("old"), CancellationToken.None);
 
         SystemPruneResult result = await rig.Client.Volumes.PruneAsync(volumes: true, CancellationToken.None);
         SystemUsage usage = await rig.Client.Volumes.UsageAsync(CancellationToken.None);

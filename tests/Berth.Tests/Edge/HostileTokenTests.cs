@@ -87,7 +87,7 @@ public sealed class HostileTokenTests(ServerRigFixture fixture) : IClassFixture<
         string token = Rig.Server.Rooms.Tokens.Create(NewName(), Role.Pull, null).Token.Id;
         string container = (await client.Containers.CreateAsync(
             new ContainerRequest { Image = ServerRig.Image }, TestContext.Current.CancellationToken)).Id;
-        await client.Volumes.CreateAsync("kept", TestContext.Current.CancellationToken);
+        await client.Volumes.CreateAsync(new("kept"), TestContext.Current.CancellationToken);
         await client.Functions.DeployAsync(
             "kept", new FunctionRequest(ServerRig.Image), TestContext.Current.CancellationToken);
         int compared = 0;

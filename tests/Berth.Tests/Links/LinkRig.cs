@@ -45,22 +45,24 @@ internal sealed class LinkRig : IAsyncDisposable
 
     /// <summary>Joins and returns once the server has it as ready.</summary>
     /// <param name="offers">Protocols that its program knows; null for all.</param>
+    /// <param name="folders">Of its machine, that may be put into sandboxes.</param>
     public async Task<JoinedNode> JoinAsync(
-        string name, int places = 4, TimeProvider? time = null, IReadOnlyList<string>? offers = null)
+        string name, int places = 4, TimeProvider? time = null, IReadOnlyList<string>? offers = null,
+        IReadOnlyList<string>? folders = null)
     {
         TemporaryFolder folder = new();
         NodeIdentity identity = await ServerDoor.JoinAsync(
             NodeAddress, await TokenAsync(), name, new Dictionary<string, string>(), folder.Path,
             time ?? TimeProvider.System, CancellationToken.None);
-        return await StartAsync(folder, identity, places, time, offers);
+        return await StartAsync(folder, identity, places, time, offers, folders);
     }
 
     /// <summary>Starts a node that has joined before.</summary>
     public async Task<JoinedNode> StartAsync(
         TemporaryFolder folder, NodeIdentity identity, int places = 4, TimeProvider? time = null,
-        IReadOnlyList<string>? offers = null)
+        IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null)
     {
-        JoinedNode node = await JoinedNode.StartAsync(folder, identity, NodeAddress, places, time, offers);
+        JoinedNode node = await JoinedNode.StartAsync(folder, identity, NodeAddress, places, time, offers, folders);
         nodes.Add(node);
         return node;
     }
@@ -127,10 +129,10 @@ internal sealed class JoinedNode : IAsyncDisposable
 
     public static async Task<JoinedNode> StartAsync(
         TemporaryFolder folder, NodeIdentity identity, Uri server, int places, TimeProvider? time,
-        IReadOnlyList<string>? offers = null)
+        IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null)
     {
         TimeProvider clock = time ?? TimeProvider.System;
-        FakeNode node = new(TimeProvider.System);
+        FakeNode node = new(TimeProvider.System) { HostFolders = folders ?? [] };
         await node.StartAsync(CancellationToken.None);
         ContentStore content = new(folder["blobs"], TimeProvider.System);
         LayerStore layers = new(content, folder["layers"], LayerLimits.Default, TimeProvider.System);

@@ -51,6 +51,7 @@ public static class StoreMigration
             "SELECT {0} FROM trigger_firings ORDER BY seq"),
         ("nodes", "name:t document:b", "SELECT {0} FROM nodes"),
         ("networks", "id:t name:t document:b", "SELECT {0} FROM networks"),
+        ("volumes", "name:t node:t created_at:i creator:t", "SELECT {0} FROM volumes"),
         ("node_tokens", "id:t hash:t created_at:i expires_at:i caller:t used_by:t", "SELECT {0} FROM node_tokens"),
         ("trigger_files", "owner:t path:t mark:t", "SELECT {0} FROM trigger_files"),
     ];

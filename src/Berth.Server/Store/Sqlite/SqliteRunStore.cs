@@ -207,6 +207,15 @@ public sealed class SqliteRunStore : IServerStore
     Task<NodeRecord?> INodeStore.JoinAsync(string token, NodeRecord node, CancellationToken cancellationToken) =>
         Write(WritePurpose.Accept, database => NodeWrites.Join(database, token, node), cancellationToken);
 
+    Task<IReadOnlyList<Volume>> IVolumeStore.AllVolumesAsync(CancellationToken cancellationToken) =>
+        readers.ReadAsync(VolumeWrites.All, cancellationToken);
+
+    Task IVolumeStore.PutVolumeAsync(Volume volume, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Accept, database => VolumeWrites.Put(database, volume), cancellationToken);
+
+    Task IVolumeStore.DeleteVolumeAsync(string name, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => VolumeWrites.Delete(database, name), cancellationToken);
+
     Task<IReadOnlyList<Network>> INetworkStore.AllNetworksAsync(CancellationToken cancellationToken) =>
         readers.ReadAsync(NetworkWrites.All, cancellationToken);
 
