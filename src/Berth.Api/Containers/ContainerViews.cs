@@ -19,6 +19,9 @@ namespace Berth.Api.Containers;
 /// <param name="Ports">Of the machine, that lead to the container's.</param>
 /// <param name="Aliases">Names in its network, besides its own.</param>
 /// <param name="Address">In its network; null for any.</param>
+/// <param name="Constraints">What its node must be like, as of calls and tasks.</param>
+/// <param name="Tolerations">Taints that it bears.</param>
+/// <param name="Spread">Label by whose values its image's containers are spread.</param>
 public sealed record ContainerRequest(
     string? Image = null,
     string? Name = null,
@@ -46,7 +49,10 @@ public sealed record ContainerRequest(
     string? Runtime = null,
     IReadOnlyList<PortView>? Ports = null,
     IReadOnlyList<string>? Aliases = null,
-    string? Address = null);
+    string? Address = null,
+    IReadOnlyList<string>? Constraints = null,
+    IReadOnlyList<string>? Tolerations = null,
+    string? Spread = null);
 
 /// <param name="Type"><c>volume</c>, <c>host</c> or <c>memory</c>.</param>
 /// <param name="Source">Name of the volume (null: one of the container's own) or absolute path on the machine.</param>
@@ -61,11 +67,13 @@ public sealed record HealthCheckRequest(
     int? Retries = null);
 
 /// <summary>What is told about a container.</summary>
-/// <param name="State"><c>created running paused restarting exited</c>.</param>
+/// <param name="State"><c>created running paused restarting exited unknown</c>; the last while its node can't be
+/// reached.</param>
 /// <param name="Run">Id of the run of its newest start.</param>
 /// <param name="ExitCode">Of its last end: 128 and more where a signal ended it.</param>
 /// <param name="Reason">How it last ended, in snake case of <c>EndReason</c>.</param>
 /// <param name="Restarts">Starts by its policy.</param>
+/// <param name="Node">Name of the node that has it; null for the server's own.</param>
 public sealed record ContainerView(
     string Id,
     string Name,
@@ -81,7 +89,8 @@ public sealed record ContainerView(
     string? Message,
     int Restarts,
     ContainerHealth? Health,
-    ContainerRequest Spec);
+    ContainerRequest Spec,
+    string? Node = null);
 
 /// <param name="Status"><c>starting healthy unhealthy</c>.</param>
 public sealed record ContainerHealth(string Status, int Failures, IReadOnlyList<HealthCheckResult> Checks);

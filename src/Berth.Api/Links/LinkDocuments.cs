@@ -28,14 +28,15 @@ public sealed record ShapeOrder(
 /// <summary>A folder of files in memory.</summary>
 public sealed record FilesOrder(string Target, string? User, IReadOnlyDictionary<string, byte[]> Content);
 
-/// <summary>An <see cref="AttemptSpec"/> in plain values. Of a sandbox's extras only files in memory and mounts
-/// travel: what else there is belongs to one machine.</summary>
+/// <summary>An <see cref="AttemptSpec"/> in plain values.</summary>
 /// <param name="Mounts">As <see cref="RunMount.Text"/> writes them. Since version 4.</param>
+/// <param name="Container">Null for calls, tasks and instances. Since version 5.</param>
 public sealed record AttemptOrder(
     string Id, string Run, int Number, ShapeOrder Sandbox, IReadOnlyList<string>? Command,
     IReadOnlyList<string>? Arguments, IReadOnlyDictionary<string, string> Environment, string? User,
     string? WorkingDirectory, long? TimeoutMs, long GraceMs, IReadOnlyList<FilesOrder>? Files, int? Listen = null,
-    bool IsInstance = false, IReadOnlyList<string>? Names = null, IReadOnlyList<string>? Mounts = null)
+    bool IsInstance = false, IReadOnlyList<string>? Names = null, IReadOnlyList<string>? Mounts = null,
+    ContainerPart? Container = null)
 {
     public static AttemptOrder Of(AttemptSpec spec) => new(
         spec.Id, spec.Run.Text, spec.Number, ShapeOrder.Of(spec.Sandbox), spec.Command, spec.Arguments,
@@ -44,7 +45,8 @@ public sealed record AttemptOrder(
         spec.Extras?.Mounts.OfType<SandboxMount.Files>().Select(f => new FilesOrder(
             f.Target, f.User, f.Content.ToDictionary(c => c.Name, c => c.Content.ToArray()))).ToArray(),
         spec.Listen, spec.IsInstance, spec.Found?.Names,
-        HasMounts(spec) ? [.. spec.Extras!.Mounts.Select(m => m.AsAsked()?.Text).OfType<string>()] : null);
+        HasMounts(spec) ? [.. spec.Extras!.Mounts.Select(m => m.AsAsked()?.Text).OfType<string>()] : null,
+        ContainerPart.Of(spec));
 
     /// <summary>Whether it has some that only a node of <see cref="LinkProtocol.MountsVersion"/> understands.</summary>
     public static bool HasMounts(AttemptSpec spec) =>
@@ -52,22 +54,18 @@ public sealed record AttemptOrder(
 
     /// <summary>Whether all of it can be said in an order.</summary>
     public static bool CanSay(AttemptSpec spec) =>
-        spec.Terminal is null
-        && spec.Sandbox is { Network: NetworkMode.None, Runtime: null }
-            or { Network: NetworkMode.Bridge, Runtime: null, Bridge.Overlay: not null }
-        && spec.Found is null or { Ports.Count: 0 }
-        && (spec.Extras is null
-            or { Layer: null, ReadOnlyRoot: false, HostName: null, Address: null });
+        spec.Sandbox is { Network: NetworkMode.None, Runtime: null }
+            or { Network: NetworkMode.Bridge, Runtime: null, Bridge.Overlay: not null };
 
     public AttemptSpec Read() => new(
         Id, RunId.Parse(Run), Number, Sandbox.Read(), Command, Arguments, Environment, User, WorkingDirectory,
         TimeoutMs is { } limit ? TimeSpan.FromMilliseconds(limit) : null, TimeSpan.FromMilliseconds(GraceMs),
-        Extras: Files is null && Mounts is null
+        Container?.Terminal,
+        Files is null && Mounts is null && Container is null
             ? null
-            : new SandboxExtras(
-                null, ReadOnlyRoot: false, SandboxMount.InOrder([.. FileMounts(), .. OtherMounts()]), null),
+            : (Container ?? ContainerPart.None).Read([.. FileMounts(), .. OtherMounts()]),
         Listen: Listen, IsInstance: IsInstance,
-        Found: Sandbox.Network is null ? null : new AttemptNetwork(Names ?? [], []));
+        Found: Sandbox.Network is null ? null : new AttemptNetwork(Names ?? [], Container?.ReadPorts() ?? []));
 
     private IEnumerable<SandboxMount> FileMounts() => (Files ?? []).Select(f => new SandboxMount.Files(
         f.Target, [.. f.Content.Select(c => new SandboxFile(c.Key, c.Value))], f.User));

@@ -53,6 +53,24 @@ public enum FrameKind : byte
     /// </summary>
     RemoveVolume = 15,
 
+    /// <summary>To the node, first on a container's stream in place of an order: a <see cref="RejoinOrder"/>. Since
+    /// version 5.</summary>
+    Rejoin = 20,
+
+    /// <summary>To the node, first of a program beside a container's: an <see cref="ExecutionOrder"/>. Since version 5.
+    /// </summary>
+    Execute = 21,
+
+    /// <summary>To the node: how much the terminal shows, a <see cref="TerminalOrder"/>. Since version 5.</summary>
+    Resize = 22,
+
+    /// <summary>To the node: what it keeps is asked for. Since version 5.</summary>
+    AskKept = 23,
+
+    /// <summary>To the node: something is not to be kept any more, a <see cref="DropOrder"/>. Since version 5.
+    /// </summary>
+    Drop = 24,
+
     /// <summary>To the server: the program runs, a <see cref="StartedReport"/>.</summary>
     Started = 32,
 
@@ -95,6 +113,18 @@ public enum FrameKind : byte
     /// <summary>To the server: what an instance uses now, a <see cref="FiguresReport"/>.</summary>
     Figures = 45,
 
+    /// <summary>To the server: the container's program is here, a <see cref="RejoinedReport"/>.</summary>
+    Rejoined = 50,
+
+    /// <summary>To the server: how a program beside a container's ended, an <see cref="ExecutionReport"/>.</summary>
+    Executed = 51,
+
+    /// <summary>To the server: what is kept, a <see cref="KeptReport"/>.</summary>
+    Kept = 52,
+
+    /// <summary>To the server: it is not kept any more.</summary>
+    Dropped = 53,
+
     /// <summary>Either way: bytes of a connection.</summary>
     Bytes = 64,
 
@@ -124,16 +154,19 @@ public static class LinkFrame
     /// <summary>The most bytes a frame of this kind may carry; null for a kind that there is not.</summary>
     public static int? LimitOf(FrameKind kind) => kind switch
     {
-        FrameKind.Order or FrameKind.Networks or FrameKind.Presence => LinkProtocol.MaxOrder,
+        FrameKind.Order or FrameKind.Networks or FrameKind.Presence or FrameKind.Execute or FrameKind.Kept
+            => LinkProtocol.MaxOrder,
         FrameKind.Input or FrameKind.Output or FrameKind.Error or FrameKind.Bytes => LinkProtocol.MaxData,
         FrameKind.InputEnd or FrameKind.Pause or FrameKind.Resume or FrameKind.OutputEnd or FrameKind.ErrorEnd
-            or FrameKind.InputClosed or FrameKind.Connected or FrameKind.BytesEnd or FrameKind.VolumeRemoved => 0,
+            or FrameKind.InputClosed or FrameKind.Connected or FrameKind.BytesEnd or FrameKind.VolumeRemoved
+            or FrameKind.AskKept or FrameKind.Dropped => 0,
         FrameKind.Signal => 1,
         FrameKind.OutputCredit or FrameKind.ErrorCredit or FrameKind.InputCredit or FrameKind.BytesCredit
             => sizeof(int),
         FrameKind.Stop or FrameKind.Expect or FrameKind.Welcome or FrameKind.Servers or FrameKind.Started
             or FrameKind.Refused or FrameKind.Progress or FrameKind.Report or FrameKind.Hello or FrameKind.Heartbeat
-            or FrameKind.Connect or FrameKind.Figures or FrameKind.RemoveVolume => LinkProtocol.MaxDocument,
+            or FrameKind.Connect or FrameKind.Figures or FrameKind.RemoveVolume or FrameKind.Rejoin or FrameKind.Resize
+            or FrameKind.Drop or FrameKind.Rejoined or FrameKind.Executed => LinkProtocol.MaxDocument,
         _ => null,
     };
 

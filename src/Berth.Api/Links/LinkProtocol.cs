@@ -9,7 +9,7 @@ namespace Berth.Api.Links;
 public static class LinkProtocol
 {
     /// <summary>The newest version this program speaks.</summary>
-    public const int Version = 4;
+    public const int Version = 5;
 
     /// <summary>The oldest one.</summary>
     public const int OldestVersion = 1;
@@ -22,6 +22,9 @@ public static class LinkProtocol
 
     /// <summary>The first one in which attempts have volumes, folders of the machine and of memory.</summary>
     public const int MountsVersion = 4;
+
+    /// <summary>The first one in which nodes keep containers.</summary>
+    public const int ContainersVersion = 5;
 
     /// <summary>By TLS's negotiation of protocols (RFC 7301): a connection over which the server asks and the node
     /// answers. With <c>h2</c> the node asks, as of any web server.</summary>
@@ -45,6 +48,15 @@ public static class LinkProtocol
 
     /// <summary>What becomes of a volume.</summary>
     public const string VolumePath = "/volume";
+
+    /// <summary>A container's program, from its order on or after a link that broke.</summary>
+    public const string ContainerPath = "/container";
+
+    /// <summary>One program beside a container's.</summary>
+    public const string ExecutionPath = "/execution";
+
+    /// <summary>What a node keeps for the server that asks.</summary>
+    public const string KeptPath = "/kept";
 
     /// <summary>Answered by the server: a node's first certificate for a token.</summary>
     public const string JoinPath = "/join";
@@ -89,6 +101,10 @@ public static class LinkProtocol
 
     /// <summary>How often an end looks whether something has come.</summary>
     public static TimeSpan LookInterval { get; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Bytes of a container's output that a node keeps while it has no link to its server: a window, and as much
+    /// again. Of what is written beyond, the oldest are dropped.</summary>
+    public const int Backlog = 2 * Window;
 
     /// <summary>How long an end that was closed waits for the other to close.</summary>
     public static TimeSpan ClosingLimit { get; } = TimeSpan.FromSeconds(5);

@@ -325,6 +325,7 @@ public sealed record SandboxFile(string Name, ReadOnlyMemory<byte> Content);
 /// <param name="Found">How others find it; null unless its sandbox is in a network.</param>
 /// <param name="IsInstance">Whether its program stands ready for many calls, and so takes none of a node's places.
 /// </param>
+/// <param name="IsContainer">Whether its program goes on where the link to its node breaks.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -342,7 +343,8 @@ public sealed record AttemptSpec(
     int? Listen = null,
     IInputAhead? Ahead = null,
     AttemptNetwork? Found = null,
-    bool IsInstance = false);
+    bool IsInstance = false,
+    bool IsContainer = false);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>

@@ -90,14 +90,13 @@ internal sealed class ContainerSettings
         (string, bool)[] foreign =
         [
             ("--timeout", run.Timeout is not null), ("--output-limit", run.OutputLimit is not null),
-            ("--content-type", run.ContentType is not null), ("--constraint", run.Constraints.Count > 0),
-            ("--tolerate", run.Tolerations.Count > 0), ("--spread", run.Spread is not null),
+            ("--content-type", run.ContentType is not null),
         ];
         if (foreign.FirstOrDefault(f => f.Item2).Item1 is { } option)
         {
             throw new BerthException(
                 ErrorCode.InvalidRequest,
-                $"{option} belongs to calls and tasks; a container runs until it ends, on the server's own machine.");
+                $"{option} belongs to calls and tasks; a container runs until it ends.");
         }
 
         return new ContainerRequest(
@@ -108,7 +107,8 @@ internal sealed class ContainerSettings
             Mounts(session), session.Get(hostName), session.Get(restart), remove, session.Get(stopSignal),
             session.Get(stopTimeout) is { } time ? SecondsOf("--stop-timeout", time) : null, Health(session),
             run.Labels, run.Runtime, Given(session.Get(ports), PortText.Read), Given(session.Get(aliases), a => a),
-            session.Get(address));
+            session.Get(address), run.Constraints.Count == 0 ? null : run.Constraints,
+            run.Tolerations.Count == 0 ? null : run.Tolerations, run.Spread);
     }
 
     internal static string? Bytes(ByteSize? size) => size?.Bytes.ToString(CultureInfo.InvariantCulture);

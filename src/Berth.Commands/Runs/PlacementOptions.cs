@@ -10,6 +10,12 @@ internal sealed class PlacementOptions
         "--constraint", "EXPRESSION",
         "Run on nodes that are so: zone=cellar, zone!=cellar, cpu.feature=avx2, ssd, !ssd");
 
+    private readonly Option<string?> node = new("--node")
+    {
+        HelpName = "NAME",
+        Description = "Run on this node: short for --constraint node=NAME",
+    };
+
     private readonly Option<string[]> tolerations = Repeated(
         "--tolerate", "TAINT", "Run also on nodes with this taint: KEY or KEY=VALUE");
 
@@ -23,6 +29,7 @@ internal sealed class PlacementOptions
     public void AddTo(Command command, bool spreads = true)
     {
         command.Add(constraints);
+        command.Add(node);
         command.Add(tolerations);
         if (spreads)
         {
@@ -32,7 +39,8 @@ internal sealed class PlacementOptions
 
     public RunOptions Add(Session session, RunOptions options) => options with
     {
-        Constraints = session.Get(constraints) ?? [],
+        Constraints =
+            [.. session.Get(constraints) ?? [], .. session.Get(node) is { } name ? [$"node={name}"] : Array.Empty<string>()],
         Tolerations = session.Get(tolerations) ?? [],
         Spread = session.Get(spread),
     };

@@ -12,6 +12,7 @@ namespace Berth.Core.Containers;
 /// <param name="RestartsInRow">Starts by its policy since it last ran steadily or was started by somebody.</param>
 /// <param name="Stopped">Somebody asked for its end after its newest start.</param>
 /// <param name="Exit">How its program ended last; null while it runs the first time.</param>
+/// <param name="Node">Name of the node that has it, with its files; null for the server's own.</param>
 public sealed record Container(
     ContainerId Id,
     string Name,
@@ -25,7 +26,8 @@ public sealed record Container(
     int Restarts,
     int RestartsInRow,
     bool Stopped,
-    ContainerExit? Exit)
+    ContainerExit? Exit,
+    string? Node = null)
 {
     public static Container New(
         ContainerId id, string name, ContainerSpec spec, string caller, DateTimeOffset now) => new(

@@ -1,6 +1,7 @@
 using System.Net;
 using Berth.Core.Images;
 using Berth.Core.Networks;
+using Berth.Core.Placement;
 using Berth.Core.Resources;
 
 namespace Berth.Core.Containers;
@@ -21,6 +22,7 @@ namespace Berth.Core.Containers;
 /// <param name="Health">Null for the image's own check, if it has one.</param>
 /// <param name="Runtime">Name of a further OCI runtime to run it with; null for the node's own.</param>
 /// <param name="Bridge">Its place in a network; null unless <paramref name="Network"/> says it is in one.</param>
+/// <param name="Placement">Where it may run; null where nothing is asked.</param>
 public sealed record ContainerSpec(
     string Image,
     Digest Digest,
@@ -43,9 +45,17 @@ public sealed record ContainerSpec(
     HealthCheck? Health,
     IReadOnlyDictionary<string, string> Labels,
     string? Runtime = null,
-    ContainerNetwork? Bridge = null)
+    ContainerNetwork? Bridge = null,
+    PlacementRules? Placement = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Empty = new Dictionary<string, string>();
+
+    /// <summary>Whether it can be started on another machine with nothing but its image: what it wrote to its own files
+    /// is lost then, and its policy wants it started all the same.</summary>
+    public bool CanMove => Restart.Mode != RestartMode.No && HasNoVolumes;
+
+    /// <summary>Nothing that lasts is mounted.</summary>
+    public bool HasNoVolumes => Mounts.All(m => m.Kind == MountKind.Temporary);
 
     /// <summary>With every default.</summary>
     public static ContainerSpec For(string image, Digest digest) => new(

@@ -43,4 +43,8 @@ internal static partial class LinkLog
     [LoggerMessage(EventId = 1520, Level = LogLevel.Warning,
         Message = "The servers' addresses could not be kept for the next start. {Reason}")]
     public static partial void NotRemembered(ILogger logger, string reason);
+
+    [LoggerMessage(EventId = 1700, Level = LogLevel.Information,
+        Message = "Container {Attempt} ends here: its server does not want it on this node any more.")]
+    public static partial void Dropped(ILogger logger, string attempt);
 }

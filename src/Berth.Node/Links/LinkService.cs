@@ -9,8 +9,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Berth.Node.Links;
 
-/// <summary>What a node answers over its link: a greeting with heartbeats, attempts, and connections to their programs.
-/// </summary>
+/// <summary>What a node answers over its link: a greeting with heartbeats, attempts, connections to their programs, and
+/// containers.</summary>
 internal sealed class LinkService(LinkRoom room, ServerLink link)
 {
     private readonly ILogger logger = room.Logger;
@@ -58,6 +58,15 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
                     break;
                 case LinkProtocol.ConnectionPath:
                     await new OrderedConnection(attempts, reader, writer, room.Time).RunAsync(gone);
+                    break;
+                case LinkProtocol.ContainerPath:
+                    await new OrderedContainer(room, link, reader, writer).RunAsync(gone);
+                    break;
+                case LinkProtocol.ExecutionPath:
+                    await new OrderedExecution(room, link, reader, writer).RunAsync(gone);
+                    break;
+                case LinkProtocol.KeptPath:
+                    await new KeptQuestion(room, link, reader, writer).RunAsync(gone);
                     break;
                 case LinkProtocol.VolumePath:
                     await RemoveVolumeAsync(reader, writer, gone);

@@ -35,6 +35,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     private readonly FetchedImages images;
     private readonly PlaceGate places;
     private readonly VolumeUsers volumes = new();
+    private readonly KeptContainers containers;
     private readonly LinkRoom room;
     private readonly NodeHearsay networks;
     private readonly ConcurrentDictionary<Uri, ServerLink> links = new();
@@ -63,10 +64,11 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         logger = loggers.CreateLogger<LinkedNode>();
         facts = MachineReading.Facts(node.Info);
         images.Origin = this;
+        containers = new KeptContainers(node, volumes, Path.Combine(folder, "containers"), time, logger);
         networks = new NodeHearsay(node.SharedNetworks, advertised);
         room = new LinkRoom(
-            node, this.places, volumes, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome, networks, time,
-            loggers, logger);
+            node, this.places, volumes, containers, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome,
+            networks, time, loggers, logger);
     }
 
     /// <summary>Called with the address of each server that accepted a link.</summary>
@@ -121,6 +123,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
             await link.DisposeAsync();
         }
 
+        await containers.DisposeAsync();
         networks.Dispose();
         places.Dispose();
         identity.Dispose();

@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.Buffers.Binary;
-using Berth.Api.Errors;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
@@ -79,7 +76,8 @@ internal sealed class OrderedAttempt(
         }
     }
 
-    private static AttemptSpec Read(Frame order)
+    /// <exception cref="LinkException">It is none.</exception>
+    public static AttemptSpec Read(Frame order)
     {
         try
         {
@@ -92,34 +90,22 @@ internal sealed class OrderedAttempt(
         }
     }
 
-    private Task RefuseAsync(Exception fault, CancellationToken gone)
-    {
-        BerthException? refusal = fault as BerthException;
-        if (refusal is null)
-        {
-            LinkLog.BadOrder(logger, fault.Message);
-        }
-
-        return answers.SendAsync(
-            FrameKind.Refused,
-            new RefusalReport(
-                ErrorCatalog.Find(refusal?.Code ?? ErrorCode.NodeFault).Code,
-                refusal?.Message ?? "The node failed to start it; its log says why.",
-                (long?)refusal?.RetryAfter?.TotalMilliseconds),
-            LinkJson.Default.RefusalReport, gone);
-    }
+    private Task RefuseAsync(Exception fault, CancellationToken gone) =>
+        ProgramFrames.RefuseAsync(fault, answers, logger, gone);
 
     private async Task FollowAsync(IAttempt attempt, CancellationToken gone)
     {
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
-        IncomingStream input = new(n => answers.Post(FrameKind.InputCredit, Credit(n)));
+        IncomingStream input = new(n => answers.Post(FrameKind.InputCredit, ProgramFrames.Credit(n)));
         Task obeying = ObeyAsync(attempt, input, over.Token);
-        Task feeding = FeedAsync(input, attempt, over.Token);
+        Task feeding = ProgramFrames.FeedAsync(
+            input, attempt.Input, () => answers.Post(FrameKind.InputClosed, default), over.Token);
         try
         {
-            Task output = CopyAsync(
-                attempt.Output, FrameKind.Output, FrameKind.OutputEnd, outputCredit, over.Token);
-            Task error = CopyAsync(attempt.Error, FrameKind.Error, FrameKind.ErrorEnd, errorCredit, over.Token);
+            Task output = ProgramFrames.CopyAsync(
+                attempt.Output, FrameKind.Output, FrameKind.OutputEnd, outputCredit, answers, over.Token);
+            Task error = ProgramFrames.CopyAsync(
+                attempt.Error, FrameKind.Error, FrameKind.ErrorEnd, errorCredit, answers, over.Token);
             Task progress = attempt.Spec.IsInstance
                 ? ReportFiguresAsync(attempt, over.Token)
                 : ReportProgressAsync(attempt, over.Token);
@@ -187,59 +173,6 @@ internal sealed class OrderedAttempt(
         }
     }
 
-    /// <summary>Copies what comes to the program; that it reads no more is told, so that no more is sent.</summary>
-    private async Task FeedAsync(IncomingStream input, IAttempt attempt, CancellationToken over)
-    {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(LinkProtocol.MaxData);
-        try
-        {
-            while (await input.ReadAsync(buffer, over) is > 0 and int count)
-            {
-                await attempt.Input.WriteAsync(buffer.AsMemory(0, count), over);
-            }
-        }
-        catch (Exception closed) when (closed is IOException or OperationCanceledException or ObjectDisposedException)
-        {
-            if (!over.IsCancellationRequested)
-            {
-                answers.Post(FrameKind.InputClosed, default);
-            }
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-            await attempt.Input.DisposeAsync();
-        }
-    }
-
-    private async Task CopyAsync(
-        Stream source, FrameKind kind, FrameKind end, CreditGate credit, CancellationToken over)
-    {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(LinkProtocol.MaxData);
-        try
-        {
-            while (await source.ReadAsync(buffer.AsMemory(0, LinkProtocol.MaxData), over) is > 0 and int count)
-            {
-                for (int sent = 0; sent < count;)
-                {
-                    int part = await credit.TakeAsync(count - sent, over);
-                    await answers.SendAsync(kind, buffer.AsMemory(sent, part), over);
-                    sent += part;
-                }
-            }
-        }
-        catch (Exception gone) when (gone is ObjectDisposedException)
-        {
-            // The sandbox's pipe is closed: what was read is what there is.
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-
-        await answers.SendAsync(end, over);
-    }
-
     private async Task ReportProgressAsync(IAttempt attempt, CancellationToken over)
     {
         await foreach (ProgressReport report in attempt.Progress.ReadAllAsync(over))
@@ -273,12 +206,5 @@ internal sealed class OrderedAttempt(
         AttemptReport report = await attempt.Completion.WaitAsync(over);
         await answers.SendAsync(
             FrameKind.Report, LinkWords.Write(report), LinkJson.Default.EndReport, over);
-    }
-
-    private static byte[] Credit(int bytes)
-    {
-        byte[] payload = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
-        return payload;
     }
 }

@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging;
 namespace Berth.Node.Links;
 
 /// <summary>What the links of one node have in common.</summary>
+/// <param name="Kept">Containers, which outlast links.</param>
 /// <param name="Hello">What the node says of itself.</param>
 /// <param name="Heartbeat">How it does, for a link.</param>
 /// <param name="Hold">Whether a link may be the one to the server of this name: another address may lead to it too.
@@ -16,7 +17,7 @@ namespace Berth.Node.Links;
 /// <param name="Linked">Told of each link that was accepted.</param>
 /// <param name="Networks">What servers say of networks.</param>
 internal sealed record LinkRoom(
-    INode Node, PlaceGate Places, VolumeUsers Volumes, Func<NodeHello> Hello, Func<ServerLink, NodeHeartbeat> Heartbeat,
+    INode Node, PlaceGate Places, VolumeUsers Volumes, KeptContainers Kept, Func<NodeHello> Hello, Func<ServerLink, NodeHeartbeat> Heartbeat,
     Func<ServerLink, string, bool> Hold, Action<ServerList> Told, Action<ServerLink> Linked, NodeHearsay Networks,
     TimeProvider Time, ILoggerFactory Loggers, ILogger Logger);
 
@@ -47,6 +48,9 @@ internal sealed class ServerLink : IAsyncDisposable
     }
 
     public Uri Address { get; }
+
+    /// <summary>Name of the server at the other end, as its certificate says; empty before the first link.</summary>
+    public string Server { get; private set; } = "";
 
     /// <summary>Made anew with each certificate.</summary>
     public ServerDoor Door { get; set; }
@@ -128,7 +132,8 @@ internal sealed class ServerLink : IAsyncDisposable
         try
         {
             await using SslStream connection = await Door.DialAsync(stop);
-            if (!room.Hold(this, ServerDoor.NameOf(connection)))
+            Server = ServerDoor.NameOf(connection);
+            if (!room.Hold(this, Server))
             {
                 isDouble = true;
                 return "Another address leads to the same server.";

@@ -71,11 +71,15 @@ internal sealed class ContainerEndpoints(
         QueryText query = new(context.Request, "all", "state", "name", "image", "label", "limit", "cursor");
         bool all = query.Switch("all");
         string? state = query.Find("state");
-        if (state is not null && !Enum.GetNames<ContainerState>().Contains(state, StringComparer.OrdinalIgnoreCase))
+        if (state is not null && !Enum.GetNames<ContainerState>().Append(ContainerPresentation.Unknown)
+            .Contains(state, StringComparer.OrdinalIgnoreCase))
         {
             throw QueryText.Refuse(
                 "state", state,
-                "expected one of " + string.Join(", ", Enum.GetValues<ContainerState>().Select(ContainerSteps.Word)));
+                "expected one of " + string.Join(
+                    ", ",
+                    Enum.GetValues<ContainerState>().Select(ContainerSteps.Word)
+                        .Append(ContainerPresentation.Unknown)));
         }
 
         string? name = query.Find("name");
@@ -88,7 +92,7 @@ internal sealed class ContainerEndpoints(
             .. containers.List()
                 .Where(e => state is null
                     ? all || e.Record.State is not (ContainerState.Created or ContainerState.Exited)
-                    : state.Equals(ContainerSteps.Word(e.Record.State), StringComparison.OrdinalIgnoreCase))
+                    : state.Equals(ContainerPresentation.StateOf(e), StringComparison.OrdinalIgnoreCase))
                 .Where(e => name is null || e.Record.Name.Contains(name, StringComparison.Ordinal))
                 .Where(e => image is null || e.Record.Spec.Image == image || e.Record.Spec.Digest.Text == image)
                 .Where(e => labels.All(l => Has(e.Record.Spec.Labels, l)))

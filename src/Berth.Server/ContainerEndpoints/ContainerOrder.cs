@@ -3,6 +3,7 @@ using Berth.Api.Containers;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Oci.Images;
@@ -54,7 +55,8 @@ internal sealed class ContainerOrder(ServerOptions server)
             ProgramRules.Labels(
                 new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels - 1),
             ProgramRules.Runtime(new Asked("runtime", request.Runtime), server),
-            NetworkOrder.Read(request, ProgramRules.Bridge(new Asked("network", request.Network))));
+            NetworkOrder.Read(request, ProgramRules.Bridge(new Asked("network", request.Network))),
+            PlacementRules.Parse(request.Constraints, request.Tolerations, request.Spread));
     }
 
     private static BerthException Refuse(string member, string value, string why) =>

@@ -9,23 +9,36 @@ using Berth.Core.Resources;
 using Berth.Core.Runs;
 using Berth.Server.Containers;
 using Berth.Server.Networks;
+using Berth.Server.Nodes;
 
 namespace Berth.Server.ContainerEndpoints;
 
 /// <summary>How containers are told to the outside.</summary>
 internal static class ContainerPresentation
 {
+    public const string Unknown = "unknown";
+
     public static ContainerView View(ContainerEntry entry)
     {
         Container record = entry.Record;
         ContainerExit? exit = record.State.IsLive() ? null : record.Exit;
         return new ContainerView(
-            record.Id.Text, record.Name, ContainerSteps.Word(record.State), record.Spec.Image,
+            record.Id.Text, record.Name, StateOf(entry), record.Spec.Image,
             record.Spec.Digest.Text, record.CreatedAt, record.StartedAt,
             record.State.IsLive() ? null : record.FinishedAt,
-            record.Run?.Text, exit?.Code, exit is null ? null : RunSentences.Word(exit.Reason), exit?.Detail,
-            record.Restarts, entry.Health is { } health ? View(health) : null, RequestOf(record));
+            record.Run?.Text, exit?.Code, exit is null ? null : RunSentences.Word(exit.Reason),
+            LostOf(entry) is { LostAt: { } at } lost
+                ? $"Nothing is known of it since {at:u}, when its node '{lost.Node}' was lost."
+                : exit?.Detail,
+            record.Restarts, entry.Health is { } health ? View(health) : null, RequestOf(record), record.Node);
     }
+
+    /// <summary>As people are told it: of what is on a node that can't be reached nothing is known.</summary>
+    public static string StateOf(ContainerEntry entry) =>
+        LostOf(entry) is null ? ContainerSteps.Word(entry.Record.State) : Unknown;
+
+    private static RemoteContainer? LostOf(ContainerEntry entry) =>
+        entry.Live?.Attempt is RemoteContainer { LostAt: not null } lost ? lost : null;
 
     /// <summary>Null where no program runs.</summary>
     public static ContainerStats? Stats(ContainerEntry entry, DateTimeOffset now)
@@ -56,7 +69,10 @@ internal static class ContainerPresentation
             spec.AutoRemove, spec.StopSignal is { } signal ? SignalName.Of(signal) : null,
             Duration.Format(spec.Grace), spec.Health is { } health ? View(health) : null, spec.Labels, spec.Runtime,
             spec.Bridge is { Ports.Count: > 0 } published ? [.. published.Ports.Select(View)] : null,
-            spec.Bridge is { Aliases.Count: > 0 } named ? named.Aliases : null, spec.Bridge?.Address?.ToString());
+            spec.Bridge is { Aliases.Count: > 0 } named ? named.Aliases : null, spec.Bridge?.Address?.ToString(),
+            spec.Placement is { Constraints.Count: > 0 } ? [.. spec.Placement.Constraints.Select(c => c.Text)] : null,
+            spec.Placement is { Tolerations.Count: > 0 } ? [.. spec.Placement.Tolerations.Select(t => t.Text)] : null,
+            spec.Placement?.Spread);
     }
 
     private static PortView View(PublishedPort port) => new(

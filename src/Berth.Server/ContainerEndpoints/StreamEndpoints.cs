@@ -5,6 +5,7 @@ using Berth.Core.Errors;
 using Berth.Core.Runs;
 using Berth.Server.Containers;
 using Berth.Server.Hosting;
+using Berth.Server.Nodes;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.ContainerEndpoints;
@@ -107,6 +108,11 @@ internal sealed class StreamEndpoints(ContainerManager containers, ServerLifetim
                 SendAsync(execution.Output, ProgramStream.Output, socket, over.Token),
                 SendAsync(execution.Error, ProgramStream.Error, socket, over.Token));
             ExecutionEnd end = await execution.Completion.WaitAsync(over.Token);
+            if ((execution as RemoteExecution)?.Lost is { } lost)
+            {
+                throw new BerthException(ErrorCode.NodeFault, lost.Message);
+            }
+
             await socket.SendAsync(new StreamMessage("exit", ExitCode: CodeOf(end)), over.Token);
         }
         finally

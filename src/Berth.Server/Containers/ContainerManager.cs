@@ -4,6 +4,7 @@ using Berth.Core.Errors;
 using Berth.Core.Faults;
 using Berth.Core.Runs;
 using Berth.Server.Logs;
+using Berth.Server.Nodes;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Server.Containers;
@@ -17,17 +18,29 @@ internal sealed class ContainerManager : IAsyncDisposable
     private readonly ContainerRooms rooms;
     private readonly ContainerIndex index;
     private readonly ContainerStarts starts;
+    private readonly ContainerNodes nodes;
     private volatile bool accepting;
 
     public ContainerManager(ContainerRooms rooms)
     {
         this.rooms = rooms;
         index = new ContainerIndex();
-        starts = new ContainerStarts(rooms, RemoveEndedAsync);
+        nodes = new ContainerNodes(rooms, index);
+        starts = new ContainerStarts(rooms, nodes, RemoveEndedAsync);
         Volumes = new VolumeKeeper(rooms, index);
     }
 
     public VolumeKeeper Volumes { get; }
+
+    /// <summary>The machines; set before anything runs.</summary>
+    public NodeRooms? Machines
+    {
+        set
+        {
+            nodes.Machines = value;
+            Volumes.Nodes = value;
+        }
+    }
 
     /// <summary>What containers run, which must stay for as long as they are there.</summary>
     public IReadOnlyCollection<Core.Images.Digest> Images() => [.. index.All.Select(e => e.Record.Spec.Digest)];
@@ -39,6 +52,13 @@ internal sealed class ContainerManager : IAsyncDisposable
         foreach (Container record in await rooms.Store.AllContainersAsync(cancellationToken))
         {
             ContainerEntry entry = new(record, rooms.Time);
+            if (record is { Node: not null, Run: not null } && record.State.IsLive())
+            {
+                index.Add(entry);
+                await starts.AdoptAsync(entry, cancellationToken);
+                continue;
+            }
+
             (Container next, bool isStarted) = ContainerSteps.Recover(
                 record, await LostExitAsync(record, cancellationToken), rooms.Time.GetUtcNow());
             if (next != record)
@@ -62,6 +82,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         }
 
         accepting = true;
+        nodes.Start();
         // One after the other, beside everything else: the server answers meanwhile.
         _ = Task.Run(() => StartAllAsync(toStart), CancellationToken.None);
     }
@@ -88,10 +109,10 @@ internal sealed class ContainerManager : IAsyncDisposable
         await Task.WhenAll(ends).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
+        await nodes.DisposeAsync();
         starts.Dispose();
-        return ValueTask.CompletedTask;
     }
 
     public async Task<Container> CreateAsync(
@@ -100,7 +121,8 @@ internal sealed class ContainerManager : IAsyncDisposable
         ThrowUnlessAccepting();
         string chosen = name is null ? index.InventName() : ContainerName.Check(name, "container");
         Container container = Container.New(ContainerId.New(), chosen, spec, caller, rooms.Time.GetUtcNow());
-        await Volumes.RequireHereAsync(container, cancellationToken);
+        container = container with { Node = nodes.Choose(container) };
+        await Volumes.SettleAsync(container, cancellationToken);
         ContainerEntry entry = new(container, rooms.Time);
         // Before it is durable, so that its volumes count as used from the first moment.
         index.Add(entry);
@@ -147,7 +169,7 @@ internal sealed class ContainerManager : IAsyncDisposable
     /// <param name="grace">Null for the container's own.</param>
     public async Task<Container> StopAsync(ContainerEntry entry, TimeSpan? grace, CancellationToken cancellationToken)
     {
-        await AskToStopAsync(entry, grace, cancellationToken);
+        await AskToStopAsync(entry, grace, force: false, cancellationToken);
         return entry.Record;
     }
 
@@ -221,7 +243,7 @@ internal sealed class ContainerManager : IAsyncDisposable
     {
         if (force)
         {
-            await AskToStopAsync(entry, TimeSpan.Zero, cancellationToken);
+            await AskToStopAsync(entry, TimeSpan.Zero, force: true, cancellationToken);
         }
 
         using (await entry.EnterAsync(cancellationToken))
@@ -305,7 +327,7 @@ internal sealed class ContainerManager : IAsyncDisposable
 
             AttemptSpec order = ContainerOrders.OrderOfTool(
                 entry.Record, command, RunId.New(rooms.Time.GetUtcNow()));
-            return new ToolRun(await rooms.Node.StartAsync(order, cancellationToken), turn);
+            return new ToolRun(await nodes.NodeOf(entry.Record).StartAsync(order, cancellationToken), turn);
         }
         catch
         {
@@ -314,9 +336,14 @@ internal sealed class ContainerManager : IAsyncDisposable
         }
     }
 
-    /// <summary>Throws <c>Conflict</c> where no program runs.</summary>
-    public static LiveContainer LiveOf(ContainerEntry entry) =>
-        entry.Live ?? throw ContainerSteps.Refuse(entry.Record, "start it first");
+    /// <summary>Throws <c>Conflict</c> where no program runs, <c>NodeFault</c> where its node can't be reached.
+    /// </summary>
+    public static LiveContainer LiveOf(ContainerEntry entry)
+    {
+        LiveContainer live = entry.Live ?? throw ContainerSteps.Refuse(entry.Record, "start it first");
+        (live.Attempt as RemoteContainer)?.RequireReached();
+        return live;
+    }
 
     private async Task StartAllAsync(List<ContainerEntry> entries)
     {
@@ -339,14 +366,26 @@ internal sealed class ContainerManager : IAsyncDisposable
         }
     }
 
-    private async Task AskToStopAsync(ContainerEntry entry, TimeSpan? grace, CancellationToken cancellationToken)
+    /// <param name="force">Whether one that can't be reached is given up; it is a <c>NodeFault</c> otherwise.</param>
+    private async Task AskToStopAsync(
+        ContainerEntry entry, TimeSpan? grace, bool force, CancellationToken cancellationToken)
     {
         LiveContainer? live;
         using (await entry.EnterAsync(cancellationToken))
         {
+            live = entry.Live;
+            if (live?.Attempt is RemoteContainer { LostAt: not null } lost)
+            {
+                if (!force)
+                {
+                    lost.RequireReached();
+                }
+
+                lost.GiveUp($"It was removed while its node '{lost.Node}' could not be reached.");
+            }
+
             Cancel(entry);
             Container next = ContainerSteps.Stop(entry.Record);
-            live = entry.Live;
             if (live is not null)
             {
                 live.StopAsked = true;
@@ -387,7 +426,12 @@ internal sealed class ContainerManager : IAsyncDisposable
 
     private async Task EndForServerAsync(ContainerEntry entry, TimeSpan limit, CancellationToken hurry)
     {
-        if (entry.Live is { } live)
+        if (entry.Live is { Attempt: RemoteContainer } elsewhere)
+        {
+            await elsewhere.LeaveAsync();
+            entry.Broadcast.Complete();
+        }
+        else if (entry.Live is { } live)
         {
             TimeSpan grace = entry.Record.Spec.Grace < limit ? entry.Record.Spec.Grace : limit;
             await using CancellationTokenRegistration now = hurry.Register(
@@ -418,12 +462,8 @@ internal sealed class ContainerManager : IAsyncDisposable
     private async Task RemoveLockedAsync(ContainerEntry entry, bool volumes)
     {
         Container record = entry.Record;
-        await rooms.Node.Storage.RemoveLayerAsync(record.Id.Text, CancellationToken.None);
+        await nodes.RemoveFilesAsync(record, volumes ? Volumes.OwnOf(record) : []);
         CrashPoints.Reach(CrashPoint.ContainerLayerRemoved);
-        if (volumes)
-        {
-            await Volumes.RemoveOwnAsync(record);
-        }
 
         rooms.Logs.Complete(record.Id.Text);
         rooms.Logs.Delete(record.Id.Text);

@@ -21,7 +21,18 @@ internal static class ContainerOrders
             spec.User, spec.WorkingDirectory, RunSpec.Unlimited, spec.Grace,
             new RetryPolicy(MaxAttempts: 1, OnProgramFailure: false), MaxAge: null,
             ByteSize.FromBytes(long.MaxValue), "application/octet-stream", Callback: null, labels,
-            spec.Runtime, Bridge: spec.Bridge?.Use);
+            spec.Runtime, Placement: spec.Placement, Bridge: spec.Bridge?.Use, Mounts: MountsOf(spec));
+    }
+
+    /// <summary>Those that decide where it can be; null where there are none.</summary>
+    private static RunMount[]? MountsOf(ContainerSpec spec)
+    {
+        RunMount[] mounts =
+        [
+            .. spec.Mounts.Where(m => m is { Kind: MountKind.Volume, Anonymous: false } or { Kind: MountKind.Host })
+                .Select(m => new RunMount(m.Kind, m.Source, m.Target, m.ReadOnly)),
+        ];
+        return mounts.Length == 0 ? null : mounts;
     }
 
     /// <param name="network">That it is in; null for none.</param>
@@ -33,7 +44,8 @@ internal static class ContainerOrders
         container.Spec.Command, container.Spec.Arguments,
         new Dictionary<string, string>(container.Spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text },
         container.Spec.User, container.Spec.WorkingDirectory, Timeout: null, container.Spec.Grace,
-        container.Spec.Terminal ? TerminalSize.Usual : null, ExtrasOf(container), Found: FoundOf(container));
+        container.Spec.Terminal ? TerminalSize.Usual : null, ExtrasOf(container), Found: FoundOf(container),
+        IsContainer: true);
 
     /// <summary>For looking into a container that does not run: another program in its files.</summary>
     public static AttemptSpec OrderOfTool(Container container, IReadOnlyList<string> command, RunId id) => new(

@@ -4,6 +4,7 @@ using Berth.Core.Errors;
 using Berth.Core.Faults;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
+using Berth.Server.Nodes;
 using Berth.Server.Runs;
 using Berth.Server.Store;
 
@@ -11,8 +12,12 @@ namespace Berth.Server.Containers;
 
 /// <summary>Starts the programs of containers, sees their ends, and starts them again where the policy says
 /// so.</summary>
-internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry, Task> remove) : IDisposable
+internal sealed class ContainerStarts(
+    ContainerRooms rooms, ContainerNodes nodes, Func<ContainerEntry, Task> remove) : IDisposable
 {
+    /// <summary>Between tries to find a node for what its policy starts again.</summary>
+    private static readonly TimeSpan NodePause = TimeSpan.FromSeconds(5);
+
     private readonly CancellationTokenSource giveUp = new();
     private int running;
 
@@ -28,14 +33,19 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
     {
         Container before = entry.Record;
         RunMoment now = rooms.Runs.Clock.Moment;
-        Container started = ContainerSteps.Start(before, RunId.New(now.At), now.At, byPolicy);
+        Container started = ContainerSteps.Start(before, RunId.New(now.At), now.At, byPolicy) with
+        {
+            Node = nodes.HomeOf(before),
+        };
         TakePlace();
         try
         {
-            Run run = await AcceptAsync(started, now);
+            Run run = RunOf(started, now);
+            using NodeFleet.InstancePlace? place = await nodes.ReserveAsync(started, run);
+            await rooms.Runs.Store.AcceptAsync(new NewRun(run, default, null, default), CancellationToken.None);
             await rooms.SaveAsync(entry, started, CancellationToken.None);
             CrashPoints.Reach(CrashPoint.ContainerStartStored);
-            await LaunchAsync(entry, before, started, run);
+            await LaunchAsync(entry, before, started, run, place);
         }
         catch
         {
@@ -63,30 +73,40 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
     }
 
     /// <summary>The run of this start, durable before its program runs, so that what it uses is never lost.</summary>
-    private async Task<Run> AcceptAsync(Container started, RunMoment now)
+    private Run RunOf(Container started, RunMoment now) => Run.Accepted(
+        started.Run!.Value, RunKind.Container, ContainerOrders.SpecOf(started), started.Caller, now, StoredBody.None)
+        with
     {
-        Run run = Run.Accepted(
-            started.Run!.Value, RunKind.Container, ContainerOrders.SpecOf(started), started.Caller, now,
-            StoredBody.None) with
-        {
-            State = RunState.Starting,
-            Generation = 1,
-            Attempts = 1,
-            Node = rooms.Node.Info.Name,
-        };
-        await rooms.Runs.Store.AcceptAsync(new NewRun(run, default, null, default), CancellationToken.None);
-        return run;
+        State = RunState.Starting,
+        Generation = 1,
+        Attempts = 1,
+        Node = started.Node ?? rooms.Node.Info.Name,
+    };
+
+    /// <summary>Goes on with a program that a server before this one left on another machine. The caller holds the
+    /// entry's gate, or nobody else knows the entry.</summary>
+    public async Task AdoptAsync(ContainerEntry entry, CancellationToken cancellationToken)
+    {
+        Container record = entry.Record;
+        Run stored = await rooms.Runs.Store.FindAsync(record.Run!.Value, cancellationToken)
+            ?? RunOf(record, rooms.Runs.Clock.Moment);
+        // Another server may have taken it for lost: the record of the run stays as that one closed it.
+        Run run = stored with { State = RunState.Running, End = null, Generation = 1 };
+        Interlocked.Increment(ref running);
+        Follow(entry, nodes.Adopt(record, run), record, run);
     }
 
-    private async Task LaunchAsync(ContainerEntry entry, Container before, Container started, Run run)
+    private async Task LaunchAsync(
+        ContainerEntry entry, Container before, Container started, Run run, NodeFleet.InstancePlace? place)
     {
         IAttempt attempt;
         using (CancellationTokenSource limit = new(rooms.Runs.Options.StartLimit, rooms.Time))
         {
             try
             {
-                attempt = await rooms.Node.StartAsync(
-                    ContainerOrders.OrderOf(started, run, rooms.Runs.NetworkOf(started.Spec.Bridge?.Use)), limit.Token);
+                AttemptSpec order = ContainerOrders.OrderOf(
+                    started, run, rooms.Runs.NetworkOf(started.Spec.Bridge?.Use));
+                attempt = await (place?.StartAsync(order, limit.Token) ?? rooms.Node.StartAsync(order, limit.Token));
             }
             catch (Exception error)
             {
@@ -112,11 +132,16 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
         DateTimeOffset now = rooms.Time.GetUtcNow();
         Run timed = run with { Timings = timings };
         SaveOutcome saved = await rooms.Runs.SaveAsync(
-            RunSteps.Start(run, rooms.Node.Info.Name, timings, now, [RunPresentation.StartedEvent(timed, now)]),
+            RunSteps.Start(run, run.Node!, timings, now, [RunPresentation.StartedEvent(timed, now)]),
             giveUp.Token);
         CrashPoints.Reach(CrashPoint.ContainerStartReported);
+        Follow(entry, attempt, started, saved.Current ?? timed);
+    }
+
+    private void Follow(ContainerEntry entry, IAttempt attempt, Container started, Run run)
+    {
         LiveContainer live = new(
-            attempt, saved.Current ?? timed, started.Spec.OpenInput, rooms.Logs, started.Id.Text, entry.Broadcast);
+            attempt, run, started.Spec.OpenInput, rooms.Logs, started.Id.Text, entry.Broadcast);
         entry.Live = live;
         // So that who waits for the program finds it.
         entry.Become(entry.Record);
@@ -231,10 +256,27 @@ internal sealed class ContainerStarts(ContainerRooms rooms, Func<ContainerEntry,
         {
             // Somebody stopped, started or removed it meanwhile.
         }
+        catch (BerthException nowhere) when (nowhere.Code == ErrorCode.NoNode)
+        {
+            await WaitForNodeAsync(entry, nowhere);
+        }
         catch (Exception error)
         {
             Log.StartFailed(rooms.Logger, entry.Record.Name, error);
             await GiveUpRestartAsync(entry, error);
+        }
+    }
+
+    private async Task WaitForNodeAsync(ContainerEntry entry, BerthException nowhere)
+    {
+        using (await entry.EnterAsync(CancellationToken.None))
+        {
+            if (entry.Record.State == ContainerState.Restarting && !entry.Removed && !ServerStops
+                && entry.Waiting is not { IsCancellationRequested: false })
+            {
+                Log.NoNode(rooms.Logger, entry.Record.Name, nowhere.Message);
+                StartLater(entry, NodePause);
+            }
         }
     }
 

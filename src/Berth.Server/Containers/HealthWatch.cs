@@ -2,6 +2,7 @@ using System.Text;
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
+using Berth.Server.Nodes;
 
 namespace Berth.Server.Containers;
 
@@ -22,9 +23,9 @@ internal sealed class HealthWatch(ContainerEntry entry, LiveContainer live, Heal
         int failures = 0;
         while (await StillRunsAfterAsync(check.Interval))
         {
-            if (entry.Record.State != ContainerState.Running)
+            if (entry.Record.State != ContainerState.Running || live.Attempt is RemoteContainer { LostAt: not null })
             {
-                // What stands still answers nothing, and that says nothing about it.
+                // What stands still, or can't be reached, answers nothing, and that says nothing about it.
                 continue;
             }
 

@@ -2,6 +2,7 @@ using System.Buffers;
 using Berth.Api.Nodes;
 using Berth.Core.Runs;
 using Berth.Server.Logs;
+using Berth.Server.Nodes;
 
 namespace Berth.Server.Containers;
 
@@ -43,6 +44,14 @@ internal sealed class LiveContainer
 
     /// <summary>Somebody asked for this program's end, for whatever comes next.</summary>
     public bool StopAsked { get; set; }
+
+    /// <summary>The server stops, and the program is on another machine: it goes on there. Returns when all that came of
+    /// it is in the log.</summary>
+    public async Task LeaveAsync()
+    {
+        await ((RemoteContainer)attempt).LeaveAsync();
+        await copying;
+    }
 
     /// <summary>How it ended; completes once all it wrote has been read, too. Never faults.</summary>
     public async Task<AttemptReport> CompleteAsync()

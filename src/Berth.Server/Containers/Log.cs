@@ -33,4 +33,25 @@ internal static partial class Log
     [LoggerMessage(EventId = 405, Level = LogLevel.Information,
         Message = "Removed {Count} writable layers that belong to no container.")]
     public static partial void Swept(ILogger logger, int count);
+
+    [LoggerMessage(EventId = 1710, Level = LogLevel.Information,
+        Message = "Container {Name} is on the node {Node}, where it went on; it is followed again once that is linked.")]
+    public static partial void Adopted(ILogger logger, string name, string node);
+
+    [LoggerMessage(EventId = 1711, Level = LogLevel.Warning,
+        Message = "Container {Name} was on the node {Node}, which is lost: it is started elsewhere.")]
+    public static partial void Moved(ILogger logger, string name, string node);
+
+    [LoggerMessage(EventId = 1712, Level = LogLevel.Warning,
+        Message = "Container {Name} is to be started again and no node takes it; it is tried again. {Reason}")]
+    public static partial void NoNode(ILogger logger, string name, string reason);
+
+    [LoggerMessage(EventId = 1713, Level = LogLevel.Information,
+        Message = "Node {Node} came with {Programs} programs and {Layers} layers of containers that are not its any "
+            + "more: they go.")]
+    public static partial void Fenced(ILogger logger, string node, int programs, int layers);
+
+    [LoggerMessage(EventId = 1714, Level = LogLevel.Warning,
+        Message = "What the node {Node} keeps of containers can't be looked at yet. {Reason}")]
+    public static partial void NotLookedAt(ILogger logger, string node, string reason);
 }

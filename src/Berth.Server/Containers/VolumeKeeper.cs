@@ -89,23 +89,24 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         return (home, isNew);
     }
 
-    /// <summary>A container runs on the server's own machine. Throws <c>Conflict</c> where another one has a volume of
-    /// its.</summary>
-    public async Task RequireHereAsync(Container container, CancellationToken cancellationToken)
+    /// <summary>Volumes that are new become the machine's on which the container is. Throws <c>Conflict</c> where
+    /// another one has it.</summary>
+    public async Task SettleAsync(Container container, CancellationToken cancellationToken)
     {
+        string node = container.Node ?? Own;
         foreach (ContainerMount mount in container.Spec.Mounts.Where(
             m => m is { Kind: MountKind.Volume, Anonymous: false }))
         {
-            Volume home = await rooms.Homes.SettleAsync(mount.Source, Own, container.Caller, cancellationToken);
-            if (home.Node != Own)
+            Volume home = await rooms.Homes.SettleAsync(mount.Source, node, container.Caller, cancellationToken);
+            if (home.Node != node)
             {
-                throw Elsewhere(home);
+                throw Elsewhere(home, node);
             }
         }
     }
 
     /// <summary>Names of the containers that have it.</summary>
-    public IReadOnlyList<string> UsersOf(Volume volume) => volume.Node == Own ? UsersOf(volume.Name) : [];
+    public IReadOnlyList<string> UsersOf(Volume volume) => UsersOf(volume.Name);
 
     public IReadOnlyList<string> UsersOf(string name) =>
         [.. index.All.Where(e => e.Record.Spec.Mounts.Any(m => Is(m, name))).Select(e => e.Record.Name).Order()];
@@ -167,17 +168,12 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         return (removed, bytes);
     }
 
-    /// <summary>Removes the volumes that were made for a container alone.</summary>
-    public async Task RemoveOwnAsync(Container container)
-    {
-        foreach (ContainerMount mount in container.Spec.Mounts.Where(m => m.Anonymous))
-        {
-            if (UsersOf(mount.Source) is { Count: <= 1 })
-            {
-                await rooms.Node.Storage.RemoveVolumeAsync(mount.Source, CancellationToken.None);
-            }
-        }
-    }
+    /// <summary>The volumes that were made for a container alone.</summary>
+    public IReadOnlyList<string> OwnOf(Container container) =>
+    [
+        .. container.Spec.Mounts.Where(m => m.Anonymous && UsersOf(m.Source) is { Count: <= 1 })
+            .Select(m => m.Source),
+    ];
 
     /// <summary>Removes layers that belong to no container: left by a server that was killed at the wrong moment.
     /// </summary>
@@ -227,10 +223,10 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         }
     }
 
-    private BerthException Elsewhere(Volume volume) => new(
+    private static BerthException Elsewhere(Volume volume, string node) => new(
         ErrorCode.Conflict,
-        $"The volume '{volume.Name}' is on the machine '{volume.Node}', and containers run on the server's own, "
-        + $"'{Own}': calls and tasks with it go there; or name another volume.");
+        $"The volume '{volume.Name}' is on the machine '{volume.Node}', and the container would be on '{node}': leave "
+        + "out what binds it there, or name another volume.");
 
     private static bool Is(ContainerMount mount, string name) =>
         mount.Kind == MountKind.Volume && mount.Source == name;

@@ -456,7 +456,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             // They are gone with their machine: a name that is used again is another volume.
             await rooms.Volumes.ForgetAsync(rooms.Volumes.On(name), token);
         };
-        rooms.Containers.Volumes.Nodes = rooms.Nodes;
+        rooms.Containers.Machines = rooms.Nodes;
         return rooms;
     }
 

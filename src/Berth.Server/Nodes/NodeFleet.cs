@@ -12,8 +12,7 @@ using Berth.Server.Runs;
 namespace Berth.Server.Nodes;
 
 /// <summary>
-/// All nodes as one: gives each attempt of a call, task or instance to one of them. What belongs to one machine
-/// (containers) is given to the server's own node directly.
+/// All nodes as one: gives each attempt of a call, task, instance or container to one of them.
 /// </summary>
 internal sealed partial class NodeFleet(INode own, NodeRegister register, NodeIndex index)
 {
@@ -139,15 +138,23 @@ internal sealed partial class NodeFleet(INode own, NodeRegister register, NodeIn
         {
             IAttempt attempt = await NodeOf(plan.Node!).StartAsync(
                 await BeThereAsync(spec, plan.Node!, cancellationToken), cancellationToken);
-            placed[attempt] = plan;
             Remember(plan);
+            if (attempt is RemoteContainer container)
+            {
+                Keep(container, plan);
+            }
+            else
+            {
+                placed[attempt] = plan;
+                _ = ForgetAsync(attempt, plan);
+            }
+
             if (moves.GetValueOrDefault(plan.Node!) != before)
             {
                 // It was only being started when the node's work was ended.
                 attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
             }
 
-            _ = ForgetAsync(attempt, plan);
             return attempt;
         }
         catch
@@ -193,8 +200,8 @@ internal sealed partial class NodeFleet(INode own, NodeRegister register, NodeIn
     public NodeConstraint? FirstUnmetHere(PlacementRules rules) =>
         index.FirstUnmet(ownName, rules.Constraints);
 
-    /// <summary>Attempts that a node has now.</summary>
-    public int RunningOn(NodeEntry node) => node.Node?.Running
+    /// <summary>Attempts that a node has now, containers of this server's among them.</summary>
+    public int RunningOn(NodeEntry node) => node.Node?.Running + containers.GetValueOrDefault(node.Name)
         ?? (node.IsOwn ? own.Status().Sandboxes.Count(s => s.State == "running") : 0);
 
     /// <summary>Ends what a node still has, as a fault of the platform: tasks run again elsewhere.</summary>
@@ -206,7 +213,9 @@ internal sealed partial class NodeFleet(INode own, NodeRegister register, NodeIn
         {
             if (plan.Node == node)
             {
-                attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
+                // A container's program is asked first, as whenever it is stopped.
+                attempt.Stop(
+                    EndReason.PlatformFault, attempt.Spec.IsContainer ? attempt.Spec.Grace : TimeSpan.Zero);
                 moved++;
             }
         }
@@ -218,12 +227,18 @@ internal sealed partial class NodeFleet(INode own, NodeRegister register, NodeIn
     /// the server's own machine is bound to it.</summary>
     private PlacementRequest RequestOf(Run run) => RequestOf(IdOf(run), run.Caller, run.Spec);
 
+    private bool IsShared(RunSpec spec) => spec.Bridge is { } use && Networks?.IsOverlay(use) == true;
+
+    /// <summary>Whether it needs something of the server's own machine.</summary>
+    private bool IsBound(RunSpec spec) =>
+        (spec.Network != NetworkMode.None && !IsShared(spec)) || spec.Runtime is not null;
+
     private PlacementRequest RequestOf(string id, string caller, RunSpec spec)
     {
         PlacementRules? rules = spec.Placement;
         IReadOnlyList<NodeConstraint> constraints = rules?.Constraints ?? [];
-        bool isShared = spec.Bridge is { } use && Networks?.IsOverlay(use) == true;
-        bool isBound = (spec.Network != NetworkMode.None && !isShared) || spec.Runtime is not null;
+        bool isShared = IsShared(spec);
+        bool isBound = IsBound(spec);
         return new PlacementRequest(
             id, caller,
             new NodeResources(spec.Limits.Cpu.Millicores, spec.Limits.Memory, default))

@@ -163,6 +163,16 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
         }
     }
 
+    /// <summary>What <see cref="PlaceAsync"/> would refuse a request with.</summary>
+    public BerthException WhyNot(PlacementRequest request)
+    {
+        lock (gate)
+        {
+            PlacementPlan plan = index.Plan(request);
+            return Refusal(plan, LacksRoomAlone(plan));
+        }
+    }
+
     /// <summary>How a node is for new work; lost where there is none of the name.</summary>
     public NodeAvailability StateOf(string node)
     {

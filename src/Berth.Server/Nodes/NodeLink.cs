@@ -52,6 +52,9 @@ internal sealed class NodeLink : IDisposable
     /// <summary>Whether its attempts can have volumes and folders.</summary>
     public bool HasMounts => Hello.NewestVersion >= LinkProtocol.MountsVersion;
 
+    /// <summary>Whether the node keeps containers.</summary>
+    public bool HasContainers => Hello.NewestVersion >= LinkProtocol.ContainersVersion;
+
     public FrameWriter Control => control.Writer;
 
     /// <summary>Cancelled when it is over.</summary>

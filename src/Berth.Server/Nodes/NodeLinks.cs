@@ -94,7 +94,7 @@ internal sealed class NodeLinks(
             hello.Places, 0, Math.Min(MostPlaces, Math.Max(1, hello.Facts.Cores) * PlacesOfCore));
         node.Problem = null;
         // The newer one is the node: whatever the older had, the node has ended or will.
-        node.Link(new RemoteNode(link, time), time.GetElapsedTime(0))?.Link.Dispose();
+        node.Link(new RemoteNode(link, register, time), time.GetElapsedTime(0))?.Link.Dispose();
         if (!register.Has(node))
         {
             // Removed between the two.

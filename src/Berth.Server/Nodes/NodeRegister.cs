@@ -23,6 +23,7 @@ internal sealed class NodeRegister(
 
     private readonly ConcurrentDictionary<string, NodeEntry> nodes = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim writing = new(1, 1);
+    private TaskCompletionSource linksChanged = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Told when nodes have come or gone, or may take more or less.</summary>
     public Action Changed { get; set; } = static () => { };
@@ -32,6 +33,9 @@ internal sealed class NodeRegister(
 
     /// <summary>Whether one of the servers that share the store is there; set before anything runs.</summary>
     public Func<string, bool> HasServer { get; set; } = static _ => false;
+
+    /// <summary>Completes when a node has come, gone or got another link. Take it before looking.</summary>
+    public Task LinksChanged => Volatile.Read(ref linksChanged).Task;
 
     /// <summary>In no order.</summary>
     public IEnumerable<NodeEntry> All => nodes.Values;
@@ -85,6 +89,7 @@ internal sealed class NodeRegister(
             writing.Release();
         }
 
+        WakeWaiting();
         Changed();
     }
 
@@ -196,6 +201,7 @@ internal sealed class NodeRegister(
     public void Tell(NodeEntry node)
     {
         Note(node);
+        WakeWaiting();
         Changed();
     }
 
@@ -260,11 +266,15 @@ internal sealed class NodeRegister(
         }
 
         Log.Removed(logger, name);
+        WakeWaiting();
         await Removed(name, cancellationToken);
         Changed();
     }
 
     public void Dispose() => writing.Dispose();
+
+    private void WakeWaiting() => Interlocked.Exchange(
+        ref linksChanged, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
 
     private static BerthException Taken(string name) => new(
         ErrorCode.Conflict,

@@ -17,6 +17,9 @@ internal static class NodeSnapshots
     /// <summary>Feature of nodes that can have volumes and folders in sandboxes, likewise.</summary>
     public const string Mounts = "berth:volumes";
 
+    /// <summary>Feature of nodes that can keep containers, by the version of the link.</summary>
+    public const string Containers = "berth:containers";
+
     /// <summary>What a network on several machines is called: a node has all of them, or none.</summary>
     public const string OverlayNetwork = "overlay";
 
@@ -37,11 +40,13 @@ internal static class NodeSnapshots
         NodeFacts? facts = record.Facts;
         bool hasInstances = node.IsOwn || node.Node is { Link.HasConnections: true };
         bool hasMounts = node.IsOwn || node.Node is { Link.HasMounts: true };
+        bool hasContainers = node.IsOwn || node.Node is { Link.HasContainers: true };
         IReadOnlySet<string> features = Same(
             before?.Features,
             [
                 .. facts?.Features ?? [], .. hasInstances ? [Instances] : Array.Empty<string>(),
                 .. hasMounts ? [Mounts] : Array.Empty<string>(),
+                .. hasContainers ? [Containers] : Array.Empty<string>(),
             ]);
         IReadOnlyList<GpuDevice> devices = DevicesOf(facts);
         return new NodeSnapshot(record.Name, CapacityOf(facts, node.Places))

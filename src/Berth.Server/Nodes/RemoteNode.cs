@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
-using Berth.Api.Errors;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
@@ -10,8 +9,7 @@ namespace Berth.Server.Nodes;
 
 /// <summary>
 /// A node of another machine, over its link. The second implementation of <see cref="INode"/>: it takes what
-/// <see cref="AttemptOrder.CanSay"/> says, calls, tasks and instances; what belongs to one machine (containers with
-/// their layers and volumes, terminals) stays with the server's own.
+/// <see cref="AttemptOrder.CanSay"/> says.
 /// </summary>
 internal sealed class RemoteNode : INode
 {
@@ -21,12 +19,14 @@ internal sealed class RemoteNode : INode
 
     private readonly ConcurrentDictionary<SandboxSpec, long> said = new();
     private readonly NodeLink link;
+    private readonly NodePaths paths;
     private readonly TimeProvider time;
     private readonly RemoteConnections connections;
     private readonly ConcurrentDictionary<string, SandboxView> attempts = new(StringComparer.Ordinal);
 
-    public RemoteNode(NodeLink link, TimeProvider time)
+    public RemoteNode(NodeLink link, NodeRegister register, TimeProvider time)
     {
+        paths = new NodePaths(link.Name, register, time);
         this.link = link;
         this.time = time;
         connections = new RemoteConnections(link, time);
@@ -77,6 +77,16 @@ internal sealed class RemoteNode : INode
             RequireMounts();
         }
 
+        if (spec.IsContainer || ContainerPart.Of(spec) is not null)
+        {
+            RequireContainers();
+        }
+
+        if (spec.IsContainer)
+        {
+            return await RemoteContainer.StartAsync(spec, paths, link, cancellationToken);
+        }
+
         LinkExchange exchange;
         try
         {
@@ -96,28 +106,28 @@ internal sealed class RemoteNode : INode
 
     /// <summary>Removes a volume of its. Throws <c>Conflict</c> where something runs with it, <c>NodeFault</c>.
     /// </summary>
-    public async Task RemoveVolumeAsync(string name, CancellationToken cancellationToken)
+    public Task RemoveVolumeAsync(string name, CancellationToken cancellationToken)
     {
         RequireMounts();
-        try
-        {
-            using LinkExchange exchange = link.Open(LinkProtocol.VolumePath);
-            await exchange.Writer.SendAsync(
-                FrameKind.RemoveVolume, new VolumeOrder(name), LinkJson.Default.VolumeOrder, cancellationToken);
-            Frame answer = await (await exchange.ReaderAsync(cancellationToken)).ReadAsync(cancellationToken)
-                ?? throw new LinkException("The node did not say what became of the volume.");
-            exchange.Complete();
-            if (answer.Kind == FrameKind.Refused)
-            {
-                RefusalReport refusal = answer.Read(LinkJson.Default.RefusalReport);
-                throw new BerthException(ErrorCatalog.Find(refusal.Code).Error, refusal.Message);
-            }
-        }
-        catch (Exception gone) when (gone is IOException or HttpRequestException)
-        {
-            throw RemoteAttempt.Lost(Info.Name, gone);
-        }
+        return AskAsync(
+            LinkProtocol.VolumePath,
+            writer => writer.SendAsync(
+                FrameKind.RemoveVolume, new VolumeOrder(name), LinkJson.Default.VolumeOrder, cancellationToken),
+            FrameKind.VolumeRemoved, static _ => true, cancellationToken);
     }
+
+    /// <summary>What it keeps of this server's containers. Throws <c>NodeFault</c>.</summary>
+    public Task<KeptReport> KeptAsync(CancellationToken cancellationToken) => AskAsync(
+        LinkProtocol.KeptPath, writer => writer.SendAsync(FrameKind.AskKept, cancellationToken), FrameKind.Kept,
+        static answer => answer.Read(ContainerLinkJson.Default.KeptReport), cancellationToken);
+
+    /// <summary>Ends a container's program there, or removes a layer with what has it; returns when that is done.
+    /// Throws <c>NodeFault</c>.</summary>
+    public Task DropAsync(DropOrder order, CancellationToken cancellationToken) => AskAsync(
+        LinkProtocol.KeptPath,
+        writer => writer.SendAsync(
+            FrameKind.Drop, order, ContainerLinkJson.Default.DropOrder, cancellationToken),
+        FrameKind.Dropped, static _ => true, cancellationToken);
 
     public NodeStatus Status() => new([.. attempts.Values], link.Heartbeat?.Prepared ?? 0, 0, 0, 0, 0);
 
@@ -129,6 +139,37 @@ internal sealed class RemoteNode : INode
     }
 
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
+
+    private async Task<T> AskAsync<T>(
+        string path, Func<FrameWriter, Task> ask, FrameKind expected, Func<Frame, T> read,
+        CancellationToken cancellationToken)
+    {
+        try
+        {
+            using LinkExchange exchange = link.Open(path);
+            await ask(exchange.Writer);
+            Frame answer = LinkAnswers.Require(
+                await (await exchange.ReaderAsync(cancellationToken)).ReadAsync(cancellationToken), expected);
+            T result = read(answer);
+            exchange.Complete();
+            return result;
+        }
+        catch (Exception gone) when (gone is IOException or HttpRequestException)
+        {
+            throw RemoteAttempt.Lost(Info.Name, gone);
+        }
+    }
+
+    private void RequireContainers()
+    {
+        if (!link.HasContainers)
+        {
+            throw new BerthException(
+                ErrorCode.NodeFault,
+                $"The node '{Info.Name}' speaks a version of the link that knows no containers: install this server's "
+                + "version of Berth there.");
+        }
+    }
 
     private void RequireMounts()
     {

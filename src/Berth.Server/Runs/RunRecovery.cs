@@ -22,8 +22,10 @@ internal sealed class RunRecovery(RunRooms rooms)
         while (true)
         {
             IReadOnlyList<Run> runs = await rooms.Store.UnfinishedAsync(after, Page, cancellationToken);
-            await RecoverAsync(runs, cancellationToken);
-            recovered += runs.Count;
+            // Containers on other machines went on there.
+            Run[] ended = [.. runs.Where(r => r.Kind != RunKind.Container || r.Node == rooms.Node.Info.Name)];
+            await RecoverAsync(ended, cancellationToken);
+            recovered += ended.Length;
             if (runs.Count < Page)
             {
                 break;

@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using Berth.Core.Containers;
 using Berth.Core.Images;
 using Berth.Core.Networks;
+using Berth.Core.Placement;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 
@@ -23,13 +24,15 @@ internal sealed record ContainerDocument(
     int RestartsInRow,
     bool Stopped,
     ContainerExit? Exit,
-    ContainerSpecDocument Spec)
+    ContainerSpecDocument Spec,
+    string? Node = null)
 {
     public static byte[] Write(Container container) => JsonSerializer.SerializeToUtf8Bytes(
         new ContainerDocument(
             container.Id.Text, container.Name, container.Caller, container.State, container.CreatedAt,
             container.StartedAt, container.FinishedAt, container.Run?.Text, container.Restarts,
-            container.RestartsInRow, container.Stopped, container.Exit, ContainerSpecDocument.Of(container.Spec)),
+            container.RestartsInRow, container.Stopped, container.Exit, ContainerSpecDocument.Of(container.Spec),
+            container.Node),
         ContainerDocumentJson.Default.ContainerDocument);
 
     public static Container Read(ReadOnlySpan<byte> json)
@@ -42,7 +45,7 @@ internal sealed record ContainerDocument(
                 : throw new InvalidOperationException($"The store holds a container '{document.Id}'."),
             document.Name, document.Spec.Spec, document.Caller, document.State, document.CreatedAt,
             document.StartedAt, document.FinishedAt, document.Run is null ? null : RunId.Parse(document.Run),
-            document.Restarts, document.RestartsInRow, document.Stopped, document.Exit);
+            document.Restarts, document.RestartsInRow, document.Stopped, document.Exit, document.Node);
     }
 }
 
@@ -71,7 +74,10 @@ internal sealed record ContainerSpecDocument(
     HealthDocument? Health,
     IReadOnlyDictionary<string, string>? Labels,
     string? Runtime = null,
-    ContainerNetworkDocument? Bridge = null)
+    ContainerNetworkDocument? Bridge = null,
+    IReadOnlyList<string>? Constraints = null,
+    IReadOnlyList<string>? Tolerations = null,
+    string? Spread = null)
 {
     private static readonly IReadOnlyDictionary<string, string> Nothing = new Dictionary<string, string>();
 
@@ -83,7 +89,7 @@ internal sealed record ContainerSpecDocument(
         Network, Command, Arguments, Environment ?? Nothing, User, WorkingDirectory, Terminal, OpenInput, ReadOnlyRoot,
         [.. (Mounts ?? []).Select(m => m.Mount)], HostName, RestartPolicy.Parse(Restart ?? ""), AutoRemove, StopSignal,
         TimeSpan.FromMilliseconds(GraceMs), Health?.Check, Labels ?? Nothing,
-        Runtime, Bridge?.Network);
+        Runtime, Bridge?.Network, PlacementRules.Parse(Constraints, Tolerations, Spread));
 
     public static ContainerSpecDocument Of(ContainerSpec spec) => new(
         spec.Image, spec.Digest.Text, spec.Limits.Memory.Bytes, spec.Limits.Cpu.Millicores, spec.Limits.Pids,
@@ -93,7 +99,10 @@ internal sealed record ContainerSpecDocument(
         spec.Mounts.Count == 0 ? null : [.. spec.Mounts.Select(MountDocument.Of)], spec.HostName,
         spec.Restart.ToString(), spec.AutoRemove, spec.StopSignal, (long)spec.Grace.TotalMilliseconds,
         spec.Health is null ? null : HealthDocument.Of(spec.Health), spec.Labels.Count == 0 ? null : spec.Labels,
-        spec.Runtime, spec.Bridge is null ? null : ContainerNetworkDocument.Of(spec.Bridge));
+        spec.Runtime, spec.Bridge is null ? null : ContainerNetworkDocument.Of(spec.Bridge),
+        spec.Placement is { Constraints.Count: > 0 } ? [.. spec.Placement.Constraints.Select(c => c.Text)] : null,
+        spec.Placement is { Tolerations.Count: > 0 } ? [.. spec.Placement.Tolerations.Select(t => t.Text)] : null,
+        spec.Placement?.Spread);
 }
 
 internal sealed record ContainerNetworkDocument(

@@ -1,0 +1,151 @@
+using System.Collections.Concurrent;
+using System.Text;
+using Berth.Api.Links;
+using Berth.Api.Nodes;
+using Berth.Core.Containers;
+using Berth.Core.Errors;
+using Berth.Oci.Content;
+using Microsoft.Extensions.Logging;
+
+namespace Berth.Node.Links;
+
+/// <summary>
+/// The containers that servers have on this node, and whose each writable layer is: programs outlast links, layers
+/// outlast this process. A server sees and ends its own alone.
+/// </summary>
+/// <param name="folder">A file for each layer, with the name of its server in it.</param>
+internal sealed class KeptContainers(
+    INode node, VolumeUsers volumes, string folder, TimeProvider time, ILogger logger) : IAsyncDisposable
+{
+    private readonly ConcurrentDictionary<string, KeptContainer> containers = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, IDisposable> having = new(StringComparer.Ordinal);
+    private volatile bool isOver;
+
+    /// <summary>Starts a program and keeps it. Throws as <see cref="INode.StartAsync(AttemptSpec,
+    /// CancellationToken)"/>, and <c>RunEntryPointMissing</c> where there is nothing to run.</summary>
+    public async Task<KeptContainer> StartAsync(string owner, AttemptSpec spec, CancellationToken cancellationToken)
+    {
+        if (isOver)
+        {
+            throw new BerthException(ErrorCode.ShuttingDown, "The node stops.");
+        }
+
+        if (spec.Extras?.Layer is { } layer)
+        {
+            Note(layer, owner);
+        }
+
+        IDisposable taken = volumes.Take(
+            (spec.Extras?.Mounts ?? []).OfType<SandboxMount.Volume>().Select(v => v.Name));
+        try
+        {
+            IAttempt attempt = await node.StartAsync(spec, cancellationToken);
+            if (attempt.Completion is { IsCompleted: true } ended
+                && (await ended).Reason == Core.Runs.EndReason.EntryPointMissing)
+            {
+                await attempt.DisposeAsync();
+                throw new BerthException(ErrorCode.RunEntryPointMissing, (await ended).Detail!);
+            }
+
+            KeptContainer kept = new(attempt, owner, time);
+            having[spec.Id] = taken;
+            containers[spec.Id] = kept;
+            return kept;
+        }
+        catch
+        {
+            taken.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Null where that server has none of the id.</summary>
+    public KeptContainer? Find(string owner, string attempt) =>
+        containers.TryGetValue(attempt, out KeptContainer? kept) && kept.Owner == owner ? kept : null;
+
+    /// <summary>Ends it and keeps nothing of it but its layer.</summary>
+    public async Task ForgetAsync(KeptContainer kept)
+    {
+        // Last, so that it can be found as long as it is there.
+        await kept.DisposeAsync();
+        containers.TryRemove(new KeyValuePair<string, KeptContainer>(kept.Attempt.Spec.Id, kept));
+        if (having.TryRemove(kept.Attempt.Spec.Id, out IDisposable? taken))
+        {
+            taken.Dispose();
+        }
+    }
+
+    public async Task<KeptReport> ListAsync(string owner, CancellationToken cancellationToken)
+    {
+        string[] attempts =
+            [.. containers.Where(c => c.Value.Owner == owner).Select(c => c.Key).Take(KeptReport.Most)];
+        string[] layers =
+        [
+            .. (await node.Storage.LayersAsync(cancellationToken)).Keys.Where(l => OwnerOf(l) == owner)
+                .Take(KeptReport.Most),
+        ];
+        return new KeptReport(attempts, layers);
+    }
+
+    /// <summary>Nothing happens where there is none of it, or it is another server's.</summary>
+    public async Task DropAsync(string owner, DropOrder order, CancellationToken cancellationToken)
+    {
+        if (order.Attempt is { } attempt && Find(owner, attempt) is { } one)
+        {
+            LinkLog.Dropped(logger, attempt);
+            await ForgetAsync(one);
+        }
+
+        if (order.Layer is { } layer && ContainerPart.IsLayer(layer) && OwnerOf(layer) == owner)
+        {
+            foreach (KeptContainer kept in containers.Values.Where(c => c.Attempt.Spec.Extras?.Layer == layer))
+            {
+                LinkLog.Dropped(logger, kept.Attempt.Spec.Id);
+                await ForgetAsync(kept);
+            }
+
+            await node.Storage.RemoveLayerAsync(layer, cancellationToken);
+            File.Delete(FileOf(layer));
+        }
+    }
+
+    /// <summary>The node stops: every program ends.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        isOver = true;
+        await Task.WhenAll(containers.Values.Select(ForgetAsync));
+    }
+
+    private string FileOf(string layer) => Path.Combine(folder, layer);
+
+    private string? OwnerOf(string layer)
+    {
+        try
+        {
+            return File.ReadAllText(FileOf(layer));
+        }
+        catch (Exception none) when (none is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    private void Note(string layer, string owner)
+    {
+        if (OwnerOf(layer) == owner)
+        {
+            return;
+        }
+
+        try
+        {
+            Directory.CreateDirectory(folder);
+            DurableFile.ReplacePrivate(FileOf(layer), Encoding.UTF8.GetBytes(owner));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new BerthException(
+                ErrorCode.NodeFault, $"The node can't write {folder}: {error.Message}", error);
+        }
+    }
+}
