@@ -50,6 +50,12 @@ public sealed class RetainedBytes(int capacity)
                     return;
                 }
 
+                if (isLoose)
+                {
+                    // The next piece drops this one.
+                    continue;
+                }
+
                 turn = Wait();
             }
 

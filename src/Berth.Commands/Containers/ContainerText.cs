@@ -26,6 +26,7 @@ internal static class ContainerText
             "paused" => up + " (Paused)",
             "restarting" => $"Restarting ({code}) {Wording.Age(container.FinishedAt, now)}",
             "exited" => $"Exited ({code}) {Wording.Age(container.FinishedAt, now)}",
+            "unknown" => $"Unknown (node {container.Node} is lost)",
             _ => "Created",
         };
     }

@@ -53,8 +53,20 @@ internal sealed class PsCommand : Verb
 
         bool full = session.Get(whole);
         DateTimeOffset now = session.Terminal.Time.GetUtcNow();
-        Table table = new(new("CONTAINER"), new("IMAGE"), new("COMMAND"), new("CREATED"), new("STATUS"), new("NAME"));
+        List<ContainerView> listed = [];
         await foreach (ContainerView container in containers)
+        {
+            listed.Add(container);
+        }
+
+        // Who has one machine need not be told of it.
+        bool nodes = listed.Any(c => c.Node is not null);
+        Table table = new(
+        [
+            new("CONTAINER"), new("IMAGE"), new("COMMAND"), new("CREATED"), new("STATUS"),
+            .. nodes ? [new Column("NODE")] : Array.Empty<Column>(), new("NAME"),
+        ]);
+        foreach (ContainerView container in listed)
         {
             string id = full ? container.Id : ContainerText.Id(container.Id);
             if (session.Get(quiet))
@@ -64,8 +76,11 @@ internal sealed class PsCommand : Verb
             }
 
             table.Add(
+            [
                 id, container.Image, ContainerText.Command(container, full), Wording.Age(container.CreatedAt, now),
-                ContainerText.Status(container, now), container.Name);
+                ContainerText.Status(container, now), .. nodes ? [container.Node ?? "-"] : Array.Empty<string>(),
+                container.Name,
+            ]);
         }
 
         if (!session.Get(quiet))

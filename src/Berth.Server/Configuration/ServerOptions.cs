@@ -95,6 +95,9 @@ public sealed record ServerOptions
     /// <summary>Programs of containers that may run at once.</summary>
     public int MaxContainers { get; init; }
 
+    /// <summary>From the loss of its node until a container is started elsewhere.</summary>
+    public TimeSpan ContainerMoveAfter { get; init; }
+
     /// <summary>OCI runtimes that runs may choose beside the node's own; names are unique.</summary>
     public IReadOnlyList<RegisteredRuntime> Runtimes { get; init; } = [];
 

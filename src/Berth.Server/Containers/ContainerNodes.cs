@@ -16,10 +16,6 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
 
-    /// <summary>A node that comes back within this goes on with what it has. Longer than a node takes to be started
-    /// anew.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-
     /// <summary>The link over which each node was asked last what it keeps.</summary>
     private readonly ConcurrentDictionary<string, NodeLink> lookedAt = new(StringComparer.Ordinal);
 
@@ -139,7 +135,7 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
         foreach (ContainerEntry entry in index.All)
         {
             Container record = entry.Record;
-            if (entry.Live?.Attempt is RemoteContainer { LostAt: { } at } lost && now - at >= Patience
+            if (entry.Live?.Attempt is RemoteContainer { LostAt: { } at } lost && now - at >= rooms.MoveAfter
                 && record is { Spec.CanMove: true, Stopped: false }
                 && Machines!.Fleet.CouldMove(ContainerOrders.SpecOf(record), lost.Node))
             {

@@ -17,6 +17,9 @@ internal sealed record ContainerRooms(
 
     public INode Node => Runs.Node;
 
+    /// <summary>A node that comes back within this goes on with what it has.</summary>
+    public required TimeSpan MoveAfter { get; init; }
+
     /// <summary>Where named volumes are.</summary>
     public required VolumeHomes Homes { get; init; }
 

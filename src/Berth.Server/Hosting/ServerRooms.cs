@@ -484,6 +484,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         return new ContainerManager(new ContainerRooms(runs.Rooms, store, logs, options.MaxContainers, logger)
         {
             Homes = new VolumeHomes(store, runs.Rooms.Time),
+            MoveAfter = options.ContainerMoveAfter,
         });
     }
 

@@ -29,11 +29,15 @@ internal sealed class LinkRig : IAsyncDisposable
 
     public Uri NodeAddress => Rooms.Addresses[0];
 
-    public static async Task<LinkRig> StartAsync(Func<ServerOptions, ServerOptions>? with = null) => new(
-        await ServerRig.StartAsync(o => (with?.Invoke(o) ?? o) with
-        {
-            NodeListen = [new ListenAddress(IPAddress.Loopback, 0)],
-        }));
+    /// <param name="folder">A data folder to go on with; null for a new one.</param>
+    public static async Task<LinkRig> StartAsync(
+        Func<ServerOptions, ServerOptions>? with = null, TemporaryFolder? folder = null) => new(
+        await ServerRig.StartAsync(
+            o => (with?.Invoke(o) ?? o) with
+            {
+                NodeListen = [new ListenAddress(IPAddress.Loopback, 0)],
+            },
+            folder));
 
     public async Task<string> TokenAsync(string? expires = null)
     {
@@ -43,26 +47,28 @@ internal sealed class LinkRig : IAsyncDisposable
         return (await answer.Content.ReadFromJsonAsync(NodeJson.Default.JoinTokenCreated))!.Token;
     }
 
-    /// <summary>Joins and returns once the server has it as ready.</summary>
+    /// <summary>Joins.</summary>
     /// <param name="offers">Protocols that its program knows; null for all.</param>
     /// <param name="folders">Of its machine, that may be put into sandboxes.</param>
+    /// <param name="cable">What its link goes through; null for nothing.</param>
     public async Task<JoinedNode> JoinAsync(
         string name, int places = 4, TimeProvider? time = null, IReadOnlyList<string>? offers = null,
-        IReadOnlyList<string>? folders = null)
+        IReadOnlyList<string>? folders = null, Cable? cable = null)
     {
         TemporaryFolder folder = new();
         NodeIdentity identity = await ServerDoor.JoinAsync(
             NodeAddress, await TokenAsync(), name, new Dictionary<string, string>(), folder.Path,
             time ?? TimeProvider.System, CancellationToken.None);
-        return await StartAsync(folder, identity, places, time, offers, folders);
+        return await StartAsync(folder, identity, places, time, offers, folders, cable);
     }
 
     /// <summary>Starts a node that has joined before.</summary>
     public async Task<JoinedNode> StartAsync(
         TemporaryFolder folder, NodeIdentity identity, int places = 4, TimeProvider? time = null,
-        IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null)
+        IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null, Cable? cable = null)
     {
-        JoinedNode node = await JoinedNode.StartAsync(folder, identity, NodeAddress, places, time, offers, folders);
+        JoinedNode node = await JoinedNode.StartAsync(
+            folder, identity, cable?.Address ?? NodeAddress, places, time, offers, folders);
         nodes.Add(node);
         return node;
     }
@@ -111,8 +117,10 @@ internal sealed class JoinedNode : IAsyncDisposable
     private readonly Task running;
 
     private JoinedNode(
-        FakeNode node, LinkedNode linked, LayerStore layers, FetchedImages images, TemporaryFolder folder)
+        FakeNode node, LinkedNode linked, LayerStore layers, FetchedImages images, TemporaryFolder folder,
+        NodeIdentity identity)
     {
+        Identity = identity;
         Node = node;
         Images = images;
         Folder = folder;
@@ -122,6 +130,8 @@ internal sealed class JoinedNode : IAsyncDisposable
     }
 
     public FakeNode Node { get; }
+
+    public NodeIdentity Identity { get; }
 
     public FetchedImages Images { get; }
 
@@ -145,7 +155,7 @@ internal sealed class JoinedNode : IAsyncDisposable
             {
                 Offers = offers ?? LinkProtocol.Offers,
             },
-            layers, images, folder);
+            layers, images, folder, identity);
     }
 
     /// <summary>Ends the link without a word, as a killed process does; what ran on the node is ended.</summary>
@@ -155,6 +165,9 @@ internal sealed class JoinedNode : IAsyncDisposable
         await running;
     }
 
+    /// <summary>What a killed process does to its containers.</summary>
+    public Task EndContainersAsync() => Node.StopAsync(CancellationToken.None);
+
     public async ValueTask DisposeAsync()
     {
         await StopAsync();
@@ -162,6 +175,10 @@ internal sealed class JoinedNode : IAsyncDisposable
         await Node.DisposeAsync();
         await layers.DisposeAsync();
         stop.Dispose();
-        Folder.Dispose();
+        if (Directory.Exists(Folder.Path))
+        {
+            // Another start of the same node may have been the last.
+            Folder.Dispose();
+        }
     }
 }
