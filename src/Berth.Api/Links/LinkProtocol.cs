@@ -102,8 +102,8 @@ public static class LinkProtocol
     /// <summary>How often an end looks whether something has come.</summary>
     public static TimeSpan LookInterval { get; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Bytes of a container's output that a node keeps while it has no link to its server: a window, and as much
-    /// again. Of what is written beyond, the oldest are dropped.</summary>
+    /// <summary>Bytes of a container's output that a node keeps while it has no link to its server: a window, and as
+    /// much again. Of what is written beyond, the oldest are dropped.</summary>
     public const int Backlog = 2 * Window;
 
     /// <summary>How long an end that was closed waits for the other to close.</summary>

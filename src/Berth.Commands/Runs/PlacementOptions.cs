@@ -25,14 +25,15 @@ internal sealed class PlacementOptions
         Description = "Spread evenly over the values of this label of nodes, such as zone",
     };
 
-    /// <param name="spreads">Whether there is something to spread.</param>
+    /// <param name="spreads">Whether it is for programs, which are spread, and have no node of their own
+    /// otherwise.</param>
     public void AddTo(Command command, bool spreads = true)
     {
         command.Add(constraints);
-        command.Add(node);
         command.Add(tolerations);
         if (spreads)
         {
+            command.Add(node);
             command.Add(spread);
         }
     }
@@ -40,7 +41,10 @@ internal sealed class PlacementOptions
     public RunOptions Add(Session session, RunOptions options) => options with
     {
         Constraints =
-            [.. session.Get(constraints) ?? [], .. session.Get(node) is { } name ? [$"node={name}"] : Array.Empty<string>()],
+        [
+            .. session.Get(constraints) ?? [],
+            .. session.Get(node) is { } name ? [$"node={name}"] : Array.Empty<string>(),
+        ],
         Tolerations = session.Get(tolerations) ?? [],
         Spread = session.Get(spread),
     };

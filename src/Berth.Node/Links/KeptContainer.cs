@@ -6,8 +6,9 @@ using Berth.Core.Runs;
 namespace Berth.Node.Links;
 
 /// <summary>
-/// A container's program on this node. It goes on whether or not its server is linked: what it writes meanwhile is kept,
-/// the newest of it, and its end until the server has taken it. One stream of the link at a time serves it, the newest.
+/// A container's program on this node. It goes on whether or not its server is linked: what it writes meanwhile is
+/// kept, the newest of it, and its end until the server has taken it. One stream of the link at a time serves it, the
+/// newest.
 /// </summary>
 internal sealed class KeptContainer : IAsyncDisposable
 {

@@ -142,8 +142,8 @@ public static class ConfigurationKeys
         KeyOf.Number("max-containers", "1000", 0, 100_000, "Containers that may run at once, beside calls and tasks.",
             (o, v) => o with { MaxContainers = v }),
         KeyOf.Span("container-move-after", "30s", TimeSpan.FromSeconds(1), 365 * Day,
-            "How long the node of a container may be lost before it is started elsewhere, where its restart policy wants "
-            + "it started and it has no volume.",
+            "How long the node of a container may be lost before it is started elsewhere, where its restart policy "
+            + "wants it started and it has no volume.",
             (o, v) => o with { ContainerMoveAfter = v }),
         new("runtime", ValueKind.Text, "",
             "OCI runtimes that runs may choose with --runtime beside the server's own runc: a name, the executable's "

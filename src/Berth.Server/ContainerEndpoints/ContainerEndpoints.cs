@@ -117,7 +117,7 @@ internal sealed class ContainerEndpoints(
                 CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.Stopping);
             try
             {
-                await containers.WaitAsync(entry, wait, either.Token);
+                await entry.EndedAsync(wait, either.Token);
             }
             catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
             {

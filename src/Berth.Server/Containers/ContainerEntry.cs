@@ -46,6 +46,30 @@ internal sealed class ContainerEntry(Container record, TimeProvider time)
         return new Turn(Gate);
     }
 
+    /// <summary>The container once no program of it runs and none is about to, or as it is after
+    /// <paramref name="limit"/>; null once it is removed.</summary>
+    public async Task<Container?> EndedAsync(TimeSpan limit, CancellationToken cancellationToken)
+    {
+        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task timer = Task.Delay(limit, time, over.Token);
+        while (true)
+        {
+            Task next = Changed;
+            if (Removed)
+            {
+                return null;
+            }
+
+            if (Record.State is ContainerState.Created or ContainerState.Exited
+                || await Task.WhenAny(next, timer) == timer)
+            {
+                await over.CancelAsync();
+                cancellationToken.ThrowIfCancellationRequested();
+                return Record;
+            }
+        }
+    }
+
     private void Wake() => Interlocked.Exchange(
         ref changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
 

@@ -262,30 +262,6 @@ internal sealed class ContainerManager : IAsyncDisposable
         }
     }
 
-    /// <summary>The container once no program of it runs and none is about to, or as it is after
-    /// <paramref name="limit"/>; null once it is removed.</summary>
-    public async Task<Container?> WaitAsync(ContainerEntry entry, TimeSpan limit, CancellationToken cancellationToken)
-    {
-        using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        Task timer = Task.Delay(limit, rooms.Time, over.Token);
-        while (true)
-        {
-            Task changed = entry.Changed;
-            if (entry.Removed)
-            {
-                return null;
-            }
-
-            if (entry.Record.State is ContainerState.Created or ContainerState.Exited
-                || await Task.WhenAny(changed, timer) == timer)
-            {
-                await over.CancelAsync();
-                cancellationToken.ThrowIfCancellationRequested();
-                return entry.Record;
-            }
-        }
-    }
-
     public IAsyncEnumerable<LogLine> LogsAsync(
         ContainerEntry entry, LogQuery query, CancellationToken cancellationToken) => rooms.Logs.ReadAsync(
         entry.Record.Id.Text, query,

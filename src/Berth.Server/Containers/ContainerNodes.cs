@@ -9,8 +9,8 @@ using Berth.Server.Nodes;
 namespace Berth.Server.Containers;
 
 /// <summary>
-/// Containers and the machines that have them. A pass starts elsewhere what was on a node that is lost, where its policy
-/// wants it started and it has no files to lose, and ends what a node comes back with that is not its any more.
+/// Containers and the machines that have them. A pass starts elsewhere what was on a node that is lost, where its
+/// policy wants it started and it has no volume, and ends what a node comes back with that is not its any more.
 /// </summary>
 internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index) : IAsyncDisposable
 {
@@ -140,7 +140,8 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
                 && Machines!.Fleet.CouldMove(ContainerOrders.SpecOf(record), lost.Node))
             {
                 Log.Moved(rooms.Logger, record.Name, lost.Node);
-                lost.GiveUp($"Node '{lost.Node}' was lost at {at:u}: it is started elsewhere, without the files it had.");
+                lost.GiveUp(
+                    $"Node '{lost.Node}' was lost at {at:u}: it is started elsewhere, without the files it had.");
             }
         }
     }

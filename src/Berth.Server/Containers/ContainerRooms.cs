@@ -9,19 +9,16 @@ namespace Berth.Server.Containers;
 
 /// <summary>What the parts of the container manager work with, given once.</summary>
 /// <param name="Runs">Of the task manager: each start of a container is a run.</param>
+/// <param name="Homes">Where named volumes are.</param>
+/// <param name="MoveAfter">A node that comes back within this goes on with what it has.</param>
 /// <param name="MostRunning">Programs of containers that may run at once.</param>
 internal sealed record ContainerRooms(
-    RunRooms Runs, IContainerStore Store, LogStore Logs, int MostRunning, ILogger Logger)
+    RunRooms Runs, IContainerStore Store, LogStore Logs, VolumeHomes Homes, int MostRunning, TimeSpan MoveAfter,
+    ILogger Logger)
 {
     public TimeProvider Time => Runs.Time;
 
     public INode Node => Runs.Node;
-
-    /// <summary>A node that comes back within this goes on with what it has.</summary>
-    public required TimeSpan MoveAfter { get; init; }
-
-    /// <summary>Where named volumes are.</summary>
-    public required VolumeHomes Homes { get; init; }
 
     /// <summary>Makes a step true. While the store can't be written it is tried again: what has happened has happened.
     /// </summary>

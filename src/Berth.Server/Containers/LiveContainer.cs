@@ -45,8 +45,8 @@ internal sealed class LiveContainer
     /// <summary>Somebody asked for this program's end, for whatever comes next.</summary>
     public bool StopAsked { get; set; }
 
-    /// <summary>The server stops, and the program is on another machine: it goes on there. Returns when all that came of
-    /// it is in the log.</summary>
+    /// <summary>The server stops, and the program is on another machine: it goes on there. Returns when all that came
+    /// of it is in the log.</summary>
     public async Task LeaveAsync()
     {
         await ((RemoteContainer)attempt).LeaveAsync();

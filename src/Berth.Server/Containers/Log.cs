@@ -35,7 +35,7 @@ internal static partial class Log
     public static partial void Swept(ILogger logger, int count);
 
     [LoggerMessage(EventId = 1710, Level = LogLevel.Information,
-        Message = "Container {Name} is on the node {Node}, where it went on; it is followed again once that is linked.")]
+        Message = "Container {Name} went on on the node {Node}; it is followed again once that is linked.")]
     public static partial void Adopted(ILogger logger, string name, string node);
 
     [LoggerMessage(EventId = 1711, Level = LogLevel.Warning,

@@ -481,11 +481,9 @@ internal sealed class ServerRooms : IAsyncDisposable
     {
         ILogger logger = loggers.CreateLogger<ContainerManager>();
         LogStore logs = new(data["container-logs"], options.LogLimit, runs.Rooms.Time, logger);
-        return new ContainerManager(new ContainerRooms(runs.Rooms, store, logs, options.MaxContainers, logger)
-        {
-            Homes = new VolumeHomes(store, runs.Rooms.Time),
-            MoveAfter = options.ContainerMoveAfter,
-        });
+        return new(new ContainerRooms(
+            runs.Rooms, store, logs, new VolumeHomes(store, runs.Rooms.Time), options.MaxContainers,
+            options.ContainerMoveAfter, logger));
     }
 
     private static RunOptions RunOptionsOf(ServerOptions options, NodeInfo node) => new(

@@ -27,8 +27,8 @@ internal sealed class RemoteContainer : IAttempt
 
     private readonly CancellationTokenSource over = new();
     private readonly Lock gate = new();
-    private readonly Position outputPosition = new();
-    private readonly Position errorPosition = new();
+    private readonly StreamPosition outputPosition = new();
+    private readonly StreamPosition errorPosition = new();
     private Task following = Task.CompletedTask;
 
     /// <summary>Null while there is no link.</summary>
@@ -473,7 +473,7 @@ internal sealed class RemoteContainer : IAttempt
         }
     }
 
-    private void Say(FrameKind kind, Position stream, int bytes)
+    private void Say(FrameKind kind, StreamPosition stream, int bytes)
     {
         byte[] payload = new byte[sizeof(int)];
         BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
@@ -495,17 +495,4 @@ internal sealed class RemoteContainer : IAttempt
     {
         RetryAfter = TimeSpan.FromSeconds(5),
     };
-
-    /// <summary>How far a stream is. Only touched under the gate.</summary>
-    private sealed class Position
-    {
-        /// <summary>What it counted already when this server took it up, and what was dropped since.</summary>
-        private long before;
-
-        public long Said { get; set; }
-
-        public StreamPlace Place(long arrived) => new(before + arrived, (int)(arrived - Said));
-
-        public void GoOn(long at, long arrived) => before = at - arrived;
-    }
 }

@@ -7,7 +7,7 @@ public sealed class RetainedBytesTests
 {
     private const int Capacity = 2 * LinkProtocol.Window;
 
-    /// <summary>Whatever breaks when: what the other end has is what was written, each byte once and in order.</summary>
+    /// <summary>Whatever breaks when: the other end has what was written, each byte once and in order.</summary>
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
