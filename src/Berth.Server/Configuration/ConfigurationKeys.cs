@@ -18,7 +18,7 @@ public static class ConfigurationKeys
     private static readonly TimeSpan Day = TimeSpan.FromDays(1);
 
     public static IReadOnlyList<ConfigurationKey> All { get; } =
-        [.. Place(), .. Names(), .. Runs(), .. Limits(), .. Keeping(), .. Operation()];
+        [.. Place(), .. Names(), .. Runs(), .. Containers(), .. Limits(), .. Keeping(), .. Operation()];
 
     private static IEnumerable<ConfigurationKey> Place() =>
     [
@@ -139,12 +139,6 @@ public static class ConfigurationKeys
             (o, v) => o with { Grace = v }),
         KeyOf.Switch("allow-host-network", "Whether a run may ask for the machine's own network.",
             (o, v) => o with { AllowHostNetwork = v }),
-        KeyOf.Number("max-containers", "1000", 0, 100_000, "Containers that may run at once, beside calls and tasks.",
-            (o, v) => o with { MaxContainers = v }),
-        KeyOf.Span("container-move-after", "30s", TimeSpan.FromSeconds(1), 365 * Day,
-            "How long the node of a container may be lost before it is started elsewhere, where its restart policy "
-            + "wants it started and it has no volume.",
-            (o, v) => o with { ContainerMoveAfter = v }),
         new("runtime", ValueKind.Text, "",
             "OCI runtimes that runs may choose with --runtime beside the server's own runc: a name, the executable's "
             + "path and its global arguments, separated by spaces. Empty: none.",
@@ -184,6 +178,16 @@ public static class ConfigurationKeys
         KeyOf.Size("pool-memory", "256Mi", ByteSize.Zero,
             "Memory that sandboxes prepared ahead may hold altogether. 0: prepare nothing ahead.",
             (o, v) => o with { PoolMemory = v }),
+    ];
+
+    private static IEnumerable<ConfigurationKey> Containers() =>
+    [
+        KeyOf.Number("max-containers", "1000", 0, 100_000, "Containers that may run at once, beside calls and tasks.",
+            (o, v) => o with { MaxContainers = v }),
+        KeyOf.Span("container-move-after", "30s", TimeSpan.FromSeconds(1), 365 * Day,
+            "How long the node of a container may be lost before it is started elsewhere, where its restart policy "
+            + "wants it started and it has no volume.",
+            (o, v) => o with { ContainerMoveAfter = v }),
     ];
 
     private static IEnumerable<ConfigurationKey> Limits() =>

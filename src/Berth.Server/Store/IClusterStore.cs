@@ -24,6 +24,9 @@ internal interface IClusterStore
     /// <summary>The servers that have what belongs to a run in files; null where there is no such run.</summary>
     Task<RunServers?> WhereAsync(RunId id, CancellationToken cancellationToken);
 
+    /// <summary>The server that keeps a container, by its name or id; null where there is no such container.</summary>
+    Task<string?> HolderOfContainerAsync(string container, CancellationToken cancellationToken);
+
     /// <summary>What all servers have alike under a name: what was there first, be it this one's.</summary>
     Task<SealedKey> ShareKeyAsync(string name, SealedKey own, CancellationToken cancellationToken);
 

@@ -168,11 +168,16 @@ public sealed class ClusterContainerTests : IAsyncLifetime
 
     private Task<ToolResult> BerthAsync(params string[] words) => server.BerthAsync([], words);
 
-    private async Task UntilAsync(MachineProcess machine, Func<MachineView, bool> condition) =>
-        await Condition.HoldsAsync($"{machine.Name} is as wanted", async () =>
+    private Task UntilAsync(MachineProcess machine, Func<MachineView, bool> holds) => Condition.HoldsAsync(
+        $"the node {machine.Name} is so", async () =>
         {
-            MachineView? view = await server.Http.GetFromJsonAsync(
-                $"/v1/nodes/{machine.Name}", NodeJson.Default.MachineView, Soon);
-            return view is not null && condition(view) ? null : $"{view}\n{machine.Log}";
+            using HttpResponseMessage answer = await server.Http.GetAsync($"/v1/nodes/{machine.Name}", Soon);
+            if (!answer.IsSuccessStatusCode)
+            {
+                return $"no such node; it says {machine.Log}";
+            }
+
+            MachineView seen = (await answer.Content.ReadFromJsonAsync(NodeJson.Default.MachineView, Soon))!;
+            return holds(seen) ? null : $"{seen}; it says {machine.Log}";
         });
 }

@@ -39,6 +39,11 @@ public sealed partial class PostgresStore : IClusterStore
         new PostgresStatement("SELECT origin, holder FROM runs WHERE id = $1").Bind(id.Text),
         Rows.First<RunServers?>(row => new RunServers(row.Text(0), row.Text(1)), null), cancellationToken);
 
+    Task<string?> IClusterStore.HolderOfContainerAsync(string container, CancellationToken cancellationToken) =>
+        database.ReadAsync(
+            new PostgresStatement("SELECT holder FROM containers WHERE name = $1 OR id = $1 LIMIT 1").Bind(container),
+            Rows.First<string?>(row => row.Text(0), null), cancellationToken);
+
     async Task<SealedKey> IClusterStore.ShareKeyAsync(
         string name, SealedKey own, CancellationToken cancellationToken)
     {
