@@ -17,6 +17,9 @@ namespace Berth.Node.Links;
 internal sealed class KeptContainers(
     INode node, VolumeUsers volumes, string folder, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
+    /// <summary>Whoever stops a machine does not wait for longer.</summary>
+    private static readonly TimeSpan LongestGrace = TimeSpan.FromSeconds(10);
+
     private readonly ConcurrentDictionary<string, KeptContainer> containers = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, IDisposable> having = new(StringComparer.Ordinal);
     private volatile bool isOver;
@@ -109,11 +112,19 @@ internal sealed class KeptContainers(
         }
     }
 
-    /// <summary>The node stops: every program ends.</summary>
+    /// <summary>The node stops: every program is asked to end, and killed after its grace.</summary>
     public async ValueTask DisposeAsync()
     {
         isOver = true;
-        await Task.WhenAll(containers.Values.Select(ForgetAsync));
+        await Task.WhenAll(containers.Values.Select(EndAsync));
+    }
+
+    private async Task EndAsync(KeptContainer kept)
+    {
+        TimeSpan grace = kept.Attempt.Spec.Grace;
+        kept.Attempt.Stop(Core.Runs.EndReason.PlatformFault, grace < LongestGrace ? grace : LongestGrace);
+        await kept.Attempt.Completion;
+        await ForgetAsync(kept);
     }
 
     private string FileOf(string layer) => Path.Combine(folder, layer);

@@ -82,7 +82,7 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
             return;
         }
 
-        lookedAt.TryRemove(name, out _);
+        LookAgain(name);
         if (RemoteOf(name) is not { } node)
         {
             return;
@@ -99,6 +99,15 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
         catch (Exception fault) when (fault is BerthException or OperationCanceledException)
         {
             Log.NotLookedAt(rooms.Logger, name, fault.Message);
+        }
+    }
+
+    /// <summary>A start may have come to more on a node than is known of it here: the next pass asks.</summary>
+    public void LookAgain(string? node)
+    {
+        if (node is not null)
+        {
+            lookedAt.TryRemove(node, out _);
         }
     }
 
@@ -142,6 +151,7 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
                 Log.Moved(rooms.Logger, record.Name, lost.Node);
                 lost.GiveUp(
                     $"Node '{lost.Node}' was lost at {at:u}: it is started elsewhere, without the files it had.");
+                LookAgain(lost.Node);
             }
         }
     }

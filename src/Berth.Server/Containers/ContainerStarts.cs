@@ -158,6 +158,7 @@ internal sealed class ContainerStarts(
             ? EndReason.EntryPointMissing
             : StartFault.ReasonOf(error);
         DateTimeOffset now = rooms.Time.GetUtcNow();
+        nodes.LookAgain(started.Node);
         await rooms.Runs.SaveAsync(
             RunSteps.End(
                 run, new RunEnd(reason, null, null, error.Message, RunUsage.None), rooms.Runs.Clock.Moment, 0,

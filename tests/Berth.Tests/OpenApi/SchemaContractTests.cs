@@ -20,6 +20,7 @@ using Berth.Core.Containers;
 using Berth.Core.Rollouts;
 using Berth.Core.Runs;
 using Berth.Oci.Distribution;
+using Berth.Server.ContainerEndpoints;
 using Berth.Server.Access;
 using Berth.Server.Calls;
 using Berth.Server.OpenApi;
