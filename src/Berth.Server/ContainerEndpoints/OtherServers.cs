@@ -7,8 +7,8 @@ using Microsoft.AspNetCore.Routing;
 
 namespace Berth.Server.ContainerEndpoints;
 
-/// <summary>Of several servers that share a store each keeps its own containers: who asks another one for one of them is
-/// told whose it is.</summary>
+/// <summary>Of several servers that share a store each keeps its own containers: who asks another one for one of them
+/// is told whose it is.</summary>
 internal sealed class OtherServers(IClusterStore shared, PeerDirectory directory)
 {
     /// <summary>Routes to containers, which answer so.</summary>

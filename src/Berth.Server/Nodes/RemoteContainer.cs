@@ -97,7 +97,7 @@ internal sealed class RemoteContainer : IAttempt
             await exchange.Writer.SendAsync(
                 FrameKind.Order, AttemptOrder.Of(spec), LinkJson.Default.AttemptOrder, cancellationToken);
             FrameReader frames = await exchange.ReaderAsync(cancellationToken);
-            StartedReport started = LinkAnswers.Require(
+            StartedReport started = NodeAnswer.Require(
                 await frames.ReadAsync(cancellationToken), FrameKind.Started).Read(LinkJson.Default.StartedReport);
             container.Preparation = new AttemptPreparation(
                 LinkWords.Span(started.PrepareUs), LinkWords.Span(started.StartUs), started.Prepared, Node: nodes.Name);
@@ -282,7 +282,7 @@ internal sealed class RemoteContainer : IAttempt
             }
 
             FrameReader frames = await exchange.ReaderAsync(over.Token);
-            RejoinedReport there = LinkAnswers.Require(await frames.ReadAsync(over.Token), FrameKind.Rejoined)
+            RejoinedReport there = NodeAnswer.Require(await frames.ReadAsync(over.Token), FrameKind.Rejoined)
                 .Read(ContainerLinkJson.Default.RejoinedReport);
             Take(there, isFresh);
             return (exchange, frames);

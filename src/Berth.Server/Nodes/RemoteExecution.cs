@@ -56,7 +56,7 @@ internal sealed class RemoteExecution : IExecution
                 FrameKind.Execute, ExecutionOrder.Of(attempt, spec), ContainerLinkJson.Default.ExecutionOrder,
                 cancellationToken);
             FrameReader frames = await exchange.ReaderAsync(cancellationToken);
-            LinkAnswers.Require(await frames.ReadAsync(cancellationToken), FrameKind.Started);
+            NodeAnswer.Require(await frames.ReadAsync(cancellationToken), FrameKind.Started);
             RemoteExecution execution = new(exchange, node);
             execution.reading = execution.ReadAsync(frames);
             return execution;

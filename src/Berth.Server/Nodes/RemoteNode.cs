@@ -148,7 +148,7 @@ internal sealed class RemoteNode : INode
         {
             using LinkExchange exchange = link.Open(path);
             await ask(exchange.Writer);
-            Frame answer = LinkAnswers.Require(
+            Frame answer = NodeAnswer.Require(
                 await (await exchange.ReaderAsync(cancellationToken)).ReadAsync(cancellationToken), expected);
             T result = read(answer);
             exchange.Complete();

@@ -5,8 +5,8 @@ using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
 
-/// <summary>Containers on other machines, which are network namespaces here: what becomes of them and their streams when
-/// something happens to the machine, the cable or the server.</summary>
+/// <summary>Containers on other machines, which are network namespaces here: what becomes of them and their streams
+/// when something happens to the machine, the cable or the server.</summary>
 [Collection("containers")]
 public sealed class ClusterContainerTests : IAsyncLifetime
 {

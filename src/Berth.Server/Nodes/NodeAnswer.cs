@@ -5,7 +5,7 @@ using Berth.Core.Errors;
 namespace Berth.Server.Nodes;
 
 /// <summary>What a node answers first on a stream.</summary>
-internal static class LinkAnswers
+internal static class NodeAnswer
 {
     /// <summary>Throws what the node refused it with; LinkException for what is no answer.</summary>
     public static Frame Require(Frame? answer, FrameKind expected)
