@@ -15,7 +15,7 @@ packages() {
     # A kernel that runs as a process, for machines of another kind than this one; there is none but for amd64.
     test)
       if [ "$(uname -m)" = x86_64 ]; then echo user-mode-linux; fi
-      echo gcc skopeo buildah umoci podman docker.io docker-registry busybox-static zstd curl jq python3 attr mount \
+      echo gcc wireguard-go skopeo buildah umoci podman docker.io docker-registry busybox-static zstd curl jq python3 attr mount \
         util-linux xfsprogs faketime runsc nbdkit libnbd-bin fuse3 fiu-utils graphicsmagick lighttpd fonts-dejavu-core \
         tesseract-ocr postgresql
       ;;

@@ -60,4 +60,8 @@ internal static partial class Log
     [LoggerMessage(1420, LogLevel.Warning,
         "Not all tunnels of the network {Network} could be set; the next pass tries again.")]
     public static partial void NetworkNotShared(ILogger logger, string network, Exception error);
+
+    [LoggerMessage(1450, LogLevel.Information,
+        "What goes to other machines in encrypted networks is encrypted by {Program}, UDP port {Port}.")]
+    public static partial void EncryptionBegun(ILogger logger, string program, int port);
 }

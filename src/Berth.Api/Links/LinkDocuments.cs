@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Core.Networks;
 using Berth.Core.Resources;
 using Berth.Core.Runs;
 
@@ -108,9 +109,10 @@ public sealed record EndReport(
 /// <param name="Places">Sandboxes that it runs at once.</param>
 /// <param name="Underlay">IPv4 address under which other machines reach it, for networks on several; null where its
 /// kernel has none of those.</param>
+/// <param name="Key">A <see cref="PeerKey"/>, for encrypted networks; null where it can have none.</param>
 public sealed record NodeHello(
     int OldestVersion, int NewestVersion, string Program, DateTimeOffset Clock, NodeFacts Facts, int Places,
-    string? Underlay = null);
+    string? Underlay = null, string? Key = null);
 
 /// <summary>What does not change while a node runs.</summary>
 /// <param name="Architecture">As images name it: amd64, arm64.</param>
@@ -120,7 +122,17 @@ public sealed record NodeHello(
 public sealed record NodeFacts(
     string Engine, int CgroupVersion, int Cores, long MemoryBytes, string Architecture, string OperatingSystem,
     string Kernel, IReadOnlyList<string> Features, IReadOnlyList<DeviceFact> Devices,
-    IReadOnlyList<string>? HostFolders = null);
+    IReadOnlyList<string>? HostFolders = null)
+{
+    /// <summary>Feature of nodes that can be in encrypted networks.</summary>
+    public const string Encryption = "wireguard";
+
+    /// <summary>The same of a machine that has a key for such networks, or none.</summary>
+    public NodeFacts With(PeerKey? key) => this with
+    {
+        Features = [.. Features.Where(f => f != Encryption), .. key is null ? Array.Empty<string>() : [Encryption]],
+    };
+}
 
 public sealed record DeviceFact(string Model, long MemoryBytes);
 

@@ -9,16 +9,18 @@ namespace Berth.Api.Links;
 /// <param name="Segment">Between machines.</param>
 /// <param name="Part">Of the subnet: the machine's own.</param>
 /// <param name="Address">Of the machine, for the others.</param>
+/// <param name="Encrypted">Given only to machines that said a key: one that knows not of this would go in clear.
+/// </param>
 public sealed record NetworkOrder(
     string Id, string Name, string Subnet, bool Internal, int Mtu, string Egress, int Segment, string Part,
-    string Address)
+    string Address, bool Encrypted = false)
 {
     /// <summary>Null for a network that can't be said: it is on one machine.</summary>
     public static NetworkOrder? Of(NetworkDefinition? network) => network?.Overlay is not { } overlay
         ? null
         : new NetworkOrder(
             network.Id, network.Name, network.Subnet.ToString(), network.IsInternal, network.Mtu, network.Egress,
-            overlay.Number, overlay.Part.ToString(), overlay.Address.ToString());
+            overlay.Number, overlay.Part.ToString(), overlay.Address.ToString(), overlay.IsEncrypted);
 
     /// <exception cref="ArgumentException">It is none.</exception>
     public NetworkDefinition Read()
@@ -35,7 +37,7 @@ public sealed record NetworkOrder(
             ? throw new ArgumentException($"'{Name}' is no network.")
             : new NetworkDefinition(
                 Id, Name!, subnet, Internal, Mtu, Egress ?? "",
-                new OverlaySegment(Segment, part, LinkAddress.Read(Address)));
+                new OverlaySegment(Segment, part, LinkAddress.Read(Address), Encrypted));
     }
 
     private static IPNetwork Range(string? text) => IPNetwork.TryParse(text, out IPNetwork range)
@@ -52,7 +54,7 @@ public sealed record NetworksReport(IReadOnlyList<SharedNetworkLine> Networks)
     [
         .. networks.Select(n => new SharedNetworkLine(
             n.Id, n.Address.ToString(),
-            [.. n.Peers.Select(p => new PeerLine(p.Address.ToString(), p.Part.ToString()))],
+            [.. n.Peers.Select(PeerLine.Of)],
             NameLine.Of(n.Names))),
     ]);
 
@@ -65,8 +67,7 @@ public sealed record NetworksReport(IReadOnlyList<SharedNetworkLine> Networks)
             [
                 .. (Networks ?? []).Take(MaxNetworks).Select(n => new SharedNetwork(
                     n.Id ?? "", LinkAddress.Read(n.Address),
-                    [.. (n.Peers ?? []).Select(p => new NetworkPeer(
-                        LinkAddress.Read(p.Address), IPNetwork.Parse(p.Part ?? "")))],
+                    [.. (n.Peers ?? []).Select(p => p.Read())],
                     NameLine.Read(n.Names))),
             ];
         }
@@ -82,7 +83,19 @@ public sealed record SharedNetworkLine(
     string Id, string Address, IReadOnlyList<PeerLine> Peers, IReadOnlyList<NameLine> Names);
 
 /// <summary>A <see cref="NetworkPeer"/> in plain values.</summary>
-public sealed record PeerLine(string Address, string Part);
+/// <param name="Key">As <see cref="PeerKey"/> writes it.</param>
+public sealed record PeerLine(string Address, string Part, string? Key = null)
+{
+    public static PeerLine Of(NetworkPeer peer) =>
+        new(peer.Address.ToString(), peer.Part.ToString(), peer.Key?.ToString());
+
+    /// <exception cref="ArgumentException">It is none.</exception>
+    /// <exception cref="FormatException">Its part is none.</exception>
+    public NetworkPeer Read() => new(
+        LinkAddress.Read(Address), IPNetwork.Parse(Part ?? ""),
+        Key is null ? null
+            : PeerKey.TryParse(Key, out PeerKey? key) ? key : throw new ArgumentException($"'{Key}' is no key."));
+}
 
 /// <summary>A <see cref="FoundName"/> in plain values.</summary>
 public sealed record NameLine(string Name, string Address)

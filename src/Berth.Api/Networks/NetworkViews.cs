@@ -11,9 +11,11 @@ namespace Berth.Api.Networks;
 /// <param name="Mtu">Bytes of the largest packet; null for 1500, or what fits between machines.</param>
 /// <param name="Egress">Rules such as <c>allow:10.1.0.0/16</c> and <c>deny:0.0.0.0/0</c>; the first that fits decides.
 /// </param>
+/// <param name="Encrypted">Of an overlay: what goes between nodes is encrypted, and nothing goes where it can't be.
+/// </param>
 public sealed record NetworkRequest(
     string? Name = null, string? Driver = null, string? Subnet = null, bool Internal = false, int? Mtu = null,
-    IReadOnlyList<string>? Egress = null, IReadOnlyDictionary<string, string>? Labels = null);
+    IReadOnlyList<string>? Egress = null, IReadOnlyDictionary<string, string>? Labels = null, bool? Encrypted = null);
 
 /// <summary>What is told about a network.</summary>
 /// <param name="Owner">Name of the token that made it.</param>
@@ -21,10 +23,11 @@ public sealed record NetworkRequest(
 /// <param name="Gateway">Its own address, where its resolver is too; of an overlay on the server's machine.</param>
 /// <param name="Users">What is in it, such as <c>container web</c>.</param>
 /// <param name="Parts">Of an overlay: which node has which addresses. Null otherwise.</param>
+/// <param name="Encrypted">Of an overlay: whether what goes between nodes is encrypted. Null otherwise.</param>
 public sealed record NetworkView(
     string Id, string Name, string Owner, string Driver, string Subnet, string Gateway, bool Internal, int Mtu,
     IReadOnlyList<string> Egress, DateTimeOffset CreatedAt, IReadOnlyDictionary<string, string> Labels,
-    IReadOnlyList<string> Users, IReadOnlyList<NetworkPart>? Parts = null);
+    IReadOnlyList<string> Users, IReadOnlyList<NetworkPart>? Parts = null, bool? Encrypted = null);
 
 /// <summary>A node's addresses in a network that is on several.</summary>
 public sealed record NetworkPart(string Node, string Subnet);

@@ -9,12 +9,15 @@ public interface ISharedNetworks
     /// <summary>Whether its kernel has them.</summary>
     bool IsPossible { get; }
 
+    /// <summary>For encrypted ones; null where this machine can have none.</summary>
+    PeerKey? Key { get; }
+
     /// <summary>Told when a name has come or gone.</summary>
     Action Changed { set; }
 
     /// <summary>Bytes of the largest packet that fits through a tunnel from an address of this machine's; null where it
     /// does not have that.</summary>
-    int? LargestPacket(IPAddress address);
+    int? LargestPacket(IPAddress address, bool isEncrypted);
 
     /// <summary>What can be found here.</summary>
     IReadOnlyList<NetworkPresence> Present();

@@ -39,6 +39,11 @@ internal sealed class NetworkCreateCommand : Verb
         Description = "Nothing outside of it can be reached",
     };
 
+    private readonly Option<bool> isEncrypted = new("--encrypted")
+    {
+        Description = "Of an overlay: encrypt what goes between nodes (WireGuard); nodes that can't are not in it",
+    };
+
     private readonly Option<int?> mtu = new("--mtu")
     {
         HelpName = "BYTES",
@@ -62,10 +67,11 @@ internal sealed class NetworkCreateCommand : Verb
             "create", "Make a network and print its name",
             new("berth network create shop", "Public addresses can be reached from it"),
             new("berth network create --driver overlay shop", "Across nodes"),
+            new("berth network create --driver overlay --encrypted safe", "Across nodes, over a wire that isn't yours"),
             new("berth network create --internal --subnet 10.20.0.0/24 vault", "Nothing outside"),
             new("berth network create --egress allow:93.184.216.0/24 --egress deny:0.0.0.0/0 narrow", "One range"))
     {
-        Option[] options = [driver, subnet, isInternal, mtu, egress, labels];
+        Option[] options = [driver, subnet, isInternal, isEncrypted, mtu, egress, labels];
         Add(name);
         foreach (Option option in options)
         {
@@ -81,7 +87,8 @@ internal sealed class NetworkCreateCommand : Verb
             rules.Length == 0 ? null : rules,
             session.Get(labels) is { Length: > 0 } given
                 ? given.Select(l => RunSettings.Pair(l, "--label")).ToDictionary(p => p.Key, p => p.Value)
-                : null);
+                : null,
+            session.Get(isEncrypted) ? true : null);
         NetworkView network = await session.Client.Networks.CreateAsync(request, cancellationToken);
         await session.Terminal.Out.WriteLineAsync(network.Name);
         return 0;

@@ -43,6 +43,9 @@ public sealed record Network(
     /// <summary>Which machine has which part of the subnet.</summary>
     public IReadOnlyList<SubnetLease> Leases { get; init; } = [];
 
+    /// <summary>What goes between machines is encrypted, or does not go.</summary>
+    public bool IsEncrypted { get; init; }
+
     public SubnetLease? LeaseOf(string node) => Leases.FirstOrDefault(l => l.Node == node);
 
     /// <summary>What a machine must know of it.</summary>
@@ -51,20 +54,22 @@ public sealed record Network(
     {
         Overlay = new OverlaySegment(
             Segment ?? throw new InvalidOperationException($"The network {Name} is on one machine."),
-            SubnetParts.At(Definition.Subnet, lease.Number), address),
+            SubnetParts.At(Definition.Subnet, lease.Number), address, IsEncrypted),
     };
 }
 
 /// <summary>A machine's part of a network that is on several.</summary>
 /// <param name="Number">Of the part, from 0.</param>
 /// <param name="Address">Under which the machine was reached when it got it; null where it had none.</param>
-public sealed record SubnetLease(string Node, int Number, string? Address = null);
+/// <param name="Key">The machine's <see cref="PeerKey"/> then; null where it had none.</param>
+public sealed record SubnetLease(string Node, int Number, string? Address = null, string? Key = null);
 
 /// <summary>What one machine has of a network that is on several.</summary>
 /// <param name="Number">As <see cref="Network.Segment"/>.</param>
 /// <param name="Part">Addresses of the machine's own programs.</param>
 /// <param name="Address">Under which other machines reach this one.</param>
-public sealed record OverlaySegment(int Number, IPNetwork Part, IPAddress Address);
+/// <param name="IsEncrypted">As <see cref="Network.IsEncrypted"/>.</param>
+public sealed record OverlaySegment(int Number, IPNetwork Part, IPAddress Address, bool IsEncrypted = false);
 
 /// <summary>The network that a program is to be in.</summary>
 /// <param name="Id">Empty until it is known to be there and open to the caller; nothing starts in such a one.</param>

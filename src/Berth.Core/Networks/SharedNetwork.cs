@@ -16,7 +16,8 @@ public sealed record SharedNetwork(
 
 /// <summary>Another machine of a network.</summary>
 /// <param name="Part">Addresses of its programs.</param>
-public sealed record NetworkPeer(IPAddress Address, IPNetwork Part);
+/// <param name="Key">Null for one that has none: of an encrypted network it is no part.</param>
+public sealed record NetworkPeer(IPAddress Address, IPNetwork Part, PeerKey? Key = null);
 
 /// <summary>A name of a network and one of the addresses that have it.</summary>
 public sealed record FoundName(string Name, IPAddress Address);

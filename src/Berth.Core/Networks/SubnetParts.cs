@@ -29,16 +29,16 @@ public static class SubnetParts
 
     /// <summary>The part for a machine that has none yet: the lowest that no other has, or, for a machine that had one
     /// before, that. Null where all are given.</summary>
-    public static SubnetLease? Give(Network network, string node, IPAddress? address)
+    public static SubnetLease? Give(Network network, string node, IPAddress? address, PeerKey? key = null)
     {
         if (network.LeaseOf(node) is { } had)
         {
-            return had with { Address = address?.ToString() ?? had.Address };
+            return had with { Address = address?.ToString() ?? had.Address, Key = key?.ToString() ?? had.Key };
         }
 
         HashSet<int> taken = [.. network.Leases.Select(l => l.Number)];
         int free = Enumerable.Range(0, Count(network.Definition.Subnet)).FirstOrDefault(n => !taken.Contains(n), -1);
-        return free < 0 ? null : new SubnetLease(node, free, address?.ToString());
+        return free < 0 ? null : new SubnetLease(node, free, address?.ToString(), key?.ToString());
     }
 
     private static int PrefixOf(IPNetwork subnet) => Math.Max(UsualPrefix, subnet.PrefixLength + FewestBits);

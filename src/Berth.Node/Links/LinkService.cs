@@ -93,8 +93,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
     private async Task ControlAsync(FrameReader reader, FrameWriter writer, CancellationToken gone)
     {
         await writer.SendAsync(
-            FrameKind.Hello, room.Hello() with { Underlay = room.Networks.AddressFor(link)?.ToString() },
-            LinkJson.Default.NodeHello, gone);
+            FrameKind.Hello, room.Networks.Greet(room.Hello(), link), LinkJson.Default.NodeHello, gone);
         Frame answer = await reader.ReadAsync(gone) ?? throw new LinkException("The server did not greet.");
         if (answer.Kind == FrameKind.Refused)
         {

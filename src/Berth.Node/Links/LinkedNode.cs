@@ -62,10 +62,10 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         this.time = time;
         this.places = new PlaceGate(places, time);
         logger = loggers.CreateLogger<LinkedNode>();
-        facts = MachineReading.Facts(node.Info);
         images.Origin = this;
         containers = new KeptContainers(node, volumes, Path.Combine(folder, "containers"), time, logger);
         networks = new NodeHearsay(node.SharedNetworks, advertised);
+        facts = MachineReading.Facts(node.Info).With(networks.Key);
         room = new LinkRoom(
             node, this.places, volumes, containers, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome,
             networks, time, loggers, logger);

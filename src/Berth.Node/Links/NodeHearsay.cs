@@ -25,9 +25,15 @@ internal sealed class NodeHearsay : IDisposable
         node?.Changed = TellAll;
     }
 
-    /// <summary>Null where no other machine could send to it, or the kernel has no tunnels.</summary>
-    public IPAddress? AddressFor(ServerLink link) =>
-        node is { IsPossible: true } ? LinkAddress.OfMachine(advertised ?? link.Door.LocalAddress) : null;
+    /// <summary>The same with what other machines must know: nothing where none could send to this one, or the kernel
+    /// has no tunnels.</summary>
+    public NodeHello Greet(NodeHello hello, ServerLink link) =>
+        node is { IsPossible: true } && LinkAddress.OfMachine(advertised ?? link.Door.LocalAddress) is { } address
+            ? hello with { Underlay = address.ToString(), Key = Key?.ToString() }
+            : hello;
+
+    /// <summary>Null where this machine can have no encrypted networks.</summary>
+    public PeerKey? Key => node?.Key;
 
     /// <summary>A link was accepted.</summary>
     public LinkNetworks Begin(FrameWriter server)

@@ -21,6 +21,8 @@ public static class Errno
     public const int NoSuchCall = 38;
     public const int NotEmpty = 39;
     public const int NotSupported = 95;
+    public const int AddressInUse = 98;
+    public const int NoAddress = 99;
     public const int ConnectionReset = 104;
     public const int InProgress = 115;
     public const int NoChild = 10;

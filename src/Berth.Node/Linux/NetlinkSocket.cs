@@ -11,6 +11,7 @@ internal sealed class NetlinkSocket : IDisposable
 {
     public const int Route = 0;
     public const int Netfilter = 12;
+    public const int Generic = 16;
 
     private const int Raw = 3;
     private const int Level = 270;
@@ -49,7 +50,9 @@ internal sealed class NetlinkSocket : IDisposable
 
     /// <summary>Sends and reads every acknowledgement. Throws LinuxException for the first that is an error.</summary>
     /// <param name="subject">What it is about, for that error.</param>
-    public void Send(NetlinkMessages messages, string subject)
+    /// <param name="each">Called with every answer that is no acknowledgement.</param>
+    public void Send(
+        NetlinkMessages messages, string subject, Action<ushort, ReadOnlySpan<byte>>? each = null)
     {
         Write(messages, subject);
         int left = messages.Acknowledged;
@@ -62,6 +65,10 @@ internal sealed class NetlinkSocket : IDisposable
                 {
                     left--;
                     first ??= ErrorOf(answer.AsSpan(content), flags, subject);
+                }
+                else
+                {
+                    each?.Invoke(type, answer.AsSpan(content));
                 }
             }
 

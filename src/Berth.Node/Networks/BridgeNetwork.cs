@@ -39,7 +39,7 @@ internal sealed class BridgeNetwork : IDisposable
     private int nextPort = FirstPort;
     private bool disposed;
 
-    private BridgeNetwork(NetworkDefinition definition, HostSide host, Underlay underlay)
+    private BridgeNetwork(NetworkDefinition definition, HostSide host, IUnderlay underlay)
     {
         Definition = definition;
         this.host = host;
@@ -79,7 +79,7 @@ internal sealed class BridgeNetwork : IDisposable
     }
 
     /// <summary>Makes it whole, or leaves nothing. Throws LinuxException.</summary>
-    public static BridgeNetwork Make(NetworkDefinition definition, HostSide host, Underlay underlay)
+    public static BridgeNetwork Make(NetworkDefinition definition, HostSide host, IUnderlay underlay)
     {
         BridgeNetwork made = new(definition, host, underlay);
         try

@@ -10,7 +10,8 @@ namespace Berth.Node.Networks;
 /// <summary>What servers say of networks that are on several machines, and what is said to them. What nobody says any
 /// more does not hold: its tunnels end at once, the network itself when nothing is in it.</summary>
 internal sealed class NetworkShares(
-    Func<IEnumerable<NetworkRoom>> rooms, Underlay underlay, TimeProvider time, ILogger logger) : ISharedNetworks
+    Func<IEnumerable<NetworkRoom>> rooms, Underlay underlay, EncryptedUnderlay encrypted, TimeProvider time,
+    ILogger logger) : ISharedNetworks
 {
     /// <summary>An order may be ahead of the word that names its network.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -24,7 +25,10 @@ internal sealed class NetworkShares(
 
     public bool IsPossible => underlay.IsPossible;
 
-    public int? LargestPacket(IPAddress address) => underlay.LargestPacket(address);
+    public PeerKey? Key => IsPossible ? encrypted.Key : null;
+
+    public int? LargestPacket(IPAddress address, bool isEncrypted) =>
+        isEncrypted ? encrypted.LargestPacket(address) : underlay.LargestPacket(address);
 
     public IReadOnlyList<NetworkPresence> Present() =>
     [

@@ -38,6 +38,7 @@ internal sealed class NodeNetworks : IAsyncDisposable
     private readonly Task repairing;
     private readonly ForwardPolicy forwarding;
     private readonly Underlay underlay;
+    private readonly EncryptedUnderlay encrypted;
     private readonly NetworkShares shares;
     private int passes;
 
@@ -47,7 +48,8 @@ internal sealed class NodeNetworks : IAsyncDisposable
         this.logger = logger;
         host = new HostSide(instance);
         underlay = new Underlay(instance);
-        shares = new NetworkShares(() => rooms.Values, underlay, time, logger);
+        encrypted = new EncryptedUnderlay(instance, underlay, poller, time, logger);
+        shares = new NetworkShares(() => rooms.Values, underlay, encrypted, time, logger);
         forwarding = new ForwardPolicy(host.Prefix, poller);
         repairing = Task.Run(RepairAsync, CancellationToken.None);
     }
@@ -117,6 +119,7 @@ internal sealed class NodeNetworks : IAsyncDisposable
         }
 
         host.Dispose();
+        await encrypted.DisposeAsync();
         underlay.Dispose();
         await forwarding.RemoveAsync();
         stopping.Dispose();
@@ -170,11 +173,17 @@ internal sealed class NodeNetworks : IAsyncDisposable
 
     private async Task<BridgeNetwork> MakeAsync(NetworkDefinition definition, CancellationToken cancellationToken)
     {
+        bool isEncrypted = definition.Overlay is { IsEncrypted: true };
+        if (isEncrypted)
+        {
+            await encrypted.EnsureAsync(cancellationToken);
+        }
+
         for (int tries = 1; ; tries++)
         {
             try
             {
-                return BridgeNetwork.Make(definition, host, underlay);
+                return BridgeNetwork.Make(definition, host, isEncrypted ? encrypted : underlay);
             }
             catch (LinuxException left) when (left.Errno == Errno.Exists && tries < MostTries)
             {
@@ -218,6 +227,7 @@ internal sealed class NodeNetworks : IAsyncDisposable
             }
 
             underlay.Repair();
+            await RepairEncryptionAsync(cancellationToken);
             host.Repair([.. networks.Select(n => n.Cable).OfType<Cable>()]);
             foreach (BridgeNetwork network in networks)
             {
@@ -238,6 +248,19 @@ internal sealed class NodeNetworks : IAsyncDisposable
             }
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            Log.NetworkRepairFailed(logger, error);
+        }
+    }
+
+    /// <summary>Networks that need none go on without.</summary>
+    private async Task RepairEncryptionAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await encrypted.RepairAsync(cancellationToken);
+        }
+        catch (LinuxException error)
         {
             Log.NetworkRepairFailed(logger, error);
         }

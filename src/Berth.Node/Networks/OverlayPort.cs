@@ -13,7 +13,7 @@ internal sealed record OverlaySide(FileDescriptor Space, RouteSocket Devices, Fi
 /// to its part of the subnet, its Ethernet address, and where frames for that go. All of it is told by the server;
 /// nothing is learned from packets, nobody is asked, nothing is flooded. Not thread-safe.
 /// </summary>
-internal sealed class OverlayPort(OverlaySegment segment, int mtu, Underlay underlay, OverlaySide side) : IDisposable
+internal sealed class OverlayPort(OverlaySegment segment, int mtu, IUnderlay underlay, OverlaySide side) : IDisposable
 {
     private readonly string name = NameOf(segment.Number);
     private readonly HashSet<NetworkPeer> peers = [];
@@ -88,7 +88,8 @@ internal sealed class OverlayPort(OverlaySegment segment, int mtu, Underlay unde
     }
 
     private bool IsPossible(NetworkPeer peer) =>
-        peer.Part.PrefixLength == segment.Part.PrefixLength && !peer.Part.Equals(segment.Part);
+        peer.Part.PrefixLength == segment.Part.PrefixLength && !peer.Part.Equals(segment.Part)
+        && (!segment.IsEncrypted || peer.Key is not null);
 
     private void Follow()
     {

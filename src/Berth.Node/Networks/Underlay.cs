@@ -10,7 +10,8 @@ namespace Berth.Node.Networks;
 /// a segment of ours only those pass that come from a machine of that segment, under the Ethernet address that this
 /// machine has in it. Packets for other segments are somebody else's, and left alone. All of it goes with this process.
 /// </summary>
-internal sealed class Underlay(string instance) : IDisposable
+/// <param name="space">Namespace that stands for the machine's own; null for that.</param>
+internal sealed class Underlay(string instance, FileDescriptor? space = null) : IUnderlay, IDisposable
 {
     /// <summary>UDP (RFC 7348, section 5).</summary>
     public const int Port = 4789;
@@ -39,7 +40,7 @@ internal sealed class Underlay(string instance) : IDisposable
     {
         lock (gate)
         {
-            devices ??= RouteSocket.Open();
+            devices ??= In(RouteSocket.Open);
             (IPAddress, int Device) found = devices.AddressesOfDevices().FirstOrDefault(a => a.Address.Equals(address));
             return devices.Devices().FirstOrDefault(d => d.Index == found.Device)?.Mtu - Overhead;
         }
@@ -141,13 +142,13 @@ internal sealed class Underlay(string instance) : IDisposable
 
     private void Prepare()
     {
-        devices ??= RouteSocket.Open();
+        devices ??= In(RouteSocket.Open);
         if (filter is not null)
         {
             return;
         }
 
-        FilterSocket made = FilterSocket.Open(FilterFamily.Ip, $"berth-{instance}-tunnels");
+        FilterSocket made = In(() => FilterSocket.Open(FilterFamily.Ip, $"berth-{instance}-tunnels"));
         try
         {
             made.Install(
@@ -174,6 +175,8 @@ internal sealed class Underlay(string instance) : IDisposable
 
         filter = made;
     }
+
+    private T In<T>(Func<T> make) => space is null ? make() : NetworkNamespace.Within(space, make);
 
     /// <summary>Where packets are whole again that came in fragments.</summary>
     private static FilterChain[] Rules()

@@ -7,6 +7,7 @@ using Berth.Core.Runs;
 using Berth.Oci.Content;
 using Berth.Server.Hosting;
 using Berth.Server.Logs;
+using Berth.Server.Networks;
 using Berth.Server.Runs;
 using Microsoft.AspNetCore.Http;
 
@@ -20,6 +21,7 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
     public const string Results = "/servers/results/";
     public const string Inputs = "/servers/inputs/";
     public const string Logs = "/servers/logs/";
+    public const string Presence = "/servers/presence";
 
     private const int Block = 128 * 1024;
 
@@ -46,6 +48,9 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
                 return;
             case ["", "servers", "logs", var id]:
                 await SendLogAsync(context, RunId.Parse(id));
+                return;
+            case ["", "servers", "presence"]:
+                await SendPresenceAsync(context);
                 return;
             default:
                 throw new BerthException(ErrorCode.NotFound, "There is no such address here.");
@@ -108,6 +113,27 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
         {
             // This server stops. Who follows looks where the run goes on.
+        }
+    }
+
+    private async Task SendPresenceAsync(HttpContext context)
+    {
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
+            context.RequestAborted, lifetime.Stopping);
+        using FrameWriter frames = new(context.Response.BodyWriter);
+        PresenceFeed presence = runs.Rooms.Peers!.Presence;
+        try
+        {
+            while (true)
+            {
+                (byte[] report, Task changed) = presence.Now;
+                await frames.SendAsync(FrameKind.Presence, report, either.Token);
+                await changed.WaitAsync(either.Token);
+            }
+        }
+        catch (Exception over) when (over is OperationCanceledException or LinkException)
+        {
+            // This server stops, or who asked has gone.
         }
     }
 

@@ -6,6 +6,7 @@ using Berth.Core.Images;
 using Berth.Core.Runs;
 using Berth.Oci.Images;
 using Berth.Server.Logs;
+using Berth.Server.Networks;
 using Berth.Server.Store;
 
 namespace Berth.Server.Cluster;
@@ -18,6 +19,9 @@ namespace Berth.Server.Cluster;
 internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDoors doors) : IBlobOrigin
 {
     public PeerDirectory Directory => directory;
+
+    /// <summary>What the others are told of networks on this machine.</summary>
+    public PresenceFeed Presence { get; } = new();
 
     /// <summary>Whether any other server could have what is not here.</summary>
     public bool Any => directory.Reached.Any();
@@ -76,6 +80,14 @@ internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDo
         }
 
         throw away ?? new BerthException(ErrorCode.BlobUnknown, $"No server has the content {digest}.");
+    }
+
+    /// <summary>What can be found in networks on a server's own machine: frames, the first at once, a further one at
+    /// each change.</summary>
+    public async Task<Stream> OpenPresenceAsync(string server, CancellationToken cancellationToken)
+    {
+        HttpResponseMessage answer = await doors.GetAsync(server, PeerAnswers.Presence, cancellationToken);
+        return await answer.Content.ReadAsStreamAsync(cancellationToken);
     }
 
     private async Task<Stream?> OpenAsync(

@@ -424,6 +424,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         runs.Rooms.Networks = networks.Resolve;
         functions.Networks = networks.Find;
         networks.Address = () => nodes.Register.Own.Underlay;
+        networks.Key = () => nodes.Register.Own.Key;
         nodes.Fleet.Networks = networks;
         return networks;
     }
@@ -431,7 +432,8 @@ internal sealed class ServerRooms : IAsyncDisposable
     private static NetworkSharing SharingOf(NetworkKeeper networks, NodeRooms nodes, INode node, NodeParts parts)
     {
         NetworkSharing sharing = new(
-            networks, nodes.Register, node, parts.Time, parts.Loggers.CreateLogger<NetworkSharing>());
+            networks, nodes.Register, node, nodes.Peers is { } peers ? new PeerPresence(peers) : null, parts.Time,
+            parts.Loggers.CreateLogger<NetworkSharing>());
         networks.Changed = sharing.Poke;
         Action before = nodes.Register.Changed;
         nodes.Register.Changed = () =>

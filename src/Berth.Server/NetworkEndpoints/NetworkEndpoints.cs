@@ -92,6 +92,7 @@ internal sealed class NetworkEndpoints(NetworkKeeper networks, NetworkUsers user
                     .. network.Leases.OrderBy(l => l.Number).Select(l => new NetworkPart(
                         l.Node, SubnetParts.At(definition.Subnet, l.Number).ToString())),
                 ]
-                : null);
+                : null,
+            network.IsOverlay ? network.IsEncrypted : null);
     }
 }

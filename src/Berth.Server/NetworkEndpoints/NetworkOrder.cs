@@ -25,7 +25,8 @@ internal sealed class NetworkOrder(ServerOptions server)
         bool isOverlay = IsOverlay(request);
         return new NetworkWish(
             name, isOverlay, Subnet(request, isOverlay), request.Internal, Mtu(request), Egress(request),
-            ProgramRules.Labels(new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels));
+            ProgramRules.Labels(new Asked("labels", null), Named.Of(request.Labels), ProgramRules.MaxLabels),
+            IsEncrypted(request, isOverlay));
     }
 
     /// <summary>Null for a container that is in none.</summary>
@@ -52,6 +53,11 @@ internal sealed class NetworkOrder(ServerOptions server)
         "overlay" => true,
         { } other => throw new Asked("driver", other).Refuse("expected bridge or overlay"),
     };
+
+    private static bool IsEncrypted(NetworkRequest request, bool isOverlay) => request.Encrypted == true && !isOverlay
+        ? throw new Asked("encrypted", "true").Refuse(
+            "a network on one machine sends nothing to others: give driver = overlay")
+        : request.Encrypted == true;
 
     private static IPNetwork? Subnet(NetworkRequest request, bool isOverlay)
     {

@@ -21,12 +21,17 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
     /// <summary>Each takes a namespace and a cable of a machine once it is used.</summary>
     public const int MaxNetworks = 1000;
 
+    private const string Remedy = "load the kernel's module wireguard, or install wireguard-go";
+
     private readonly ConcurrentDictionary<string, Network> byId = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim changing = new(1);
     private readonly string own = node.Info.Name;
 
     /// <summary>Under which other machines reach this one; null where none can. Set before anything runs.</summary>
     public Func<IPAddress?> Address { get; set; } = static () => null;
+
+    /// <summary>What other machines encrypt for this one with; null where it can't. Set before anything runs.</summary>
+    public Func<PeerKey?> Key { get; set; } = static () => null;
 
     /// <summary>Told when networks, or the machines that have one, are others.</summary>
     public Action Changed { get; set; } = static () => { };
@@ -80,7 +85,10 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
         byId.TryGetValue(use.Id, out Network? found)
             ? Here(found) ?? throw new BerthException(
                 ErrorCode.Conflict,
-                $"This machine has no part of the network '{found.Name}' yet, or no address for the other machines: "
+                found.IsEncrypted && Key() is null
+                ? $"The server's machine can't encrypt, and the network '{found.Name}' is: {Remedy}, and start the "
+                + "server again."
+                : $"This machine has no part of the network '{found.Name}' yet, or no address for the other machines: "
                 + "start the server with --node-listen, or try again.")
             : throw NotFound(use.Name);
 
@@ -90,12 +98,22 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
 
     public bool IsOverlay(NetworkUse use) => byId.GetValueOrDefault(use.Id)?.IsOverlay == true;
 
+    public bool IsEncrypted(NetworkUse use) => byId.GetValueOrDefault(use.Id)?.IsEncrypted == true;
+
     public async Task<NetworkDefinition> LeaseAsync(string id, NodeEntry node, CancellationToken cancellationToken)
     {
         IPAddress address = node.Underlay ?? throw new BerthException(
             ErrorCode.NoNode,
             $"The node '{node.Name}' has no networks with other machines now: 'berth node ls' shows whether it is "
             + "there.");
+        if (Known(id).IsEncrypted && node.Key is null)
+        {
+            throw new BerthException(
+                ErrorCode.NoNode,
+                $"The node '{node.Name}' can't encrypt, and the network '{Known(id).Name}' is: {Remedy} there, and "
+                + "start the node again.");
+        }
+
         if (Known(id).LeaseOf(node.Name) is { } lease)
         {
             return Known(id).On(lease, address);
@@ -105,7 +123,7 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
         try
         {
             NetworkDefinition made = await StaleRecordsException.RetryAsync(
-                async () => (await GiveAsync(Known(id), node.Name, address, cancellationToken)).On(
+                async () => (await GiveAsync(Known(id), node.Name, address, node.Key, cancellationToken)).On(
                     Known(id).LeaseOf(node.Name)!, address),
                 ReadAgainAsync, cancellationToken);
             Changed();
@@ -206,18 +224,21 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
         }
 
         IPNetwork[] taken = [.. byId.Values.Select(n => n.Definition.Subnet)];
-        IPAddress? address = wish.IsOverlay ? RequireAddress() : null;
+        IPAddress? address = wish.IsOverlay ? RequireAddress(wish.IsEncrypted) : null;
         NetworkDefinition definition = new(
             ContainerId.New().Text[..12], wish.Name,
             wish.Subnet ?? (wish.IsOverlay ? SubnetChoice.ChooseOverlay(taken) : SubnetChoice.Choose(taken))
                 ?? throw new BerthException(
                     ErrorCode.QuotaExceeded, "Every subnet is taken: remove networks, or give --subnet."),
-            wish.IsInternal, wish.Mtu ?? UsualMtu(address), wish.Egress.ToString());
+            wish.IsInternal, wish.Mtu ?? UsualMtu(address, wish.IsEncrypted), wish.Egress.ToString());
         Network network = new(
-            definition, owner, time.GetUtcNow(), wish.Labels, wish.IsOverlay ? ChooseSegment() : null);
+            definition, owner, time.GetUtcNow(), wish.Labels, wish.IsOverlay ? ChooseSegment() : null)
+        {
+            IsEncrypted = wish.IsEncrypted,
+        };
         if (address is not null)
         {
-            network = network with { Leases = [SubnetParts.Give(network, own, address)!] };
+            network = network with { Leases = [SubnetParts.Give(network, own, address, KeyFor(network))!] };
         }
 
         // First here: what can't be made is not recorded.
@@ -231,12 +252,22 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
     /// <summary>A network as this machine has it; null where it is not here.</summary>
     public NetworkDefinition? Here(Network network) => !network.IsOverlay
         ? network.Definition
-        : network.LeaseOf(own) is { } lease && Address() is { } address ? network.On(lease, address) : null;
+        : network.LeaseOf(own) is { } lease && Address() is { } address
+            && (!network.IsEncrypted || Key() is not null)
+            ? network.On(lease, address)
+            : null;
 
-    private IPAddress RequireAddress() => node.SharedNetworks is not { IsPossible: true }
+    private PeerKey? KeyFor(Network network) => network.IsEncrypted ? Key() : null;
+
+    private IPAddress RequireAddress(bool isEncrypted) => node.SharedNetworks is not { IsPossible: true }
         ? throw new BerthException(
             ErrorCode.NodeFault,
             "driver = 'overlay' needs VXLAN, which this kernel does not have: load the module vxlan.")
+        : isEncrypted && Address() is not null && Key() is null
+        ? throw new BerthException(
+            ErrorCode.NodeFault,
+            $"encrypted = true needs WireGuard, which the server's machine does not have: {Remedy}, and start the "
+            + "server again. Nothing goes in clear in its place.")
         : Address() ?? throw new BerthException(
             ErrorCode.Conflict,
             "driver = 'overlay' is for networks across nodes, and this server listens for none: start it with "
@@ -244,11 +275,11 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
 
     /// <summary>What fits into the tunnels of this machine; of others the like is hoped, and they say where it isn't.
     /// </summary>
-    private int UsualMtu(IPAddress? address) => address is null
+    private int UsualMtu(IPAddress? address, bool isEncrypted) => address is null
         ? NetworkDefinition.UsualMtu
         : Math.Clamp(
-            node.SharedNetworks!.LargestPacket(address) ?? NetworkDefinition.UsualMtu, NetworkDefinition.LeastMtu,
-            NetworkDefinition.MostMtu);
+            node.SharedNetworks!.LargestPacket(address, isEncrypted) ?? NetworkDefinition.UsualMtu,
+            NetworkDefinition.LeastMtu, NetworkDefinition.MostMtu);
 
     /// <summary>At random, so that servers which know nothing of each other hardly ever have the same.</summary>
     private int ChooseSegment()
@@ -272,11 +303,12 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
         }
 
         foreach (Network network in byId.Values.Where(
-            n => n.IsOverlay && n.LeaseOf(own)?.Address != address.ToString()))
+            n => n.IsOverlay && (n.LeaseOf(own) is not { } lease || lease.Address != address.ToString()
+                || lease.Key != (KeyFor(n)?.ToString() ?? lease.Key))))
         {
             try
             {
-                await GiveAsync(network, own, address, cancellationToken);
+                await GiveAsync(network, own, address, KeyFor(network), cancellationToken);
             }
             catch (BerthException full) when (full.Code == ErrorCode.QuotaExceeded)
             {
@@ -290,9 +322,9 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
     /// <summary>A part for a machine, or another address for the part that it has. Throws <c>QuotaExceeded</c>.
     /// </summary>
     private async Task<Network> GiveAsync(
-        Network network, string machine, IPAddress address, CancellationToken cancellationToken)
+        Network network, string machine, IPAddress address, PeerKey? key, CancellationToken cancellationToken)
     {
-        SubnetLease given = SubnetParts.Give(network, machine, address) ?? throw new BerthException(
+        SubnetLease given = SubnetParts.Give(network, machine, address, key) ?? throw new BerthException(
             ErrorCode.QuotaExceeded,
             $"All {SubnetParts.Count(network.Definition.Subnet)} parts of the network '{network.Name}' are given to "
             + "machines: remove nodes that are gone with 'berth node rm', or make a network with a larger subnet.");
@@ -352,6 +384,7 @@ internal sealed class NetworkKeeper(INetworkStore store, INode node, TimeProvide
 /// <param name="Subnet">Null for one that is chosen.</param>
 /// <param name="IsOverlay">On several machines.</param>
 /// <param name="Mtu">Null for the usual.</param>
+/// <param name="IsEncrypted">Between machines.</param>
 internal sealed record NetworkWish(
     string Name, bool IsOverlay, IPNetwork? Subnet, bool IsInternal, int? Mtu, EgressRules Egress,
-    IReadOnlyDictionary<string, string> Labels);
+    IReadOnlyDictionary<string, string> Labels, bool IsEncrypted = false);

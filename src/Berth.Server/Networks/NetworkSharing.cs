@@ -12,11 +12,11 @@ namespace Berth.Server.Networks;
 
 /// <summary>
 /// Tells each machine of its networks that are on several: which other machines have a part, where they are reached,
-/// and what is found on them. All from the records of networks and from what nodes say of themselves; a machine that
-/// has no link is not told of. A pass, and a look at each change.
+/// and what is found on them. All from the records of networks and from what nodes, and other servers of their own
+/// machines, say of themselves; a machine that has no link is not told of. A pass, and a look at each change.
 /// </summary>
 internal sealed class NetworkSharing(
-    NetworkKeeper networks, NodeRegister register, INode own, TimeProvider time, ILogger logger) : IAsyncDisposable
+    NetworkKeeper networks, NodeRegister register, INode own, PeerPresence? peers, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
 
@@ -29,6 +29,9 @@ internal sealed class NetworkSharing(
     /// <summary>What was said over each link last.</summary>
     private readonly ConditionalWeakTable<NodeLink, byte[]> said = [];
     private readonly CancellationTokenSource stop = new();
+
+    /// <summary>As <see cref="PeerClaim.Doubtful"/>, of the last look.</summary>
+    private IReadOnlySet<string> doubtful = new HashSet<string>();
     private Task looking = Task.CompletedTask;
 
     public NetworkKeeper Networks => networks;
@@ -36,6 +39,7 @@ internal sealed class NetworkSharing(
     public void Start()
     {
         own.SharedNetworks?.Changed = Poke;
+        peers?.Changed = Poke;
         looking = Task.Run(RunAsync, CancellationToken.None);
     }
 
@@ -46,13 +50,15 @@ internal sealed class NetworkSharing(
     {
         await stop.CancelAsync();
         await looking;
+        await (peers?.DisposeAsync() ?? ValueTask.CompletedTask);
         stop.Dispose();
     }
 
     /// <summary>One look: tells who was not told yet.</summary>
     public async Task LookAsync(CancellationToken cancellationToken)
     {
-        Member[] members = [.. networks.All.Where(n => n.IsOverlay).SelectMany(MembersOf)];
+        LookAtPeers();
+        Member[] members = Believed([.. networks.All.Where(n => n.IsOverlay).SelectMany(MembersOf)]);
         ILookup<string, Member> byNetwork = members.ToLookup(m => m.Network.Id);
         if (own.SharedNetworks is { IsPossible: true } here)
         {
@@ -70,12 +76,42 @@ internal sealed class NetworkSharing(
         }
     }
 
+    private void LookAtPeers()
+    {
+        if (peers?.Tell(own.SharedNetworks?.Present() ?? []) == false)
+        {
+            Log.TooManyNamesHere(logger);
+        }
+
+        peers?.Look();
+    }
+
     private static SharedNetwork Tell(Member to, ILookup<string, Member> byNetwork)
     {
-        Member[] others = [.. byNetwork[to.Network.Id].Where(m => m != to)];
+        Network network = to.Network;
+        Member[] others = [.. byNetwork[network.Id].Where(m => m != to)];
         return new SharedNetwork(
-            to.Network.Id, to.Address, [.. others.Select(m => new NetworkPeer(m.Address, m.Part))],
+            network.Id, to.Address,
+            [.. others.Select(m => new NetworkPeer(m.Address, m.Part, network.IsEncrypted ? m.Key : null))],
             [.. others.SelectMany(m => m.Names).Take(SharedNetwork.MaxNames)]);
+    }
+
+    /// <summary>Of encrypted networks, those that have a key, and an address and a key that nobody else says.</summary>
+    private Member[] Believed(Member[] members)
+    {
+        IReadOnlySet<string> found = PeerClaim.Doubtful(
+            members.Where(m => m is { Network.IsEncrypted: true, Key: not null })
+                .Select(m => new PeerClaim(m.Node.Name, m.Address, m.Key!)));
+        if (!found.SetEquals(doubtful) && found.Count > 0)
+        {
+            Log.Doubtful(logger, string.Join(", ", found.Order(StringComparer.Ordinal)));
+        }
+
+        doubtful = found;
+        return
+        [
+            .. members.Where(m => !m.Network.IsEncrypted || (m.Key is not null && !found.Contains(m.Node.Name))),
+        ];
     }
 
     private IEnumerable<Member> MembersOf(Network network)
@@ -85,7 +121,8 @@ internal sealed class NetworkSharing(
             if (register.Find(lease.Node) is { } node && AddressOf(node, lease) is { } address)
             {
                 IPNetwork part = SubnetParts.At(network.Definition.Subnet, lease.Number);
-                yield return new Member(network, node, address, part, NamesOn(node, network, part));
+                yield return new Member(
+                    network, node, address, part, NamesOn(node, network, part), KeyOf(node, lease));
             }
         }
     }
@@ -96,11 +133,17 @@ internal sealed class NetworkSharing(
             ? LinkAddress.OfMachine(address)
             : null);
 
+    private static PeerKey? KeyOf(NodeEntry node, SubnetLease lease) =>
+        node.Key ?? (!node.IsOwn && node.Underlay is null && PeerKey.TryParse(lease.Key, out PeerKey? key)
+            ? key
+            : null);
+
     /// <summary>What a node says it has, as far as that can be: names of its own part.</summary>
     private FoundName[] NamesOn(NodeEntry node, Network network, IPNetwork part)
     {
         IReadOnlyList<NetworkPresence> present = node.IsOwn
             ? own.SharedNetworks?.Present() ?? []
+            : node.Record.Server is { } server ? peers?.Of(server) ?? []
             : node.Node?.Link.Presence ?? [];
         return
         [
@@ -164,5 +207,6 @@ internal sealed class NetworkSharing(
 
     /// <summary>A machine that has a part of a network and is there.</summary>
     private sealed record Member(
-        Network Network, NodeEntry Node, IPAddress Address, IPNetwork Part, IReadOnlyList<FoundName> Names);
+        Network Network, NodeEntry Node, IPAddress Address, IPNetwork Part, IReadOnlyList<FoundName> Names,
+        PeerKey? Key);
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using Berth.Api.Links;
+using Berth.Core.Networks;
 using Berth.Core.Nodes;
 using Berth.Core.Placement;
 
@@ -31,6 +32,14 @@ internal sealed class NodeEntry(NodeRecord record, bool isOwn)
     public IPAddress? Underlay => isOwn
         ? OwnUnderlay
         : Node is { Link: { Closed.IsCancellationRequested: false } link } ? link.Underlay : null;
+
+    /// <summary>Of the server's own machine: as <see cref="Key"/>.</summary>
+    public PeerKey? OwnKey { get; set; }
+
+    /// <summary>For encrypted networks; null while it can have none.</summary>
+    public PeerKey? Key => isOwn
+        ? OwnKey
+        : Node is { Link: { Closed.IsCancellationRequested: false } link } ? link.Key : null;
 
     /// <summary>Why the last try to work with it failed; null where it did not.</summary>
     public string? Problem { get; set; }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Placement;
@@ -248,7 +249,11 @@ internal sealed partial class NodeFleet(INode own, NodeRegister register, NodeIn
             [
                 .. constraints, .. isBound ? here : [], .. spec.HostFolders.Select(NodeConstraint.OfHostFolder),
             ],
-            Features = spec.Mounts is null ? [] : [NodeSnapshots.Mounts],
+            Features =
+            [
+                .. spec.Mounts is null ? Array.Empty<string>() : [NodeSnapshots.Mounts],
+                .. isShared && Networks!.IsEncrypted(spec.Bridge!) ? [NodeFacts.Encryption] : Array.Empty<string>(),
+            ],
             Tolerations = rules?.Tolerations ?? [],
             Group = spec.Labels.GetValueOrDefault(FunctionLabels.Function) ?? spec.Digest.Text,
             Network = isShared ? NodeSnapshots.OverlayNetwork : null,

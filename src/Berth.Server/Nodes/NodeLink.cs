@@ -28,6 +28,7 @@ internal sealed class NodeLink : IDisposable
         this.frames = frames;
         Hello = hello;
         Underlay = IPAddress.TryParse(hello.Underlay, out IPAddress? address) ? LinkAddress.OfMachine(address) : null;
+        Key = PeerKey.TryParse(hello.Key, out PeerKey? key) ? key : null;
     }
 
     /// <summary>Of the node that holds the certificate.</summary>
@@ -42,6 +43,9 @@ internal sealed class NodeLink : IDisposable
 
     /// <summary>Under which other machines reach it; null where it is in no network with others.</summary>
     public IPAddress? Underlay { get; }
+
+    /// <summary>For encrypted networks; null where it can have none.</summary>
+    public PeerKey? Key { get; }
 
     /// <summary>Time stamp of the last sign of life.</summary>
     public long Heard { get; private set; }

@@ -121,7 +121,8 @@ internal sealed class NodeRooms : IAsyncDisposable
     /// <summary>Before anything runs: tasks may be given to nodes at once.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        await Register.StartAsync(FactsOf(own.Info), cancellationToken);
+        ISharedNetworks? shared = options.NodeListen.Count > 0 ? own.SharedNetworks : null;
+        await Register.StartAsync(FactsOf(own.Info).With(shared?.Key), cancellationToken);
         Register.Changed();
         if (options.NodeListen.Count == 0)
         {
@@ -134,7 +135,8 @@ internal sealed class NodeRooms : IAsyncDisposable
                 Peers is null ? null : new PeerAnswers(runs, content, lifetime), Peers, time),
             options.NodeListen, loggers, cancellationToken);
         NodeWatch watch = new(Register, time, logger);
-        Register.Own.OwnUnderlay = own.SharedNetworks is { IsPossible: true } ? Underlay() : null;
+        Register.Own.OwnUnderlay = shared is { IsPossible: true } ? Underlay() : null;
+        Register.Own.OwnKey = shared?.Key;
         Register.Tell(Register.Own);
         watching = Task.Run(() => watch.RunAsync(stop.Token), CancellationToken.None);
     }

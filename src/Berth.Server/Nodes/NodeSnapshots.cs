@@ -44,7 +44,7 @@ internal static class NodeSnapshots
         IReadOnlySet<string> features = Same(
             before?.Features,
             [
-                .. facts?.Features ?? [], .. hasInstances ? [Instances] : Array.Empty<string>(),
+                .. facts?.With(node.Key).Features ?? [], .. hasInstances ? [Instances] : Array.Empty<string>(),
                 .. hasMounts ? [Mounts] : Array.Empty<string>(),
                 .. hasContainers ? [Containers] : Array.Empty<string>(),
             ]);

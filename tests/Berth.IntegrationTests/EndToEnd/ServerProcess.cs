@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
 using Berth.Node;
+using Berth.Node.Linux;
 using Xunit;
 
 namespace Berth.IntegrationTests.EndToEnd;
@@ -32,6 +33,9 @@ internal sealed class ServerProcess : IAsyncDisposable
     public static string Executable { get; } =
         System.Environment.GetEnvironmentVariable("BERTH_EXECUTABLE") ?? Path.Combine(RepositoryRoot(), "out/berth");
 
+    /// <summary>Name of the network namespace that stands for its machine; null for this one.</summary>
+    public string? Space { get; init; }
+
     public string Folder { get; }
 
     public string Data { get; set; }
@@ -57,7 +61,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     public Task Ended => process!.WaitForExitAsync();
 
     /// <summary>Requests with the administrator's token, to the server as last started.</summary>
-    public HttpClient Http => http ??= new HttpClient(new SocketsHttpHandler { UseProxy = false })
+    public HttpClient Http => http ??= new HttpClient(Handler())
     {
         BaseAddress = new Uri(Address),
         DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Bearer", Token) },
@@ -98,7 +102,8 @@ internal sealed class ServerProcess : IAsyncDisposable
         http?.Dispose();
         http = null;
         process?.Dispose();
-        process = Tool.Start(Executable, ["serve", "--data", Data, "--listen", Host, .. flags], Environment);
+        (string program, string[] arguments) = There(["serve", "--data", Data, "--listen", Host, .. flags]);
+        process = Tool.Start(program, arguments, Environment);
         process.StandardInput.Close();
         process.OutputDataReceived += Note;
         process.ErrorDataReceived += Note;
@@ -132,7 +137,12 @@ internal sealed class ServerProcess : IAsyncDisposable
     public Task<ToolResult> BerthAsync(params string[] arguments) => BerthAsync([], arguments);
 
     public Task<ToolResult> BerthAsync(byte[] input, params string[] arguments) =>
-        Tool.RunAsync(Executable, arguments, input, Variables);
+        Tool.RunAsync(There(arguments).Program, There(arguments).Arguments, input, Variables);
+
+    /// <summary>The executable on its machine.</summary>
+    private (string Program, string[] Arguments) There(string[] arguments) => Space is null
+        ? (Executable, arguments)
+        : ("/usr/bin/nsenter", [$"--net=/run/netns/{Space}", Executable, .. arguments]);
 
     /// <summary>A script in which $BERTH is the executable.</summary>
     public Task<ToolResult> ShellAsync(string script) => Tool.RunAsync(
@@ -161,7 +171,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     /// <summary>False when it ended before it was ready.</summary>
     public async Task<bool> BecomesReadyAsync()
     {
-        using HttpClient http = new(new SocketsHttpHandler { UseProxy = false });
+        using HttpClient http = new(Handler());
         long begun = TimeProvider.System.GetTimestamp();
         while (true)
         {
@@ -186,6 +196,19 @@ internal sealed class ServerProcess : IAsyncDisposable
             Assert.True(TimeProvider.System.GetElapsedTime(begun) < Patience, $"The server is not ready:\n{Log}");
             await Task.Delay(TimeSpan.FromMilliseconds(20));
         }
+    }
+
+    private SocketsHttpHandler Handler() => Space is null
+        ? new SocketsHttpHandler { UseProxy = false }
+        : new SocketsHttpHandler { UseProxy = false, ConnectCallback = ConnectThereAsync };
+
+    private async ValueTask<Stream> ConnectThereAsync(
+        SocketsHttpConnectionContext context, CancellationToken cancellationToken)
+    {
+        using FileDescriptor space = new(Libc.Open($"/run/netns/{Space}", Libc.O_RDONLY | Libc.O_CLOEXEC, 0));
+        Socket socket = NetworkNamespace.MakeSocket(space, SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(IPAddress.Loopback, Port, cancellationToken);
+        return new NetworkStream(socket, ownsSocket: true);
     }
 
     private void Note(object sender, DataReceivedEventArgs line)

@@ -57,15 +57,18 @@ public abstract class StoreRecordContract : IAsyncLifetime
         Assert.Empty(await Containers.AllContainersAsync(None));
     }
 
-    [Fact]
-    public async Task A_network_is_found_as_it_was_until_it_is_deleted()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_network_is_found_as_it_was_until_it_is_deleted(bool isEncrypted)
     {
         DateTimeOffset made = new(2026, 11, 22, 7, 44, 43, TimeSpan.Zero);
         NetworkDefinition definition = new(
             "0123456789ab", "shop", System.Net.IPNetwork.Parse("10.20.0.0/24"), true, 1400, "deny:0.0.0.0/0");
         Network network = new(definition, "somebody", made, new Dictionary<string, string> { ["a"] = "b" }, 0x1a2b3c)
         {
-            Leases = [new SubnetLease("one", 0, "192.168.7.1"), new SubnetLease("two", 5)],
+            Leases = [new SubnetLease("one", 0, "192.168.7.1", isEncrypted ? "key:7072" : null), new("two", 5)],
+            IsEncrypted = isEncrypted,
         };
         INetworkStore networks = (INetworkStore)store;
         await networks.PutAsync(network, None);
@@ -76,7 +79,7 @@ public abstract class StoreRecordContract : IAsyncLifetime
         Network read = Assert.Single(await networks.AllNetworksAsync(None));
         Assert.Equal((definition, "somebody", made), (read.Definition, read.Owner, read.CreatedAt));
         Assert.Equal(network.Labels, read.Labels);
-        Assert.Equal(0x1a2b3c, read.Segment);
+        Assert.Equal((0x1a2b3c, isEncrypted), (read.Segment, read.IsEncrypted));
         Assert.Equal(network.Leases, read.Leases);
         await networks.DeleteNetworkAsync(network.Id, None);
         await networks.DeleteNetworkAsync(network.Id, None);

@@ -17,6 +17,8 @@ public sealed class NetworkDocumentTests
     public void A_network_arrives_as_it_was_and_one_of_a_single_machine_is_not_said()
     {
         Assert.Equal(Shop, NetworkOrder.Of(Shop)!.Read());
+        NetworkDefinition safe = Shop with { Overlay = Shop.Overlay! with { IsEncrypted = true } };
+        Assert.Equal(safe, NetworkOrder.Of(safe)!.Read());
         Assert.Null(NetworkOrder.Of(Shop with { Overlay = null }));
         Assert.Null(NetworkOrder.Of(null));
     }
@@ -44,7 +46,12 @@ public sealed class NetworkDocumentTests
     {
         SharedNetwork said = new(
             Shop.Id, IPAddress.Parse("192.168.7.1"),
-            [new NetworkPeer(IPAddress.Parse("192.168.7.2"), IPNetwork.Parse("10.20.3.0/24"))],
+            [
+                new NetworkPeer(IPAddress.Parse("192.168.7.2"), IPNetwork.Parse("10.20.3.0/24")),
+                new NetworkPeer(
+                    IPAddress.Parse("192.168.7.3"), IPNetwork.Parse("10.20.4.0/24"),
+                    new PeerKey(Convert.ToBase64String(new byte[32]), 7072)),
+            ],
             [new FoundName("web", IPAddress.Parse("10.20.3.2"))]);
 
         SharedNetwork heard = Assert.Single(NetworksReport.Of([said]).Read());
@@ -76,6 +83,10 @@ public sealed class NetworkDocumentTests
     [InlineData("""{"networks":[{"id":"a","address":"1.2.3.4","peers":[{"address":"1.2.3.4","part":"x"}]}]}""")]
     [InlineData("""{"networks":[{"id":"a","address":"1.2.3.4","names":[{"name":"a","address":"::1"}]}]}""")]
     [InlineData("""{"networks":[{"id":"a"}]}""")]
+    [InlineData(
+        """
+        {"networks":[{"id":"a","address":"1.2.3.4","peers":[{"address":"1.2.3.4","part":"10.0.0.0/8","key":"x"}]}]}
+        """)]
     public void Nonsense_ends_the_link(string json)
     {
         NetworksReport report = JsonSerializer.Deserialize(
