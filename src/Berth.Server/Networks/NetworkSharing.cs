@@ -16,7 +16,8 @@ namespace Berth.Server.Networks;
 /// machines, say of themselves; a machine that has no link is not told of. A pass, and a look at each change.
 /// </summary>
 internal sealed class NetworkSharing(
-    NetworkKeeper networks, NodeRegister register, INode own, PeerPresence? peers, TimeProvider time, ILogger logger) : IAsyncDisposable
+    NetworkKeeper networks, NodeRegister register, INode own, PeerPresence? peers, TimeProvider time, ILogger logger)
+    : IAsyncDisposable
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
 
