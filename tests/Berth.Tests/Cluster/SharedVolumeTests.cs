@@ -4,6 +4,7 @@ using System.Text.Json;
 using Berth.Api.Containers;
 using Berth.Api.Nodes;
 using Berth.Api.Runs;
+using Berth.Core.Placement;
 using Berth.Node.Links;
 using Berth.Server.Configuration;
 using Berth.Testing.Content;
@@ -42,7 +43,9 @@ public sealed class SharedVolumeTests(SharedPostgres postgres) : IAsyncLifetime
             {
                 MachineList seen = (await server.Client.GetFromJsonAsync(
                     Here("/v1/nodes"), NodeJson.Default.MachineList))!;
-                return seen.Nodes.Count(n => n is { State: "ready", Cordoned: false }) == nodes.Count
+                // The list tells of a cordon before work is placed by it.
+                return server.Server.Rooms.Nodes.Fleet.StateOf(null) == NodeAvailability.Cordoned
+                    && seen.Nodes.Count(n => n is { State: "ready", Cordoned: false }) == nodes.Count
                     && seen.Nodes.Count == nodes.Count + Servers.Length;
             });
         }
