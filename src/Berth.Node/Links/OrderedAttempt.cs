@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
@@ -17,6 +18,7 @@ internal sealed class OrderedAttempt(
     private readonly ILogger logger = room.Logger;
     private readonly CreditGate outputCredit = new();
     private readonly CreditGate errorCredit = new();
+    private bool isReported;
 
     /// <param name="gone">Cancelled when the stream is.</param>
     public async Task RunAsync(CancellationToken gone)
@@ -65,15 +67,33 @@ internal sealed class OrderedAttempt(
         {
             // Before the server knows that there is something to connect to.
             using IDisposable known = attempts.Add(attempt);
-            AttemptPreparation preparation = attempt.Preparation;
-            await answers.SendAsync(
-                FrameKind.Started,
-                new StartedReport(
-                    LinkWords.Microseconds(preparation.Prepare), LinkWords.Microseconds(preparation.Start),
-                    preparation.Prepared),
-                LinkJson.Default.StartedReport, gone);
+            await BeginAsync(attempt, gone);
             await FollowAsync(attempt, gone);
         }
+    }
+
+    /// <summary>Says that it runs; of a program that there is none of, in the same breath, that it has ended: who
+    /// ordered it is promised to know that then.</summary>
+    private async Task BeginAsync(IAttempt attempt, CancellationToken gone)
+    {
+        AttemptPreparation preparation = attempt.Preparation;
+        StartedReport started = new(
+            LinkWords.Microseconds(preparation.Prepare), LinkWords.Microseconds(preparation.Start),
+            preparation.Prepared);
+        List<(FrameKind Kind, ReadOnlyMemory<byte> Payload)> frames =
+        [
+            (FrameKind.Started, JsonSerializer.SerializeToUtf8Bytes(started, LinkJson.Default.StartedReport)),
+        ];
+        if (attempt.Completion is { IsCompletedSuccessfully: true } ended
+            && await ended is { Reason: EndReason.EntryPointMissing } report)
+        {
+            isReported = true;
+            frames.Add((
+                FrameKind.Report,
+                JsonSerializer.SerializeToUtf8Bytes(LinkWords.Write(report), LinkJson.Default.EndReport)));
+        }
+
+        await answers.SendAsync(frames, gone);
     }
 
     /// <exception cref="LinkException">It is none.</exception>
@@ -204,6 +224,11 @@ internal sealed class OrderedAttempt(
     private async Task ReportAsync(IAttempt attempt, CancellationToken over)
     {
         AttemptReport report = await attempt.Completion.WaitAsync(over);
+        if (isReported)
+        {
+            return;
+        }
+
         await answers.SendAsync(
             FrameKind.Report, LinkWords.Write(report), LinkJson.Default.EndReport, over);
     }

@@ -153,7 +153,8 @@ internal sealed class NodeLink : IDisposable
                 heard();
             }
         }
-        catch (Exception gone) when (gone is IOException or HttpRequestException or OperationCanceledException)
+        catch (Exception gone) when (gone is IOException or HttpRequestException or OperationCanceledException
+            or ObjectDisposedException)
         {
             return;
         }
