@@ -24,13 +24,6 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
     public Task SendAsync<T>(FrameKind kind, T document, JsonTypeInfo<T> type, CancellationToken cancellationToken) =>
         SendAsync(kind, JsonSerializer.SerializeToUtf8Bytes(document, type), cancellationToken);
 
-    public Task SendCreditAsync(FrameKind kind, int bytes, CancellationToken cancellationToken)
-    {
-        byte[] payload = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
-        return SendAsync(kind, payload, cancellationToken);
-    }
-
     /// <summary>Throws IOException once the other end is gone.</summary>
     public async Task SendAsync(FrameKind kind, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
     {
@@ -96,6 +89,14 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
     /// <summary>The same without waiting for it, for what nobody can wait for. What can't be sent any more is not
     /// missed: the stream's end tells the other end the same.</summary>
     public void Post(FrameKind kind, ReadOnlyMemory<byte> payload) => _ = PostAsync(kind, payload);
+
+    /// <summary>So many more bytes are welcome. As <see cref="Post"/>.</summary>
+    public void PostCredit(FrameKind kind, int bytes)
+    {
+        byte[] payload = new byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
+        Post(kind, payload);
+    }
 
     /// <summary>Returns when nothing is being written, and lets nothing be written any more.</summary>
     public async Task CloseAsync()

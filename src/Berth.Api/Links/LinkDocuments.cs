@@ -181,6 +181,13 @@ public static class LinkWords
         Microseconds(report.Usage.CpuUser), Microseconds(report.Usage.CpuSystem), report.Usage.PeakMemory.Bytes,
         report.Usage.BytesIn, report.Usage.BytesOut, Microseconds(report.RunTime));
 
+    /// <param name="node">Which told it.</param>
+    public static AttemptPreparation Read(StartedReport report, string node) =>
+        new(Span(report.PrepareUs), Span(report.StartUs), report.Prepared, Node: node);
+
+    public static StartedReport Write(AttemptPreparation preparation) => new(
+        Microseconds(preparation.Prepare), Microseconds(preparation.Start), preparation.Prepared);
+
     public static AttemptFigures Read(FiguresReport report) => new(
         Span(report.ProcessorUs), ByteSize.FromBytes(Math.Max(0, report.Memory)),
         ByteSize.FromBytes(Math.Max(0, report.PeakMemory)), Math.Max(0, report.Processes));

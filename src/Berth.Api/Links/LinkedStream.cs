@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-
 namespace Berth.Api.Links;
 
 /// <summary>
@@ -121,12 +119,7 @@ public sealed class LinkedStream : Stream
         }
     }
 
-    private void Welcome(int bytes)
-    {
-        byte[] payload = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
-        writer.Post(FrameKind.BytesCredit, payload);
-    }
+    private void Welcome(int bytes) => writer.PostCredit(FrameKind.BytesCredit, bytes);
 
     private async Task ReadAsync()
     {

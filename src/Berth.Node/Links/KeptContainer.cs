@@ -103,13 +103,8 @@ internal sealed class KeptContainer : IAsyncDisposable
         {
             if (rejoin is null)
             {
-                AttemptPreparation preparation = Attempt.Preparation;
                 said = answers.SendAsync(
-                    FrameKind.Started,
-                    new StartedReport(
-                        LinkWords.Microseconds(preparation.Prepare), LinkWords.Microseconds(preparation.Start),
-                        preparation.Prepared),
-                    LinkJson.Default.StartedReport, over);
+                    FrameKind.Started, LinkWords.Write(Attempt.Preparation), LinkJson.Default.StartedReport, over);
             }
             else
             {
@@ -165,56 +160,21 @@ internal sealed class KeptContainer : IAsyncDisposable
     {
         while (await orders.ReadAsync(over) is { } frame)
         {
-            switch (frame.Kind)
+            if (ProgramFrames.TryPass(frame, input, output.Confirm, error.Confirm)
+                || ProgramFrames.TrySteer(frame, Attempt))
             {
-                case FrameKind.Input:
-                    input.Accept(frame.Payload);
-                    break;
-                case FrameKind.InputEnd:
-                    input.End();
-                    break;
-                case FrameKind.OutputCredit:
-                    output.Confirm(LinkFrame.CreditOf(frame.Payload));
-                    break;
-                case FrameKind.ErrorCredit:
-                    error.Confirm(LinkFrame.CreditOf(frame.Payload));
-                    break;
-                default:
-                    Steer(frame);
-                    break;
+                continue;
             }
-        }
-    }
 
-    private void Steer(Frame frame)
-    {
-        switch (frame.Kind)
-        {
-            case FrameKind.Stop:
-                StopOrder stop = frame.Read(LinkJson.Default.StopOrder);
-                Attempt.Stop(
-                    Enum.TryParse(stop.Reason, out EndReason reason) ? reason : EndReason.PlatformFault,
-                    TimeSpan.FromMilliseconds(Math.Max(0, stop.GraceMs)));
-                break;
-            case FrameKind.Signal:
-                Attempt.Signal(frame.Payload.FirstSpan is [var number] ? number : 0);
-                break;
-            case FrameKind.Pause:
-                Attempt.Pause();
-                break;
-            case FrameKind.Resume:
-                Attempt.Resume();
-                break;
-            case FrameKind.Resize:
-                TerminalOrder size = frame.Read(ContainerLinkJson.Default.TerminalOrder);
-                if (TerminalOrder.Read(size.Rows, size.Columns) is { } terminal)
-                {
-                    Attempt.Resize(terminal);
-                }
-
-                break;
-            default:
+            if (frame.Kind != FrameKind.Resize)
+            {
                 throw new LinkException($"A frame {frame.Kind} steers no container.");
+            }
+
+            if (ProgramFrames.SizeOf(frame) is { } terminal)
+            {
+                Attempt.Resize(terminal);
+            }
         }
     }
 
@@ -240,19 +200,7 @@ internal sealed class KeptContainer : IAsyncDisposable
     /// <summary>What it uses now and then, and how it ended.</summary>
     private async Task ReportAsync(FrameWriter answers, CancellationToken over)
     {
-        using PeriodicTimer timer = new(LinkProtocol.FiguresPeriod, time);
-        Task<bool> tick;
-        do
-        {
-            if (Attempt.Measure() is { } figures)
-            {
-                await answers.SendAsync(
-                    FrameKind.Figures, LinkWords.Write(figures), LinkJson.Default.FiguresReport, over);
-            }
-
-            tick = timer.WaitForNextTickAsync(over).AsTask();
-        }
-        while (await Task.WhenAny(tick, Attempt.Completion) == tick && await tick);
+        await ProgramFrames.ReportFiguresAsync(Attempt, answers, time, over);
         await answers.SendAsync(
             FrameKind.Report, LinkWords.Write(await Attempt.Completion), LinkJson.Default.EndReport, over);
     }
@@ -284,7 +232,7 @@ internal sealed class KeptContainer : IAsyncDisposable
         lock (gate)
         {
             inputSaid += bytes;
-            server?.Post(FrameKind.InputCredit, ProgramFrames.Credit(bytes));
+            server?.PostCredit(FrameKind.InputCredit, bytes);
         }
     }
 

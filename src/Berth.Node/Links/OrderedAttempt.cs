@@ -76,13 +76,11 @@ internal sealed class OrderedAttempt(
     /// ordered it is promised to know that then.</summary>
     private async Task BeginAsync(IAttempt attempt, CancellationToken gone)
     {
-        AttemptPreparation preparation = attempt.Preparation;
-        StartedReport started = new(
-            LinkWords.Microseconds(preparation.Prepare), LinkWords.Microseconds(preparation.Start),
-            preparation.Prepared);
         List<(FrameKind Kind, ReadOnlyMemory<byte> Payload)> frames =
         [
-            (FrameKind.Started, JsonSerializer.SerializeToUtf8Bytes(started, LinkJson.Default.StartedReport)),
+            (FrameKind.Started,
+                JsonSerializer.SerializeToUtf8Bytes(
+                    LinkWords.Write(attempt.Preparation), LinkJson.Default.StartedReport)),
         ];
         if (attempt.Completion is { IsCompletedSuccessfully: true } ended
             && await ended is { Reason: EndReason.EntryPointMissing } report)
@@ -116,7 +114,7 @@ internal sealed class OrderedAttempt(
     private async Task FollowAsync(IAttempt attempt, CancellationToken gone)
     {
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
-        IncomingStream input = new(n => answers.Post(FrameKind.InputCredit, ProgramFrames.Credit(n)));
+        IncomingStream input = new(n => answers.PostCredit(FrameKind.InputCredit, n));
         Task obeying = ObeyAsync(attempt, input, over.Token);
         Task feeding = ProgramFrames.FeedAsync(
             input, attempt.Input, () => answers.Post(FrameKind.InputClosed, default), over.Token);
@@ -127,7 +125,7 @@ internal sealed class OrderedAttempt(
             Task error = ProgramFrames.CopyAsync(
                 attempt.Error, FrameKind.Error, FrameKind.ErrorEnd, errorCredit, answers, over.Token);
             Task progress = attempt.Spec.IsInstance
-                ? ReportFiguresAsync(attempt, over.Token)
+                ? ProgramFrames.ReportFiguresAsync(attempt, answers, room.Time, over.Token)
                 : ReportProgressAsync(attempt, over.Token);
             Task all = Task.WhenAll(output, error, progress, ReportAsync(attempt, over.Token));
             await Task.WhenAny(all, obeying);
@@ -158,37 +156,10 @@ internal sealed class OrderedAttempt(
     {
         while (await orders.ReadAsync(over) is { } frame)
         {
-            switch (frame.Kind)
+            if (!ProgramFrames.TryPass(frame, input, outputCredit.Add, errorCredit.Add)
+                && !ProgramFrames.TrySteer(frame, attempt))
             {
-                case FrameKind.Input:
-                    input.Accept(frame.Payload);
-                    break;
-                case FrameKind.InputEnd:
-                    input.End();
-                    break;
-                case FrameKind.OutputCredit:
-                    outputCredit.Add(LinkFrame.CreditOf(frame.Payload));
-                    break;
-                case FrameKind.ErrorCredit:
-                    errorCredit.Add(LinkFrame.CreditOf(frame.Payload));
-                    break;
-                case FrameKind.Stop:
-                    StopOrder stop = frame.Read(LinkJson.Default.StopOrder);
-                    attempt.Stop(
-                        Enum.TryParse(stop.Reason, out EndReason reason) ? reason : EndReason.PlatformFault,
-                        TimeSpan.FromMilliseconds(Math.Max(0, stop.GraceMs)));
-                    break;
-                case FrameKind.Signal:
-                    attempt.Signal(frame.Payload.FirstSpan is [var number] ? number : 0);
-                    break;
-                case FrameKind.Pause:
-                    attempt.Pause();
-                    break;
-                case FrameKind.Resume:
-                    attempt.Resume();
-                    break;
-                default:
-                    throw new LinkException($"A frame {frame.Kind} steers no attempt.");
+                throw new LinkException($"A frame {frame.Kind} steers no attempt.");
             }
         }
     }
@@ -201,24 +172,6 @@ internal sealed class OrderedAttempt(
                 FrameKind.Progress, new ProgressLine(report.Percent, report.Message), LinkJson.Default.ProgressLine,
                 over);
         }
-    }
-
-    /// <summary>Of an instance, until it has ended: it reports no progress, and nobody can ask from afar.</summary>
-    private async Task ReportFiguresAsync(IAttempt attempt, CancellationToken over)
-    {
-        using PeriodicTimer timer = new(LinkProtocol.FiguresPeriod, room.Time);
-        Task<bool> tick;
-        do
-        {
-            if (attempt.Measure() is { } figures)
-            {
-                await answers.SendAsync(
-                    FrameKind.Figures, LinkWords.Write(figures), LinkJson.Default.FiguresReport, over);
-            }
-
-            tick = timer.WaitForNextTickAsync(over).AsTask();
-        }
-        while (await Task.WhenAny(tick, attempt.Completion) == tick && await tick);
     }
 
     private async Task ReportAsync(IAttempt attempt, CancellationToken over)

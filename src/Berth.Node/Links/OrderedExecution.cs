@@ -53,7 +53,7 @@ internal sealed class OrderedExecution(LinkRoom room, ServerLink link, FrameRead
     private async Task FollowAsync(IExecution execution, CancellationToken gone)
     {
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
-        IncomingStream input = new(n => answers.Post(FrameKind.InputCredit, ProgramFrames.Credit(n)));
+        IncomingStream input = new(n => answers.PostCredit(FrameKind.InputCredit, n));
         Task obeying = ObeyAsync(execution, input, over.Token);
         Task feeding = ProgramFrames.FeedAsync(
             input, execution.Input, () => answers.Post(FrameKind.InputClosed, default), over.Token);
@@ -88,26 +88,18 @@ internal sealed class OrderedExecution(LinkRoom room, ServerLink link, FrameRead
     {
         while (await orders.ReadAsync(over) is { } frame)
         {
+            if (ProgramFrames.TryPass(frame, input, outputCredit.Add, errorCredit.Add))
+            {
+                continue;
+            }
+
             switch (frame.Kind)
             {
-                case FrameKind.Input:
-                    input.Accept(frame.Payload);
-                    break;
-                case FrameKind.InputEnd:
-                    input.End();
-                    break;
-                case FrameKind.OutputCredit:
-                    outputCredit.Add(LinkFrame.CreditOf(frame.Payload));
-                    break;
-                case FrameKind.ErrorCredit:
-                    errorCredit.Add(LinkFrame.CreditOf(frame.Payload));
-                    break;
                 case FrameKind.Signal:
-                    execution.Signal(frame.Payload.FirstSpan is [var number] ? number : 0);
+                    execution.Signal(ProgramFrames.SignalOf(frame));
                     break;
                 case FrameKind.Resize:
-                    TerminalOrder size = frame.Read(ContainerLinkJson.Default.TerminalOrder);
-                    if (TerminalOrder.Read(size.Rows, size.Columns) is { } terminal)
+                    if (ProgramFrames.SizeOf(frame) is { } terminal)
                     {
                         execution.Resize(terminal);
                     }

@@ -1,8 +1,9 @@
 using System.Buffers;
-using System.Buffers.Binary;
 using Berth.Api.Errors;
 using Berth.Api.Links;
+using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Runs;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Node.Links;
@@ -93,10 +94,80 @@ internal static class ProgramFrames
             LinkJson.Default.RefusalReport, gone);
     }
 
-    public static byte[] Credit(int bytes)
+    /// <summary>Takes a frame of a program's input, or of how much of its output is welcome.</summary>
+    /// <returns>False where it is another.</returns>
+    public static bool TryPass(Frame frame, IncomingStream input, Action<int> output, Action<int> error)
     {
-        byte[] payload = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
-        return payload;
+        switch (frame.Kind)
+        {
+            case FrameKind.Input:
+                input.Accept(frame.Payload);
+                return true;
+            case FrameKind.InputEnd:
+                input.End();
+                return true;
+            case FrameKind.OutputCredit:
+                output(LinkFrame.CreditOf(frame.Payload));
+                return true;
+            case FrameKind.ErrorCredit:
+                error(LinkFrame.CreditOf(frame.Payload));
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>Does what a frame says an attempt is to do.</summary>
+    /// <returns>False where it says nothing of the kind.</returns>
+    public static bool TrySteer(Frame frame, IAttempt attempt)
+    {
+        switch (frame.Kind)
+        {
+            case FrameKind.Stop:
+                StopOrder stop = frame.Read(LinkJson.Default.StopOrder);
+                attempt.Stop(
+                    Enum.TryParse(stop.Reason, out EndReason reason) ? reason : EndReason.PlatformFault,
+                    TimeSpan.FromMilliseconds(Math.Max(0, stop.GraceMs)));
+                return true;
+            case FrameKind.Signal:
+                attempt.Signal(SignalOf(frame));
+                return true;
+            case FrameKind.Pause:
+                attempt.Pause();
+                return true;
+            case FrameKind.Resume:
+                attempt.Resume();
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    public static int SignalOf(Frame frame) => frame.Payload.FirstSpan is [var number] ? number : 0;
+
+    /// <summary>Null for a size that no terminal has.</summary>
+    public static TerminalSize? SizeOf(Frame frame)
+    {
+        TerminalOrder size = frame.Read(ContainerLinkJson.Default.TerminalOrder);
+        return TerminalOrder.Read(size.Rows, size.Columns);
+    }
+
+    /// <summary>Tells what an attempt uses, now and then until it has ended: nobody can ask from afar.</summary>
+    public static async Task ReportFiguresAsync(
+        IAttempt attempt, FrameWriter answers, TimeProvider time, CancellationToken over)
+    {
+        using PeriodicTimer timer = new(LinkProtocol.FiguresPeriod, time);
+        Task<bool> tick;
+        do
+        {
+            if (attempt.Measure() is { } figures)
+            {
+                await answers.SendAsync(
+                    FrameKind.Figures, LinkWords.Write(figures), LinkJson.Default.FiguresReport, over);
+            }
+
+            tick = timer.WaitForNextTickAsync(over).AsTask();
+        }
+        while (await Task.WhenAny(tick, attempt.Completion) == tick && await tick);
     }
 }

@@ -30,8 +30,8 @@ internal sealed class ServerLink : IAsyncDisposable
 
     private readonly LinkRoom room;
     private readonly LinkService service;
-    private readonly LinkHost host;
     private readonly CancellationTokenSource over = new();
+    private LinkHost? host;
     private bool isRefused;
     private bool wasWelcomed;
     private bool isDouble;
@@ -44,7 +44,6 @@ internal sealed class ServerLink : IAsyncDisposable
         Door = door;
         this.room = room;
         service = new LinkService(room, this);
-        host = new LinkHost(service.AnswerAsync, room.Loggers);
     }
 
     public Uri Address { get; }
@@ -92,7 +91,11 @@ internal sealed class ServerLink : IAsyncDisposable
     {
         await over.CancelAsync();
         await Ended;
-        await host.DisposeAsync();
+        if (host is not null)
+        {
+            await host.DisposeAsync();
+        }
+
         Door.Dispose();
         over.Dispose();
     }
@@ -102,7 +105,6 @@ internal sealed class ServerLink : IAsyncDisposable
     private async Task RunAsync(CancellationToken stop)
     {
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(stop, over.Token);
-        await host.StartAsync(CancellationToken.None);
         TimeSpan pause = ShortestPause;
         while (!either.IsCancellationRequested)
         {
@@ -141,7 +143,7 @@ internal sealed class ServerLink : IAsyncDisposable
 
             await (ServerDoor.IsMultiplexed(connection)
                 ? LinkAnswers.ServeAsync(connection, service, room.Time, stop)
-                : host.ServeAsync(connection, stop));
+                : ServeHttpAsync(connection, stop));
             return isRefused ? "The server refused it."
                 : wasWelcomed ? "The link broke."
                 : "The server closed it: does it know this node still? 'berth node ls' there shows its nodes.";
@@ -154,6 +156,18 @@ internal sealed class ServerLink : IAsyncDisposable
         {
             return gone.Message;
         }
+    }
+
+    /// <summary>For a server of before there were other streams; most never meet one.</summary>
+    private async Task ServeHttpAsync(SslStream connection, CancellationToken stop)
+    {
+        if (host is null)
+        {
+            host = new LinkHost(service.AnswerAsync, room.Loggers);
+            await host.StartAsync(CancellationToken.None);
+        }
+
+        await host.ServeAsync(connection, stop);
     }
 
     private sealed class Counted(ServerLink link, IDisposable place) : IDisposable

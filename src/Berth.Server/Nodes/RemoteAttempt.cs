@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Text.Json;
 using System.Threading.Channels;
 using Berth.Api.Errors;
@@ -24,8 +23,7 @@ internal sealed class RemoteAttempt : IAttempt
     private readonly Action ended;
     private readonly RemoteConnections connections;
     private readonly FrameWriter writer;
-    private readonly IncomingStream output;
-    private readonly IncomingStream error;
+    private readonly RemoteOutput streams;
     private readonly RemoteInput input;
     private readonly CreditGate inputCredit = new();
     private readonly Channel<ProgressReport> progress = Channel.CreateBounded<ProgressReport>(
@@ -51,8 +49,8 @@ internal sealed class RemoteAttempt : IAttempt
             static state => ((LinkExchange)state!).Dispose(), exchange,
             spec.Timeout + spec.Grace + Slack ?? Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         writer = exchange.Writer;
-        output = new IncomingStream(n => Credit(FrameKind.OutputCredit, n));
-        error = new IncomingStream(n => Credit(FrameKind.ErrorCredit, n));
+        streams = new RemoteOutput(
+            n => writer.PostCredit(FrameKind.OutputCredit, n), n => writer.PostCredit(FrameKind.ErrorCredit, n));
         input = new RemoteInput(writer, inputCredit);
     }
 
@@ -62,15 +60,15 @@ internal sealed class RemoteAttempt : IAttempt
 
     public Stream Input => input;
 
-    public Stream Output => output;
+    public Stream Output => streams.Output;
 
-    public Stream Error => error;
+    public Stream Error => streams.Error;
 
     public ChannelReader<ProgressReport> Progress => progress.Reader;
 
     public Task<AttemptReport> Completion => completion.Task;
 
-    public long Written => output.Arrived + error.Arrived;
+    public long Written => streams.Arrived;
 
     /// <summary>Orders it and waits until the program runs, as <see cref="INode.StartAsync(AttemptSpec,
     /// CancellationToken)"/> says.</summary>
@@ -152,8 +150,7 @@ internal sealed class RemoteAttempt : IAttempt
         await reading;
         await patience.DisposeAsync();
         writer.Dispose();
-        await output.DisposeAsync();
-        await error.DisposeAsync();
+        await streams.DisposeAsync();
     }
 
     /// <summary>What every attempt on a lost node is told as: another try can help.</summary>
@@ -171,13 +168,6 @@ internal sealed class RemoteAttempt : IAttempt
 
     private BerthException NotThere(string what) => new(
         ErrorCode.InvalidRequest, $"There are no {what} attempt {Spec.Id}, which is on the node '{node}'.");
-
-    private void Credit(FrameKind kind, int bytes)
-    {
-        byte[] payload = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
-        writer.Post(kind, payload);
-    }
 
     /// <summary>What there is of the input travels with the order: the node reads it once the program runs.</summary>
     private async Task OrderAsync(CancellationToken cancellationToken)
@@ -210,24 +200,8 @@ internal sealed class RemoteAttempt : IAttempt
     private async Task WaitAsync(CancellationToken cancellationToken)
     {
         FrameReader frames = await exchange.ReaderAsync(cancellationToken);
-        Frame first = await frames.ReadAsync(cancellationToken)
-            ?? throw new LinkException("The node ended an attempt without a word.");
-        switch (first.Kind)
-        {
-            case FrameKind.Started:
-                StartedReport started = first.Read(LinkJson.Default.StartedReport);
-                Preparation = new AttemptPreparation(
-                    LinkWords.Span(started.PrepareUs), LinkWords.Span(started.StartUs), started.Prepared, Node: node);
-                break;
-            case FrameKind.Refused:
-                RefusalReport refusal = first.Read(LinkJson.Default.RefusalReport);
-                throw new BerthException(ErrorCatalog.Find(refusal.Code).Error, refusal.Message)
-                {
-                    RetryAfter = refusal.RetryAfterMs is { } pause ? TimeSpan.FromMilliseconds(pause) : null,
-                };
-            default:
-                throw new LinkException($"The node answered an order with a frame {first.Kind}.");
-        }
+        Frame started = NodeAnswer.Require(await frames.ReadAsync(cancellationToken), FrameKind.Started);
+        Preparation = LinkWords.Read(started.Read(LinkJson.Default.StartedReport), node);
     }
 
     private async Task ReadAsync()
@@ -264,8 +238,7 @@ internal sealed class RemoteAttempt : IAttempt
         });
         progress.Writer.TryComplete();
         inputCredit.Close();
-        output.End();
-        error.End();
+        streams.End();
         if (isWhole)
         {
             exchange.Complete();
@@ -278,20 +251,13 @@ internal sealed class RemoteAttempt : IAttempt
 
     private void Take(Frame frame)
     {
+        if (streams.TryTake(frame))
+        {
+            return;
+        }
+
         switch (frame.Kind)
         {
-            case FrameKind.Output:
-                output.Accept(frame.Payload);
-                break;
-            case FrameKind.OutputEnd:
-                output.End();
-                break;
-            case FrameKind.Error:
-                error.Accept(frame.Payload);
-                break;
-            case FrameKind.ErrorEnd:
-                error.End();
-                break;
             case FrameKind.InputCredit:
                 inputCredit.Add(LinkFrame.CreditOf(frame.Payload));
                 break;

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Buffers.Binary;
 using System.Text.Json;
 using System.Threading.Channels;
 using Berth.Api.Links;
@@ -17,8 +16,7 @@ namespace Berth.Server.Nodes;
 internal sealed class RemoteContainer : IAttempt
 {
     private readonly NodePaths nodes;
-    private readonly IncomingStream output;
-    private readonly IncomingStream error;
+    private readonly RemoteOutput streams;
     private readonly RetainedBytes input = new(LinkProtocol.Window);
     private readonly RetainedInput inputStream;
     private readonly Channel<ProgressReport> progress = Channel.CreateBounded<ProgressReport>(1);
@@ -45,8 +43,8 @@ internal sealed class RemoteContainer : IAttempt
     {
         Spec = spec;
         this.nodes = nodes;
-        output = new IncomingStream(n => Say(FrameKind.OutputCredit, outputPosition, n));
-        error = new IncomingStream(n => Say(FrameKind.ErrorCredit, errorPosition, n));
+        streams = new RemoteOutput(
+            n => Say(FrameKind.OutputCredit, outputPosition, n), n => Say(FrameKind.ErrorCredit, errorPosition, n));
         inputStream = new RetainedInput(input);
         progress.Writer.TryComplete();
     }
@@ -74,15 +72,15 @@ internal sealed class RemoteContainer : IAttempt
 
     public Stream Input => inputStream;
 
-    public Stream Output => output;
+    public Stream Output => streams.Output;
 
-    public Stream Error => error;
+    public Stream Error => streams.Error;
 
     public ChannelReader<ProgressReport> Progress => progress.Reader;
 
     public Task<AttemptReport> Completion => completion.Task;
 
-    public long Written => output.Arrived + error.Arrived;
+    public long Written => streams.Arrived;
 
     /// <summary>Orders it and returns once the program runs. Throws as <see cref="INode.StartAsync(AttemptSpec,
     /// CancellationToken)"/>.</summary>
@@ -99,8 +97,7 @@ internal sealed class RemoteContainer : IAttempt
             FrameReader frames = await exchange.ReaderAsync(cancellationToken);
             StartedReport started = NodeAnswer.Require(
                 await frames.ReadAsync(cancellationToken), FrameKind.Started).Read(LinkJson.Default.StartedReport);
-            container.Preparation = new AttemptPreparation(
-                LinkWords.Span(started.PrepareUs), LinkWords.Span(started.StartUs), started.Prepared, Node: nodes.Name);
+            container.Preparation = LinkWords.Read(started, nodes.Name);
             container.writer = exchange.Writer;
             container.current = exchange;
             container.following = container.FollowAsync(exchange, frames, link);
@@ -205,8 +202,7 @@ internal sealed class RemoteContainer : IAttempt
 
         await over.CancelAsync();
         await following;
-        output.End();
-        error.End();
+        streams.End();
     }
 
     public async ValueTask DisposeAsync()
@@ -219,8 +215,7 @@ internal sealed class RemoteContainer : IAttempt
 
         await over.CancelAsync();
         await following;
-        await output.DisposeAsync();
-        await error.DisposeAsync();
+        await streams.DisposeAsync();
         over.Dispose();
     }
 
@@ -275,7 +270,8 @@ internal sealed class RemoteContainer : IAttempt
                         isFresh
                             ? new RejoinOrder(Spec.Id, null, null)
                             : new RejoinOrder(
-                                Spec.Id, outputPosition.Place(output.Arrived), errorPosition.Place(error.Arrived)),
+                                Spec.Id, outputPosition.Place(streams.Output.Arrived),
+                                errorPosition.Place(streams.Error.Arrived)),
                         ContainerLinkJson.Default.RejoinOrder));
                 writer = exchange.Writer;
                 current = exchange;
@@ -317,8 +313,8 @@ internal sealed class RemoteContainer : IAttempt
         lock (gate)
         {
             wasHere = true;
-            outputPosition.GoOn(there.OutputAt, output.Arrived);
-            errorPosition.GoOn(there.ErrorAt, error.Arrived);
+            outputPosition.GoOn(there.OutputAt, streams.Output.Arrived);
+            errorPosition.GoOn(there.ErrorAt, streams.Error.Arrived);
             lostAt = null;
             if (stopAsked is { } stop)
             {
@@ -344,7 +340,7 @@ internal sealed class RemoteContainer : IAttempt
             while (!isWhole && await frames.ReadAsync(over.Token) is { } frame)
             {
                 Take(frame);
-                isWhole = report is not null && output.HasEnded && error.HasEnded;
+                isWhole = report is not null && streams.HasEnded;
             }
         }
         catch (Exception gone) when (gone is IOException or HttpRequestException or OperationCanceledException
@@ -391,20 +387,13 @@ internal sealed class RemoteContainer : IAttempt
 
     private void Take(Frame frame)
     {
+        if (streams.TryTake(frame))
+        {
+            return;
+        }
+
         switch (frame.Kind)
         {
-            case FrameKind.Output:
-                output.Accept(frame.Payload);
-                break;
-            case FrameKind.OutputEnd:
-                output.End();
-                break;
-            case FrameKind.Error:
-                error.Accept(frame.Payload);
-                break;
-            case FrameKind.ErrorEnd:
-                error.End();
-                break;
             case FrameKind.InputCredit:
                 input.Confirm(LinkFrame.CreditOf(frame.Payload));
                 break;
@@ -459,8 +448,7 @@ internal sealed class RemoteContainer : IAttempt
         if (completion.TrySetResult(end))
         {
             input.Close();
-            output.End();
-            error.End();
+            streams.End();
             over.Cancel();
         }
     }
@@ -475,12 +463,10 @@ internal sealed class RemoteContainer : IAttempt
 
     private void Say(FrameKind kind, StreamPosition stream, int bytes)
     {
-        byte[] payload = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
         lock (gate)
         {
             stream.Said += bytes;
-            writer?.Post(kind, payload);
+            writer?.PostCredit(kind, bytes);
         }
     }
 

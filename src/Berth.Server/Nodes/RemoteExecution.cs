@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Text.Json;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
@@ -12,8 +11,7 @@ internal sealed class RemoteExecution : IExecution
 {
     private readonly LinkExchange exchange;
     private readonly FrameWriter writer;
-    private readonly IncomingStream output;
-    private readonly IncomingStream error;
+    private readonly RemoteOutput streams;
     private readonly RemoteInput input;
     private readonly CreditGate inputCredit = new();
     private readonly string node;
@@ -27,16 +25,16 @@ internal sealed class RemoteExecution : IExecution
         this.exchange = exchange;
         this.node = node;
         writer = exchange.Writer;
-        output = new IncomingStream(n => Credit(FrameKind.OutputCredit, n));
-        error = new IncomingStream(n => Credit(FrameKind.ErrorCredit, n));
+        streams = new RemoteOutput(
+            n => writer.PostCredit(FrameKind.OutputCredit, n), n => writer.PostCredit(FrameKind.ErrorCredit, n));
         input = new RemoteInput(writer, inputCredit);
     }
 
     public Stream Input => input;
 
-    public Stream Output => output;
+    public Stream Output => streams.Output;
 
-    public Stream Error => error;
+    public Stream Error => streams.Error;
 
     /// <summary>What became of its link, where it went without the program's end; null otherwise.</summary>
     public IOException? Lost { get; private set; }
@@ -86,15 +84,7 @@ internal sealed class RemoteExecution : IExecution
         exchange.Dispose();
         await reading;
         writer.Dispose();
-        await output.DisposeAsync();
-        await error.DisposeAsync();
-    }
-
-    private void Credit(FrameKind kind, int bytes)
-    {
-        byte[] payload = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32BigEndian(payload, bytes);
-        writer.Post(kind, payload);
+        await streams.DisposeAsync();
     }
 
     private async Task ReadAsync(FrameReader frames)
@@ -118,34 +108,25 @@ internal sealed class RemoteExecution : IExecution
         inputCredit.Close();
         if (completion.Task.IsCompleted && fault is null)
         {
-            output.End();
-            error.End();
+            streams.End();
             return;
         }
 
         // Who reads must not take a part for the whole.
         Lost = new IOException($"The connection to the node '{node}' broke, and the program with it.", fault);
-        output.Break(Lost);
-        error.Break(Lost);
+        streams.Break(Lost);
         completion.TrySetResult(new ExecutionEnd(null, null));
     }
 
     private void Take(Frame frame)
     {
+        if (streams.TryTake(frame))
+        {
+            return;
+        }
+
         switch (frame.Kind)
         {
-            case FrameKind.Output:
-                output.Accept(frame.Payload);
-                break;
-            case FrameKind.OutputEnd:
-                output.End();
-                break;
-            case FrameKind.Error:
-                error.Accept(frame.Payload);
-                break;
-            case FrameKind.ErrorEnd:
-                error.End();
-                break;
             case FrameKind.InputCredit:
                 inputCredit.Add(LinkFrame.CreditOf(frame.Payload));
                 break;
