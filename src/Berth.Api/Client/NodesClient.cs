@@ -21,6 +21,13 @@ public sealed class NodesClient
             "v1/node-tokens", new JoinTokenRequest(expiresIn), NodeJson.Default.JoinTokenRequest,
             NodeJson.Default.JoinTokenCreated, cancellationToken);
 
+    public async Task<IReadOnlyList<JoinTokenView>> TokensAsync(CancellationToken cancellationToken) =>
+        (await exchange.GetAsync("v1/node-tokens", NodeJson.Default.JoinTokenList, cancellationToken)).Tokens;
+
+    /// <summary>Takes a token back.</summary>
+    public Task RemoveTokenAsync(string id, CancellationToken cancellationToken) =>
+        exchange.DeleteAsync("v1/node-tokens/" + Uri.EscapeDataString(id), cancellationToken);
+
     /// <summary>It gets nothing new.</summary>
     public Task<MachineView> CordonAsync(string name, CancellationToken cancellationToken) =>
         StepAsync(name, "cordon", cancellationToken);

@@ -26,6 +26,10 @@ public sealed record ShapeOrder(
         Bridge: Network?.Read());
 }
 
+/// <summary>An image that may soon be wanted.</summary>
+/// <param name="Image">Digest of its manifest.</param>
+public sealed record FetchOrder(string Image);
+
 /// <summary>A folder of files in memory.</summary>
 public sealed record FilesOrder(string Target, string? User, IReadOnlyDictionary<string, byte[]> Content);
 
@@ -141,9 +145,11 @@ public sealed record DeviceFact(string Model, long MemoryBytes);
 /// <param name="Images">Digests of images that can be run without fetching anything; the newest.</param>
 /// <param name="Ready">How many sandboxes stand ready, by image.</param>
 /// <param name="Elsewhere">Attempts that other servers have here.</param>
+/// <param name="Coming">Digests of images that are being fetched before something needs them.</param>
 public sealed record NodeHeartbeat(
     DateTimeOffset Clock, int Running, int Prepared, double Load, long MemoryFree, long DiskFree, long DiskTotal,
-    IReadOnlyList<string> Images, IReadOnlyDictionary<string, int>? Ready = null, int Elsewhere = 0);
+    IReadOnlyList<string> Images, IReadOnlyDictionary<string, int>? Ready = null, int Elsewhere = 0,
+    IReadOnlyList<string>? Coming = null);
 
 /// <summary>Where the servers that share a store listen for nodes.</summary>
 public sealed record ServerList(IReadOnlyList<string> Addresses);
@@ -205,6 +211,7 @@ public static class LinkWords
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, MaxDepth = 8)]
 [JsonSerializable(typeof(ShapeOrder))]
+[JsonSerializable(typeof(FetchOrder))]
 [JsonSerializable(typeof(AttemptOrder))]
 [JsonSerializable(typeof(ConnectOrder))]
 [JsonSerializable(typeof(FiguresReport))]

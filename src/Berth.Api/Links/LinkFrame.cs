@@ -53,6 +53,9 @@ public enum FrameKind : byte
     /// </summary>
     RemoveVolume = 15,
 
+    /// <summary>To the node: an image may soon be wanted there, a <see cref="FetchOrder"/>. Since version 6.</summary>
+    Fetch = 16,
+
     /// <summary>To the node, first on a container's stream in place of an order: a <see cref="RejoinOrder"/>. Since
     /// version 5.</summary>
     Rejoin = 20,
@@ -166,7 +169,7 @@ public static class LinkFrame
         FrameKind.Stop or FrameKind.Expect or FrameKind.Welcome or FrameKind.Servers or FrameKind.Started
             or FrameKind.Refused or FrameKind.Progress or FrameKind.Report or FrameKind.Hello or FrameKind.Heartbeat
             or FrameKind.Connect or FrameKind.Figures or FrameKind.RemoveVolume or FrameKind.Rejoin or FrameKind.Resize
-            or FrameKind.Drop or FrameKind.Rejoined or FrameKind.Executed => LinkProtocol.MaxDocument,
+            or FrameKind.Drop or FrameKind.Rejoined or FrameKind.Executed or FrameKind.Fetch => LinkProtocol.MaxDocument,
         _ => null,
     };
 

@@ -9,7 +9,7 @@ namespace Berth.Api.Links;
 public static class LinkProtocol
 {
     /// <summary>The newest version this program speaks.</summary>
-    public const int Version = 5;
+    public const int Version = 6;
 
     /// <summary>The oldest one.</summary>
     public const int OldestVersion = 1;
@@ -25,6 +25,9 @@ public static class LinkProtocol
 
     /// <summary>The first one in which nodes keep containers.</summary>
     public const int ContainersVersion = 5;
+
+    /// <summary>The first one in which nodes fetch images before something needs them.</summary>
+    public const int FetchVersion = 6;
 
     /// <summary>By TLS's negotiation of protocols (RFC 7301): a connection over which the server asks and the node
     /// answers. With <c>h2</c> the node asks, as of any web server.</summary>

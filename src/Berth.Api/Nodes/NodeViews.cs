@@ -48,9 +48,10 @@ public sealed record MachineDevice(string Model, long MemoryBytes);
 /// <param name="Average">The kernel's load average of a minute.</param>
 /// <param name="Prepared">Sandboxes that stand ready.</param>
 /// <param name="Images">Digests of images that it can run without fetching anything.</param>
+/// <param name="Coming">Digests of images that it fetches before something needs them; null for none.</param>
 public sealed record MachineLoad(
     double Average, long MemoryFreeBytes, long DiskFreeBytes, long DiskBytes, int Prepared,
-    IReadOnlyList<string> Images);
+    IReadOnlyList<string> Images, IReadOnlyList<string>? Coming = null);
 
 /// <summary>By name.</summary>
 public sealed record MachineList(IReadOnlyList<MachineView> Nodes);
@@ -70,6 +71,17 @@ public sealed record JoinTokenRequest(string? ExpiresIn = null);
 /// <param name="Token">The whole of it; it can't be read again.</param>
 public sealed record JoinTokenCreated(string Id, string Token, DateTimeOffset ExpiresAt);
 
+/// <summary>A token for joining, never its secret.</summary>
+/// <param name="State">valid, used or expired.</param>
+/// <param name="Caller">Who made it.</param>
+/// <param name="UsedBy">Node that has joined with it; null for none.</param>
+public sealed record JoinTokenView(
+    string Id, string State, DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, string Caller, string? UsedBy);
+
+/// <summary>Answer of <c>GET /v1/node-tokens</c>, the newest first. What is spent or expired is kept until another
+/// token is made after its end.</summary>
+public sealed record JoinTokenList(IReadOnlyList<JoinTokenView> Tokens);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(NodeView))]
@@ -80,4 +92,6 @@ public sealed record JoinTokenCreated(string Id, string Token, DateTimeOffset Ex
 [JsonSerializable(typeof(NodePatch))]
 [JsonSerializable(typeof(JoinTokenRequest))]
 [JsonSerializable(typeof(JoinTokenCreated))]
+[JsonSerializable(typeof(JoinTokenList))]
+[JsonSerializable(typeof(JoinTokenView))]
 public sealed partial class NodeJson : JsonSerializerContext;

@@ -23,8 +23,9 @@ internal static class NodeCommands
         {
             join,
             new Noun(
-                "token", "Make tokens for joining",
-                [new("berth node token create", "For one machine, within an hour")], new NodeTokenCreateCommand()),
+                "token", "Make tokens for joining, and take them back",
+                [new("berth node token create", "For one machine, within an hour")], new NodeTokenCreateCommand(),
+                new NodeTokenListCommand(), new NodeTokenRemoveCommand()),
         };
         return noun;
     }

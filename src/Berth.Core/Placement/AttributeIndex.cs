@@ -6,6 +6,7 @@ internal sealed class AttributeIndex
 {
     // No attribute or label is called so: a blank is in no word.
     public const string Image = "image ";
+    public const string ComingImage = "coming image ";
     public const string Volume = "volume ";
     public const string HostFolder = "host folder ";
     public const string Network = "network ";

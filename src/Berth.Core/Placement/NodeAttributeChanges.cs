@@ -21,6 +21,7 @@ internal static class NodeAttributeChanges
 
         ChangeSet(index, slot, NodeAttributes.Feature, before?.Features, after?.Features);
         ChangeSet(index, slot, AttributeIndex.Image, before?.Images, after?.Images);
+        ChangeSet(index, slot, AttributeIndex.ComingImage, before?.ComingImages, after?.ComingImages);
         ChangeSet(index, slot, AttributeIndex.Volume, before?.Volumes, after?.Volumes);
         ChangeSet(index, slot, AttributeIndex.HostFolder, before?.HostFolders, after?.HostFolders);
         ChangeSet(index, slot, AttributeIndex.Network, before?.Networks, after?.Networks);

@@ -58,6 +58,9 @@ public sealed record NodeSnapshot(string Name, NodeResources Capacity)
     /// <summary>Manifest digests of images that it holds unpacked.</summary>
     public IReadOnlySet<string> Images { get; init; } = FrozenSet<string>.Empty;
 
+    /// <summary>Manifest digests of images that it fetches before something needs them.</summary>
+    public IReadOnlySet<string> ComingImages { get; init; } = FrozenSet<string>.Empty;
+
     public IReadOnlySet<string> Volumes { get; init; } = FrozenSet<string>.Empty;
 
     /// <summary>Of its own, that may be put into sandboxes with all that is below them.</summary>

@@ -21,6 +21,7 @@ public sealed class PlacementIndex(ulong seed)
     private readonly ScoreLevels spread = new(PlacementStrategy.Spread);
     private readonly SortedDictionary<int, int> batchByPriority = [];
     private PlacementSearch? search;
+    private ImageSpread? images;
 
     /// <summary>How many nodes there are, in whatever state.</summary>
     public int Count => byName.Count;
@@ -142,6 +143,11 @@ public sealed class PlacementIndex(ulong seed)
 
         return plan;
     }
+
+    /// <summary>Nodes that are to fetch a request's image for what may follow it, the ones first that would have the
+    /// next run.</summary>
+    public IReadOnlyList<string> ToFetch(PlacementRequest request, int most) =>
+        (images ??= new ImageSpread(this)).Find(request, most);
 
     /// <summary>Makes a plan true that was made of the nodes as they still are.</summary>
     public void Apply(PlacementPlan plan)

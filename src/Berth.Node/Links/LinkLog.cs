@@ -47,4 +47,8 @@ internal static partial class LinkLog
     [LoggerMessage(EventId = 1700, Level = LogLevel.Information,
         Message = "Container {Attempt} ends here: its server does not want it on this node any more.")]
     public static partial void Dropped(ILogger logger, string attempt);
+
+    [LoggerMessage(EventId = 1800, Level = LogLevel.Warning,
+        Message = "The image {Image} could not be fetched ahead of need. {Reason}")]
+    public static partial void NotFetchedAhead(ILogger logger, Digest image, string reason);
 }

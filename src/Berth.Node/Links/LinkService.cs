@@ -4,6 +4,7 @@ using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
+using Berth.Core.Images;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -113,7 +114,10 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
                 switch (frame.Kind)
                 {
                     case FrameKind.Expect:
-                        room.Node.Expect(ReadShape(frame));
+                        room.Ahead.Expect(ReadShape(frame));
+                        break;
+                    case FrameKind.Fetch:
+                        room.Ahead.Fetch(ReadImage(frame));
                         break;
                     case FrameKind.Networks:
                         await networks.HearAsync(frame.Read(NetworkLinkJson.Default.NetworksReport).Read(), gone);
@@ -159,6 +163,11 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
                 LinkJson.Default.RefusalReport, gone);
         }
     }
+
+    private static Digest ReadImage(Frame frame) =>
+        Digest.TryParse(frame.Read(LinkJson.Default.FetchOrder).Image, out Digest image)
+            ? image
+            : throw new LinkException("An image to be fetched has no digest.");
 
     private static SandboxSpec ReadShape(Frame frame)
     {

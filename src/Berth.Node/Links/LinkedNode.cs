@@ -25,6 +25,9 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
 
     private const string ServersFile = "servers";
 
+    /// <summary>A tenth of the disk.</summary>
+    private const int LeastFreePart = 10;
+
     private static readonly TimeSpan RenewalLook = TimeSpan.FromMinutes(10);
 
     private readonly IReadOnlyList<Uri> given;
@@ -38,6 +41,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     private readonly KeptContainers containers;
     private readonly LinkRoom room;
     private readonly NodeHearsay networks;
+    private readonly ImagesAhead ahead;
     private readonly ConcurrentDictionary<Uri, ServerLink> links = new();
     private readonly ConcurrentDictionary<string, ServerLink> servers = new(StringComparer.Ordinal);
     private readonly ConcurrentBag<ServerLink> ended = [];
@@ -66,9 +70,10 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         containers = new KeptContainers(node, volumes, Path.Combine(folder, "containers"), time, logger);
         networks = new NodeHearsay(node.SharedNetworks, advertised);
         facts = MachineReading.Facts(node.Info).With(networks.Key);
+        ahead = new ImagesAhead(node, images, HasDisk, time, logger);
         room = new LinkRoom(
             node, this.places, volumes, containers, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome,
-            networks, time, loggers, logger);
+            networks, ahead, time, loggers, logger);
     }
 
     /// <summary>Called with the address of each server that accepted a link.</summary>
@@ -93,8 +98,10 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
             Add(address);
         }
 
+        Task fetching = ahead.RunAsync(stop);
         await RenewAsync(stop);
         await Task.WhenAll(links.Values.Select(link => link.Ended));
+        await fetching;
     }
 
     /// <summary>Of the servers that are linked first. Throws <c>BlobUnknown</c>, <c>Upstream</c>.</summary>
@@ -237,7 +244,14 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         return new NodeHeartbeat(
             time.GetUtcNow(), status.Sandboxes.Count(s => s.State == "running"), ready.Values.Sum(),
             MachineReading.Load(), MachineReading.MemoryFree(), free, total, images.Held, ready,
-            Math.Max(0, places.Taken - link.Running));
+            Math.Max(0, places.Taken - link.Running), ahead.Coming);
+    }
+
+    /// <summary>What nobody has asked for yet does not take the last of the disk.</summary>
+    private bool HasDisk()
+    {
+        (long free, long total) = MachineReading.Disk(folder);
+        return free >= total / LeastFreePart;
     }
 
     /// <summary>The links go on with the certificate they have; the next ones are made with the new.</summary>

@@ -16,10 +16,11 @@ namespace Berth.Node.Links;
 /// <param name="Told">Which addresses the servers have.</param>
 /// <param name="Linked">Told of each link that was accepted.</param>
 /// <param name="Networks">What servers say of networks.</param>
+/// <param name="Ahead">Images that may soon be wanted.</param>
 internal sealed record LinkRoom(
     INode Node, PlaceGate Places, VolumeUsers Volumes, KeptContainers Kept, Func<NodeHello> Hello,
     Func<ServerLink, NodeHeartbeat> Heartbeat, Func<ServerLink, string, bool> Hold, Action<ServerList> Told,
-    Action<ServerLink> Linked, NodeHearsay Networks, TimeProvider Time, ILoggerFactory Loggers, ILogger Logger);
+    Action<ServerLink> Linked, NodeHearsay Networks, ImagesAhead Ahead, TimeProvider Time, ILoggerFactory Loggers, ILogger Logger);
 
 /// <summary>A node's link to one address of a server, made anew whenever it breaks.</summary>
 internal sealed class ServerLink : IAsyncDisposable

@@ -19,8 +19,13 @@ public sealed class FetchedImages(
     /// <summary>Images that a heartbeat names at most.</summary>
     private const int MostNamed = 200;
 
-    private readonly ConcurrentDictionary<Digest, Task> fetching = new();
+    /// <summary>What a fetch that nobody waits for rests after each piece, while somebody waits for another: it goes
+    /// on at about 1 MiB/s, because one that stood still would be given up by who sends it.</summary>
+    private static readonly TimeSpan Courtesy = TimeSpan.FromMilliseconds(100);
+
+    private readonly ConcurrentDictionary<Digest, Fetch> fetching = new();
     private readonly ConcurrentDictionary<Digest, long> held = new();
+    private int awaited;
 
     /// <summary>The way to another machine; set when there is one.</summary>
     public IBlobOrigin? Origin { get; set; }
@@ -32,12 +37,26 @@ public sealed class FetchedImages(
     public IReadOnlyList<string> Held =>
         [.. held.OrderByDescending(h => h.Value).Take(MostNamed).Select(h => h.Key.Text)];
 
-    public async Task<ImageHandle> OpenAsync(Digest manifest, CancellationToken cancellationToken)
+    /// <summary>Whether an image can be run without fetching anything.</summary>
+    public bool Holds(Digest manifest) => held.ContainsKey(manifest);
+
+    public Task<ImageHandle> OpenAsync(Digest manifest, CancellationToken cancellationToken) =>
+        OpenAsync(manifest, isAwaited: true, cancellationToken);
+
+    /// <summary>Has an image here before somebody asks for it; gives way to what is waited for, until somebody waits
+    /// for this one too.</summary>
+    public async Task FetchAheadAsync(Digest manifest, CancellationToken cancellationToken)
+    {
+        using ImageHandle image = await OpenAsync(manifest, isAwaited: false, cancellationToken);
+    }
+
+    private async Task<ImageHandle> OpenAsync(Digest manifest, bool isAwaited, CancellationToken cancellationToken)
     {
         using IDisposable lease = content.Lease(manifest);
         if (!held.ContainsKey(manifest))
         {
-            await FetchOnceAsync(manifest, token => FetchAsync(manifest, token), cancellationToken);
+            await FetchOnceAsync(
+                manifest, (fetch, token) => FetchAsync(manifest, fetch, token), isAwaited, cancellationToken);
         }
 
         try
@@ -48,7 +67,8 @@ public sealed class FetchedImages(
         {
             // Collected since it was last used.
             held.TryRemove(manifest, out _);
-            await FetchOnceAsync(manifest, token => FetchAsync(manifest, token), cancellationToken);
+            await FetchOnceAsync(
+                manifest, (fetch, token) => FetchAsync(manifest, fetch, token), isAwaited, cancellationToken);
             return await OpenHeldAsync(manifest, cancellationToken);
         }
     }
@@ -59,7 +79,8 @@ public sealed class FetchedImages(
     {
         if (content.SizeOf(digest) is null)
         {
-            await FetchOnceAsync(digest, token => StoreAsync(digest, most, token), cancellationToken);
+            await FetchOnceAsync(
+                digest, (fetch, token) => StoreAsync(digest, most, fetch, token), isAwaited: true, cancellationToken);
         }
     }
 
@@ -86,15 +107,17 @@ public sealed class FetchedImages(
 
     /// <summary>Who comes later waits for the first; a first that gives up lets another begin.</summary>
     private async Task FetchOnceAsync(
-        Digest manifest, Func<CancellationToken, Task> fetch, CancellationToken cancellationToken)
+        Digest manifest, Func<Fetch, CancellationToken, Task> fetch, bool isAwaited,
+        CancellationToken cancellationToken)
     {
         while (true)
         {
-            TaskCompletionSource mine = new(TaskCreationOptions.RunContinuationsAsynchronously);
-            Task under = fetching.GetOrAdd(manifest, mine.Task);
-            if (under != mine.Task)
+            Fetch mine = new(this);
+            Fetch under = fetching.GetOrAdd(manifest, mine);
+            using IDisposable? waiting = isAwaited ? under.Await() : null;
+            if (under != mine)
             {
-                await under.WaitAsync(cancellationToken);
+                await under.Ended.Task.WaitAsync(cancellationToken);
                 if (HasAll(manifest))
                 {
                     return;
@@ -105,30 +128,30 @@ public sealed class FetchedImages(
 
             try
             {
-                await fetch(cancellationToken);
+                await fetch(mine, cancellationToken);
                 return;
             }
             finally
             {
                 fetching.TryRemove(manifest, out _);
-                mine.SetResult();
+                mine.Ended.SetResult();
             }
         }
     }
 
     private bool HasAll(Digest manifest) => content.SizeOf(manifest) is not null;
 
-    private async Task FetchAsync(Digest digest, CancellationToken cancellationToken)
+    private async Task FetchAsync(Digest digest, Fetch fetch, CancellationToken cancellationToken)
     {
         long begun = time.GetTimestamp();
-        ManifestDocument document = await DocumentAsync(digest, null, cancellationToken);
+        ManifestDocument document = await DocumentAsync(digest, null, fetch, cancellationToken);
         if (document.Index is { } index)
         {
             Descriptor chosen = PlatformChoice.Choose(index, platform)
                 ?? throw new BerthException(
                     ErrorCode.ImageNotFound,
                     $"The image {digest} has no variant for {platform.Os}/{platform.Architecture}.");
-            document = await DocumentAsync(chosen.Digest, chosen.MediaType, cancellationToken);
+            document = await DocumentAsync(chosen.Digest, chosen.MediaType, fetch, cancellationToken);
         }
 
         ImageManifest manifest = document.Manifest ?? throw new BerthException(
@@ -141,7 +164,7 @@ public sealed class FetchedImages(
             {
                 if (content.SizeOf(blob.Digest) != blob.Size)
                 {
-                    await StoreAsync(blob.Digest, blob.Size, token);
+                    await StoreAsync(blob.Digest, blob.Size, fetch, token);
                     Interlocked.Increment(ref fetched);
                 }
             });
@@ -152,11 +175,11 @@ public sealed class FetchedImages(
     }
 
     private async Task<ManifestDocument> DocumentAsync(
-        Digest digest, string? mediaType, CancellationToken cancellationToken)
+        Digest digest, string? mediaType, Fetch fetch, CancellationToken cancellationToken)
     {
         if (content.SizeOf(digest) is null)
         {
-            await StoreAsync(digest, ManifestDocument.MaxBytes, cancellationToken);
+            await StoreAsync(digest, ManifestDocument.MaxBytes, fetch, cancellationToken);
         }
 
         await using Stream blob = content.OpenVerified(digest);
@@ -166,7 +189,7 @@ public sealed class FetchedImages(
     }
 
     /// <param name="most">Bytes that it may have.</param>
-    private async Task StoreAsync(Digest digest, long most, CancellationToken cancellationToken)
+    private async Task StoreAsync(Digest digest, long most, Fetch fetch, CancellationToken cancellationToken)
     {
         IBlobOrigin origin = Origin ?? throw new BerthException(
             ErrorCode.NodeFault, $"The image's content {digest} is not here, and there is no link to fetch it over.");
@@ -184,6 +207,10 @@ public sealed class FetchedImages(
                 }
 
                 await writer.WriteAsync(buffer.AsMemory(0, count), cancellationToken);
+                if (fetch.MayRest)
+                {
+                    await Task.Delay(Courtesy, time, cancellationToken);
+                }
             }
         }
         catch (Exception broken) when (broken is IOException or HttpRequestException)
@@ -194,5 +221,34 @@ public sealed class FetchedImages(
         }
 
         await writer.CommitAsync(digest, cancellationToken);
+    }
+
+    /// <summary>One fetch under way, and whether somebody waits for it.</summary>
+    private sealed class Fetch(FetchedImages images)
+    {
+        private readonly FetchedImages images = images;
+        private int awaited;
+
+        public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>Nobody waits for this one, and somebody for another.</summary>
+        public bool MayRest => Volatile.Read(ref awaited) == 0 && Volatile.Read(ref images.awaited) > 0;
+
+        /// <summary>Somebody waits for it until that is disposed.</summary>
+        public IDisposable Await()
+        {
+            Interlocked.Increment(ref awaited);
+            Interlocked.Increment(ref images.awaited);
+            return new Waiting(this);
+        }
+
+        private sealed class Waiting(Fetch fetch) : IDisposable
+        {
+            public void Dispose()
+            {
+                Interlocked.Decrement(ref fetch.awaited);
+                Interlocked.Decrement(ref fetch.images.awaited);
+            }
+        }
     }
 }

@@ -129,6 +129,8 @@ public static class AccessTable
         new("POST", "/v1/nodes/{name}/uncordon", Permission.NodeManage),
         new("POST", "/v1/nodes/{name}/evict", Permission.NodeManage),
         new("POST", "/v1/node-tokens", Permission.NodeManage),
+        new("GET", "/v1/node-tokens", Permission.NodeManage),
+        new("DELETE", "/v1/node-tokens/{id}", Permission.NodeManage),
 
         new("GET", "/v1/backup", Permission.Backup),
 

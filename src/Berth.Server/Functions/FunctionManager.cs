@@ -38,6 +38,10 @@ internal sealed class FunctionManager(
     /// is.</summary>
     public Action<RunSpec>? Expecting { get; set; }
 
+    /// <summary>Told of what sandboxes can't be readied for where it may run; its image can be there. Set before anything
+    /// runs.</summary>
+    public Action<RunSpec>? ExpectingImage { get; set; }
+
     /// <summary>The network of what a function runs, as it is; null where it is gone. Set before anything runs.
     /// </summary>
     public Func<NetworkUse, NetworkDefinition?>? Networks { get; set; }
@@ -239,11 +243,18 @@ internal sealed class FunctionManager(
         entries[next.Name] = entry;
         Hosts.Set(next.Name, old?.Record.Edge.Hosts ?? [], next.Edge.Hosts);
         Changed?.Invoke(next.Name, next);
-        if (!next.Newest.Spec.Run.HasOwnFiles)
+        Revision newest = next.Newest;
+        RunSpec run = RevisionRuns.Of(next.Name, newest);
+        bool isReadied = !newest.Spec.Run.HasOwnFiles;
+        if (!isReadied || newest.Spec.Service is not null)
+        {
+            ExpectingImage?.Invoke(run);
+        }
+
+        if (isReadied)
         {
             // The first call finds a sandbox ready.
-            RunSpec run = RevisionRuns.Of(next.Name, next.Newest);
-            if (Expecting is { } expecting && next.Newest.Spec.Service is null && run.Bridge is null)
+            if (Expecting is { } expecting && newest.Spec.Service is null && run.Bridge is null)
             {
                 expecting(run);
             }

@@ -72,6 +72,8 @@ internal static class ServerRoutes
         Map(routes, "POST", "/v1/nodes/{name}/uncordon", nodes.UncordonAsync);
         Map(routes, "POST", "/v1/nodes/{name}/evict", nodes.EvictAsync);
         Map(routes, "POST", "/v1/node-tokens", nodes.MakeTokenAsync);
+        Map(routes, "GET", "/v1/node-tokens", nodes.ListTokensAsync);
+        Map(routes, "DELETE", "/v1/node-tokens/{id}", nodes.RemoveTokenAsync);
     }
 
     private static void MapContainers(IEndpointRouteBuilder routes, ServerRooms rooms)

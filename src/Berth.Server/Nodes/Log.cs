@@ -12,7 +12,7 @@ internal static partial class Log
     public static partial void JoinRefused(ILogger logger, string node, string reason);
 
     [LoggerMessage(EventId = 1302, Level = LogLevel.Warning,
-        Message = "Somebody tried to join with the token {Token}, which is wrong, spent or expired.")]
+        Message = "Somebody tried to join with the token {Token}, which is wrong, spent, expired or taken back.")]
     public static partial void TokenRefused(ILogger logger, string token);
 
     [LoggerMessage(EventId = 1303, Level = LogLevel.Information,
@@ -43,6 +43,14 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 1310, Level = LogLevel.Information, Message = "Nodes may join at {Addresses}.")]
     public static partial void Listening(ILogger logger, string addresses);
+
+    [LoggerMessage(EventId = 1801, Level = LogLevel.Information,
+        Message = "{Caller} took back the token for joining {Token}.")]
+    public static partial void TokenRemoved(ILogger logger, string caller, string token);
+
+    [LoggerMessage(EventId = 1802, Level = LogLevel.Information,
+        Message = "{Caller} made the token for joining {Token}, until {End:O}.")]
+    public static partial void TokenMade(ILogger logger, string caller, string token, DateTimeOffset end);
 
     [LoggerMessage(EventId = 1311, Level = LogLevel.Warning, Message = "A link of node {Node} broke. {Reason}")]
     public static partial void LinkBroke(ILogger logger, string node, string reason);

@@ -15,7 +15,8 @@ namespace Berth.Server.Nodes;
 /// <summary>
 /// All nodes as one: gives each attempt of a call, task, instance or container to one of them.
 /// </summary>
-internal sealed partial class NodeFleet(INode own, NodeRegister register, NodeIndex index)
+internal sealed partial class NodeFleet(
+    INode own, NodeRegister register, NodeIndex index, TimeProvider time)
 {
     private readonly INode own = own;
     private readonly NodeIndex index = index;
@@ -148,6 +149,7 @@ internal sealed partial class NodeFleet(INode own, NodeRegister register, NodeIn
             {
                 placed[attempt] = plan;
                 _ = ForgetAsync(attempt, plan);
+                FetchAhead(plan, spec.Sandbox.Image);
             }
 
             if (moves.GetValueOrDefault(plan.Node!) != before)

@@ -163,6 +163,16 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
         }
     }
 
+    /// <summary>As <see cref="PlacementIndex.ToFetch"/>.</summary>
+    public IReadOnlyList<string> ToFetch(PlacementRequest request, int most)
+    {
+        lock (gate)
+        {
+            Know(request.Image);
+            return index.ToFetch(request, most);
+        }
+    }
+
     /// <summary>What <see cref="PlaceAsync"/> would refuse a request with.</summary>
     public BerthException WhyNot(PlacementRequest request)
     {

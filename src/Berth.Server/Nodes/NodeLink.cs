@@ -59,6 +59,9 @@ internal sealed class NodeLink : IDisposable
     /// <summary>Whether the node keeps containers.</summary>
     public bool HasContainers => Hello.NewestVersion >= LinkProtocol.ContainersVersion;
 
+    /// <summary>Whether the node fetches images before something needs them.</summary>
+    public bool FetchesAhead => Hello.NewestVersion >= LinkProtocol.FetchVersion;
+
     public FrameWriter Control => control.Writer;
 
     /// <summary>Cancelled when it is over.</summary>

@@ -128,7 +128,25 @@ internal sealed class NodeRegister(
         DateTimeOffset now = time.GetUtcNow();
         await store.AddJoinTokenAsync(
             new JoinTokenRecord(token.Id, token.HashOfSecret(), now, now + life, caller), now, cancellationToken);
+        Log.TokenMade(logger, caller, token.Id, now + life);
         return (token, now + life);
+    }
+
+    /// <summary>Tokens for joining that are kept, the newest first.</summary>
+    public Task<IReadOnlyList<JoinTokenRecord>> TokensAsync(CancellationToken cancellationToken) =>
+        store.AllJoinTokensAsync(cancellationToken);
+
+    /// <summary>Takes a token back: nobody joins with it from now on. Throws <c>NotFound</c>.</summary>
+    public async Task RemoveTokenAsync(string id, string caller, CancellationToken cancellationToken)
+    {
+        if (!await store.DeleteJoinTokenAsync(id, cancellationToken))
+        {
+            throw new BerthException(
+                ErrorCode.NotFound,
+                $"There is no token for joining '{Quoted.Of(id)}'; 'berth node token ls' lists those there are.");
+        }
+
+        Log.TokenRemoved(logger, caller, id);
     }
 
     /// <summary>Spends a token. Throws <c>Unauthorized</c>, <c>Conflict</c>, <c>InvalidRequest</c>.</summary>
@@ -162,7 +180,7 @@ internal sealed class NodeRegister(
             if (await store.JoinAsync(spent.Id, record, cancellationToken) is not { } added)
             {
                 JoinTokenRecord? token = await store.FindJoinTokenAsync(spent.Id, cancellationToken);
-                throw token?.UsedBy is null ? Taken(name) : Spent(token);
+                throw token is null ? NotValid(spent.Id) : token.UsedBy is null ? Taken(name) : Spent(token);
             }
 
             NodeEntry entry = new(added, isOwn: false);
@@ -357,10 +375,7 @@ internal sealed class NodeRegister(
         // Who knows the secret may know what became of it; to all others the three look alike.
         if (kept is null || !token.Matches(kept.Hash))
         {
-            Log.TokenRefused(logger, token.Id ?? "?");
-            throw new BerthException(
-                ErrorCode.Unauthorized,
-                "The token for joining is not valid: make another on the server with 'berth node token create'.");
+            throw NotValid(token.Id ?? "?");
         }
 
         if (kept.ExpiresAt <= now)
@@ -372,6 +387,14 @@ internal sealed class NodeRegister(
         }
 
         return kept.UsedBy is null ? kept : throw Spent(kept);
+    }
+
+    private BerthException NotValid(string id)
+    {
+        Log.TokenRefused(logger, id);
+        return new BerthException(
+            ErrorCode.Unauthorized,
+            "The token for joining is not valid: make another on the server with 'berth node token create'.");
     }
 
     private BerthException Spent(JoinTokenRecord? token)

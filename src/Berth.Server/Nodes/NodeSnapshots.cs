@@ -62,6 +62,7 @@ internal static class NodeSnapshots
             Labels = record.Labels,
             Taints = [.. record.Taints.Select(TaintOf)],
             Images = Same(before?.Images, images.Where(i => i is not null)),
+            ComingImages = Same(before?.ComingImages, (node.Heartbeat?.Coming ?? []).Where(i => i is not null)),
             Prepared = ready,
             Volumes = volumes,
             Load = node.Heartbeat is { } beat ? beat.Load / Math.Max(1, facts?.Cores ?? 1) : 0,

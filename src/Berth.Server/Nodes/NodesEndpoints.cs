@@ -26,6 +26,27 @@ internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
             StatusCodes.Status201Created);
     }
 
+    public async Task ListTokensAsync(HttpContext context)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        await JsonBody.WriteAsync(
+            context,
+            new JoinTokenList(
+            [
+                .. (await nodes.Register.TokensAsync(context.RequestAborted)).Select(t => new JoinTokenView(
+                    t.Id, t.UsedBy is not null ? "used" : t.ExpiresAt <= now ? "expired" : "valid", t.CreatedAt,
+                    t.ExpiresAt, t.Caller, t.UsedBy)),
+            ]),
+            NodeJson.Default.JoinTokenList);
+    }
+
+    public async Task RemoveTokenAsync(HttpContext context)
+    {
+        await nodes.Register.RemoveTokenAsync(
+            (string)context.Request.RouteValues["id"]!, Caller.Of(context).Name, context.RequestAborted);
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+    }
+
     public Task ListAsync(HttpContext context) => JsonBody.WriteAsync(
         context,
         new MachineList([.. nodes.Register.All.OrderBy(n => n.Name, StringComparer.Ordinal).Select(View)]),
@@ -84,7 +105,7 @@ internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
                 ? null
                 : new MachineLoad(
                     Math.Round(beat.Load, 2), beat.MemoryFree, beat.DiskFree, beat.DiskTotal, beat.Prepared,
-                    beat.Images),
+                    beat.Images, beat.Coming is { Count: > 0 } coming ? coming : null),
             isOwn ? ServerVersion.Text : record.Program, record.JoinedAt,
             isOwn ? time.GetUtcNow() : node.Node is { Link.Closed.IsCancellationRequested: false } linked
                 ? time.GetUtcNow() - time.GetElapsedTime(linked.Link.Heard)

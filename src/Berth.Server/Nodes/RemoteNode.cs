@@ -3,6 +3,7 @@ using System.Text.Json;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Core.Images;
 using Berth.Core.Resources;
 
 namespace Berth.Server.Nodes;
@@ -18,6 +19,7 @@ internal sealed class RemoteNode : INode
     private static readonly TimeSpan Repeated = TimeSpan.FromMinutes(1);
 
     private readonly ConcurrentDictionary<SandboxSpec, long> said = new();
+    private readonly ConcurrentDictionary<Digest, long> wanted = new();
     private readonly NodeLink link;
     private readonly NodePaths paths;
     private readonly TimeProvider time;
@@ -54,20 +56,23 @@ internal sealed class RemoteNode : INode
     /// <remarks>Said once a minute of each shape: the node remembers for longer.</remarks>
     public void Expect(SandboxSpec spec)
     {
-        long now = time.GetTimestamp();
-        if (said.TryGetValue(spec, out long before) && time.GetElapsedTime(before, now) < Repeated)
+        if (IsNews(said, spec))
         {
-            return;
+            link.Control.Post(
+                FrameKind.Expect,
+                JsonSerializer.SerializeToUtf8Bytes(ShapeOrder.Of(spec), LinkJson.Default.ShapeOrder));
         }
+    }
 
-        if (said.Count >= MostSaid)
+    /// <summary>Says that an image may soon be wanted there, once a minute.</summary>
+    public void Fetch(Digest image)
+    {
+        if (link.FetchesAhead && IsNews(wanted, image))
         {
-            said.Clear();
+            link.Control.Post(
+                FrameKind.Fetch,
+                JsonSerializer.SerializeToUtf8Bytes(new FetchOrder(image.Text), LinkJson.Default.FetchOrder));
         }
-
-        said[spec] = now;
-        link.Control.Post(
-            FrameKind.Expect, JsonSerializer.SerializeToUtf8Bytes(ShapeOrder.Of(spec), LinkJson.Default.ShapeOrder));
     }
 
     public async Task<IAttempt> StartAsync(AttemptSpec spec, CancellationToken cancellationToken)
@@ -158,6 +163,24 @@ internal sealed class RemoteNode : INode
         {
             throw RemoteAttempt.Lost(Info.Name, gone);
         }
+    }
+
+    private bool IsNews<T>(ConcurrentDictionary<T, long> before, T what)
+        where T : notnull
+    {
+        long now = time.GetTimestamp();
+        if (before.TryGetValue(what, out long last) && time.GetElapsedTime(last, now) < Repeated)
+        {
+            return false;
+        }
+
+        if (before.Count >= MostSaid)
+        {
+            before.Clear();
+        }
+
+        before[what] = now;
+        return true;
     }
 
     private void RequireContainers()

@@ -19,10 +19,16 @@ internal interface INodeStore
     /// <summary>Adds a token, and drops those that ended before <paramref name="now"/>.</summary>
     Task AddJoinTokenAsync(JoinTokenRecord token, DateTimeOffset now, CancellationToken cancellationToken);
 
+    /// <summary>Every token that is kept, spent and expired ones among them, the newest first.</summary>
+    Task<IReadOnlyList<JoinTokenRecord>> AllJoinTokensAsync(CancellationToken cancellationToken);
+
+    /// <summary>Takes a token back; a node that has joined with it stays. Returns whether there was one.</summary>
+    Task<bool> DeleteJoinTokenAsync(string id, CancellationToken cancellationToken);
+
     /// <summary>Null where there is none.</summary>
     Task<JoinTokenRecord?> FindJoinTokenAsync(string id, CancellationToken cancellationToken);
 
     /// <summary>Spends a token on a new node, both or neither; gives it with the number of this change. Null where the
-    /// token is spent already, whoever was first, or another server has a node of that name.</summary>
+    /// token is spent already, whoever was first, or taken back, or another server has a node of that name.</summary>
     Task<NodeRecord?> JoinAsync(string token, NodeRecord node, CancellationToken cancellationToken);
 }

@@ -279,6 +279,31 @@ public abstract class StoreRecordContract : IAsyncLifetime
         Assert.NotNull(await Nodes.FindJoinTokenAsync("new", None));
     }
 
+    [Fact]
+    public async Task A_token_that_was_taken_back_lets_nobody_join()
+    {
+        await Nodes.AddJoinTokenAsync(NewToken("taken"), Noon, None);
+
+        bool[] taken = [await Nodes.DeleteJoinTokenAsync("taken", None), await Nodes.DeleteJoinTokenAsync("taken", None)];
+
+        Assert.Equal([true, false], taken);
+        Assert.Null(await Nodes.JoinAsync("taken", NewNode("worker"), None));
+        Assert.Null(await Nodes.FindJoinTokenAsync("taken", None));
+        Assert.Empty(await Nodes.AllNodesAsync(None));
+    }
+
+    [Fact]
+    public async Task Tokens_are_listed_the_newest_first_with_who_used_them()
+    {
+        await JoinAsync("older", "worker");
+        await Nodes.AddJoinTokenAsync(NewToken("newer") with { CreatedAt = Noon + TimeSpan.FromMinutes(1) }, Noon, None);
+
+        IReadOnlyList<JoinTokenRecord> tokens = await Nodes.AllJoinTokensAsync(None);
+
+        Assert.Equal([("newer", null), ("older", "worker")], tokens.Select(t => (t.Id, t.UsedBy)));
+        Assert.Equivalent(NewToken("older") with { UsedBy = "worker" }, tokens[1], strict: true);
+    }
+
     private static DateTimeOffset Noon { get; } = new(2026, 11, 22, 12, 0, 0, TimeSpan.Zero);
 
     private static JoinTokenRecord NewToken(string id) => new(id, "00ff", Noon, Noon + TimeSpan.FromHours(1), "admin");

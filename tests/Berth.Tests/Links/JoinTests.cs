@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Api.Runs;
@@ -88,6 +89,60 @@ public sealed class JoinTests : IAsyncLifetime
 
         Assert.Contains("has expired", refusal.Message, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task A_token_that_was_taken_back_is_refused_like_one_there_never_was()
+    {
+        string text = await rig.TokenAsync();
+        Assert.True(JoinToken.TryParse(text, out JoinToken token));
+
+        using HttpResponseMessage first = await rig.Server.Client.DeleteAsync($"/v1/node-tokens/{token.Id}");
+        using HttpResponseMessage second = await rig.Server.Client.DeleteAsync($"/v1/node-tokens/{token.Id}");
+        BerthException refusal = await Assert.ThrowsAsync<BerthException>(() => JoinAsync(text, "one"));
+
+        Assert.Equal((HttpStatusCode.NoContent, HttpStatusCode.NotFound), (first.StatusCode, second.StatusCode));
+        Assert.Equal(ErrorCode.Unauthorized, refusal.Code);
+        Assert.Contains("is not valid", refusal.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain(rig.Rooms.Register.All, n => n.Name == "one");
+    }
+
+    [Fact]
+    public async Task Tokens_are_listed_with_what_became_of_them_and_without_their_secrets()
+    {
+        string used = await rig.TokenAsync();
+        string valid = await rig.TokenAsync();
+        using NodeIdentity one = await JoinAsync(used, "one");
+        (JoinToken expired, _) = await rig.Rooms.Register.MakeTokenAsync(
+            TimeSpan.FromTicks(1), "somebody", CancellationToken.None);
+
+        string text = await rig.Server.Client.GetStringAsync("/v1/node-tokens");
+
+        JoinTokenList list = JsonSerializer.Deserialize(text, NodeJson.Default.JoinTokenList)!;
+        Dictionary<string, JoinTokenView> byId = list.Tokens.ToDictionary(t => t.Id);
+        Assert.Equal(3, byId.Count);
+        Assert.Equal(("used", "one"), (byId[IdOf(used)].State, byId[IdOf(used)].UsedBy));
+        Assert.Equal(("valid", null), (byId[IdOf(valid)].State, byId[IdOf(valid)].UsedBy));
+        Assert.Equal(("expired", "somebody"), (byId[expired.Id].State, byId[expired.Id].Caller));
+        Assert.DoesNotContain(valid.Split('_')[2], text, StringComparison.Ordinal);
+        Assert.DoesNotContain(expired.HashOfSecret(), text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_node_stays_when_the_token_that_it_joined_with_is_taken_back()
+    {
+        string token = await rig.TokenAsync();
+        using NodeIdentity one = await JoinAsync(token, "one");
+
+        using HttpResponseMessage removed = await rig.Server.Client.DeleteAsync($"/v1/node-tokens/{IdOf(token)}");
+
+        Assert.Equal(HttpStatusCode.NoContent, removed.StatusCode);
+        using ServerDoor door = ServerDoor.Of(rig.NodeAddress, one, TimeProvider.System);
+        await using Stream blob = await door.OpenBlobAsync(rig.Server.Digest, CancellationToken.None);
+        Assert.NotEqual(-1, blob.ReadByte());
+    }
+
+    private static string IdOf(string token) =>
+        JoinToken.TryParse(token, out JoinToken read) ? read.Id : throw new ArgumentException(token);
 
     [Fact]
     public async Task A_token_is_not_sent_to_another_server()

@@ -71,7 +71,7 @@ public sealed class SchemaContractTests
         RepositoryJson.Default.RetentionReport,
         NodeJson.Default.NodeView, NodeJson.Default.VersionView, NodeJson.Default.SandboxList,
         NodeJson.Default.MachineList, NodeJson.Default.NodePatch, NodeJson.Default.JoinTokenRequest,
-        NodeJson.Default.JoinTokenCreated,
+        NodeJson.Default.JoinTokenCreated, NodeJson.Default.JoinTokenList, NodeJson.Default.JoinTokenView,
         RunJson.Default.RunView, RunJson.Default.RunPage, RunJson.Default.RunEventView, RunJson.Default.RunWhy,
         RunJson.Default.Problem,
         ServerJson.Default.CollectionView, ServerJson.Default.HealthView)];

@@ -138,6 +138,8 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("POST /v1/nodes/{name}/uncordon", Administrators),
         ("POST /v1/nodes/{name}/evict", Administrators),
         ("POST /v1/node-tokens", Administrators),
+        ("GET /v1/node-tokens", Administrators),
+        ("DELETE /v1/node-tokens/{id}", Administrators),
         ("GET /v1/backup", Administrators),
         ("GET /v1/images", Readers),
         ("GET /v1/images/{**reference}", Readers),

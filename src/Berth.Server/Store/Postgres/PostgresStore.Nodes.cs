@@ -70,6 +70,22 @@ public sealed partial class PostgresStore
             .Bind(RunRows.Micros(token.ExpiresAt)).Bind(token.Caller).Bind(RunRows.Micros(now)),
         cancellationToken);
 
+    async Task<IReadOnlyList<JoinTokenRecord>> INodeStore.AllJoinTokensAsync(CancellationToken cancellationToken) =>
+        await database.ReadAsync(
+            new PostgresStatement(
+                "SELECT id, hash, created_at, expires_at, caller, used_by FROM node_tokens "
+                + "ORDER BY created_at DESC, id"),
+            Rows.All(row => new JoinTokenRecord(
+                row.Text(0), row.Text(1), RunRows.Time(row.Int64(2)), RunRows.Time(row.Int64(3)), row.Text(4),
+                row.NullableText(5))),
+            cancellationToken);
+
+    Task<bool> INodeStore.DeleteJoinTokenAsync(string id, CancellationToken cancellationToken) =>
+        database.WriteAsync(
+            isNew: false,
+            () => new PostgresStatement("DELETE FROM node_tokens WHERE id = $1 RETURNING id").Bind(id),
+            Rows.First(_ => true, none: false), cancellationToken);
+
     Task<JoinTokenRecord?> INodeStore.FindJoinTokenAsync(string id, CancellationToken cancellationToken) =>
         database.ReadAsync(
             new PostgresStatement(

@@ -40,6 +40,29 @@ internal static class NodeWrites
         return true;
     }
 
+    public static IReadOnlyList<JoinTokenRecord> AllTokens(SqliteDatabase database)
+    {
+        SqliteStatement select = database.Prepare(
+            "SELECT id, hash, created_at, expires_at, caller, used_by FROM node_tokens ORDER BY created_at DESC, id");
+        List<JoinTokenRecord> tokens = [];
+        while (select.Step())
+        {
+            tokens.Add(new JoinTokenRecord(
+                select.Text(0), select.Text(1), RunRows.Time(select.Int64(2)), RunRows.Time(select.Int64(3)),
+                select.Text(4), select.NullableText(5)));
+        }
+
+        return tokens;
+    }
+
+    public static bool DeleteToken(SqliteDatabase database, string id)
+    {
+        SqliteStatement delete = database.Prepare("DELETE FROM node_tokens WHERE id = ? RETURNING id").Bind(id);
+        bool wasThere = delete.Step();
+        delete.Reset();
+        return wasThere;
+    }
+
     public static JoinTokenRecord? FindToken(SqliteDatabase database, string id)
     {
         SqliteStatement select = database.Prepare(

@@ -201,6 +201,12 @@ public sealed class SqliteRunStore : IServerStore
         JoinTokenRecord token, DateTimeOffset now, CancellationToken cancellationToken) =>
         Write(WritePurpose.Accept, database => NodeWrites.AddToken(database, token, now), cancellationToken);
 
+    Task<IReadOnlyList<JoinTokenRecord>> INodeStore.AllJoinTokensAsync(CancellationToken cancellationToken) =>
+        readers.ReadAsync(NodeWrites.AllTokens, cancellationToken);
+
+    Task<bool> INodeStore.DeleteJoinTokenAsync(string id, CancellationToken cancellationToken) =>
+        Write(WritePurpose.Finish, database => NodeWrites.DeleteToken(database, id), cancellationToken);
+
     Task<JoinTokenRecord?> INodeStore.FindJoinTokenAsync(string id, CancellationToken cancellationToken) =>
         readers.ReadAsync(database => NodeWrites.FindToken(database, id), cancellationToken);
 
