@@ -36,12 +36,14 @@ public sealed record FilesOrder(string Target, string? User, IReadOnlyDictionary
 /// <summary>An <see cref="AttemptSpec"/> in plain values.</summary>
 /// <param name="Mounts">As <see cref="RunMount.Text"/> writes them. Since version 4.</param>
 /// <param name="Container">Null for calls, tasks and instances. Since version 5.</param>
+/// <param name="Yields">Whether it is to be refused where there is no room. Since version 6; a node of before runs it
+/// all the same.</param>
 public sealed record AttemptOrder(
     string Id, string Run, int Number, ShapeOrder Sandbox, IReadOnlyList<string>? Command,
     IReadOnlyList<string>? Arguments, IReadOnlyDictionary<string, string> Environment, string? User,
     string? WorkingDirectory, long? TimeoutMs, long GraceMs, IReadOnlyList<FilesOrder>? Files, int? Listen = null,
     bool IsInstance = false, IReadOnlyList<string>? Names = null, IReadOnlyList<string>? Mounts = null,
-    ContainerPart? Container = null)
+    ContainerPart? Container = null, bool Yields = false)
 {
     public static AttemptOrder Of(AttemptSpec spec) => new(
         spec.Id, spec.Run.Text, spec.Number, ShapeOrder.Of(spec.Sandbox), spec.Command, spec.Arguments,
@@ -51,7 +53,7 @@ public sealed record AttemptOrder(
             f.Target, f.User, f.Content.ToDictionary(c => c.Name, c => c.Content.ToArray()))).ToArray(),
         spec.Listen, spec.IsInstance, spec.Found?.Names,
         HasMounts(spec) ? [.. spec.Extras!.Mounts.Select(m => m.AsAsked()?.Text).OfType<string>()] : null,
-        ContainerPart.Of(spec));
+        ContainerPart.Of(spec), spec.Yields);
 
     /// <summary>Whether it has some that only a node of <see cref="LinkProtocol.MountsVersion"/> understands.</summary>
     public static bool HasMounts(AttemptSpec spec) =>
@@ -69,7 +71,7 @@ public sealed record AttemptOrder(
         Files is null && Mounts is null && Container is null
             ? null
             : (Container ?? ContainerPart.None).Read([.. FileMounts(), .. OtherMounts()]),
-        Listen: Listen, IsInstance: IsInstance,
+        Listen: Listen, IsInstance: IsInstance, Yields: Yields,
         Found: Sandbox.Network is null ? null : new AttemptNetwork(Names ?? [], Container?.ReadPorts() ?? []));
 
     private IEnumerable<SandboxMount> FileMounts() => (Files ?? []).Select(f => new SandboxMount.Files(
@@ -146,10 +148,11 @@ public sealed record DeviceFact(string Model, long MemoryBytes);
 /// <param name="Ready">How many sandboxes stand ready, by image.</param>
 /// <param name="Elsewhere">Attempts that other servers have here.</param>
 /// <param name="Coming">Digests of images that are being fetched before something needs them.</param>
+/// <param name="ElsewhereMemory">Bytes that attempts of other servers may use here.</param>
 public sealed record NodeHeartbeat(
     DateTimeOffset Clock, int Running, int Prepared, double Load, long MemoryFree, long DiskFree, long DiskTotal,
     IReadOnlyList<string> Images, IReadOnlyDictionary<string, int>? Ready = null, int Elsewhere = 0,
-    IReadOnlyList<string>? Coming = null);
+    IReadOnlyList<string>? Coming = null, long ElsewhereMemory = 0);
 
 /// <summary>Where the servers that share a store listen for nodes.</summary>
 public sealed record ServerList(IReadOnlyList<string> Addresses);

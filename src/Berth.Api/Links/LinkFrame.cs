@@ -169,7 +169,8 @@ public static class LinkFrame
         FrameKind.Stop or FrameKind.Expect or FrameKind.Welcome or FrameKind.Servers or FrameKind.Started
             or FrameKind.Refused or FrameKind.Progress or FrameKind.Report or FrameKind.Hello or FrameKind.Heartbeat
             or FrameKind.Connect or FrameKind.Figures or FrameKind.RemoveVolume or FrameKind.Rejoin or FrameKind.Resize
-            or FrameKind.Drop or FrameKind.Rejoined or FrameKind.Executed or FrameKind.Fetch => LinkProtocol.MaxDocument,
+            or FrameKind.Drop or FrameKind.Rejoined or FrameKind.Executed or FrameKind.Fetch
+            => LinkProtocol.MaxDocument,
         _ => null,
     };
 

@@ -326,6 +326,8 @@ public sealed record SandboxFile(string Name, ReadOnlyMemory<byte> Content);
 /// <param name="IsInstance">Whether its program stands ready for many calls, and so takes none of a node's places.
 /// </param>
 /// <param name="IsContainer">Whether its program goes on where the link to its node breaks.</param>
+/// <param name="Yields">Whether a node of another machine that has no room refuses it with <c>NoNode</c>; otherwise it
+/// waits there for a while and then runs all the same.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -344,7 +346,8 @@ public sealed record AttemptSpec(
     IInputAhead? Ahead = null,
     AttemptNetwork? Found = null,
     bool IsInstance = false,
-    bool IsContainer = false);
+    bool IsContainer = false,
+    bool Yields = false);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>

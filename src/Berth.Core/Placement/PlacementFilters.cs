@@ -177,6 +177,11 @@ internal sealed class PlacementFilters(PlacementIndex index)
         {
             Keep(index.Attributes.Find(AttributeIndex.Network, network), PlacementFilter.Network, network);
         }
+
+        foreach (string name in request.RefusedBy)
+        {
+            Strike(index.Attributes.Find(NodeAttributes.Node, name), PlacementFilter.Refused, null);
+        }
     }
 
     private void KeepMeeting(NodeConstraint constraint)

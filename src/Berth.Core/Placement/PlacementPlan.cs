@@ -24,6 +24,9 @@ public enum PlacementFilter
     Memory = 14,
     Disk = 15,
     Gpu = 16,
+
+    /// <summary>It said itself, a moment ago, that it has no room. Asked before <see cref="Affinity"/>.</summary>
+    Refused = 17,
 }
 
 /// <param name="Subject">Which constraint, feature, taint, volume; null where the filter says it all.</param>
@@ -88,6 +91,7 @@ public sealed record PlacementPlan(
         PlacementFilter.Places => "places",
         PlacementFilter.Cpu => $"CPU ({Request.Resources.Millicores / 1000m:0.###} asked)",
         PlacementFilter.Memory => $"memory ({Request.Resources.Memory} asked)",
+        PlacementFilter.Refused => "their own word",
         PlacementFilter.Disk => $"disk ({Request.Resources.Disk} asked)",
         _ => $"GPUs ({Request.Gpus?.Count} asked)",
     };

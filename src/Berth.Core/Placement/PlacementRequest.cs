@@ -74,6 +74,9 @@ public sealed record PlacementRequest(string Id, string Tenant, NodeResources Re
     /// <summary>Nodes with a sandbox that stands ready for it are preferred.</summary>
     public string? Revision { get; init; }
 
+    /// <summary>Names of nodes that refused it a moment ago: they know their room better than whoever plans.</summary>
+    public IReadOnlyList<string> RefusedBy { get; init; } = [];
+
     /// <summary>Higher goes first.</summary>
     public int Priority { get; init; }
 
@@ -92,6 +95,7 @@ public sealed record PlacementRequest(string Id, string Tenant, NodeResources Re
         CheckCount("constraints", Constraints.Count, NodeConstraint.Most);
         CheckCount("features", Features.Count, MostRules);
         CheckCount("tolerations", Tolerations.Count, MostRules);
+        CheckCount("nodes that refused it", RefusedBy.Count, MostRules);
         CheckCount("volumes", Volumes.Count, MostRules);
         CheckCount("rules of affinity", Affinities.Count, MostRules / 2);
         CheckTopology(Spread?.Topology);

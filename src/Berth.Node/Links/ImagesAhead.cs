@@ -123,7 +123,8 @@ internal sealed class ImagesAhead(
             }
             catch (Exception fault) when (fault is BerthException or IOException or UnauthorizedAccessException)
             {
-                if (tries == Tries || fault is BerthException { Code: ErrorCode.BlobUnknown or ErrorCode.ImageNotFound })
+                bool isGone = fault is BerthException { Code: ErrorCode.BlobUnknown or ErrorCode.ImageNotFound };
+                if (tries == Tries || isGone)
                 {
                     LinkLog.NotFetchedAhead(logger, image, fault.Message);
                     return false;

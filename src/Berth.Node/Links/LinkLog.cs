@@ -48,6 +48,9 @@ internal static partial class LinkLog
         Message = "Container {Attempt} ends here: its server does not want it on this node any more.")]
     public static partial void Dropped(ILogger logger, string attempt);
 
+    [LoggerMessage(EventId = 1803, Level = LogLevel.Debug, Message = "Attempt {Attempt} is refused. {Reason}")]
+    public static partial void NoRoom(ILogger logger, string attempt, string reason);
+
     [LoggerMessage(EventId = 1800, Level = LogLevel.Warning,
         Message = "The image {Image} could not be fetched ahead of need. {Reason}")]
     public static partial void NotFetchedAhead(ILogger logger, Digest image, string reason);

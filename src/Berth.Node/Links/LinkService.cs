@@ -104,6 +104,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
 
         answer.Read(LinkJson.Default.NodeWelcome);
         link.Welcome();
+        link.Speak(writer);
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
         Task beating = BeatAsync(writer, over.Token);
         using LinkNetworks networks = room.Networks.Begin(writer);
@@ -132,6 +133,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         }
         finally
         {
+            link.Speak(null);
             await over.CancelAsync();
             await beating;
             await networks.EndAsync();

@@ -64,7 +64,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         this.identity = identity;
         this.folder = folder;
         this.time = time;
-        this.places = new PlaceGate(places, time);
+        this.places = new PlaceGate(places, node.Info.Memory, time);
         logger = loggers.CreateLogger<LinkedNode>();
         images.Origin = this;
         containers = new KeptContainers(node, volumes, Path.Combine(folder, "containers"), time, logger);
@@ -132,7 +132,6 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
 
         await containers.DisposeAsync();
         networks.Dispose();
-        places.Dispose();
         identity.Dispose();
     }
 
@@ -244,7 +243,8 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         return new NodeHeartbeat(
             time.GetUtcNow(), status.Sandboxes.Count(s => s.State == "running"), ready.Values.Sum(),
             MachineReading.Load(), MachineReading.MemoryFree(), free, total, images.Held, ready,
-            Math.Max(0, places.Taken - link.Running), ahead.Coming);
+            Math.Max(0, places.Taken - link.Running), ahead.Coming,
+            Math.Max(0, places.Promised.Bytes - link.Promised));
     }
 
     /// <summary>What nobody has asked for yet does not take the last of the disk.</summary>

@@ -30,20 +30,22 @@ internal sealed class OrderedAttempt(
         }
 
         AttemptSpec spec = Read(first);
-        // An instance waits more than it works: its memory is counted, by the server.
-        using IDisposable? place = spec.IsInstance ? null : await link.TakeAsync(gone);
+        IDisposable? place = null;
         IDisposable having;
         try
         {
+            place = await link.TakeAsync(spec, gone);
             having = room.Volumes.Take(
                 (spec.Extras?.Mounts ?? []).OfType<SandboxMount.Volume>().Select(v => v.Name));
         }
         catch (BerthException going)
         {
+            place?.Dispose();
             await RefuseAsync(going, gone);
             return;
         }
 
+        using (place)
         using (having)
         {
             await RunAsync(spec, gone);

@@ -1,63 +1,169 @@
+using Berth.Core.Errors;
+using Berth.Core.Nodes;
+using Berth.Core.Resources;
+
 namespace Berth.Node.Links;
 
 /// <summary>
-/// This machine's places, where several servers give it work: each knows what the others have here by heartbeats, which
-/// are a second old. What comes while all are taken waits a little for one, and then runs all the same: places are a
-/// measure, and an attempt that waited for long would be lost time for its caller.
+/// This machine's room, where several servers give it work: each knows what the others have here by heartbeats, which
+/// are a second old. What comes while there is none waits a moment, because something may be ending just now, and is
+/// then refused: its server takes another node. A server of before knows no such refusal; what it sends waits longer,
+/// and then runs all the same.
 /// </summary>
-internal sealed class PlaceGate(int places, TimeProvider time) : IDisposable
+internal sealed class PlaceGate(int places, ByteSize memory, TimeProvider time)
 {
+    private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(1);
 
-    private readonly SemaphoreSlim free = new(places);
-    private int taken;
+    private readonly Lock gate = new();
+    private readonly NodeAdmission admission = new(places, memory);
+    private readonly LinkedList<Waiter> line = [];
 
     public int Places => places;
 
     /// <summary>Attempts that have a place, or run without one.</summary>
-    public int Taken => Volatile.Read(ref taken);
-
-    /// <summary>Takes a place until it is disposed.</summary>
-    public async ValueTask<IDisposable> TakeAsync(CancellationToken cancellationToken)
+    public int Taken
     {
-        bool has = free.Wait(0, CancellationToken.None);
-        if (!has)
+        get
         {
-            using CancellationTokenSource limit = new(Patience, time);
-            using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
-                limit.Token, cancellationToken);
-            try
+            lock (gate)
             {
-                await free.WaitAsync(either.Token);
-                has = true;
-            }
-            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-            {
-                has = false;
+                return admission.Taken;
             }
         }
-
-        Interlocked.Increment(ref taken);
-        return new Place(this, has);
     }
 
-    public void Dispose() => free.Dispose();
+    /// <summary>Memory of attempts, instances among them.</summary>
+    public ByteSize Promised
+    {
+        get
+        {
+            lock (gate)
+            {
+                return admission.Promised;
+            }
+        }
+    }
 
-    private sealed class Place(PlaceGate gate, bool has) : IDisposable
+    /// <summary>Takes room until it is disposed.</summary>
+    /// <param name="yields">Whether it can be refused, with <c>NoNode</c>.</param>
+    public async ValueTask<IDisposable> TakeAsync(
+        AdmissionDemand demand, bool yields, CancellationToken cancellationToken)
+    {
+        Waiter waiter = new(demand, yields);
+        lock (gate)
+        {
+            if (line.Count == 0 && IsAdmitted(waiter))
+            {
+                return new Place(this, demand);
+            }
+
+            line.AddLast(waiter);
+            Serve();
+        }
+
+        using CancellationTokenSource limit = new(yields ? Moment : Patience, time);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
+            limit.Token, cancellationToken);
+        try
+        {
+            await waiter.Turn.Task.WaitAsync(either.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            Leave(waiter, cancellationToken);
+        }
+
+        return new Place(this, demand);
+    }
+
+    /// <summary>Its time is over; throws unless it runs all the same.</summary>
+    private void Leave(Waiter waiter, CancellationToken cancellationToken)
+    {
+        lock (gate)
+        {
+            bool wasAdmitted = !line.Remove(waiter);
+            if (cancellationToken.IsCancellationRequested)
+            {
+                if (wasAdmitted)
+                {
+                    Return(waiter.Demand);
+                }
+
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+
+            if (wasAdmitted)
+            {
+                return;
+            }
+
+            if (waiter.Yields && admission.Refusal(waiter.Demand) is { } why)
+            {
+                throw new BerthException(ErrorCode.NoNode, "The node has no room for it. " + why) { RetryAfter = Soon };
+            }
+
+            admission.Take(waiter.Demand);
+        }
+    }
+
+    private void Return(AdmissionDemand demand)
+    {
+        lock (gate)
+        {
+            admission.Return(demand);
+            Serve();
+        }
+    }
+
+    /// <summary>In the order in which they came; one that is too large holds up nobody. Held by who calls.</summary>
+    private void Serve()
+    {
+        LinkedListNode<Waiter>? next;
+        for (LinkedListNode<Waiter>? at = line.First; at is not null; at = next)
+        {
+            next = at.Next;
+            if (IsAdmitted(at.Value))
+            {
+                line.Remove(at);
+                at.Value.Turn.SetResult();
+            }
+        }
+    }
+
+    private bool IsAdmitted(Waiter waiter)
+    {
+        // Who can't be refused is measured by places alone, as ever.
+        bool fits = waiter.Yields
+            ? admission.Refusal(waiter.Demand) is null
+            : !waiter.Demand.TakesPlace || admission.Taken < places;
+        if (fits)
+        {
+            admission.Take(waiter.Demand);
+        }
+
+        return fits;
+    }
+
+    private sealed class Waiter(AdmissionDemand demand, bool yields)
+    {
+        public AdmissionDemand Demand => demand;
+
+        public bool Yields => yields;
+
+        public TaskCompletionSource Turn { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+
+    private sealed class Place(PlaceGate gate, AdmissionDemand demand) : IDisposable
     {
         private int returned;
 
         public void Dispose()
         {
-            if (Interlocked.Exchange(ref returned, 1) != 0)
+            if (Interlocked.Exchange(ref returned, 1) == 0)
             {
-                return;
-            }
-
-            Interlocked.Decrement(ref gate.taken);
-            if (has)
-            {
-                gate.free.Release();
+                gate.Return(demand);
             }
         }
     }

@@ -1,8 +1,10 @@
 using System.Net.Security;
+using System.Text.Json;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
+using Berth.Core.Nodes;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Node.Links;
@@ -20,7 +22,8 @@ namespace Berth.Node.Links;
 internal sealed record LinkRoom(
     INode Node, PlaceGate Places, VolumeUsers Volumes, KeptContainers Kept, Func<NodeHello> Hello,
     Func<ServerLink, NodeHeartbeat> Heartbeat, Func<ServerLink, string, bool> Hold, Action<ServerList> Told,
-    Action<ServerLink> Linked, NodeHearsay Networks, ImagesAhead Ahead, TimeProvider Time, ILoggerFactory Loggers, ILogger Logger);
+    Action<ServerLink> Linked, NodeHearsay Networks, ImagesAhead Ahead, TimeProvider Time, ILoggerFactory Loggers,
+    ILogger Logger);
 
 /// <summary>A node's link to one address of a server, made anew whenever it breaks.</summary>
 internal sealed class ServerLink : IAsyncDisposable
@@ -28,6 +31,7 @@ internal sealed class ServerLink : IAsyncDisposable
     private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan RefusedPause = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan ShortestTelling = TimeSpan.FromMilliseconds(100);
 
     private readonly LinkRoom room;
     private readonly LinkService service;
@@ -36,7 +40,11 @@ internal sealed class ServerLink : IAsyncDisposable
     private bool isRefused;
     private bool wasWelcomed;
     private bool isDouble;
+    private readonly Lock counting = new();
+    private FrameWriter? control;
+    private long told;
     private int running;
+    private long promised;
     private volatile bool isLinked;
 
     public ServerLink(Uri address, ServerDoor door, LinkRoom room)
@@ -57,8 +65,11 @@ internal sealed class ServerLink : IAsyncDisposable
 
     public bool IsLinked => isLinked;
 
-    /// <summary>Attempts that its server has here.</summary>
+    /// <summary>Attempts that its server has here and that take places.</summary>
     public int Running => Volatile.Read(ref running);
+
+    /// <summary>Bytes of memory that its server was promised.</summary>
+    public long Promised => Volatile.Read(ref promised);
 
     public Task Ended { get; private set; } = Task.CompletedTask;
 
@@ -80,12 +91,26 @@ internal sealed class ServerLink : IAsyncDisposable
         LinkLog.Refused(room.Logger, reason);
     }
 
-    /// <summary>Counts an attempt until it is disposed, and gives it a place.</summary>
-    public async ValueTask<IDisposable> TakeAsync(CancellationToken cancellationToken)
+    /// <summary>The link was accepted, and heartbeats go here; null where it is over.</summary>
+    public void Speak(FrameWriter? to) => Volatile.Write(ref control, to);
+
+    /// <summary>Counts an attempt until it is disposed, and gives it room. Throws <c>NoNode</c> where there is none and
+    /// it can be refused; its server has been told how the node does by then.</summary>
+    public async ValueTask<IDisposable> TakeAsync(AttemptSpec spec, CancellationToken cancellationToken)
     {
-        IDisposable place = await room.Places.TakeAsync(cancellationToken);
-        Interlocked.Increment(ref running);
-        return new Counted(this, place);
+        AdmissionDemand demand = new(!spec.IsInstance, spec.Sandbox.Limits.Memory);
+        try
+        {
+            IDisposable place = await room.Places.TakeAsync(demand, spec.Yields, cancellationToken);
+            Count(demand, 1);
+            return new Counted(this, place, demand);
+        }
+        catch (BerthException full)
+        {
+            LinkLog.NoRoom(room.Logger, spec.Id, full.Message);
+            Tell();
+            throw;
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -99,6 +124,30 @@ internal sealed class ServerLink : IAsyncDisposable
 
         Door.Dispose();
         over.Dispose();
+    }
+
+    private void Count(AdmissionDemand demand, int sign)
+    {
+        Interlocked.Add(ref running, demand.TakesPlace ? sign : 0);
+        Interlocked.Add(ref promised, sign * demand.Memory.Bytes);
+    }
+
+    /// <summary>Says at once how the node does, but not for each of many refusals.</summary>
+    private void Tell()
+    {
+        lock (counting)
+        {
+            long now = room.Time.GetTimestamp();
+            if (Volatile.Read(ref control) is not { } to || room.Time.GetElapsedTime(told, now) < ShortestTelling)
+            {
+                return;
+            }
+
+            told = now;
+            to.Post(
+                FrameKind.Heartbeat,
+                JsonSerializer.SerializeToUtf8Bytes(room.Heartbeat(this), LinkJson.Default.NodeHeartbeat));
+        }
     }
 
     private static TimeSpan Longer(TimeSpan pause) => pause * 2 < LongestPause ? pause * 2 : LongestPause;
@@ -171,7 +220,7 @@ internal sealed class ServerLink : IAsyncDisposable
         await host.ServeAsync(connection, stop);
     }
 
-    private sealed class Counted(ServerLink link, IDisposable place) : IDisposable
+    private sealed class Counted(ServerLink link, IDisposable place, AdmissionDemand demand) : IDisposable
     {
         private int returned;
 
@@ -179,7 +228,7 @@ internal sealed class ServerLink : IAsyncDisposable
         {
             if (Interlocked.Exchange(ref returned, 1) == 0)
             {
-                Interlocked.Decrement(ref link.running);
+                link.Count(demand, -1);
                 place.Dispose();
             }
         }

@@ -38,8 +38,8 @@ internal sealed class FunctionManager(
     /// is.</summary>
     public Action<RunSpec>? Expecting { get; set; }
 
-    /// <summary>Told of what sandboxes can't be readied for where it may run; its image can be there. Set before anything
-    /// runs.</summary>
+    /// <summary>Told of what sandboxes can't be readied for where it may run; its image can be there. Set before
+    /// anything runs.</summary>
     public Action<RunSpec>? ExpectingImage { get; set; }
 
     /// <summary>The network of what a function runs, as it is; null where it is gone. Set before anything runs.

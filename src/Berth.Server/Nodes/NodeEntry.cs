@@ -12,6 +12,7 @@ internal sealed class NodeEntry(NodeRecord record, bool isOwn)
 {
     private readonly Lock gate = new();
     private int elsewhere;
+    private long elsewhereMemory;
 
     /// <summary>Null before its first link, and for the server's own.</summary>
     private NodeLiveness? liveness;
@@ -97,11 +98,12 @@ internal sealed class NodeEntry(NodeRecord record, bool isOwn)
     {
         lock (gate)
         {
-            int before = elsewhere;
+            (int, long) before = (elsewhere, elsewhereMemory);
             elsewhere = Math.Max(0, Node?.Link.Heartbeat?.Elsewhere ?? 0);
+            elsewhereMemory = Node?.Link.Heartbeat?.ElsewhereMemory ?? 0;
             LivenessChange change = LivenessChange.None;
             liveness = liveness?.Hear(now, out change).Settle();
-            return change != LivenessChange.None || elsewhere != before;
+            return change != LivenessChange.None || (elsewhere, elsewhereMemory) != before;
         }
     }
 

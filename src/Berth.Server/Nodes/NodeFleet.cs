@@ -58,9 +58,33 @@ internal sealed partial class NodeFleet(
             return await own.StartAsync(spec, cancellationToken);
         }
 
-        PlacementPlan plan = await PlaceAsync(
-            run, () => index.PlaceAsync(RequestOf(run), mayWait, cancellationToken), cancellationToken);
-        return await BeginAsync(plan, spec, cancellationToken);
+        NodeRefusals refusals = new(mayWait, time);
+        while (true)
+        {
+            PlacementPlan plan;
+            try
+            {
+                plan = await PlaceAsync(
+                    run,
+                    () => index.PlaceAsync(
+                        refusals.Beside(RequestOf(run)), mayWait && !refusals.Any, cancellationToken),
+                    cancellationToken);
+            }
+            catch (BerthException nowhere) when (nowhere.Code == ErrorCode.NoNode && refusals.Any)
+            {
+                await refusals.RestAsync(cancellationToken);
+                continue;
+            }
+
+            try
+            {
+                return await BeginAsync(plan, spec, cancellationToken);
+            }
+            catch (BerthException full) when (full.Code == ErrorCode.NoNode && refusals.Take(plan.Node!, full))
+            {
+                // It knows its room better than this server does. Elsewhere there may be some.
+            }
+        }
     }
 
     /// <summary>Finds a node for a program that serves many calls. It takes memory of its node and no place: it waits
@@ -139,7 +163,8 @@ internal sealed partial class NodeFleet(
         try
         {
             IAttempt attempt = await NodeOf(plan.Node!).StartAsync(
-                await BeThereAsync(spec, plan.Node!, cancellationToken), cancellationToken);
+                await BeThereAsync(spec with { Yields = !spec.IsContainer }, plan.Node!, cancellationToken),
+                cancellationToken);
             Remember(plan);
             if (attempt is RemoteContainer container)
             {

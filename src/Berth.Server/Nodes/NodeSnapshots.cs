@@ -62,6 +62,7 @@ internal static class NodeSnapshots
             Labels = record.Labels,
             Taints = [.. record.Taints.Select(TaintOf)],
             Images = Same(before?.Images, images.Where(i => i is not null)),
+            Runs = node.Heartbeat is { ElsewhereMemory: > 0 and var bytes } ? [OfOthers(bytes)] : [],
             ComingImages = Same(before?.ComingImages, (node.Heartbeat?.Coming ?? []).Where(i => i is not null)),
             Prepared = ready,
             Volumes = volumes,
@@ -79,6 +80,13 @@ internal static class NodeSnapshots
     /// cores as it has places. Of memory it promises what it has.</summary>
     private static NodeResources CapacityOf(NodeFacts? facts, int places) => new(
         (long)Math.Max(facts?.Cores ?? 0, places) * Core, ByteSize.FromBytes(facts?.MemoryBytes ?? 0), default);
+
+    /// <summary>Memory that other servers have of it, as one run; another amount is another run. What they have of its
+    /// places is taken off these.</summary>
+    private static PlacedRun OfOthers(long bytes) => new(
+        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"others {bytes}"), "",
+        new NodeResources(0, ByteSize.FromBytes(bytes), default), 0, IsBatch: false, Group: null, [],
+        TakesPlace: false);
 
     private static GpuDevice[] DevicesOf(NodeFacts? facts) =>
     [

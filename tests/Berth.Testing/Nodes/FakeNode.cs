@@ -23,6 +23,7 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
     private volatile TaskCompletionSource? gate;
     private volatile bool accepting;
     private long taken;
+    private volatile int most;
     private long removed;
     private long faults;
 
@@ -45,6 +46,9 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
 
     /// <summary>The attempts whose programs run now.</summary>
     public int Running => running.Count;
+
+    /// <summary>The most whose programs ran at once.</summary>
+    public int MostRunning => most;
 
     /// <summary>Attempts that stand still.</summary>
     public int Paused => running.Values.Count(a => a.IsPaused);
@@ -112,6 +116,12 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
         machineFaults.TryDequeue(out string? machineFault);
         var attempt = new FakeAttempt(spec, time, machineFault, Forget);
         running[spec.Id] = attempt;
+        int now = running.Count;
+        for (int seen = most; now > seen && Interlocked.CompareExchange(ref most, now, seen) != seen; seen = most)
+        {
+            continue;
+        }
+
         attempt.Begin();
         return attempt;
     }

@@ -90,6 +90,7 @@ public sealed class RandomCluster(Random random)
             IsBatch = Chance(2),
             Strategy = Chance(2) ? PlacementStrategy.Pack : PlacementStrategy.Spread,
             TakesPlace = !Chance(6),
+            RefusedBy = Chance(6) ? ["node-1", "node-4", "no-such-node"] : [],
         };
     }
 

@@ -117,6 +117,11 @@ public sealed class ScanPlanner(IReadOnlyList<NodeSnapshot?> nodes, ulong seed)
             return PlacementFilter.Network;
         }
 
+        if (request.RefusedBy.Contains(node.Name))
+        {
+            return PlacementFilter.Refused;
+        }
+
         return request.Affinities.Where(rule => rule.Weight is null).All(rule => Keeps(node, request, rule))
             ? null
             : PlacementFilter.Affinity;

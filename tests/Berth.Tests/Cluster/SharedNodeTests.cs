@@ -80,6 +80,58 @@ public sealed class SharedNodeTests(SharedPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_herd_at_two_servers_fills_the_nodes_and_none_beyond_its_places()
+    {
+        JoinedNode[] workers = [await JoinAsync(one, "a", places: 3), await JoinAsync(two, "b", places: 3)];
+        foreach (ServerRig server in (ServerRig[])[one, two])
+        {
+            await UntilAsync(server, "a", n => n.State == "ready" && n.Places == 3);
+            await UntilAsync(server, "b", n => n.State == "ready" && n.Places == 3);
+        }
+
+        await CordonAsync(one, "one");
+        await CordonAsync(one, "two");
+        await UntilAsync(two, "two", n => n.Cordoned);
+
+        // Twelve at once for six places, each of one second.
+        HttpResponseMessage[] answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(i =>
+            (i % 2 == 0 ? one : two).SendAsync(ServerRig.Call(["sleep", "1"]))));
+
+        foreach (HttpResponseMessage answer in answers)
+        {
+            using (answer)
+            {
+                Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
+            }
+        }
+
+        Assert.Equal([3, 3], workers.Select(w => w.Node.MostRunning));
+        Assert.Equal(12, workers.Sum(w => w.Node.Started.Count));
+    }
+
+    [Fact]
+    public async Task Memory_that_one_server_has_of_a_node_is_not_given_by_the_other()
+    {
+        JoinedNode worker = await JoinAsync(one, "worker", places: 10);
+        await UntilAsync(two, "worker", n => n.State == "ready");
+        await CordonAsync(one, "one");
+        await CordonAsync(one, "two");
+        await UntilAsync(two, "two", n => n.Cordoned);
+        // Of its four GiB.
+        (string, string) large = ("Berth-Memory", "3GiB");
+        Task<HttpResponseMessage> first = one.SendAsync(ServerRig.Call(["sleep", "2"], null, "call", large));
+        await UntilAsync(one, "worker", n => n.Running == 1);
+
+        using HttpResponseMessage second = await two.SendAsync(ServerRig.Call(["true"], null, "call", large));
+
+        using HttpResponseMessage answer = await first;
+        Assert.True(second.IsSuccessStatusCode, await second.Content.ReadAsStringAsync());
+        Assert.True(answer.IsSuccessStatusCode);
+        Assert.Equal(2, worker.Node.Started.Count);
+        Assert.Equal(1, worker.Node.MostRunning);
+    }
+
+    [Fact]
     public async Task A_node_whose_server_is_gone_goes_on_for_the_other()
     {
         await JoinAsync(one, "worker");

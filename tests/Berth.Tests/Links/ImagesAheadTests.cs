@@ -114,7 +114,8 @@ public sealed class ImagesAheadTests : IAsyncLifetime
     private async Task<Task<HttpResponseMessage>[]> CallAsync(int count)
     {
         int before = Running;
-        Task<HttpResponseMessage>[] calls = [.. Enumerable.Range(0, count).Select(_ => rig.Server.SendAsync(ServerRig.Call(["sleep", "8"])))];
+        Task<HttpResponseMessage>[] calls =
+            [.. Enumerable.Range(0, count).Select(_ => rig.Server.SendAsync(ServerRig.Call(["sleep", "8"])))];
         await rig.UntilAsync("worker", _ => Running >= before + count);
         return calls;
     }

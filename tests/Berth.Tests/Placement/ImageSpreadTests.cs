@@ -71,7 +71,8 @@ public sealed class ImageSpreadTests
         {
             index.Place(Request($"other{i}") with
             {
-                Group = "other", Constraints = [NodeConstraint.Parse("node notin (n150)")],
+                Group = "other",
+                Constraints = [NodeConstraint.Parse("node notin (n150)")],
             });
             index.Place(Request($"r{i}") with { Constraints = [NodeConstraint.Parse("node=n1")] });
         }

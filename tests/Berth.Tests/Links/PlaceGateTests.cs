@@ -1,0 +1,146 @@
+using Berth.Core.Errors;
+using Berth.Core.Nodes;
+using Berth.Core.Resources;
+using Berth.Node.Links;
+using Berth.Testing.Clocks;
+using Xunit;
+
+namespace Berth.Tests.Links;
+
+/// <summary>A node's own word about its room.</summary>
+public sealed class PlaceGateTests
+{
+    private static readonly AdmissionDemand Small = new(TakesPlace: true, ByteSize.MiB(256));
+
+    private readonly ManualTime time = new();
+    private readonly PlaceGate gate;
+
+    public PlaceGateTests() => gate = new PlaceGate(2, ByteSize.GiB(1), time);
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task What_finds_no_place_is_refused_after_a_moment_and_told_why()
+    {
+        using IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
+        using IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
+        Task<IDisposable> third = gate.TakeAsync(Small, yields: true, Token).AsTask();
+        Assert.False(third.IsCompleted);
+
+        time.Advance(TimeSpan.FromSeconds(1));
+
+        BerthException refusal = await Assert.ThrowsAsync<BerthException>(() => third);
+        Assert.Equal((ErrorCode.NoNode, 2), (refusal.Code, gate.Taken));
+        Assert.Equal("The node has no room for it. Its places are taken, 2 of 2.", refusal.Message);
+        Assert.NotNull(refusal.RetryAfter);
+    }
+
+    [Fact]
+    public async Task What_ends_in_that_moment_leaves_its_place()
+    {
+        IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
+        using IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
+        Task<IDisposable> third = gate.TakeAsync(Small, yields: true, Token).AsTask();
+
+        first.Dispose();
+        first.Dispose();
+
+        using IDisposable got = await third;
+        Assert.Equal(2, gate.Taken);
+    }
+
+    [Fact]
+    public async Task Memory_is_judged_too_and_what_is_too_large_holds_up_nobody()
+    {
+        PlaceGate wide = new(10, ByteSize.GiB(1), time);
+        AdmissionDemand more = Small with { Memory = ByteSize.MiB(600) };
+        using IDisposable first = await wide.TakeAsync(more, yields: true, Token);
+        Task<IDisposable> large = wide.TakeAsync(more, yields: true, Token).AsTask();
+
+        using IDisposable second = await wide.TakeAsync(Small, yields: true, Token);
+
+        time.Advance(TimeSpan.FromSeconds(1));
+        BerthException refusal = await Assert.ThrowsAsync<BerthException>(() => large);
+        Assert.Contains("It has promised", refusal.Message, StringComparison.Ordinal);
+        Assert.Equal(ByteSize.MiB(856), wide.Promised);
+    }
+
+    [Fact]
+    public async Task An_instance_takes_memory_and_no_place()
+    {
+        using IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
+        using IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
+
+        using IDisposable third = await gate.TakeAsync(Small with { TakesPlace = false }, yields: true, Token);
+
+        Assert.Equal((2, ByteSize.MiB(768)), (gate.Taken, gate.Promised));
+    }
+
+    [Fact]
+    public async Task What_can_t_be_refused_waits_longer_and_then_runs_all_the_same()
+    {
+        using IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
+        using IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
+        Task<IDisposable> third = gate.TakeAsync(Small, yields: false, Token).AsTask();
+
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(third.IsCompleted);
+        time.Advance(TimeSpan.FromSeconds(5));
+
+        using IDisposable got = await third;
+        Assert.Equal(3, gate.Taken);
+    }
+
+    [Fact]
+    public async Task Who_goes_away_while_it_waits_holds_nothing()
+    {
+        IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
+        IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
+        using CancellationTokenSource gone = new();
+        Task<IDisposable> third = gate.TakeAsync(Small, yields: true, gone.Token).AsTask();
+
+        await gone.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => third);
+        first.Dispose();
+        second.Dispose();
+
+        Assert.Equal((0, ByteSize.Zero), (gate.Taken, gate.Promised));
+    }
+
+    [Fact]
+    public async Task However_many_come_at_once_no_more_run_than_there_is_room_for()
+    {
+        PlaceGate busy = new(5, ByteSize.GiB(64), TimeProvider.System);
+        int running = 0;
+        int most = 0;
+
+        int[] ends = await Task.WhenAll(Enumerable.Range(0, 200).Select(_ => Task.Run(async () =>
+        {
+            try
+            {
+                using IDisposable place = await busy.TakeAsync(Small, yields: true, Token);
+                InterlockedMax(ref most, Interlocked.Increment(ref running));
+                await Task.Delay(5, Token);
+                Interlocked.Decrement(ref running);
+                return 1;
+            }
+            catch (BerthException refusal) when (refusal.Code == ErrorCode.NoNode)
+            {
+                return 0;
+            }
+        }, Token)));
+
+        Assert.Equal(5, most);
+        Assert.InRange(ends.Sum(), 5, 200);
+        Assert.Equal(0, busy.Taken);
+    }
+
+    private static void InterlockedMax(ref int most, int value)
+    {
+        int seen;
+        while (value > (seen = Volatile.Read(ref most)) && Interlocked.CompareExchange(ref most, value, seen) != seen)
+        {
+            continue;
+        }
+    }
+}
