@@ -28,6 +28,7 @@ internal static partial class Libc
     public const int EPOLL_CLOEXEC = 0x80000;
     public const int EPOLL_CTL_ADD = 1;
     public const int EPOLL_CTL_DEL = 2;
+    public const int EPOLL_CTL_MOD = 3;
     public const int EFD_CLOEXEC = 0x80000;
     public const uint EPOLLIN = 0x1;
     public const uint EPOLLOUT = 0x4;

@@ -22,6 +22,7 @@ internal sealed class PolledDescriptor : IDisposable
     private volatile bool isSeldom;
     private int growsTo;
     private long key;
+    private uint watched;
     private long bytesRead;
     private long bytesWritten;
 
@@ -76,7 +77,7 @@ internal sealed class PolledDescriptor : IDisposable
             }
             else
             {
-                Watch();
+                Watch(Libc.EPOLLIN);
             }
 
             await readable.WaitAsync(cancellationToken);
@@ -104,8 +105,21 @@ internal sealed class PolledDescriptor : IDisposable
                 continue;
             }
 
-            Watch();
+            Watch(Libc.EPOLLOUT);
             await writable.WaitAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>As many bytes as there is room for now; 0 also where nobody reads any more.</summary>
+    public int WriteSome(ReadOnlySpan<byte> buffer)
+    {
+        try
+        {
+            return buffer.IsEmpty ? 0 : Math.Max(TryWrite(buffer), 0);
+        }
+        catch (LinuxException)
+        {
+            return 0;
         }
     }
 
@@ -124,7 +138,7 @@ internal sealed class PolledDescriptor : IDisposable
                 return;
             }
 
-            Watch();
+            Watch(Libc.EPOLLOUT);
             await writable.WaitAsync(cancellationToken);
         }
     }
@@ -132,7 +146,7 @@ internal sealed class PolledDescriptor : IDisposable
     /// <summary>Completes when the descriptor polls readable: for a pidfd, when its process has ended.</summary>
     public ValueTask WaitReadableAsync(CancellationToken cancellationToken)
     {
-        Watch();
+        Watch(Libc.EPOLLIN);
         return readable.WaitAsync(cancellationToken);
     }
 
@@ -200,9 +214,11 @@ internal sealed class PolledDescriptor : IDisposable
         }
     }
 
-    private void Watch()
+    /// <summary>Only what somebody waited for: every edge wakes a thread, and a socket says each time that it can take
+    /// more.</summary>
+    private void Watch(uint events)
     {
-        if (Volatile.Read(ref key) != 0)
+        if ((Volatile.Read(ref watched) & events) != 0)
         {
             return;
         }
@@ -210,10 +226,17 @@ internal sealed class PolledDescriptor : IDisposable
         lock (gate)
         {
             ObjectDisposedException.ThrowIf(IsClosed, this);
+            uint all = watched | events;
             if (key == 0)
             {
-                Volatile.Write(ref key, poller.Watch(descriptor, this));
+                key = poller.Watch(descriptor, this, all);
             }
+            else
+            {
+                poller.WatchAlso(descriptor, key, all);
+            }
+
+            Volatile.Write(ref watched, all);
         }
     }
 

@@ -32,7 +32,7 @@ public sealed class ReadinessPoller : IDisposable
         epoll = number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("epoll_create1");
         number = Libc.EventFd(0, Libc.EFD_CLOEXEC);
         wake = number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("eventfd");
-        Add(wake, Libc.EPOLLIN, WakeUp);
+        Control(Libc.EPOLL_CTL_ADD, wake, Libc.EPOLLIN, WakeUp);
         clock = TimeProvider.System.CreateTimer(
             static self => ((ReadinessPoller)self!).Tick(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         // Two more than can run at once: what they run may block now and then.
@@ -77,14 +77,15 @@ public sealed class ReadinessPoller : IDisposable
     }
 
     /// <summary>Edges only: a descriptor that is ready when added counts as an edge (epoll(7)).</summary>
-    internal long Watch(FileDescriptor descriptor, PolledDescriptor owner)
+    /// <param name="events">EPOLLIN, EPOLLOUT or both; its end is told in any case.</param>
+    internal long Watch(FileDescriptor descriptor, PolledDescriptor owner, uint events)
     {
         ObjectDisposedException.ThrowIf(stopping, this);
         long key = Interlocked.Increment(ref lastKey);
         watched[key] = owner;
         try
         {
-            Add(descriptor, Libc.EPOLLIN | Libc.EPOLLOUT | Libc.EPOLLRDHUP | Libc.EPOLLET, key);
+            Control(Libc.EPOLL_CTL_ADD, descriptor, events | Libc.EPOLLRDHUP | Libc.EPOLLET, key);
             return key;
         }
         catch
@@ -93,6 +94,10 @@ public sealed class ReadinessPoller : IDisposable
             throw;
         }
     }
+
+    /// <summary>From now on these; what is so now counts as an edge.</summary>
+    internal void WatchAlso(FileDescriptor descriptor, long key, uint events) =>
+        Control(Libc.EPOLL_CTL_MOD, descriptor, events | Libc.EPOLLRDHUP | Libc.EPOLLET, key);
 
     /// <summary>Has its reader look in 10 to 20 ms. What is over before, as most calls' errors and progress are that
     /// never had any, cost no watching and woke nobody.</summary>
@@ -137,10 +142,10 @@ public sealed class ReadinessPoller : IDisposable
         clock.Change(Moment, Timeout.InfiniteTimeSpan);
     }
 
-    private unsafe void Add(FileDescriptor descriptor, uint events, long key)
+    private unsafe void Control(int what, FileDescriptor descriptor, uint events, long key)
     {
         Libc.EpollEvent entry = new() { Events = events, Data = key };
-        if (Libc.EpollControl(epoll, Libc.EPOLL_CTL_ADD, descriptor, &entry) < 0)
+        if (Libc.EpollControl(epoll, what, descriptor, &entry) < 0)
         {
             throw LinuxException.Last("epoll_ctl", $"fd {descriptor.Number}");
         }
