@@ -18,19 +18,33 @@ internal static class CgroupFile
 
     public static long ReadNumber(string path)
     {
+        using FileDescriptor file = FileSystems.OpenForReading(path);
+        return ReadNumber(file, path);
+    }
+
+    /// <summary>The same of a file that stays open.</summary>
+    public static long ReadNumber(FileDescriptor file, string path)
+    {
         Span<byte> buffer = stackalloc byte[64];
-        int length = Read(path, buffer);
+        int length = Read(file, path, buffer);
         return Utf8Parser.TryParse(buffer[..length], out long value, out _)
             ? value
             : throw new InvalidDataException($"{path} does not begin with a number.");
     }
 
     /// <summary>The number after a key, or 0 when the kernel has no such line.</summary>
-    [SkipLocalsInit]
     public static long ReadKey(string path, string key)
     {
+        using FileDescriptor file = FileSystems.OpenForReading(path);
+        return ReadKey(file, path, key);
+    }
+
+    /// <summary>The same of a file that stays open.</summary>
+    [SkipLocalsInit]
+    public static long ReadKey(FileDescriptor file, string path, string key)
+    {
         Span<byte> buffer = stackalloc byte[MaxBytes];
-        ReadOnlySpan<byte> rest = buffer[..Read(path, buffer)];
+        ReadOnlySpan<byte> rest = buffer[..Read(file, path, buffer)];
         while (TryTake(ref rest, out ReadOnlySpan<byte> name, out long value))
         {
             if (Ascii.Equals(name, key))
@@ -146,15 +160,21 @@ internal static class CgroupFile
         return pids;
     }
 
-    private static unsafe int Read(string path, Span<byte> buffer)
+    private static int Read(string path, Span<byte> buffer)
     {
         using FileDescriptor file = FileSystems.OpenForReading(path);
+        return Read(file, path, buffer);
+    }
+
+    /// <summary>From its beginning: the kernel writes such a file anew for who reads there.</summary>
+    private static unsafe int Read(FileDescriptor file, string path, Span<byte> buffer)
+    {
         int total = 0;
         fixed (byte* start = buffer)
         {
             while (total < buffer.Length)
             {
-                nint count = Libc.Read(file, start + total, buffer.Length - total);
+                nint count = Libc.PositionedRead(file, start + total, buffer.Length - total, total);
                 if (count < 0 && Marshal.GetLastPInvokeError() == Errno.Interrupted)
                 {
                     continue;

@@ -58,6 +58,12 @@ public interface ICgroup
     /// </summary>
     IReadOnlyList<string> Make(CgroupLimits limits);
 
+    /// <summary>From now on what is read of it for each run stays open, until it is removed: for a group that serves
+    /// many.</summary>
+    void KeepFiles()
+    {
+    }
+
     /// <summary>Lowers limits below what runc itself needs to make a container.</summary>
     void Tighten(ByteSize? memory, int? pids);
 

@@ -46,7 +46,11 @@ public sealed class SplitCgroups : ICgroups
 
     private sealed class SplitCgroup(string path, SplitCgroups root) : ICgroup
     {
+        private KeptFiles? kept;
+
         public string Path => path;
+
+        public void KeepFiles() => kept ??= new KeptFiles();
 
         public CgroupUsage ReadUsage(bool withSplit = true)
         {
@@ -55,13 +59,13 @@ public sealed class SplitCgroups : ICgroups
                 ReadCpu(),
                 withSplit ? Nanoseconds(cpu + "/cpuacct.usage_user") : TimeSpan.Zero,
                 withSplit ? Nanoseconds(cpu + "/cpuacct.usage_sys") : TimeSpan.Zero,
-                ByteSize.FromBytes(CgroupFile.ReadNumber(Memory + "/memory.max_usage_in_bytes")));
+                ByteSize.FromBytes(ReadNumber(Memory + "/memory.max_usage_in_bytes")));
         }
 
         public TimeSpan ReadCpu() => Nanoseconds(root.mounts["cpuacct"] + path + "/cpuacct.usage");
 
         public ByteSize ReadMemory() =>
-            ByteSize.FromBytes(CgroupFile.ReadNumber(Memory + "/memory.usage_in_bytes"));
+            ByteSize.FromBytes(ReadNumber(Memory + "/memory.usage_in_bytes"));
 
         public ByteSize ReadFilesInMemory() =>
             ByteSize.FromBytes(CgroupFile.ReadKey(Memory + "/memory.stat", "shmem"));
@@ -72,7 +76,12 @@ public sealed class SplitCgroups : ICgroups
 
         public IReadOnlyList<int> ReadProcesses() => CgroupFile.ReadPids(Memory + "/cgroup.procs");
 
-        public long ReadOutOfMemoryKills() => CgroupFile.ReadKey(Memory + "/memory.oom_control", "oom_kill");
+        public long ReadOutOfMemoryKills()
+        {
+            const string Key = "oom_kill";
+            string file = Memory + "/memory.oom_control";
+            return kept is { } files ? files.ReadKey(file, Key) : CgroupFile.ReadKey(file, Key);
+        }
 
         /// <summary>Any write sets the peak to the current usage (memory.rst, 5.1).</summary>
         public void ResetPeak() => CgroupFile.Write(Memory + "/memory.max_usage_in_bytes", "0");
@@ -136,6 +145,7 @@ public sealed class SplitCgroups : ICgroups
 
         public bool TryRemove()
         {
+            kept?.Dispose();
             bool removed = true;
             foreach (string mount in root.Hierarchies())
             {
@@ -168,6 +178,9 @@ public sealed class SplitCgroups : ICgroups
 
         private static string Number(long number) => number.ToString(CultureInfo.InvariantCulture);
 
-        private static TimeSpan Nanoseconds(string file) => TimeSpan.FromTicks(CgroupFile.ReadNumber(file) / 100);
+        private TimeSpan Nanoseconds(string file) => TimeSpan.FromTicks(ReadNumber(file) / 100);
+
+        private long ReadNumber(string file) =>
+            kept is { } files ? files.ReadNumber(file) : CgroupFile.ReadNumber(file);
     }
 }

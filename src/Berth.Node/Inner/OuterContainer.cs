@@ -173,6 +173,7 @@ internal sealed class OuterContainer(
                 files.Add(FileSystems.OpenForWriting(file));
             }
 
+            group.Cgroup.KeepFiles();
             CrashPoints.Reach(CrashPoint.CellGroupsMade);
             await objects.Channel!.OrderAsync(CellFrames.EncodeCell(cells), files, cancellationToken);
             return new InnerCell(cells++, group);

@@ -194,6 +194,9 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
     public static unsafe partial nint Read(FileDescriptor fd, byte* buffer, nint count);
 
+    [LibraryImport("libc", EntryPoint = "pread", SetLastError = true)]
+    public static unsafe partial nint PositionedRead(FileDescriptor fd, byte* buffer, nint count, long offset);
+
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
     public static unsafe partial nint Write(FileDescriptor fd, byte* buffer, nint count);
 

@@ -38,6 +38,29 @@ public sealed class SplitCgroupsTests : IDisposable
     }
 
     [Fact]
+    public void Files_that_stay_open_tell_what_they_tell_now()
+    {
+        string memory = folder.Add(
+            "/memory" + Path, ("memory.usage_in_bytes", "100\n"), ("memory.oom_control", "oom_kill 5\n"));
+        ICgroup group = Group();
+        group.KeepFiles();
+        Assert.Equal(100, group.ReadMemory().Bytes);
+        Assert.Equal(5, group.ReadOutOfMemoryKills());
+
+        folder.Add("/memory" + Path, ("memory.usage_in_bytes", "99\n"), ("memory.oom_control", "oom_kill 16\n"));
+        Assert.Equal(99, group.ReadMemory().Bytes);
+        Assert.Equal(16, group.ReadOutOfMemoryKills());
+
+        // Not looked for again, until the group goes.
+        File.Delete(memory + "/memory.usage_in_bytes");
+        Assert.Equal(99, group.ReadMemory().Bytes);
+        File.Delete(memory + "/memory.oom_control");
+        Assert.True(group.TryRemove());
+        Assert.Throws<FileNotFoundException>(() => group.ReadMemory());
+        Assert.Throws<FileNotFoundException>(() => group.ReadOutOfMemoryKills());
+    }
+
+    [Fact]
     public void The_peak_begins_anew_by_a_write()
     {
         folder.Add("/memory" + Path, ("memory.max_usage_in_bytes", "9"));
