@@ -35,6 +35,15 @@ internal sealed unsafe class ControlSocket
         return TryFill(payload, length);
     }
 
+    /// <summary>Until there is something to receive. Who waits in recvmsg(2) is woken by every frame that the node
+    /// takes, too, for nothing. Always true.</summary>
+    public bool Wait()
+    {
+        Kernel.PollEntry readable = new() { Descriptor = Descriptor, Events = Kernel.POLLIN };
+        Kernel.Poll(&readable, 1, -1);
+        return true;
+    }
+
     /// <summary>The descriptors that came with the frame just received. Throws InitException when they are not those
     /// that it tells of.</summary>
     public AttachedStreams TakeStreams(StartFrame frame)
@@ -122,9 +131,7 @@ internal sealed unsafe class ControlSocket
                 return false;
             }
 
-            // Who waits in recvmsg(2) is woken by every frame that the node takes, too, for nothing.
-            Kernel.PollEntry readable = new() { Descriptor = Descriptor, Events = Kernel.POLLIN };
-            Kernel.Poll(&readable, 1, -1);
+            Wait();
         }
 
         if (message.ControlLength >= Kernel.ControlMessage.HeaderBytes

@@ -89,11 +89,9 @@ internal static unsafe class SandboxInit
         AttachedStreams streams = control.TakeStreams(start!);
         WorkingDirectory.Ensure(payload + start!.WorkingDirectory.Offset);
         int program = ProgramLauncher.LaunchMain(ProgramPlan.Make(start, payload, streams));
+        StartReport report = new(control, program, start.Patience);
         streams.Close();
         FrameMemory.Release();
-        if (control.TrySend(PlainFrames.EncodeStarted(program)))
-        {
-            new Supervision(control, program).Run();
-        }
+        new Supervision(control, program, report).Run();
     }
 }

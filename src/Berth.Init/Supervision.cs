@@ -9,7 +9,7 @@ namespace Berth.Init;
 /// The time the program runs: obeys the node, reaps orphans, and when the main process is gone ends and reaps all
 /// others before it reports, so that nothing outlives the report.
 /// </summary>
-internal sealed unsafe class Supervision(ControlSocket control, int program)
+internal sealed unsafe class Supervision(ControlSocket control, int program, StartReport start)
 {
     private const int EveryProcess = -1;
 
@@ -39,23 +39,33 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
         Reap(Kernel.WNOHANG);
         while (!ended)
         {
-            Kernel.Poll(entries, 2, -1);
-            if (entries[1].Returned != 0 && !TryObey())
+            if (start.Patience == 0 && !start.TryTell())
             {
-                // The node is gone. When process 1 exits the kernel kills the rest.
                 return;
             }
 
+            Kernel.Poll(entries, 2, start.Patience);
             if (entries[0].Returned != 0)
             {
                 DrainSignals(childSignals);
                 Reap(Kernel.WNOHANG);
             }
+
+            // The node is gone where it can't be told or heard. When process 1 exits the kernel kills the rest.
+            if (!ended && (!start.TryTell() || (entries[1].Returned != 0 && !TryObey())))
+            {
+                return;
+            }
         }
 
-        Kernel.Kill(EveryProcess, Kernel.SIGKILL);
+        if (Kernel.Kill(EveryProcess, Kernel.SIGKILL) == 0)
+        {
+            // Something is left. How long its end takes is up to it, so that the start does not wait for that.
+            start.TryTell();
+        }
+
         Reap(0);
-        control.TrySend(Report().Encode());
+        start.TryEnd(Report());
     }
 
     /// <summary>False when the connection is closed or broken.</summary>
@@ -70,9 +80,10 @@ internal sealed unsafe class Supervision(ControlSocket control, int program)
     /// <summary>Of a descriptor for signals.</summary>
     public static void DrainSignals(int descriptor)
     {
-        const int SignalInfoBytes = 128;
+        // Of one kind there is mostly one, however many ended: room for more says that it was the last.
+        const int SignalInfoBytes = 4 * 128;
         byte* info = stackalloc byte[SignalInfoBytes];
-        while (Kernel.Read(descriptor, info, SignalInfoBytes) > 0)
+        while (Kernel.Read(descriptor, info, SignalInfoBytes) == SignalInfoBytes)
         {
         }
     }

@@ -128,7 +128,14 @@ public sealed class LocalNode : INode
         try
         {
             long begun = time.GetTimestamp();
-            TakenSandbox taken = spec.Extras is not null || spec.Sandbox.Runtime is not null
+            bool isOwnKind = spec.Extras is not null || spec.Sandbox.Runtime is not null;
+            if (isOwnKind)
+            {
+                // Made by system calls that block, and who orders it may be an event loop.
+                await Task.Yield();
+            }
+
+            TakenSandbox taken = isOwnKind
                 ? await pools.MakeAsync(spec.Sandbox, spec.Extras ?? NoExtras, cancellationToken)
                 : spec.Sandbox.Reuse is not null ? await lanes.TakeAsync(spec.Sandbox, cancellationToken)
                 : await pools.TakeAsync(spec.Sandbox, cancellationToken);
@@ -202,9 +209,10 @@ public sealed class LocalNode : INode
                 spec, taken.Image, taken.Sandbox.HostName, time.GetUtcNow() + (spec.Timeout - prepare));
             (StartOutcome outcome, terminal) = program is null
                 ? new ProgramBeginning(NothingToRun)
-                : await taken.Sandbox.StartAsync(program, spec.Terminal, cancellationToken);
+                : await taken.Sandbox.StartAsync(WithInput(program, spec, taken), spec.Terminal, cancellationToken);
             CrashPoints.Reach(CrashPoint.ProgramStarted);
-            TimeSpan start = time.GetElapsedTime(begun) - prepare;
+            TimeSpan since = outcome is StartOutcome.Started started ? started.Since : TimeSpan.Zero;
+            TimeSpan start = time.GetElapsedTime(begun) - prepare - since;
             Interlocked.Increment(ref taken.Prepared ? ref takenReady : ref takenCold);
             AttemptPreparation preparation = new(prepare, start, taken.Prepared);
             var attempt = new LocalAttempt(
@@ -212,6 +220,7 @@ public sealed class LocalNode : INode
             {
                 Listener = listener,
                 Found = found,
+                Lengths = taken.Lengths,
             };
             running[spec.Id] = attempt;
             if (outcome is StartOutcome.EntryPointMissing missing)
@@ -220,7 +229,7 @@ public sealed class LocalNode : INode
             }
             else
             {
-                attempt.Watch(spec.Timeout - time.GetElapsedTime(begun));
+                attempt.Watch(spec.Timeout - time.GetElapsedTime(begun), since);
             }
 
             return attempt;
@@ -239,6 +248,14 @@ public sealed class LocalNode : INode
             throw;
         }
     }
+
+    /// <summary>What has come of the input is there before the program, which then needs nobody to be woken for it; and
+    /// where that is all, and the last one was soon done, its start is heard of with its end.</summary>
+    private static ProgramStart WithInput(ProgramStart program, AttemptSpec spec, TakenSandbox taken) =>
+        spec.Terminal is null && spec.Ahead?.Peek(PipeWriteStream.MostAhead) is { } ahead
+            && taken.Sandbox.Streams.Input.TryWriteAhead(ahead.Bytes.Span, ahead.IsWhole)
+            ? program with { Patience = taken.Lengths?.PatienceFor(spec.Timeout) ?? TimeSpan.Zero }
+            : program;
 
     private void Forget(LocalAttempt attempt)
     {

@@ -15,6 +15,7 @@ internal sealed unsafe class Lane(ControlSocket control)
     private byte[] folder = [];
     private byte[] userText = [];
     private ResolvedUser? user;
+    private VictimScore? score;
 
     /// <summary>Until the node is gone, or what a program left can't be ended.</summary>
     public void Run()
@@ -27,12 +28,13 @@ internal sealed unsafe class Lane(ControlSocket control)
             return;
         }
 
+        score = VictimScore.TryOpen();
         if (!control.TrySend(PlainFrames.EncodeReady()))
         {
             return;
         }
 
-        while (control.TryReceive(out FrameType type, out byte* payload, out int length))
+        while (control.Wait() && control.TryReceive(out FrameType type, out byte* payload, out int length))
         {
             // A signal for a program that ended while it came is nobody's.
             if (type is FrameType.Start && !TryServe(payload, length, ended))
@@ -46,10 +48,12 @@ internal sealed unsafe class Lane(ControlSocket control)
 
     private bool TryServe(byte* payload, int length, int ended)
     {
+        StartReport start;
         int program;
         try
         {
-            program = Launch(payload, length);
+            program = Launch(payload, length, out byte patience);
+            start = new StartReport(control, program, patience);
         }
         catch (InitException error)
         {
@@ -58,28 +62,30 @@ internal sealed unsafe class Lane(ControlSocket control)
         }
 
         FrameMemory.Release();
-        return control.TrySend(PlainFrames.EncodeStarted(program))
-            && new LaneProgram(control, program).TryRun(ended);
+        return new LaneProgram(control, program, start).TryRun(ended);
     }
 
-    private int Launch(byte* payload, int length)
+    private int Launch(byte* payload, int length, out byte patience)
     {
         if (!StartFrame.TryDecode(new(payload, length), out StartFrame? start))
         {
             throw new InitException(0, "the Start frame is malformed");
         }
 
-        AttachedStreams streams = control.TakeStreams(start!);
+        patience = start!.Patience;
+        AttachedStreams streams = control.TakeStreams(start);
         try
         {
-            EnsureFolder(payload + start!.WorkingDirectory.Offset);
+            EnsureFolder(payload + start.WorkingDirectory.Offset);
             ProgramPlan plan = ProgramPlan.Make(
                 start, payload, streams, Find(ProgramPlan.Slice(payload, start.User)));
             plan.SharesSession = true;
+            plan.IsVictim = score is not null && score.TryRaise();
             return ProgramLauncher.Launch(plan);
         }
         finally
         {
+            score?.Restore();
             // So that end of file travels.
             streams.Close();
         }

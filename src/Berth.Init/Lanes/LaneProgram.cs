@@ -1,4 +1,5 @@
 using Berth.Init.Linux;
+using Berth.Init.Programs;
 using Berth.Init.Protocol;
 
 namespace Berth.Init.Lanes;
@@ -7,7 +8,7 @@ namespace Berth.Init.Lanes;
 /// The time a lane's program runs: obeys the node, reaps, and when the main process is gone ends and reaps what it left
 /// before it reports. All that the program started are descendants of the lane, and no one else is.
 /// </summary>
-internal sealed unsafe class LaneProgram(ControlSocket control, int program)
+internal sealed unsafe class LaneProgram(ControlSocket control, int program, StartReport start)
 {
     private const int EveryChild = -1;
 
@@ -29,22 +30,30 @@ internal sealed unsafe class LaneProgram(ControlSocket control, int program)
         Kernel.PollEntry* entries = stackalloc Kernel.PollEntry[2];
         entries[0] = new Kernel.PollEntry { Descriptor = signals, Events = Kernel.POLLIN };
         entries[1] = new Kernel.PollEntry { Descriptor = ControlSocket.Descriptor, Events = Kernel.POLLIN };
-        while (!ended)
+        bool isHeard = start.Patience != 0 || start.TryTell();
+        while (isHeard && !ended)
         {
-            Kernel.Poll(entries, 2, -1);
+            Kernel.Poll(entries, 2, start.Patience);
             if (entries[0].Returned != 0)
             {
                 Supervision.DrainSignals(signals);
                 Reap(Kernel.WNOHANG);
             }
-            else if (entries[1].Returned != 0 && !TryObey())
+
+            // Also where another than the program ended: else each of them would begin the wait anew.
+            if (!ended)
             {
-                LaneChildren.TryKill();
-                return false;
+                isHeard = start.TryTell() && (entries[1].Returned == 0 || TryObey());
             }
         }
 
-        return TryEndAll() && control.TrySend(Report().Encode());
+        if (!isHeard)
+        {
+            LaneChildren.TryKill();
+            return false;
+        }
+
+        return TryEndAll() && start.TryEnd(Report());
     }
 
     private bool TryObey()
@@ -76,7 +85,8 @@ internal sealed unsafe class LaneProgram(ControlSocket control, int program)
         Reap(Kernel.WNOHANG);
         for (int round = 0; !isEmpty; round++)
         {
-            if (round == MostRounds || !LaneChildren.TryKill())
+            // How long this takes is up to what is left, so that the start waits for no such end.
+            if (round == MostRounds || !LaneChildren.TryKill() || !start.TryTell())
             {
                 return false;
             }

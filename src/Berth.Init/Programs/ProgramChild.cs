@@ -45,7 +45,10 @@ internal static unsafe class ProgramChild
             Fail(plan, ChildStep.Descriptors, Kernel.Errno);
         }
 
-        PreferAsVictim();
+        if (!plan->IsVictim)
+        {
+            PreferAsVictim();
+        }
 
         // As root still, like runc: an unreadable parent folder is no obstacle.
         if (Kernel.ChangeDirectory(plan->WorkingDirectory) < 0
@@ -114,17 +117,16 @@ internal static unsafe class ProgramChild
         return errno;
     }
 
-    /// <summary>Out of memory must hit the program rather than the init, which has the end to report. Raising
-    /// one's own score needs no privilege (proc(5)).</summary>
+    /// <summary>See <see cref="VictimScore"/>.</summary>
     private static void PreferAsVictim()
     {
         fixed (byte* path = "/proc/self/oom_score_adj\0"u8)
-        fixed (byte* score = "500"u8)
+        fixed (byte* score = VictimScore.OfPrograms)
         {
             int fd = Kernel.Open(path, Kernel.O_WRONLY | Kernel.O_CLOEXEC);
             if (fd >= 0)
             {
-                Kernel.Write(fd, score, 3);
+                Kernel.Write(fd, score, VictimScore.OfPrograms.Length);
                 Kernel.Close(fd);
             }
         }

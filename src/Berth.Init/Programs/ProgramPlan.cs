@@ -35,6 +35,9 @@ internal unsafe struct ProgramPlan
     /// needs, costs the kernel a group of its scheduler's.</summary>
     public bool SharesSession;
 
+    /// <summary>Whether it is born with the score of <see cref="VictimScore"/>.</summary>
+    public bool IsVictim;
+
     /// <summary>Looks up user and command. Throws InitException.</summary>
     public static ProgramPlan Make(StartFrame frame, byte* payload, AttachedStreams streams) =>
         Make(frame, payload, streams, UserResolver.Resolve(Slice(payload, frame.User)));

@@ -82,6 +82,37 @@ public readonly ref struct FailedFrame(int errno, ReadOnlySpan<byte> detail)
     }
 }
 
+/// <summary>The program runs, or has run: see <see cref="StartFrame.Patience"/>.</summary>
+/// <param name="Pid">The program's process id inside the sandbox.</param>
+/// <param name="SinceMicroseconds">How long ago it began.</param>
+public readonly record struct StartedFrame(int Pid, long SinceMicroseconds)
+{
+    /// <summary>A minute: no report waits for so long, unless its init was stopped meanwhile.</summary>
+    public const long LongestMicroseconds = 60_000_000;
+
+    public ReadOnlyMemory<byte> Encode()
+    {
+        FrameWriter writer = new(FrameType.Started);
+        writer.WriteInt32(Pid);
+        writer.WriteInt64(SinceMicroseconds);
+        return writer.Finish();
+    }
+
+    public static bool TryDecode(ReadOnlySpan<byte> payload, out StartedFrame frame)
+    {
+        FrameReader reader = new(payload);
+        frame = default;
+        if (!reader.TryReadInt32(out int pid) || !reader.TryReadInt64(out long since) || !reader.AtEnd
+            || pid <= 0 || since is < 0 or > LongestMicroseconds)
+        {
+            return false;
+        }
+
+        frame = new StartedFrame(pid, since);
+        return true;
+    }
+}
+
 /// <summary>How the main process ended, and what it and all its descendants used (wait4(2)).</summary>
 /// <param name="ExitCode">0 to 255; 0 when a signal ended it.</param>
 /// <param name="Signal">The signal that ended it, or 0.</param>
@@ -150,12 +181,6 @@ public static class PlainFrames
 
     public static bool TryDecodeSignal(ReadOnlySpan<byte> payload, out int signal) =>
         TryDecodeNumber(payload, 1, 64, out signal);
-
-    /// <summary>The program's process id inside the sandbox.</summary>
-    public static ReadOnlyMemory<byte> EncodeStarted(int pid) => EncodeNumber(FrameType.Started, pid);
-
-    public static bool TryDecodeStarted(ReadOnlySpan<byte> payload, out int pid) =>
-        TryDecodeNumber(payload, 1, int.MaxValue, out pid);
 
     private static ReadOnlyMemory<byte> EncodeNumber(FrameType type, int number)
     {

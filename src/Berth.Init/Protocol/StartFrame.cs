@@ -23,8 +23,11 @@ public enum StandardStreams : byte
 /// <param name="WorkingDirectory">Absolute; made when missing.</param>
 /// <param name="Arguments">At least one, not empty.</param>
 /// <param name="Environment">Each "NAME=value".</param>
+/// <param name="Patience">Milliseconds that the report of the start may wait for the end, to be one with its report;
+/// 0 for none. Means nothing for a further program.</param>
 public sealed record StartFrame(
-    StandardStreams Streams, TextSlice User, TextSlice WorkingDirectory, TextSlice[] Arguments, TextSlice[] Environment)
+    StandardStreams Streams, TextSlice User, TextSlice WorkingDirectory, TextSlice[] Arguments, TextSlice[] Environment,
+    byte Patience)
 {
     /// <summary>How many descriptors must have come with the frame.</summary>
     public int Descriptors => Streams switch
@@ -40,10 +43,11 @@ public sealed record StartFrame(
         ReadOnlySpan<byte> workingDirectory,
         IReadOnlyList<byte[]> arguments,
         IReadOnlyList<byte[]> environment,
-        StandardStreams streams = StandardStreams.Inherited)
+        StandardStreams streams = StandardStreams.Inherited,
+        byte patience = 0)
     {
         FrameWriter writer = new(FrameType.Start, 2048);
-        Write(writer, user, workingDirectory, arguments, environment, streams);
+        Write(writer, user, workingDirectory, arguments, environment, streams, patience);
         return writer.Finish();
     }
 
@@ -59,9 +63,11 @@ public sealed record StartFrame(
         ReadOnlySpan<byte> workingDirectory,
         IReadOnlyList<byte[]> arguments,
         IReadOnlyList<byte[]> environment,
-        StandardStreams streams)
+        StandardStreams streams,
+        byte patience)
     {
         writer.WriteByte((byte)streams);
+        writer.WriteByte(patience);
         writer.WriteText(user);
         writer.WriteText(workingDirectory);
         WriteTexts(writer, arguments);
@@ -76,6 +82,7 @@ public sealed record StartFrame(
         int count = FrameLimits.MaxTextCount;
         if (!reader.TryReadByte(out byte streams)
             || streams > (byte)StandardStreams.WithProgress
+            || !reader.TryReadByte(out byte patience)
             || !reader.TryReadText(FrameLimits.MaxUser, out TextSlice user)
             || !reader.TryReadText(FrameLimits.MaxPath, out TextSlice folder)
             || !TryReadTexts(ref reader, ref count, ref budget, out TextSlice[] arguments)
@@ -97,7 +104,7 @@ public sealed record StartFrame(
             }
         }
 
-        frame = new StartFrame((StandardStreams)streams, user, folder, arguments, environment);
+        frame = new StartFrame((StandardStreams)streams, user, folder, arguments, environment, patience);
         return true;
     }
 

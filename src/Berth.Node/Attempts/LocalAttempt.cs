@@ -6,6 +6,7 @@ using Berth.Node.Cgroups;
 using Berth.Node.Engines;
 using Berth.Node.Init;
 using Berth.Node.Linux;
+using Berth.Node.Pools;
 
 namespace Berth.Node.Attempts;
 
@@ -63,6 +64,9 @@ internal sealed class LocalAttempt : IAttempt
     /// <summary>Until it is disposed, others find the program; null where nobody does.</summary>
     public IDisposable? Found { get; init; }
 
+    /// <summary>Of its sandbox's shape, to learn how long it took; null where nobody asks.</summary>
+    public RunLengths? Lengths { get; init; }
+
     public AttemptSpec Spec { get; }
 
     public AttemptPreparation Preparation { get; }
@@ -96,7 +100,8 @@ internal sealed class LocalAttempt : IAttempt
 
     /// <summary>Called once, when the program runs.</summary>
     /// <param name="remaining">Until the deadline, by the monotonic clock; null for no deadline.</param>
-    public void Watch(TimeSpan? remaining)
+    /// <param name="since">How long it has run.</param>
+    public void Watch(TimeSpan? remaining, TimeSpan since)
     {
         if (remaining is { } left)
         {
@@ -109,7 +114,7 @@ internal sealed class LocalAttempt : IAttempt
         }
 
         progressReading = ReadProgressAsync();
-        _ = WatchAsync(time.GetTimestamp());
+        _ = WatchAsync(time.GetTimestamp(), since);
     }
 
     /// <summary>Called instead of <see cref="Watch"/> when there is nothing to run.</summary>
@@ -259,14 +264,14 @@ internal sealed class LocalAttempt : IAttempt
         }
     }
 
-    private async Task WatchAsync(long begun)
+    private async Task WatchAsync(long watched, TimeSpan since)
     {
         ProgramExit? exit = await sandbox.Exited;
         // Nobody writes to them any more.
         sandbox.Streams.Error.Look();
         sandbox.Streams.Progress.Look();
         CrashPoints.Reach(CrashPoint.ProgramEnded);
-        TimeSpan runTime = time.GetElapsedTime(begun);
+        TimeSpan runTime = since + time.GetElapsedTime(watched);
         EndReason? stop;
         lock (gate)
         {
@@ -276,8 +281,9 @@ internal sealed class LocalAttempt : IAttempt
         SandboxUsage? usage = ReadUsage(exit);
         (EndReason reason, string? detail) =
             AttemptVerdict.Decide(stop, exit, usage?.OutOfMemoryKills ?? 0, Spec.Sandbox.Limits);
-        RunUsage used = AttemptVerdict.UsageOf(
-            usage, exit, InputPipe.BytesWritten, OutputPipe.BytesArrived);
+        long written = OutputPipe.BytesArrived;
+        Lengths?.Note(runTime, written);
+        RunUsage used = AttemptVerdict.UsageOf(usage, exit, InputPipe.BytesWritten, written);
         var report = new AttemptReport(
             reason, exit is { Signal: 0 } ? exit.ExitCode : null, exit is { Signal: > 0 } ? exit.Signal
                 : null, detail, used, runTime);

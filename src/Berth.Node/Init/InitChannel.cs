@@ -144,8 +144,8 @@ public sealed class InitChannel : IAsyncDisposable
             case FrameType.Ready when PlainFrames.TryDecodeReady(payload):
                 ready.TrySetResult();
                 break;
-            case FrameType.Started when PlainFrames.TryDecodeStarted(payload, out int pid):
-                started.TrySetResult(new StartOutcome.Started(pid));
+            case FrameType.Started when StartedFrame.TryDecode(payload, out StartedFrame frame):
+                started.TrySetResult(StartOutcome.Started.Of(frame));
                 break;
             case FrameType.Refused when RefusedFrame.TryDecode(payload, out RefusedFrame refused):
                 started.TrySetResult(new StartOutcome.EntryPointMissing(Encoding.UTF8.GetString(refused.Detail)));

@@ -70,8 +70,8 @@ internal sealed class LaneChannel : ILane
             case FrameType.Ready when PlainFrames.TryDecodeReady(payload):
                 ready.TrySetResult();
                 break;
-            case FrameType.Started when PlainFrames.TryDecodeStarted(payload, out int pid):
-                current.Started.TrySetResult(new StartOutcome.Started(pid));
+            case FrameType.Started when StartedFrame.TryDecode(payload, out StartedFrame started):
+                current.Started.TrySetResult(StartOutcome.Started.Of(started));
                 break;
             case FrameType.Refused when RefusedFrame.TryDecode(payload, out RefusedFrame refused):
                 Program none = current;

@@ -15,12 +15,17 @@ public sealed record ProgramStart(
     string User = "",
     string WorkingDirectory = "/")
 {
+    /// <summary>How long the report that it runs may wait for its end, to be told with it; below 256 ms.</summary>
+    public TimeSpan Patience { get; init; }
+
     /// <summary>The frame for a sandbox's main program. Throws BerthException (InvalidRequest) for what no execve could
     /// take.</summary>
     internal ReadOnlyMemory<byte> Encode(StandardStreams streams)
     {
         Texts texts = Checked();
-        return StartFrame.Encode(texts.User, texts.Folder, texts.Arguments, texts.Environment, streams);
+        return StartFrame.Encode(
+            texts.User, texts.Folder, texts.Arguments, texts.Environment, streams,
+            checked((byte)Patience.TotalMilliseconds));
     }
 
     /// <summary>The frame for a further program; throws as the other.</summary>
@@ -111,7 +116,12 @@ public abstract record StartOutcome
     }
 
     /// <param name="Pid">The program's process id inside the sandbox.</param>
-    public sealed record Started(int Pid) : StartOutcome;
+    /// <param name="Since">How long it had run when that was told.</param>
+    public sealed record Started(int Pid, TimeSpan Since = default) : StartOutcome
+    {
+        internal static Started Of(StartedFrame frame) =>
+            new(frame.Pid, TimeSpan.FromMicroseconds(frame.SinceMicroseconds));
+    }
 
     /// <summary>The image or the order is to blame: no such command, user, or working directory.</summary>
     /// <param name="Detail">A sentence for people, naming what was tried.</param>

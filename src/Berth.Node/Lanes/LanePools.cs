@@ -57,7 +57,8 @@ internal sealed class LanePools : IAsyncDisposable
         {
             lane ??= await home.Sandbox.OpenLaneAsync(cancellationToken);
             return new TakenSandbox(
-                new LaneSandbox(home, lane, poller), home.Taken.Image, waiter is null || home.Taken.Prepared);
+                new LaneSandbox(home, lane, poller), home.Taken.Image, waiter is null || home.Taken.Prepared,
+                home.Taken.Lengths);
         }
         catch
         {

@@ -7,13 +7,19 @@ namespace Berth.Node.Linux;
 /// <param name="growsTo">Bytes that the pipe may hold once it was full; 0 leaves the kernel's 64 KiB.</param>
 public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller poller, int growsTo = 0) : Stream
 {
+    /// <summary>Bytes that <see cref="TryWriteAhead"/> takes: half of what a pipe holds by default (pipe(7)).</summary>
+    public const int MostAhead = 32 * 1024;
+
     private readonly PolledDescriptor descriptor = new(writeEnd, poller, growsTo: growsTo);
+    private int ahead;
+    private bool disposed;
 
     public override bool CanRead => false;
 
     public override bool CanSeek => false;
 
-    public override bool CanWrite => !descriptor.IsClosed;
+    /// <summary>Also where all of it was written ahead.</summary>
+    public override bool CanWrite => !disposed;
 
     public override long Length => throw new NotSupportedException();
 
@@ -25,14 +31,40 @@ public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller pol
 
     public long BytesWritten => descriptor.BytesWritten;
 
-    public override ValueTask WriteAsync(
-        ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
-        descriptor.WriteAsync(buffer, cancellationToken);
+    /// <summary>Before anything else: puts the beginning of what is going to be written into the pipe. It is written
+    /// all the same, and passed over then.</summary>
+    /// <param name="isAll">Whether nothing comes after it: then the pipe is closed.</param>
+    /// <returns>Whether all of the input is in the pipe.</returns>
+    public bool TryWriteAhead(ReadOnlySpan<byte> bytes, bool isAll)
+    {
+        ahead = descriptor.WriteSome(bytes);
+        bool isDone = isAll && ahead == bytes.Length;
+        if (isDone)
+        {
+            descriptor.Dispose();
+        }
+
+        return isDone;
+    }
+
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        int known = Math.Min(ahead, buffer.Length);
+        ahead -= known;
+        return known > 0 && known == buffer.Length
+            ? ValueTask.CompletedTask
+            : descriptor.WriteAsync(buffer[known..], cancellationToken);
+    }
 
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
         WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public override void Write(ReadOnlySpan<byte> buffer) => descriptor.Write(buffer);
+    public override void Write(ReadOnlySpan<byte> buffer)
+    {
+        int known = Math.Min(ahead, buffer.Length);
+        ahead -= known;
+        descriptor.Write(buffer[known..]);
+    }
 
     public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
 
@@ -52,6 +84,7 @@ public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller pol
     {
         if (disposing)
         {
+            disposed = true;
             descriptor.Dispose();
         }
 

@@ -88,16 +88,18 @@ internal sealed partial class SandboxPools : IAsyncDisposable
     public async Task<TakenSandbox> TakeAsync(SandboxSpec spec, CancellationToken cancellationToken)
     {
         Waiter waiter;
+        RunLengths lengths;
         lock (gate)
         {
             ObjectDisposedException.ThrowIf(stopping.IsCancellationRequested, this);
             Shelf shelf = ShelfOf(spec);
+            lengths = shelf.Lengths;
             shelf.NoteStart(Now);
             while (shelf.Ready.TryDequeue(out ISandbox? ready))
             {
                 if (ready.IsAlive)
                 {
-                    return new TakenSandbox(ready, imagesInUse[ready.Id].Config, true);
+                    return new TakenSandbox(ready, imagesInUse[ready.Id].Config, true, lengths);
                 }
 
                 GiveUp(ready, closeStreams: true);
@@ -109,7 +111,7 @@ internal sealed partial class SandboxPools : IAsyncDisposable
 
         Wake();
         ISandbox made = await WaitAsync(spec, waiter, cancellationToken);
-        return new TakenSandbox(made, imagesInUse[made.Id].Config, false);
+        return new TakenSandbox(made, imagesInUse[made.Id].Config, false, lengths);
     }
 
     /// <summary>A sandbox of its own kind, made for one start. Throws as <see cref="IEngine.PrepareAsync"/>.</summary>

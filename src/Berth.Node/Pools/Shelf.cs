@@ -9,7 +9,8 @@ namespace Berth.Node.Pools;
 /// <summary>A sandbox as taken from the pools.</summary>
 /// <param name="Image">What the image says about its program.</param>
 /// <param name="Prepared">Whether it stood ready.</param>
-internal sealed record TakenSandbox(ISandbox Sandbox, ImageConfig Image, bool Prepared);
+/// <param name="Lengths">Of its shape; null for one of its own kind.</param>
+internal sealed record TakenSandbox(ISandbox Sandbox, ImageConfig Image, bool Prepared, RunLengths? Lengths = null);
 
 /// <summary>A start that found no sandbox ready.</summary>
 /// <param name="Ticket">Rises with every start: the oldest is served first, whatever it asked for.</param>
@@ -30,6 +31,8 @@ internal sealed class Shelf(SandboxSpec spec)
     private int failures;
 
     public SandboxSpec Spec => spec;
+
+    public RunLengths Lengths { get; } = new();
 
     public Queue<ISandbox> Ready { get; } = new();
 

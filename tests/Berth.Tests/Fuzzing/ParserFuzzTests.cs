@@ -201,7 +201,7 @@ public sealed class ParserFuzzTests
         ExitedFrame.TryDecode(bytes, out _);
         PlainFrames.TryDecodeReady(bytes);
         PlainFrames.TryDecodeSignal(bytes, out _);
-        PlainFrames.TryDecodeStarted(bytes, out _);
+        StartedFrame.TryDecode(bytes, out _);
         foreach (FrameType type in Enum.GetValues<FrameType>())
         {
             ExecNumbersFrame.TryDecode(type, bytes, out _);

@@ -226,6 +226,26 @@ public sealed class FrameTests
         Assert.False(ExitedFrame.TryDecode(Payload(exit.Encode()), out _));
     }
 
+    [Fact]
+    public void A_start_says_how_long_ago_it_was_and_an_order_how_long_that_may_wait()
+    {
+        StartedFrame told = new(42, 1_234_567);
+        byte[] start = Payload(StartFrame.Encode(""u8, "/"u8, [Bytes("x")], [], patience: 10));
+
+        Assert.True(StartedFrame.TryDecode(Payload(told.Encode()), out StartedFrame read));
+        Assert.Equal(told, read);
+        Assert.True(StartFrame.TryDecode(start, out StartFrame? order));
+        Assert.Equal(10, order!.Patience);
+    }
+
+    [Theory]
+    [InlineData(0, 0)]
+    [InlineData(-1, 0)]
+    [InlineData(1, -1)]
+    [InlineData(1, long.MaxValue)]
+    public void A_start_that_cannot_be_is_refused(int pid, long since) =>
+        Assert.False(StartedFrame.TryDecode(Payload(new StartedFrame(pid, since).Encode()), out _));
+
     private static void DecodeAll(byte[] bytes)
     {
         _ = FrameHeader.TryDecode(bytes, out _);
@@ -236,7 +256,7 @@ public sealed class FrameTests
         _ = ExitedFrame.TryDecode(bytes, out _);
         _ = PlainFrames.TryDecodeReady(bytes);
         _ = PlainFrames.TryDecodeSignal(bytes, out _);
-        _ = PlainFrames.TryDecodeStarted(bytes, out _);
+        _ = StartedFrame.TryDecode(bytes, out _);
     }
 
     private static byte[] Payload(ReadOnlyMemory<byte> frame)

@@ -211,6 +211,77 @@ public sealed class PipeStreamTests : IDisposable
     }
 
     [Fact]
+    public async Task What_is_written_ahead_is_read_once_and_counted_once_however_it_is_written_then()
+    {
+        byte[] sent = RandomNumberGenerator.GetBytes(PipeWriteStream.MostAhead + 5_000);
+        foreach (int known in (int[])[0, 1, 7, PipeWriteStream.MostAhead])
+        {
+            (PipeReadStream reader, PipeWriteStream writer) = Streams();
+            Assert.False(writer.TryWriteAhead(sent.AsSpan(0, known), isAll: false));
+            Assert.Equal(known, writer.BytesWritten);
+
+            Task writing = WriteInPiecesAsync(writer, sent);
+            using MemoryStream received = new();
+            await reader.CopyToAsync(received).WaitAsync(Patience);
+            await writing.WaitAsync(Patience);
+
+            Assert.Equal(sent, received.ToArray());
+            Assert.Equal(sent.Length, writer.BytesWritten);
+        }
+    }
+
+    [Fact]
+    public async Task All_of_it_written_ahead_is_the_end_for_the_reader_and_nothing_to_do_for_the_writer()
+    {
+        foreach (int length in (int[])[0, 1, PipeWriteStream.MostAhead])
+        {
+            (PipeReadStream reader, PipeWriteStream writer) = Streams();
+            byte[] sent = RandomNumberGenerator.GetBytes(length);
+            Assert.True(writer.TryWriteAhead(sent, isAll: true));
+
+            using MemoryStream received = new();
+            await reader.CopyToAsync(received).WaitAsync(Patience);
+            Assert.Equal(sent, received.ToArray());
+            // Its reader has gone, which concerns nobody any more.
+            await reader.DisposeAsync();
+            Assert.True(writer.CanWrite);
+            await new MemoryStream(sent).CopyToAsync(writer).WaitAsync(Patience);
+            Assert.Equal(length, writer.BytesWritten);
+            await writer.DisposeAsync();
+            Assert.False(writer.CanWrite);
+        }
+    }
+
+    [Fact]
+    public async Task What_there_is_no_room_for_ahead_is_written_when_there_is()
+    {
+        (PipeReadStream reader, PipeWriteStream writer) = Streams();
+        byte[] sent = RandomNumberGenerator.GetBytes(3 * Pipe.LargestBuffer);
+        Assert.False(writer.TryWriteAhead(sent, isAll: true));
+        Assert.InRange(writer.BytesWritten, 1, sent.Length - 1);
+
+        Task writing = WriteInPiecesAsync(writer, sent);
+        using MemoryStream received = new();
+        await reader.CopyToAsync(received).WaitAsync(Patience);
+        await writing.WaitAsync(Patience);
+
+        Assert.Equal(sent, received.ToArray());
+        Assert.Equal(sent.Length, writer.BytesWritten);
+    }
+
+    [Fact]
+    public async Task Writing_ahead_without_a_reader_leaves_the_fault_to_the_writer()
+    {
+        (PipeReadStream reader, PipeWriteStream writer) = Streams();
+        await reader.DisposeAsync();
+
+        Assert.False(writer.TryWriteAhead(new byte[10], isAll: true));
+
+        await Assert.ThrowsAsync<LinuxException>(() => writer.WriteAsync(new byte[10]).AsTask());
+        Assert.Equal(0, writer.BytesWritten);
+    }
+
+    [Fact]
     public async Task Blocking_calls_wait_too()
     {
         (PipeReadStream reader, PipeWriteStream writer) = Streams();
