@@ -105,8 +105,14 @@ internal sealed class FunctionCalls(
             return ForwardAsync(context, entry.Record, revision);
         }
 
-        return exit.RunAsync(context, c => AnswerAsync(c, kind, preference, entry, revision));
+        return exit.RunAsync(
+            context, c => AnswerAsync(c, kind, preference, entry, revision),
+            beginsHere: kind == RunKind.Call && IsSoonOrdered(revision.Spec));
     }
+
+    /// <summary>Whether until a program is ordered nothing is read or decrypted; a task is written first.</summary>
+    private static bool IsSoonOrdered(FunctionSpec spec) =>
+        spec is { Service: null, Results: null, Run: { Secrets: null, Mounts: null } };
 
     private Task AnswerAsync(
         HttpContext context, RunKind kind, Preference preference, FunctionEntry entry, Revision revision)

@@ -13,7 +13,9 @@ internal sealed class LoopExit(ILogger<LoopExit> logger)
 {
     /// <summary>Runs the rest of the request in the thread pool where it is on a loop now or could come back to
     /// one.</summary>
-    public async Task RunAsync(HttpContext context, RequestDelegate next)
+    /// <param name="beginsHere">Whether nothing blocks until it first waits: then it stays for so long, and nobody has
+    /// to be woken for it.</param>
+    public async Task RunAsync(HttpContext context, RequestDelegate next, bool beginsHere = false)
     {
         // Of HTTP/2 only the frames are read in the loop.
         LoopScheduler? scheduler = HttpProtocol.IsHttp2(context.Request.Protocol)
@@ -26,7 +28,7 @@ internal sealed class LoopExit(ILogger<LoopExit> logger)
 
         try
         {
-            if (EventLoop.Current is not null)
+            if (!beginsHere && EventLoop.Current is not null)
             {
                 await new PoolTurn();
             }
