@@ -24,15 +24,7 @@ internal static class ReusedCase
         await DeployAsync(rig, "alone", "--isolation", "reused", "--cpus", processors);
         await DeployAsync(rig, "shared", "--isolation", "reused", "--cpus", processors, "--concurrency", "8");
         await DeployAsync(rig, "fresh", "--isolation", "single-use");
-        string script = Path.Combine(options.Work, "cat.lua");
-        await File.WriteAllTextAsync(script, $"""
-            wrk.method = "POST"
-            wrk.body = string.rep("x", 1024)
-            wrk.headers["Authorization"] = "Bearer {rig.Token}"
-            function response(status, headers, body)
-                if body ~= wrk.body then error("another body") end
-            end
-            """);
+        string script = await Wrk.WriteEchoAsync(options, rig);
         int port = BerthRig.FreePort();
         using Process gateway = Command.Start(
             Environment.ProcessPath!, [typeof(ReusedCase).Assembly.Location, "process-gateway", $"{port}"]);

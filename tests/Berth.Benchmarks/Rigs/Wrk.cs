@@ -26,6 +26,22 @@ internal static partial class Wrk
         }
     }
 
+    /// <summary>A script that sends 1 KiB with the rig's token and takes nothing but the same for an answer. Returns
+    /// its path.</summary>
+    public static async Task<string> WriteEchoAsync(BenchOptions options, BerthRig rig)
+    {
+        string script = Path.Combine(options.Work, "echo.lua");
+        await File.WriteAllTextAsync(script, $"""
+            wrk.method = "POST"
+            wrk.body = string.rep("x", 1024)
+            wrk.headers["Authorization"] = "Bearer {rig.Token}"
+            function response(status, headers, body)
+                if body ~= wrk.body then error("another body") end
+            end
+            """);
+        return script;
+    }
+
     /// <returns>Answers a second, and the middle latency in microseconds.</returns>
     public static async Task<(double Rate, double P50)> RunAsync(string script, string url, int callers, int seconds)
     {
