@@ -35,6 +35,16 @@ public sealed class NodesClient
     public Task<MachineView> UncordonAsync(string name, CancellationToken cancellationToken) =>
         StepAsync(name, "uncordon", cancellationToken);
 
+    /// <summary>It gets nothing new, and containers that can be elsewhere are started there.</summary>
+    public async Task<MachineDrain> DrainAsync(string name, CancellationToken cancellationToken)
+    {
+        using HttpRequestMessage request = new(HttpMethod.Post, exchange.UriOf($"{PathOf(name)}/drain"));
+        using HttpResponseMessage response = await exchange.OpenAsync(request, cancellationToken);
+        return System.Text.Json.JsonSerializer.Deserialize(
+            await response.Content.ReadAsByteArrayAsync(cancellationToken), NodeJson.Default.MachineDrain)
+            ?? throw Nothing();
+    }
+
     /// <summary>It gets nothing new, and what it has ends: tasks begin anew elsewhere.</summary>
     public Task<MachineView> EvictAsync(string name, CancellationToken cancellationToken) =>
         StepAsync(name, "evict", cancellationToken);
@@ -63,6 +73,8 @@ public sealed class NodesClient
         HttpResponseMessage response, CancellationToken cancellationToken) =>
         System.Text.Json.JsonSerializer.Deserialize(
             await response.Content.ReadAsByteArrayAsync(cancellationToken), NodeJson.Default.MachineView)
-        ?? throw new Core.Errors.BerthException(
-            Core.Errors.ErrorCode.Upstream, "The server answered with nothing.");
+        ?? throw Nothing();
+
+    private static Core.Errors.BerthException Nothing() => new(
+        Core.Errors.ErrorCode.Upstream, "The server answered with nothing.");
 }

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json.Serialization;
 using Berth.Api.Nodes;
 using Berth.Core.Networks;
+using Berth.Core.Resources;
 using Berth.Core.Runs;
 
 namespace Berth.Api.Links;
@@ -98,9 +99,50 @@ public sealed record ExecutionOrder(
 /// <summary>An <see cref="ExecutionEnd"/>.</summary>
 public sealed record ExecutionReport(int? ExitCode, int? Signal);
 
+/// <summary>Asks what runs in a container.</summary>
+/// <param name="Attempt">Which.</param>
+public sealed record ProcessesOrder(string Attempt);
+
+/// <summary>What runs in a container.</summary>
+public sealed record ProcessesReport(IReadOnlyList<ProcessLine> Processes)
+{
+    /// <summary>Of one container; as many as are read of one.</summary>
+    public const int Most = 4096;
+
+    private const int MaxCommand = 4096;
+
+    /// <summary>Characters of all commands. One takes up to six bytes of a frame.</summary>
+    private const int MaxCommands = 512 * 1024;
+
+    /// <summary>Of very many processes the commands are cut shorter, so that all are in one frame.</summary>
+    public static ProcessesReport Of(IReadOnlyList<ProcessView> processes)
+    {
+        int share = Math.Min(MaxCommand, MaxCommands / Math.Clamp(processes.Count, 1, Most));
+        return new ProcessesReport(
+        [
+            .. processes.Take(Most).Select(p => new ProcessLine(
+                p.Id, p.User, LinkWords.Microseconds(p.ProcessorTime), p.Resident.Bytes, Cut(p.Command, share))),
+        ]);
+    }
+
+    public IReadOnlyList<ProcessView> Read() =>
+    [
+        .. (Processes ?? []).Take(Most).Select(p => new ProcessView(
+            p.Id, p.User, LinkWords.Span(p.ProcessorUs), ByteSize.FromBytes(Math.Max(0, p.Resident)),
+            Cut(p.Command ?? "", MaxCommand))),
+    ];
+
+    private static string Cut(string text, int most) => text.Length > most ? text[..most] : text;
+}
+
+/// <summary>A <see cref="ProcessView"/>.</summary>
+public sealed record ProcessLine(int Id, uint User, long ProcessorUs, long Resident, string Command);
+
 /// <summary>What a node keeps for the server that asks: containers' programs, ended ones whose end it has not taken
 /// among them, and writable layers.</summary>
-public sealed record KeptReport(IReadOnlyList<string> Attempts, IReadOnlyList<string> Layers)
+/// <param name="Volumes">Made for one container alone. Null from nodes of before they told.</param>
+public sealed record KeptReport(
+    IReadOnlyList<string> Attempts, IReadOnlyList<string> Layers, IReadOnlyList<string>? Volumes = null)
 {
     public const int Most = 10_000;
 }
@@ -116,5 +158,7 @@ public sealed record DropOrder(string? Attempt, string? Layer);
 [JsonSerializable(typeof(ExecutionOrder))]
 [JsonSerializable(typeof(ExecutionReport))]
 [JsonSerializable(typeof(KeptReport))]
+[JsonSerializable(typeof(ProcessesOrder))]
+[JsonSerializable(typeof(ProcessesReport))]
 [JsonSerializable(typeof(DropOrder))]
 public sealed partial class ContainerLinkJson : JsonSerializerContext;

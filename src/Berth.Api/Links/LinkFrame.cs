@@ -74,6 +74,10 @@ public enum FrameKind : byte
     /// </summary>
     Drop = 24,
 
+    /// <summary>To the node: what runs in a container is asked for, a <see cref="ProcessesOrder"/>. Since version 7.
+    /// </summary>
+    AskProcesses = 25,
+
     /// <summary>To the server: the program runs, a <see cref="StartedReport"/>.</summary>
     Started = 32,
 
@@ -128,6 +132,9 @@ public enum FrameKind : byte
     /// <summary>To the server: it is not kept any more.</summary>
     Dropped = 53,
 
+    /// <summary>To the server: what runs, a <see cref="ProcessesReport"/>.</summary>
+    Processes = 54,
+
     /// <summary>Either way: bytes of a connection.</summary>
     Bytes = 64,
 
@@ -143,6 +150,9 @@ public enum FrameKind : byte
 
     /// <summary>To the server: the volume is removed.</summary>
     VolumeRemoved = 47,
+
+    /// <summary>To the server: the node stops, and the link is to end. Since version 7.</summary>
+    Leaving = 48,
 }
 
 /// <summary>
@@ -158,11 +168,11 @@ public static class LinkFrame
     public static int? LimitOf(FrameKind kind) => kind switch
     {
         FrameKind.Order or FrameKind.Networks or FrameKind.Presence or FrameKind.Execute or FrameKind.Kept
-            => LinkProtocol.MaxOrder,
+            or FrameKind.Processes => LinkProtocol.MaxOrder,
         FrameKind.Input or FrameKind.Output or FrameKind.Error or FrameKind.Bytes => LinkProtocol.MaxData,
         FrameKind.InputEnd or FrameKind.Pause or FrameKind.Resume or FrameKind.OutputEnd or FrameKind.ErrorEnd
             or FrameKind.InputClosed or FrameKind.Connected or FrameKind.BytesEnd or FrameKind.VolumeRemoved
-            or FrameKind.AskKept or FrameKind.Dropped => 0,
+            or FrameKind.AskKept or FrameKind.Dropped or FrameKind.Leaving => 0,
         FrameKind.Signal => 1,
         FrameKind.OutputCredit or FrameKind.ErrorCredit or FrameKind.InputCredit or FrameKind.BytesCredit
             => sizeof(int),
@@ -170,6 +180,7 @@ public static class LinkFrame
             or FrameKind.Refused or FrameKind.Progress or FrameKind.Report or FrameKind.Hello or FrameKind.Heartbeat
             or FrameKind.Connect or FrameKind.Figures or FrameKind.RemoveVolume or FrameKind.Rejoin or FrameKind.Resize
             or FrameKind.Drop or FrameKind.Rejoined or FrameKind.Executed or FrameKind.Fetch
+            or FrameKind.AskProcesses
             => LinkProtocol.MaxDocument,
         _ => null,
     };

@@ -9,7 +9,7 @@ namespace Berth.Api.Links;
 public static class LinkProtocol
 {
     /// <summary>The newest version this program speaks.</summary>
-    public const int Version = 6;
+    public const int Version = 7;
 
     /// <summary>The oldest one.</summary>
     public const int OldestVersion = 1;
@@ -28,6 +28,9 @@ public static class LinkProtocol
 
     /// <summary>The first one in which nodes fetch images before something needs them.</summary>
     public const int FetchVersion = 6;
+
+    /// <summary>The first one in which a node tells what runs in a container, and that it leaves.</summary>
+    public const int ProcessesVersion = 7;
 
     /// <summary>By TLS's negotiation of protocols (RFC 7301): a connection over which the server asks and the node
     /// answers. With <c>h2</c> the node asks, as of any web server.</summary>
@@ -108,6 +111,9 @@ public static class LinkProtocol
     /// <summary>Bytes of a container's output that a node keeps while it has no link to its server: a window, and as
     /// much again. Of what is written beyond, the oldest are dropped.</summary>
     public const int Backlog = 2 * Window;
+
+    /// <summary>How long a node that leaves waits for the server to end the link.</summary>
+    public static TimeSpan LeavingLimit { get; } = TimeSpan.FromSeconds(2);
 
     /// <summary>How long an end that was closed waits for the other to close.</summary>
     public static TimeSpan ClosingLimit { get; } = TimeSpan.FromSeconds(5);

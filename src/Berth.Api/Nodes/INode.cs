@@ -177,8 +177,9 @@ public interface IAttempt : IAsyncDisposable
     /// <summary>What it uses now; null once it has ended.</summary>
     AttemptFigures? Measure();
 
-    /// <summary>What runs now; empty once it has ended.</summary>
-    IReadOnlyList<ProcessView> Processes();
+    /// <summary>What runs now; empty once it has ended. Throws BerthException (<c>NodeFault</c>) where its machine does
+    /// not tell.</summary>
+    Task<IReadOnlyList<ProcessView>> ProcessesAsync(CancellationToken cancellationToken);
 
     /// <summary>
     /// Runs a program beside the main one, in the same sandbox and under the same limits. Throws BerthException:

@@ -53,6 +53,15 @@ public sealed record MachineLoad(
     double Average, long MemoryFreeBytes, long DiskFreeBytes, long DiskBytes, int Prepared,
     IReadOnlyList<string> Images, IReadOnlyList<string>? Coming = null);
 
+/// <summary>What a drain begins with, all by name.</summary>
+/// <param name="Moved">Containers that are started on other nodes now.</param>
+/// <param name="Staying">Those that are not.</param>
+public sealed record MachineDrain(
+    MachineView Node, IReadOnlyList<string> Moved, IReadOnlyList<StayingContainer> Staying);
+
+/// <param name="Reason">What keeps it, for people.</param>
+public sealed record StayingContainer(string Container, string Reason);
+
 /// <summary>By name.</summary>
 public sealed record MachineList(IReadOnlyList<MachineView> Nodes);
 
@@ -85,6 +94,7 @@ public sealed record JoinTokenList(IReadOnlyList<JoinTokenView> Tokens);
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(NodeView))]
+[JsonSerializable(typeof(MachineDrain))]
 [JsonSerializable(typeof(VersionView))]
 [JsonSerializable(typeof(SandboxList))]
 [JsonSerializable(typeof(MachineView))]

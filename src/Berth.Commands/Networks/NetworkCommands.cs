@@ -117,8 +117,8 @@ internal sealed class NetworkListCommand : Verb
         }
 
         Table table = new(
-            new("NETWORK"), new("DRIVER"),
-            new("SUBNET"), new("MTU", Right: true), new("OUTSIDE"), new("OWNER"), new("USED BY"));
+            new("NETWORK"), new("DRIVER"), new("ENCRYPTED"), new("SUBNET"),
+            new("MTU", Right: true), new("OUTSIDE"), new("OWNER"), new("USED BY"));
         foreach (NetworkView network in networks)
         {
             if (session.Get(quiet))
@@ -127,7 +127,8 @@ internal sealed class NetworkListCommand : Verb
             }
 
             table.Add(
-                network.Name, network.Driver, network.Subnet, network.Mtu.ToString(CultureInfo.InvariantCulture),
+                network.Name, network.Driver, network.Encrypted switch { true => "yes", false => "no", null => "-" },
+                network.Subnet, network.Mtu.ToString(CultureInfo.InvariantCulture),
                 network.Internal ? "nothing" : network.Egress.Count == 0 ? "public" : string.Join(' ', network.Egress),
                 network.Owner, string.Join(", ", network.Users));
         }

@@ -14,7 +14,8 @@ internal sealed class NodeDrainCommand : Verb
     private readonly Option<string> timeout = new("--timeout")
     {
         HelpName = "TIME",
-        Description = "How long what it runs may go on; then tasks are begun anew elsewhere, and calls fail",
+        Description = "How long what it runs may go on; then tasks are begun anew elsewhere, and calls fail. Containers "
+            + "that can go elsewhere do so at once",
         DefaultValueFactory = _ => "5m",
     };
 
@@ -33,9 +34,22 @@ internal sealed class NodeDrainCommand : Verb
         TimeSpan patience = Duration.Parse(session.Get(timeout)!);
         long begun = session.Terminal.Time.GetTimestamp();
         string node = session.Get(name);
-        MachineView view = await session.Client.Nodes.CordonAsync(node, cancellationToken);
+        MachineDrain drain = await session.Client.Nodes.DrainAsync(node, cancellationToken);
+        foreach (string container in drain.Moved)
+        {
+            session.Say($"The container {container} goes to another node.");
+        }
+
+        foreach (StayingContainer staying in drain.Staying)
+        {
+            session.Say($"The container {staying.Container} stays: {staying.Reason}.");
+        }
+
+        MachineView view = drain.Node;
+        // The server's own machine keeps its containers.
+        int kept = view.Own ? drain.Staying.Count : 0;
         bool evicted = false;
-        while (view.Running > 0)
+        while (view.Running > kept)
         {
             if (!evicted && session.Terminal.Time.GetElapsedTime(begun) >= patience)
             {

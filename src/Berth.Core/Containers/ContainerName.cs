@@ -8,6 +8,9 @@ public static partial class ContainerName
 {
     public const int MaxLength = 63;
 
+    /// <summary>How the name of a volume begins that was given none, and has an id behind it.</summary>
+    public const string AnonymousVolume = "anonymous-";
+
     /// <summary>How many names there are to invent.</summary>
     public static int Inventable => Manners.Length * Boats.Length;
 
@@ -35,6 +38,9 @@ public static partial class ContainerName
             ErrorCode.InvalidRequest,
             $"'{(name.Length > 100 ? name[..100] + "…" : name)}' is no name for a {what}: a name has 2 to {MaxLength} "
             + "letters, digits, '_', '.' and '-', and begins with a letter or a digit.");
+
+    /// <summary>Whether it is a volume's that was given none.</summary>
+    public static bool IsAnonymousVolume(string name) => name.StartsWith(AnonymousVolume, StringComparison.Ordinal);
 
     public static bool IsValid(string name) => Form().IsMatch(name);
 

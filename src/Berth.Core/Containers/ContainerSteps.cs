@@ -63,6 +63,23 @@ public static class ContainerSteps
         return new ContainerEnd(next, delay);
     }
 
+    /// <summary>Its program ended so that it is started on another machine: that is no failure, and counts as none.
+    /// </summary>
+    /// <param name="serverStops">As of <see cref="End"/>.</param>
+    public static ContainerEnd Leave(Container container, ContainerExit exit, DateTimeOffset now, bool serverStops)
+    {
+        bool isOver = container.Stopped || serverStops;
+        return new ContainerEnd(
+            container with
+            {
+                State = isOver ? ContainerState.Exited : ContainerState.Restarting,
+                FinishedAt = now,
+                RestartsInRow = 0,
+                Exit = exit,
+            },
+            isOver ? null : TimeSpan.Zero);
+    }
+
     /// <summary>Somebody wants it to end. One that waits for its next start is over at once.</summary>
     public static Container Stop(Container container) => container.State switch
     {

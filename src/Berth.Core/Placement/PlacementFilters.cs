@@ -156,7 +156,7 @@ internal sealed class PlacementFilters(PlacementIndex index)
 
         foreach (string feature in request.Features)
         {
-            Keep(index.Attributes.Find(NodeAttributes.Feature, feature), PlacementFilter.Feature, feature);
+            KeepHaving(feature);
         }
 
         foreach (NodeConstraint constraint in request.Constraints)
@@ -182,6 +182,31 @@ internal sealed class PlacementFilters(PlacementIndex index)
         {
             Strike(index.Attributes.Find(NodeAttributes.Node, name), PlacementFilter.Refused, null);
         }
+    }
+
+    /// <summary>Which nodes lack something is told by their names, where they are few: those can be mended.</summary>
+    private void KeepHaving(string feature)
+    {
+        int told = Refusals.Count;
+        // Of use to nobody before all else was struck off.
+        Left.CopyTo(candidates);
+        Keep(index.Attributes.Find(NodeAttributes.Feature, feature), PlacementFilter.Feature, feature);
+        if (Refusals.Count == told || Refusals[^1].Nodes > Refusal.MostCollected)
+        {
+            return;
+        }
+
+        Bits.AndNot(candidates.AsSpan(0, words), Left);
+        List<string> names = [];
+        for (int slot = 0; slot < index.Slots.Count; slot++)
+        {
+            if (Bits.Has(candidates, slot))
+            {
+                names.Add(index.Slots[slot]!.Node.Name);
+            }
+        }
+
+        Refusals[^1] = Refusals[^1] with { Names = [.. names.Order(StringComparer.Ordinal).Take(Refusal.MostNames)] };
     }
 
     private void KeepMeeting(NodeConstraint constraint)

@@ -31,7 +31,16 @@ public enum PlacementFilter
 
 /// <param name="Subject">Which constraint, feature, taint, volume; null where the filter says it all.</param>
 /// <param name="Nodes">How many it refused that nothing before had refused.</param>
-public sealed record Refusal(PlacementFilter Filter, string? Subject, int Nodes);
+/// <param name="Names">Of those that lack a feature, where they are few, the first of them; null otherwise.</param>
+public sealed record Refusal(
+    PlacementFilter Filter, string? Subject, int Nodes, IReadOnlyList<string>? Names = null)
+{
+    /// <summary>That are named.</summary>
+    public const int MostNames = 8;
+
+    /// <summary>Of more nodes none is named: a decision among thousands must not wait for their names.</summary>
+    public const int MostCollected = 64;
+}
 
 /// <summary>
 /// A decision that is not yet true: where a request goes, or that nothing will take it, and why. The refusals' counts
@@ -55,7 +64,8 @@ public sealed record PlacementPlan(
         text.Append(CultureInfo.InvariantCulture, $": {Fitting} of {Of(Nodes)} could take it");
         if (Refusals.Count > 0)
         {
-            text.Append("; refused by ").AppendJoin(", ", Refusals.Select(r => Words(r) + " " + r.Nodes));
+            text.Append("; refused by ").AppendJoin(
+                ", ", Refusals.Select(r => Words(r) + " " + r.Nodes + NamesOf(r)));
         }
 
         text.Append('.');
@@ -72,6 +82,10 @@ public sealed record PlacementPlan(
 
         return text.ToString();
     }
+
+    private static string NamesOf(Refusal refusal) => refusal.Names is { } names
+        ? $" ({string.Join(", ", names)}{(refusal.Nodes > names.Count ? ", …" : "")})"
+        : "";
 
     private static string Of(int nodes) => nodes == 1 ? "1 node" : $"{nodes} nodes";
 

@@ -26,6 +26,23 @@ public sealed record RunMount(MountKind Kind, string Source, string Target, bool
         ? $"{InMemory}{Size.ToExactString()}:{Target}{(ReadOnly ? ReadingOnly : "")}"
         : $"{Source}:{Target}{(ReadOnly ? ReadingOnly : "")}";
 
+    /// <summary>Whether <see cref="Text"/> says it: not where a path has a colon, a control character or more than 1,024
+    /// characters.</summary>
+    public bool CanBeText
+    {
+        get
+        {
+            try
+            {
+                return Read(Text) == this;
+            }
+            catch (BerthException)
+            {
+                return false;
+            }
+        }
+    }
+
     /// <summary>As it is asked for among those of its kind.</summary>
     public string Asked => Kind == MountKind.Temporary
         ? $"{Target}:size={Size.ToExactString()}{(ReadOnly ? ",ro" : "")}"

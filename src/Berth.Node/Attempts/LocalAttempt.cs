@@ -217,7 +217,8 @@ internal sealed class LocalAttempt : IAttempt
         }
     }
 
-    public IReadOnlyList<ProcessView> Processes() => HasEnded ? [] : sandbox.ReadProcesses();
+    public Task<IReadOnlyList<ProcessView>> ProcessesAsync(CancellationToken cancellationToken) =>
+        Task.FromResult(HasEnded ? [] : sandbox.ReadProcesses());
 
     public async Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
         await LocalExecution.StartAsync(sandbox, program!, spec, poller, cancellationToken);

@@ -10,10 +10,10 @@ using Microsoft.Extensions.Logging;
 namespace Berth.Node.Links;
 
 /// <summary>
-/// The containers that servers have on this node, and whose each writable layer is: programs outlast links, layers
-/// outlast this process. A server sees and ends its own alone.
+/// The containers that servers have on this node, and whose each writable layer is, and each volume that was made for
+/// one container alone: programs outlast links, the others outlast this process. A server sees and ends its own alone.
 /// </summary>
-/// <param name="folder">A file for each layer, with the name of its server in it.</param>
+/// <param name="folder">A file for each layer and each such volume, with the name of its server in it.</param>
 internal sealed class KeptContainers(
     INode node, VolumeUsers volumes, string folder, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
@@ -33,13 +33,8 @@ internal sealed class KeptContainers(
             throw new BerthException(ErrorCode.ShuttingDown, "The node stops.");
         }
 
-        if (spec.Extras?.Layer is { } layer)
-        {
-            Note(layer, owner);
-        }
-
-        IDisposable taken = volumes.Take(
-            (spec.Extras?.Mounts ?? []).OfType<SandboxMount.Volume>().Select(v => v.Name));
+        Note(owner, spec);
+        IDisposable taken = volumes.Take(VolumesOf(spec));
         try
         {
             IAttempt attempt = await node.StartAsync(spec, cancellationToken);
@@ -59,6 +54,21 @@ internal sealed class KeptContainers(
         {
             taken.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Whose is what outlasts an attempt with a container's files. Throws <c>NodeFault</c>.</summary>
+    public void Note(string owner, AttemptSpec spec)
+    {
+        if (spec.Extras?.Layer is not { } layer)
+        {
+            return;
+        }
+
+        Note(layer, owner);
+        foreach (string volume in VolumesOf(spec).Where(ContainerName.IsAnonymousVolume))
+        {
+            Note(volume, owner);
         }
     }
 
@@ -87,7 +97,12 @@ internal sealed class KeptContainers(
             .. (await node.Storage.LayersAsync(cancellationToken)).Keys.Where(l => OwnerOf(l) == owner)
                 .Take(KeptReport.Most),
         ];
-        return new KeptReport(attempts, layers);
+        string[] anonymous =
+        [
+            .. (await node.Storage.VolumesAsync(cancellationToken)).Select(v => v.Name)
+                .Where(v => ContainerName.IsAnonymousVolume(v) && OwnerOf(v) == owner).Take(KeptReport.Most),
+        ];
+        return new KeptReport(attempts, layers, anonymous);
     }
 
     /// <summary>Nothing happens where there is none of it, or it is another server's.</summary>
@@ -112,6 +127,20 @@ internal sealed class KeptContainers(
         }
     }
 
+    /// <summary>Removes a volume with all that is in it. Throws <c>Conflict</c> where something runs with it.</summary>
+    public async Task RemoveVolumeAsync(string name, CancellationToken cancellationToken)
+    {
+        using (volumes.Close(name))
+        {
+            await node.Storage.RemoveVolumeAsync(name, cancellationToken);
+        }
+
+        if (ContainerName.IsAnonymousVolume(name) && File.Exists(FileOf(name)))
+        {
+            File.Delete(FileOf(name));
+        }
+    }
+
     /// <summary>The node stops: every program is asked to end, and killed after its grace.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -127,13 +156,16 @@ internal sealed class KeptContainers(
         await ForgetAsync(kept);
     }
 
-    private string FileOf(string layer) => Path.Combine(folder, layer);
+    private static IEnumerable<string> VolumesOf(AttemptSpec spec) =>
+        (spec.Extras?.Mounts ?? []).OfType<SandboxMount.Volume>().Select(v => v.Name);
 
-    private string? OwnerOf(string layer)
+    private string FileOf(string thing) => Path.Combine(folder, thing);
+
+    private string? OwnerOf(string thing)
     {
         try
         {
-            return File.ReadAllText(FileOf(layer));
+            return File.ReadAllText(FileOf(thing));
         }
         catch (Exception none) when (none is IOException or UnauthorizedAccessException)
         {
@@ -141,9 +173,9 @@ internal sealed class KeptContainers(
         }
     }
 
-    private void Note(string layer, string owner)
+    private void Note(string thing, string owner)
     {
-        if (OwnerOf(layer) == owner)
+        if (OwnerOf(thing) == owner)
         {
             return;
         }
@@ -151,7 +183,7 @@ internal sealed class KeptContainers(
         try
         {
             Directory.CreateDirectory(folder);
-            DurableFile.ReplacePrivate(FileOf(layer), Encoding.UTF8.GetBytes(owner));
+            DurableFile.ReplacePrivate(FileOf(thing), Encoding.UTF8.GetBytes(owner));
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

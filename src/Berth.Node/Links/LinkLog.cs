@@ -44,6 +44,11 @@ internal static partial class LinkLog
         Message = "The servers' addresses could not be kept for the next start. {Reason}")]
     public static partial void NotRemembered(ILogger logger, string reason);
 
+    [LoggerMessage(EventId = 1721, Level = LogLevel.Warning,
+        Message = "Volumes that this machine had before it joined were set aside in {Folder}. Nothing uses them: copy "
+            + "out what is needed, and remove it.")]
+    public static partial void FormerVolumes(ILogger logger, string folder);
+
     [LoggerMessage(EventId = 1700, Level = LogLevel.Information,
         Message = "Container {Attempt} ends here: its server does not want it on this node any more.")]
     public static partial void Dropped(ILogger logger, string attempt);

@@ -17,6 +17,9 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
     private readonly ILogger logger = room.Logger;
     private readonly LinkedAttempts attempts = new();
 
+    /// <summary>Where the node speaks for itself; null while no server listens that knows of leaving.</summary>
+    private FrameWriter? control;
+
     /// <summary>Over HTTP/2, for servers of before there were other streams.</summary>
     public async Task AnswerAsync(HttpContext context)
     {
@@ -40,6 +43,26 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         else
         {
             stream.Reset();
+        }
+    }
+
+    /// <summary>Says that the node leaves.</summary>
+    /// <returns>False where there is nobody to say it to; else the server ends the link.</returns>
+    public async Task<bool> LeaveAsync(CancellationToken cancellationToken)
+    {
+        if (Volatile.Read(ref control) is not { } writer)
+        {
+            return false;
+        }
+
+        try
+        {
+            await writer.SendAsync(FrameKind.Leaving, cancellationToken);
+            return true;
+        }
+        catch (Exception gone) when (gone is IOException or OperationCanceledException or InvalidOperationException)
+        {
+            return false;
         }
     }
 
@@ -102,7 +125,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
             return;
         }
 
-        answer.Read(LinkJson.Default.NodeWelcome);
+        int version = answer.Read(LinkJson.Default.NodeWelcome).Version;
         link.Welcome();
         link.Speak(writer);
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
@@ -110,6 +133,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         using LinkNetworks networks = room.Networks.Begin(writer);
         try
         {
+            Volatile.Write(ref control, version >= LinkProtocol.ProcessesVersion ? writer : null);
             while (await reader.ReadAsync(gone) is { } frame)
             {
                 switch (frame.Kind)
@@ -134,6 +158,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         finally
         {
             link.Speak(null);
+            Interlocked.CompareExchange(ref control, null, writer);
             await over.CancelAsync();
             await beating;
             await networks.EndAsync();
@@ -151,11 +176,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         try
         {
             string name = ContainerName.Check(order.Read(LinkJson.Default.VolumeOrder).Name ?? "", "volume");
-            using (room.Volumes.Close(name))
-            {
-                await room.Node.Storage.RemoveVolumeAsync(name, gone);
-            }
-
+            await room.Kept.RemoveVolumeAsync(name, gone);
             await writer.SendAsync(FrameKind.VolumeRemoved, gone);
         }
         catch (BerthException refusal)

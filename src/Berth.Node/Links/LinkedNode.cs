@@ -82,6 +82,9 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     /// <summary>Protocols for its links, the best first: programs of before know fewer.</summary>
     internal IReadOnlyList<string> Offers { get; init; } = LinkProtocol.Offers;
 
+    /// <summary>Newest version of the link that it says to speak: programs of before know older ones.</summary>
+    internal int NewestVersion { get; init; } = LinkProtocol.Version;
+
     /// <summary>Tells a log of what was fetched.</summary>
     public static Action<Digest, int, TimeSpan> ToldTo(ILoggerFactory loggers)
     {
@@ -93,6 +96,11 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     public async Task RunAsync(CancellationToken stop)
     {
         this.stop = stop;
+        foreach (string former in FormerVolumes.In(folder))
+        {
+            LinkLog.FormerVolumes(logger, former);
+        }
+
         foreach (Uri address in given.Concat(Remembered()).Distinct())
         {
             Add(address);
@@ -229,7 +237,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     }
 
     private NodeHello Hello() => new(
-        LinkProtocol.OldestVersion, LinkProtocol.Version,
+        LinkProtocol.OldestVersion, NewestVersion,
         typeof(LinkedNode).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()
             ?.InformationalVersion.Split('+')[0] ?? "0.0.0",
         time.GetUtcNow(), facts, places.Places);

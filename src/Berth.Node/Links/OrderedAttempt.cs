@@ -35,6 +35,7 @@ internal sealed class OrderedAttempt(
         try
         {
             place = await link.TakeAsync(spec, gone);
+            room.Kept.Note(link.Server, spec);
             having = room.Volumes.Take(
                 (spec.Extras?.Mounts ?? []).OfType<SandboxMount.Volume>().Select(v => v.Name));
         }

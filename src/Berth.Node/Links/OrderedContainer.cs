@@ -61,6 +61,10 @@ internal sealed class KeptQuestion(LinkRoom room, ServerLink link, FrameReader o
                     await room.Kept.DropAsync(link.Server, order.Read(ContainerLinkJson.Default.DropOrder), gone);
                     await answers.SendAsync(FrameKind.Dropped, gone);
                     break;
+                case FrameKind.AskProcesses:
+                    await TellProcessesAsync(
+                        order.Read(ContainerLinkJson.Default.ProcessesOrder).Attempt ?? "", gone);
+                    break;
                 default:
                     throw new LinkException($"A question about what is kept was a frame {order.Kind}.");
             }
@@ -69,5 +73,14 @@ internal sealed class KeptQuestion(LinkRoom room, ServerLink link, FrameReader o
         {
             await ProgramFrames.RefuseAsync(refusal, answers, room.Logger, gone);
         }
+    }
+
+    private async Task TellProcessesAsync(string attempt, CancellationToken gone)
+    {
+        KeptContainer kept = room.Kept.Find(link.Server, attempt)
+            ?? throw new BerthException(ErrorCode.NodeFault, "The container's program has ended.");
+        await answers.SendAsync(
+            FrameKind.Processes, ProcessesReport.Of(await kept.Attempt.ProcessesAsync(gone)),
+            ContainerLinkJson.Default.ProcessesReport, gone);
     }
 }

@@ -119,6 +119,8 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
             CertificateAnswer answer = await door.PostAsync(
                 LinkProtocol.JoinPath, new JoinRequest(tokenText, name, request, time.GetUtcNow(), labels),
                 LinkJson.Default.JoinRequest, LinkJson.Default.CertificateAnswer, cancellationToken);
+            // Interrupted in between, the machine has not joined: then that is done again.
+            FormerVolumes.SetAside(folder, time);
             return NodeIdentity.Save(folder, key, answer.Certificate, authority.ExportCertificatePem());
         }
     }

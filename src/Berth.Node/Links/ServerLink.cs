@@ -191,9 +191,14 @@ internal sealed class ServerLink : IAsyncDisposable
                 return "Another address leads to the same server.";
             }
 
-            await (ServerDoor.IsMultiplexed(connection)
-                ? LinkAnswers.ServeAsync(connection, service, room.Time, stop)
-                : ServeHttpAsync(connection, stop));
+            using CancellationTokenSource end = new();
+            await using (stop.UnsafeRegister(_ => _ = LeaveAsync(end), null))
+            {
+                await (ServerDoor.IsMultiplexed(connection)
+                    ? LinkAnswers.ServeAsync(connection, service, room.Time, end.Token)
+                    : ServeHttpAsync(connection, end.Token));
+            }
+
             return isRefused ? "The server refused it."
                 : wasWelcomed ? "The link broke."
                 : "The server closed it: does it know this node still? 'berth node ls' there shows its nodes.";
@@ -205,6 +210,26 @@ internal sealed class ServerLink : IAsyncDisposable
         catch (Exception gone) when (gone is OperationCanceledException or IOException)
         {
             return gone.Message;
+        }
+    }
+
+    /// <summary>Takes leave of the server, which ends the link then; ends it where that does not.</summary>
+    private async Task LeaveAsync(CancellationTokenSource end)
+    {
+        using CancellationTokenSource limit = new(LinkProtocol.LeavingLimit, room.Time);
+        try
+        {
+            if (await service.LeaveAsync(limit.Token))
+            {
+                end.CancelAfter(LinkProtocol.LeavingLimit);
+                return;
+            }
+
+            await end.CancelAsync();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It has ended meanwhile.
         }
     }
 

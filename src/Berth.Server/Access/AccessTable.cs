@@ -3,7 +3,12 @@ using System.Collections.Frozen;
 namespace Berth.Server.Access;
 
 /// <summary>A route and what it needs. Attached to the endpoint when the route is mapped.</summary>
-public sealed record AccessRow(string Method, string Pattern, Permission Permission);
+public sealed record AccessRow(string Method, string Pattern, Permission Permission)
+{
+    /// <summary>Whether its <c>{name}</c> is a function's.</summary>
+    public bool IsOfFunction { get; } = Pattern.Contains("function/{name}", StringComparison.Ordinal)
+        || Pattern.Contains("functions/{name}", StringComparison.Ordinal);
+}
 
 /// <summary>
 /// The one table of routes and what each needs. A route that is not in it can't be mapped; a row that is not
@@ -127,6 +132,7 @@ public static class AccessTable
         new("DELETE", "/v1/nodes/{name}", Permission.NodeManage),
         new("POST", "/v1/nodes/{name}/cordon", Permission.NodeManage),
         new("POST", "/v1/nodes/{name}/uncordon", Permission.NodeManage),
+        new("POST", "/v1/nodes/{name}/drain", Permission.NodeManage),
         new("POST", "/v1/nodes/{name}/evict", Permission.NodeManage),
         new("POST", "/v1/node-tokens", Permission.NodeManage),
         new("GET", "/v1/node-tokens", Permission.NodeManage),

@@ -188,7 +188,7 @@ internal sealed class ContainerEndpoints(
         _ = new QueryText(context.Request);
         LiveContainer live = ContainerManager.LiveOf(EntryOf(context));
         ContainerProcesses processes = new([
-            .. live.Attempt.Processes().Select(p => new ContainerProcess(
+            .. (await live.Attempt.ProcessesAsync(context.RequestAborted)).Select(p => new ContainerProcess(
                 p.Id, p.User, p.ProcessorTime.TotalMilliseconds, p.Resident.Bytes, p.Command))]);
         await JsonBody.WriteAsync(context, processes, ContainerJson.Default.ContainerProcesses);
     }

@@ -167,7 +167,7 @@ internal sealed class ContainerOrder(ServerOptions server)
         {
             bool anonymous = string.IsNullOrEmpty(mount.Source);
             string name = anonymous
-                ? Containers.VolumeKeeper.AnonymousPrefix + ContainerId.New()
+                ? ContainerName.AnonymousVolume + ContainerId.New()
                 : ContainerName.Check(mount.Source!, "volume");
             return new ContainerMount(MountKind.Volume, name, target, mount.ReadOnly, anonymous, ByteSize.Zero);
         }

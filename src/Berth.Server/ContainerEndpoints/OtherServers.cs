@@ -41,12 +41,15 @@ internal sealed class OtherServers(IClusterStore shared, PeerDirectory directory
             if (await shared.HolderOfContainerAsync(reference, context.RequestAborted) is { } holder
                 && holder != shared.Self)
             {
-                string server = directory.Find(holder) is { Name: var name, IsGone: var gone }
-                    ? $"'{name}'{(gone ? ", which is gone" : "")}" : "that is gone";
                 throw new BerthException(
                     ErrorCode.NotFound,
-                    $"The container '{reference}' is kept by the server {server}: ask that one, with its address in "
-                    + "BERTH_HOST.", none);
+                    $"The container '{Quoted.Of(reference)}' is kept by " + (directory.Find(holder) switch
+                    {
+                        { IsGone: false } server =>
+                            $"the server '{server.Name}': ask that one, with its address in BERTH_HOST.",
+                        { } gone => $"the server '{gone.Name}', which is gone: it is had again when that is back.",
+                        null => "a server that is gone: it is had again when that is back.",
+                    }), none);
             }
 
             throw;

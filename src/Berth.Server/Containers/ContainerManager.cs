@@ -28,9 +28,13 @@ internal sealed class ContainerManager : IAsyncDisposable
         nodes = new ContainerNodes(rooms, index);
         starts = new ContainerStarts(rooms, nodes, RemoveEndedAsync);
         Volumes = new VolumeKeeper(rooms, index);
+        Drains = new ContainerDrains(rooms, index);
     }
 
     public VolumeKeeper Volumes { get; }
+
+    /// <summary>What leaves machines that are to be switched off.</summary>
+    public ContainerDrains Drains { get; }
 
     /// <summary>The machines; set before anything runs.</summary>
     public NodeRooms? Machines
@@ -39,6 +43,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         {
             nodes.Machines = value;
             Volumes.Nodes = value;
+            Drains.Machines = value;
         }
     }
 
@@ -381,23 +386,10 @@ internal sealed class ContainerManager : IAsyncDisposable
 
         if (live is not null)
         {
-            await EndAsync(live, entry.Record.Spec, EndReason.Canceled, grace ?? entry.Record.Spec.Grace)
+            await live.EndAsync(
+                entry.Record.Spec, EndReason.Canceled, grace ?? entry.Record.Spec.Grace, rooms.Time)
                 .WaitAsync(cancellationToken);
         }
-    }
-
-    private async Task EndAsync(LiveContainer live, ContainerSpec spec, EndReason reason, TimeSpan grace)
-    {
-        if (spec.StopSignal is { } signal && grace > TimeSpan.Zero)
-        {
-            live.Attempt.Resume();
-            live.Attempt.Signal(signal);
-            await Task.WhenAny(live.Attempt.Completion, Task.Delay(grace, rooms.Time, CancellationToken.None));
-            grace = TimeSpan.Zero;
-        }
-
-        live.Attempt.Stop(reason, grace);
-        await live.Ended.Task;
     }
 
     private async Task EndForServerAsync(ContainerEntry entry, TimeSpan limit, CancellationToken hurry)
@@ -412,7 +404,7 @@ internal sealed class ContainerManager : IAsyncDisposable
             TimeSpan grace = entry.Record.Spec.Grace < limit ? entry.Record.Spec.Grace : limit;
             await using CancellationTokenRegistration now = hurry.Register(
                 () => live.Attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero));
-            await EndAsync(live, entry.Record.Spec, EndReason.PlatformFault, grace);
+            await live.EndAsync(entry.Record.Spec, EndReason.PlatformFault, grace, rooms.Time);
         }
     }
 
@@ -438,7 +430,8 @@ internal sealed class ContainerManager : IAsyncDisposable
     private async Task RemoveLockedAsync(ContainerEntry entry, bool volumes)
     {
         Container record = entry.Record;
-        await nodes.RemoveFilesAsync(record, volumes ? Volumes.OwnOf(record) : []);
+        // On another node nobody could find them any more.
+        await nodes.RemoveFilesAsync(record, volumes || record.Node is not null ? Volumes.OwnOf(record) : []);
         CrashPoints.Reach(CrashPoint.ContainerLayerRemoved);
 
         rooms.Logs.Complete(record.Id.Text);
@@ -447,6 +440,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         CrashPoints.Reach(CrashPoint.ContainerDeleted);
         index.Remove(entry);
         entry.Remove();
+        nodes.LookAgain(record.Node);
     }
 
     /// <summary>What a start of which the server was killed came to: its run knows, where it had ended.</summary>

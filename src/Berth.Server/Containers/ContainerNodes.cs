@@ -33,9 +33,19 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
         }
     }
 
-    /// <summary>Where a container that was just made is to be. Throws <c>NoNode</c>.</summary>
-    public string? Choose(Container container) => Machines?.Fleet.ChooseContainer(
-        ContainerOrders.SpecOf(container));
+    /// <summary>Where a container that was just made is to be. Throws <c>NoNode</c>, and <c>InvalidRequest</c> where a
+    /// path can't be said to that node.</summary>
+    public string? Choose(Container container)
+    {
+        string? node = Machines?.Fleet.ChooseContainer(ContainerOrders.SpecOf(container));
+        return node is not null && ContainerOrders.FirstUnsaid(container) is { } path
+            ? throw new BerthException(
+                ErrorCode.InvalidRequest,
+                $"'{Quoted.Of(path)}' can't be mounted on the node '{node}': on nodes other than the server's own "
+                + "machine such a path has no ':', no control characters and at most 1,024 characters. Choose another "
+                + "path, or leave out what places the container elsewhere.")
+            : node;
+    }
 
     /// <summary>Where it is to start: where it is, unless it can go elsewhere and has to. Throws <c>NoNode</c>.
     /// </summary>
@@ -67,8 +77,8 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
             joined => _ = machines.Fleet.AdoptAsync(run, joined, stop.Token));
     }
 
-    /// <summary>Removes its layer, and with <paramref name="volumes"/> those made for it alone. On a node that can't be
-    /// reached that is done when it comes back.</summary>
+    /// <summary>Removes its layer, and these volumes that were made for it alone. On a node that can't be reached that
+    /// is done when it comes back.</summary>
     public async Task RemoveFilesAsync(Container container, IReadOnlyList<string> volumes)
     {
         if (container.Node is not { } name)
@@ -82,7 +92,6 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
             return;
         }
 
-        LookAgain(name);
         if (RemoteOf(name) is not { } node)
         {
             return;
@@ -169,12 +178,20 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
         try
         {
             KeptReport kept = await node.KeptAsync(stop.Token);
+            if (kept.Volumes is [_, ..])
+            {
+                // One that somebody uses by its name has a record.
+                await rooms.Homes.RefreshAsync(stop.Token);
+            }
+
             // After it was asked: what was begun before that is known here.
             HashSet<string> attempts = new(StringComparer.Ordinal);
             HashSet<string> layers = new(StringComparer.Ordinal);
+            HashSet<string> volumes = new(StringComparer.Ordinal);
             foreach (Container record in index.All.Select(e => e.Record).Where(r => r.Node == entry.Name))
             {
                 layers.Add(record.Id.Text);
+                volumes.UnionWith(record.Spec.Mounts.Select(m => m.Source));
                 if (record.State.IsLive())
                 {
                     attempts.Add($"{record.Run}-1");
@@ -183,15 +200,26 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
 
             string[] programs = [.. (kept.Attempts ?? []).Where(a => !attempts.Contains(a))];
             string[] left = [.. (kept.Layers ?? []).Where(l => !layers.Contains(l))];
-            if (programs.Length + left.Length > 0)
+            string[] nobodys =
+            [
+                .. (kept.Volumes ?? []).Where(
+                    v => ContainerName.IsAnonymousVolume(v) && !volumes.Contains(v) && rooms.Homes.Find(v) is null),
+            ];
+            if (programs.Length + left.Length + nobodys.Length > 0)
             {
-                Log.Fenced(rooms.Logger, entry.Name, programs.Length, left.Length);
+                Log.Fenced(rooms.Logger, entry.Name, programs.Length, left.Length, nobodys.Length);
             }
 
             foreach (DropOrder order in programs.Select(p => new DropOrder(p, null))
                 .Concat(left.Select(l => new DropOrder(null, l))))
             {
                 await node.DropAsync(order, stop.Token);
+            }
+
+            // What had them is gone by now.
+            foreach (string volume in nobodys)
+            {
+                await node.RemoveVolumeAsync(volume, stop.Token);
             }
         }
         catch (Exception fault) when (

@@ -35,6 +35,12 @@ internal static class ContainerOrders
         return mounts.Length == 0 ? null : mounts;
     }
 
+    /// <summary>A path of its mounts that no order to another machine can say; null where all can be said.</summary>
+    public static string? FirstUnsaid(Container container) => container.Spec.Mounts
+        .Select(m => new RunMount(m.Kind, m.Source, m.Target, m.ReadOnly, m.Size))
+        .Where(m => !m.CanBeText).Select(m => m.Source.Contains(':', StringComparison.Ordinal) ? m.Source : m.Target)
+        .FirstOrDefault();
+
     /// <param name="network">That it is in; null for none.</param>
     public static AttemptSpec OrderOf(Container container, Run run, NetworkDefinition? network) => new(
         $"{run.Id}-{run.Generation}", run.Id, run.Generation,

@@ -178,6 +178,17 @@ internal sealed class ContainerStarts(
         try
         {
             AttemptReport report = await live.CompleteAsync();
+            if (live.Leaves is { } node)
+            {
+                report = report with
+                {
+                    Reason = EndReason.PlatformFault,
+                    ExitCode = null,
+                    Signal = null,
+                    Detail = $"Node '{node}' was drained: it is started elsewhere, without the files it had.",
+                };
+            }
+
             RunEnd end = new(report.Reason, report.ExitCode, report.Signal, report.Detail, report.Usage);
             Run ran = live.Run with { Timings = live.Run.Timings with { Run = report.RunTime } };
             await rooms.Runs.SaveAsync(
@@ -211,9 +222,10 @@ internal sealed class ContainerStarts(
     private async Task EndAsync(ContainerEntry entry, LiveContainer live, RunEnd end, TimeSpan ran)
     {
         ContainerExit exit = new(end.Reason, end.ExitCode, end.Signal, end.Detail);
-        ContainerEnd next = ContainerSteps.End(
-            entry.Record with { Stopped = entry.Record.Stopped || live.StopAsked }, exit, ran,
-            rooms.Time.GetUtcNow(), ServerStops);
+        Container ended = entry.Record with { Stopped = entry.Record.Stopped || live.StopAsked };
+        ContainerEnd next = live.Leaves is null
+            ? ContainerSteps.End(ended, exit, ran, rooms.Time.GetUtcNow(), ServerStops)
+            : ContainerSteps.Leave(ended, exit, rooms.Time.GetUtcNow(), ServerStops);
         entry.Live = null;
         entry.Health = null;
         await rooms.SettleAsync(entry, next.Next, giveUp.Token);

@@ -1,5 +1,6 @@
 using System.Buffers;
 using Berth.Api.Nodes;
+using Berth.Core.Containers;
 using Berth.Core.Runs;
 using Berth.Server.Logs;
 using Berth.Server.Nodes;
@@ -44,6 +45,26 @@ internal sealed class LiveContainer
 
     /// <summary>Somebody asked for this program's end, for whatever comes next.</summary>
     public bool StopAsked { get; set; }
+
+    /// <summary>The node that it leaves, to be started elsewhere whatever its policy counts; null where it just ends.
+    /// </summary>
+    public string? Leaves { get; set; }
+
+    /// <summary>Asks the program to end, kills it after its grace, and returns when the container is in its next state.
+    /// </summary>
+    public async Task EndAsync(ContainerSpec spec, EndReason reason, TimeSpan grace, TimeProvider time)
+    {
+        if (spec.StopSignal is { } signal && grace > TimeSpan.Zero)
+        {
+            attempt.Resume();
+            attempt.Signal(signal);
+            await Task.WhenAny(attempt.Completion, Task.Delay(grace, time, CancellationToken.None));
+            grace = TimeSpan.Zero;
+        }
+
+        attempt.Stop(reason, grace);
+        await Ended.Task;
+    }
 
     /// <summary>The server stops, and the program is on another machine: it goes on there. Returns when all that came
     /// of it is in the log.</summary>

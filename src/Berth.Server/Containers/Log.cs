@@ -47,9 +47,13 @@ internal static partial class Log
     public static partial void NoNode(ILogger logger, string name, string reason);
 
     [LoggerMessage(EventId = 1713, Level = LogLevel.Information,
-        Message = "Node {Node} came with {Programs} programs and {Layers} layers of containers that are not its any "
-            + "more: they go.")]
-    public static partial void Fenced(ILogger logger, string node, int programs, int layers);
+        Message = "Node {Node} has {Programs} programs, {Layers} layers and {Volumes} volumes of containers that are "
+            + "not its any more: they go.")]
+    public static partial void Fenced(ILogger logger, string node, int programs, int layers, int volumes);
+
+    [LoggerMessage(EventId = 1722, Level = LogLevel.Information,
+        Message = "Container {Name} leaves the node {Node}, which is drained, and is started elsewhere.")]
+    public static partial void Leaves(ILogger logger, string name, string node);
 
     [LoggerMessage(EventId = 1714, Level = LogLevel.Warning,
         Message = "What the node {Node} keeps of containers can't be looked at yet. {Reason}")]

@@ -13,9 +13,6 @@ namespace Berth.Server.Containers;
 /// </summary>
 internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
 {
-    /// <summary>How the name of a volume begins that was made for one container alone.</summary>
-    public const string AnonymousPrefix = "anonymous-";
-
     private readonly SemaphoreSlim gate = new(1, 1);
 
     /// <summary>The machines; set before anything runs.</summary>
@@ -32,7 +29,7 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         await rooms.Homes.RefreshAsync(cancellationToken);
         foreach (VolumeInfo volume in await ListAsync(cancellationToken))
         {
-            if (!IsAnonymous(volume.Name)
+            if (!ContainerName.IsAnonymousVolume(volume.Name)
                 && await rooms.Homes.SettleAsync(volume.Name, Own, "", cancellationToken) is { Node: { } node }
                 && node != Own)
             {
@@ -65,7 +62,7 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
     public async Task<(Volume Volume, bool IsNew)> MakeAsync(
         string? name, string? node, PlacementRules? rules, string caller, CancellationToken cancellationToken)
     {
-        string chosen = name is null ? AnonymousPrefix + ContainerId.New() : ContainerName.Check(name, "volume");
+        string chosen = name is null ? ContainerName.AnonymousVolume + ContainerId.New() : ContainerName.Check(name, "volume");
         bool wasThere = rooms.Homes.Find(chosen) is not null;
         string? wanted = node is not null ? Nodes!.Register.Get(node).Name
             : wasThere ? null
@@ -152,7 +149,7 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         long bytes = 0;
         foreach (VolumeInfo volume in await ListAsync(cancellationToken))
         {
-            if ((named || IsAnonymous(volume.Name)) && UsersOf(volume.Name).Count == 0 && !IsInUse(volume.Name))
+            if ((named || ContainerName.IsAnonymousVolume(volume.Name)) && UsersOf(volume.Name).Count == 0 && !IsInUse(volume.Name))
             {
                 using IDisposable? closed = Nodes?.Fleet.VolumeUsers.Close(volume.Name);
                 bytes += (await MeasureAsync(volume.Name, cancellationToken))?.Bytes ?? 0;
@@ -197,8 +194,6 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
     }
 
     private bool IsInUse(string name) => Nodes?.Fleet.VolumeUsers.Has(name) ?? false;
-
-    private static bool IsAnonymous(string name) => name.StartsWith(AnonymousPrefix, StringComparison.Ordinal);
 
     private async Task RemoveFilesAsync(Volume volume, CancellationToken cancellationToken)
     {

@@ -80,6 +80,28 @@ internal sealed class FunctionManager(
         }
     }
 
+    /// <summary>Whether other servers change what there is, too.</summary>
+    public bool IsShared => store is IClusterStore;
+
+    /// <summary>Looks in the store for one function that is not known here: another server may have been told of it just
+    /// now.</summary>
+    public async Task LookForAsync(string name, CancellationToken cancellationToken)
+    {
+        await changing.WaitAsync(cancellationToken);
+        try
+        {
+            if (!entries.ContainsKey(name) && store is IClusterStore shared
+                && await shared.FindFunctionAsync(name, cancellationToken) is { } function)
+            {
+                Take(function);
+            }
+        }
+        finally
+        {
+            changing.Release();
+        }
+    }
+
     /// <summary>Null where there is none.</summary>
     public FunctionEntry? Find(string name) => entries.GetValueOrDefault(name);
 

@@ -69,6 +69,7 @@ internal static class HttpHost
         WebApplication application = builder.Build();
         TrustedProxies proxies = ProxiesOf(rooms.Options);
         AccessGate gate = new(rooms.Tokens, rooms.Options.MetricsOpen, rooms.Functions);
+        FunctionArrivals arrivals = new(rooms.Functions, rooms.Exit, rooms.Time);
         FunctionCalls calls = ServerRoutes.CallsOf(rooms);
         ILogger<ProblemMiddleware> logger = rooms.Loggers.CreateLogger<ProblemMiddleware>();
         application.Use(next => new ProblemMiddleware(next, rooms.Time, logger).InvokeAsync);
@@ -85,9 +86,14 @@ internal static class HttpHost
             return context =>
             {
                 Check(context);
+                return arrivals.MayHave(context) ? arrivals.LookAsync(context, Enter) : Enter(context);
+            };
+
+            Task Enter(HttpContext context)
+            {
                 gate.Check(context);
                 return LoopWork.Is(context) ? next(context) : leaving(context);
-            };
+            }
         });
         ServerRoutes.Map(application, rooms, calls);
         return application;

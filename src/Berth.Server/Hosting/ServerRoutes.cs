@@ -63,13 +63,14 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/node", node.NodeAsync);
         MapRead(routes, "/v1/sandboxes", node.SandboxesAsync);
         MapRead(routes, "/v1/version", node.VersionAsync);
-        NodesEndpoints nodes = new(rooms.Nodes, rooms.Time);
+        NodesEndpoints nodes = new(rooms.Nodes, rooms.Containers.Drains, rooms.Time);
         MapRead(routes, "/v1/nodes", nodes.ListAsync);
         MapRead(routes, "/v1/nodes/{name}", nodes.GetAsync);
         Map(routes, "PATCH", "/v1/nodes/{name}", nodes.PatchAsync);
         Map(routes, "DELETE", "/v1/nodes/{name}", nodes.RemoveAsync);
         Map(routes, "POST", "/v1/nodes/{name}/cordon", nodes.CordonAsync);
         Map(routes, "POST", "/v1/nodes/{name}/uncordon", nodes.UncordonAsync);
+        Map(routes, "POST", "/v1/nodes/{name}/drain", nodes.DrainAsync);
         Map(routes, "POST", "/v1/nodes/{name}/evict", nodes.EvictAsync);
         Map(routes, "POST", "/v1/node-tokens", nodes.MakeTokenAsync);
         Map(routes, "GET", "/v1/node-tokens", nodes.ListTokensAsync);

@@ -112,7 +112,8 @@ internal sealed class LambdaAttempt : IAttempt
 
     public AttemptFigures? Measure() => null;
 
-    public IReadOnlyList<ProcessView> Processes() => [];
+    public Task<IReadOnlyList<ProcessView>> ProcessesAsync(CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<ProcessView>>([]);
 
     public Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
         throw NotItsOwn("further programs");

@@ -54,4 +54,8 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 1311, Level = LogLevel.Warning, Message = "A link of node {Node} broke. {Reason}")]
     public static partial void LinkBroke(ILogger logger, string node, string reason);
+
+    [LoggerMessage(EventId = 1720, Level = LogLevel.Information,
+        Message = "Node {Node} has left: it was stopped in good order.")]
+    public static partial void Left(ILogger logger, string node);
 }

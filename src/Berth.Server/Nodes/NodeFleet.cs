@@ -232,18 +232,17 @@ internal sealed partial class NodeFleet(
     public int RunningOn(NodeEntry node) => node.Node?.Running + containers.GetValueOrDefault(node.Name)
         ?? (node.IsOwn ? own.Status().Sandboxes.Count(s => s.State == "running") : 0);
 
-    /// <summary>Ends what a node still has, as a fault of the platform: tasks run again elsewhere.</summary>
+    /// <summary>Ends what a node still has, as a fault of the platform: tasks run again elsewhere. Containers are their
+    /// own keeper's to end, but for those that are just being started.</summary>
     public int Move(string node)
     {
         int moved = 0;
         moves.AddOrUpdate(node, 1, static (_, count) => count + 1);
         foreach ((IAttempt attempt, PlacementPlan plan) in placed)
         {
-            if (plan.Node == node)
+            if (plan.Node == node && !attempt.Spec.IsContainer)
             {
-                // A container's program is asked first, as whenever it is stopped.
-                attempt.Stop(
-                    EndReason.PlatformFault, attempt.Spec.IsContainer ? attempt.Spec.Grace : TimeSpan.Zero);
+                attempt.Stop(EndReason.PlatformFault, TimeSpan.Zero);
                 moved++;
             }
         }

@@ -62,6 +62,12 @@ internal sealed class NodeLink : IDisposable
     /// <summary>Whether the node fetches images before something needs them.</summary>
     public bool FetchesAhead => Hello.NewestVersion >= LinkProtocol.FetchVersion;
 
+    /// <summary>Whether the node tells what runs in its containers.</summary>
+    public bool HasProcesses => Hello.NewestVersion >= LinkProtocol.ProcessesVersion;
+
+    /// <summary>Whether the node said that it leaves, and so ended the link itself.</summary>
+    public bool HasLeft { get; private set; }
+
     public FrameWriter Control => control.Writer;
 
     /// <summary>Cancelled when it is over.</summary>
@@ -144,6 +150,12 @@ internal sealed class NodeLink : IDisposable
                     Presence = frame.Read(NetworkLinkJson.Default.PresenceReport).Read();
                     told();
                     continue;
+                }
+
+                if (frame.Kind == FrameKind.Leaving)
+                {
+                    HasLeft = true;
+                    return;
                 }
 
                 if (frame.Kind != FrameKind.Heartbeat)

@@ -114,7 +114,15 @@ internal sealed class NodeLinks(
             return;
         }
 
-        Log.LinkBroke(logger, node.Name, "It is made anew by the node.");
+        if (link.HasLeft)
+        {
+            Log.Left(logger, node.Name);
+        }
+        else
+        {
+            Log.LinkBroke(logger, node.Name, "It is made anew by the node.");
+        }
+
         register.Tell(node);
         try
         {

@@ -3,13 +3,14 @@ using Berth.Api.Nodes;
 using Berth.Core.Nodes;
 using Berth.Core.Resources;
 using Berth.Server.Access;
+using Berth.Server.Containers;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Nodes;
 
 /// <summary>The operator's view of the nodes.</summary>
-internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
+internal sealed class NodesEndpoints(NodeRooms nodes, ContainerDrains containers, TimeProvider time)
 {
     private static readonly TimeSpan UsualLife = TimeSpan.FromHours(1);
 
@@ -60,11 +61,21 @@ internal sealed class NodesEndpoints(NodeRooms nodes, TimeProvider time)
     public async Task UncordonAsync(HttpContext context) =>
         await AnswerAsync(context, await SetCordonAsync(context, isCordoned: false));
 
+    /// <summary>It gets nothing new, and containers that can be elsewhere go there.</summary>
+    public async Task DrainAsync(HttpContext context)
+    {
+        NodeEntry node = await SetCordonAsync(context, isCordoned: true);
+        (IReadOnlyList<string> moved, IReadOnlyList<StayingContainer> staying) = containers.Begin(node.Name);
+        await JsonBody.WriteAsync(
+            context, new MachineDrain(View(node), moved, staying), NodeJson.Default.MachineDrain);
+    }
+
     /// <summary>Ends what a node still has; tasks run again elsewhere.</summary>
     public async Task EvictAsync(HttpContext context)
     {
         NodeEntry node = await SetCordonAsync(context, isCordoned: true);
         nodes.Fleet.Move(node.Name);
+        containers.EndAll(node.Name);
         await AnswerAsync(context, node);
     }
 

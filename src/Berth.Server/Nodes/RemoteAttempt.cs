@@ -133,7 +133,8 @@ internal sealed class RemoteAttempt : IAttempt
     /// <remarks>As the node told last, which it does of instances.</remarks>
     public AttemptFigures? Measure() => Volatile.Read(ref isEnded) == 0 ? figures : null;
 
-    public IReadOnlyList<ProcessView> Processes() => [];
+    public Task<IReadOnlyList<ProcessView>> ProcessesAsync(CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<ProcessView>>([]);
 
     public Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
         throw NotThere("programs beside");

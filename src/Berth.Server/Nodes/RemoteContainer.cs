@@ -111,6 +111,15 @@ internal sealed class RemoteContainer : IAttempt
                 throw RemoteAttempt.Lost(nodes.Name, fault);
             }
 
+            if (fault is BerthException { Code: ErrorCode.Conflict or ErrorCode.NodeFault } refusal)
+            {
+                // Its machine's: which that is only the server knows.
+                throw new BerthException(refusal.Code, $"Node '{nodes.Name}': {refusal.Message}", refusal)
+                {
+                    RetryAfter = refusal.RetryAfter,
+                };
+            }
+
             throw;
         }
     }
@@ -158,9 +167,13 @@ internal sealed class RemoteContainer : IAttempt
     /// <remarks>As the node told last.</remarks>
     public AttemptFigures? Measure() => completion.Task.IsCompleted ? null : figures;
 
-    public IReadOnlyList<ProcessView> Processes() => throw new BerthException(
-        ErrorCode.InvalidRequest,
-        $"The processes of a container on the node '{Node}' are not told here: 'berth exec' with ps shows them.");
+    public async Task<IReadOnlyList<ProcessView>> ProcessesAsync(CancellationToken cancellationToken)
+    {
+        RequireReached();
+        return completion.Task.IsCompleted
+            ? []
+            : await NodeQuestion.ProcessesAsync(nodes.Link() ?? throw Unreached(), Spec.Id, cancellationToken);
+    }
 
     public async Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken)
     {

@@ -114,22 +114,22 @@ internal sealed class RemoteNode : INode
     public Task RemoveVolumeAsync(string name, CancellationToken cancellationToken)
     {
         RequireMounts();
-        return AskAsync(
-            LinkProtocol.VolumePath,
+        return NodeQuestion.AskAsync(
+            link, LinkProtocol.VolumePath,
             writer => writer.SendAsync(
                 FrameKind.RemoveVolume, new VolumeOrder(name), LinkJson.Default.VolumeOrder, cancellationToken),
             FrameKind.VolumeRemoved, static _ => true, cancellationToken);
     }
 
     /// <summary>What it keeps of this server's containers. Throws <c>NodeFault</c>.</summary>
-    public Task<KeptReport> KeptAsync(CancellationToken cancellationToken) => AskAsync(
-        LinkProtocol.KeptPath, writer => writer.SendAsync(FrameKind.AskKept, cancellationToken), FrameKind.Kept,
+    public Task<KeptReport> KeptAsync(CancellationToken cancellationToken) => NodeQuestion.AskAsync(
+        link, LinkProtocol.KeptPath, writer => writer.SendAsync(FrameKind.AskKept, cancellationToken), FrameKind.Kept,
         static answer => answer.Read(ContainerLinkJson.Default.KeptReport), cancellationToken);
 
     /// <summary>Ends a container's program there, or removes a layer with what has it; returns when that is done.
     /// Throws <c>NodeFault</c>.</summary>
-    public Task DropAsync(DropOrder order, CancellationToken cancellationToken) => AskAsync(
-        LinkProtocol.KeptPath,
+    public Task DropAsync(DropOrder order, CancellationToken cancellationToken) => NodeQuestion.AskAsync(
+        link, LinkProtocol.KeptPath,
         writer => writer.SendAsync(
             FrameKind.Drop, order, ContainerLinkJson.Default.DropOrder, cancellationToken),
         FrameKind.Dropped, static _ => true, cancellationToken);
@@ -144,26 +144,6 @@ internal sealed class RemoteNode : INode
     }
 
     public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
-
-    private async Task<T> AskAsync<T>(
-        string path, Func<FrameWriter, Task> ask, FrameKind expected, Func<Frame, T> read,
-        CancellationToken cancellationToken)
-    {
-        try
-        {
-            using LinkExchange exchange = link.Open(path);
-            await ask(exchange.Writer);
-            Frame answer = NodeAnswer.Require(
-                await (await exchange.ReaderAsync(cancellationToken)).ReadAsync(cancellationToken), expected);
-            T result = read(answer);
-            exchange.Complete();
-            return result;
-        }
-        catch (Exception gone) when (gone is IOException or HttpRequestException)
-        {
-            throw RemoteAttempt.Lost(Info.Name, gone);
-        }
-    }
 
     private bool IsNews<T>(ConcurrentDictionary<T, long> before, T what)
         where T : notnull

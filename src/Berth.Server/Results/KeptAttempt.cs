@@ -84,7 +84,8 @@ internal sealed class KeptAttempt : IAttempt
 
     public AttemptFigures? Measure() => null;
 
-    public IReadOnlyList<ProcessView> Processes() => [];
+    public Task<IReadOnlyList<ProcessView>> ProcessesAsync(CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<ProcessView>>([]);
 
     public Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) => throw NoProgram();
 

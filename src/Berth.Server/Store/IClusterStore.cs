@@ -1,3 +1,4 @@
+using Berth.Core.Functions;
 using Berth.Core.Images;
 using Berth.Core.Runs;
 using Berth.Server.Nodes;
@@ -24,8 +25,12 @@ internal interface IClusterStore
     /// <summary>The servers that have what belongs to a run in files; null where there is no such run.</summary>
     Task<RunServers?> WhereAsync(RunId id, CancellationToken cancellationToken);
 
-    /// <summary>The server that keeps a container, by its name or id; null where there is no such container.</summary>
+    /// <summary>The server that keeps a container, by its name, its id or the beginning of that; null where there is no
+    /// such container.</summary>
     Task<string?> HolderOfContainerAsync(string container, CancellationToken cancellationToken);
+
+    /// <summary>One function as it is now; null where there is none of that name.</summary>
+    Task<Function?> FindFunctionAsync(string name, CancellationToken cancellationToken);
 
     /// <summary>What all servers have alike under a name: what was there first, be it this one's.</summary>
     Task<SealedKey> ShareKeyAsync(string name, SealedKey own, CancellationToken cancellationToken);

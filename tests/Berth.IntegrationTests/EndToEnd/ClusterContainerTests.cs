@@ -55,6 +55,7 @@ public sealed class ClusterContainerTests : IAsyncLifetime
             "typed",
             (await server.ShellAsync("printf typed | \"$BERTH\" exec -i web cat")).Succeed());
         Assert.Equal(3, (await BerthAsync("exec", "web", "sh", "-c", "exit 3")).ExitCode);
+        Assert.Matches(@"(?m)^ *\d+ +0 .*sleep 600$", (await BerthAsync("top", "web")).Succeed());
         await File.WriteAllTextAsync(server.Folder + "/copied", "a file", Soon);
         (await BerthAsync("cp", server.Folder + "/copied", "web:/tmp-file")).Succeed();
         Assert.Equal("a file", (await BerthAsync("exec", "web", "cat", "/tmp-file")).Succeed());
@@ -74,6 +75,12 @@ public sealed class ClusterContainerTests : IAsyncLifetime
         Assert.Equal("137", waited);
         Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(worker.Data, "containers")));
         await UntilAsync(worker, n => n.Running == 0);
+
+        await worker.StopAsync();
+        await Condition.HoldsAsync("its server saw that it was stopped", () => server.Log.Contains(
+            "Node worker-1 has left", StringComparison.Ordinal));
+        Assert.DoesNotContain("A link of node worker-1 broke", server.Log, StringComparison.Ordinal);
+        Assert.DoesNotContain("could not be linked", worker.Log, StringComparison.Ordinal);
     }
 
     [Fact]

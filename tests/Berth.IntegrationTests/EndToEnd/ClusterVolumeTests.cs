@@ -86,6 +86,40 @@ public sealed class ClusterVolumeTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_volume_of_a_node_that_was_removed_and_joins_again_has_nothing_of_the_one_before()
+    {
+        MachineProcess worker = await JoinAsync("worker-1");
+        (await BerthAsync("volume", "create", "--node", "worker-1", "pages")).Succeed();
+        string written = await SubmitAsync("pages:/srv", "echo old > /srv/file");
+        (await BerthAsync("task", "wait", written)).Succeed();
+        (await BerthAsync(
+            "create", "--name", "web", "--node", "worker-1", "-v", "/own", "demo/busybox", "sh", "-c",
+            "echo again >> /own/file; cat /own/file")).Succeed();
+        (await BerthAsync("start", "-a", "web")).Succeed();
+        await worker.StopAsync();
+        (await BerthAsync("node", "rm", "worker-1")).Succeed();
+
+        File.Delete(Path.Combine(worker.Data, "identity.pem"));
+        worker.Join(NodeAddress, (await BerthAsync("node", "token", "create")).Succeed());
+        await UntilAsync(worker, n => n.State == "ready");
+        (await BerthAsync("volume", "create", "--node", "worker-1", "pages")).Succeed();
+        string fresh = await SubmitAsync("pages:/srv", "ls /srv; echo new > /srv/file");
+        (await BerthAsync("task", "wait", fresh)).Succeed();
+        string kept = (await BerthAsync("start", "-a", "web")).Succeed();
+        (await BerthAsync("rm", "web")).Succeed();
+
+        Assert.Equal("", (await BerthAsync("task", "result", fresh)).Succeed());
+        // A container's own volume is its own wherever its node was meanwhile, and goes with it.
+        Assert.Equal("again\nagain", kept);
+        string volumes = Path.Combine(worker.Data, "volumes");
+        string aside = Assert.Single(Directory.GetDirectories(volumes, ".left-*"));
+        Assert.Equal("old\n", await File.ReadAllTextAsync(aside + "/pages/file", Soon));
+        Assert.Equal("new\n", await File.ReadAllTextAsync(volumes + "/pages/file", Soon));
+        Assert.Equal(2, Directory.GetDirectories(volumes).Length);
+        Assert.Contains($"set aside in {aside}", worker.Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Instances_of_a_function_have_their_volume()
     {
         await JoinAsync("worker-1");

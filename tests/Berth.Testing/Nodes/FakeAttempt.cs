@@ -162,15 +162,16 @@ internal sealed class FakeAttempt : IAttempt
         ? null
         : new AttemptFigures(TimeSpan.FromMilliseconds(2), ByteSize.MiB(1), ByteSize.MiB(1), 1);
 
-    public IReadOnlyList<ProcessView> Processes() => completion.Task.IsCompleted
-        ? []
-        :
-        [
-            new ProcessView(
-                2, 0, TimeSpan.FromMilliseconds(2), ByteSize.MiB(1), string.Join(' ', Spec.Command ?? ["cat"])),
-            .. further.Where(f => !f.Execution.Completion.IsCompleted).Select(f => new ProcessView(
-                f.Number, 0, TimeSpan.FromMilliseconds(1), ByteSize.MiB(1), f.Command)),
-        ];
+    public Task<IReadOnlyList<ProcessView>> ProcessesAsync(CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<ProcessView>>(completion.Task.IsCompleted
+            ? []
+            :
+            [
+                new ProcessView(
+                    2, 0, TimeSpan.FromMilliseconds(2), ByteSize.MiB(1), string.Join(' ', Spec.Command ?? ["cat"])),
+                .. further.Where(f => !f.Execution.Completion.IsCompleted).Select(f => new ProcessView(
+                    f.Number, 0, TimeSpan.FromMilliseconds(1), ByteSize.MiB(1), f.Command)),
+            ]);
 
     public Task<IExecution> ExecuteAsync(ExecutionSpec spec, CancellationToken cancellationToken) =>
         completion.Task.IsCompleted

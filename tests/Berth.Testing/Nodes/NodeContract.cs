@@ -79,14 +79,14 @@ public abstract class NodeContract : ProgramContract
 
         Assert.Equal(ErrorCode.NodeFault, error.Code);
         Assert.Null(attempt.Measure());
-        Assert.Empty(attempt.Processes());
+        Assert.Empty(await attempt.ProcessesAsync(CancellationToken.None));
     }
 
     [Fact]
     public async Task What_is_paused_can_be_stopped()
     {
         await using IAttempt attempt = await StartAsync(["sleep", "600"]);
-        Assert.Single(attempt.Processes());
+        Assert.Single(await attempt.ProcessesAsync(CancellationToken.None));
         Assert.NotNull(attempt.Measure());
 
         attempt.Pause();

@@ -51,24 +51,28 @@ internal sealed class LinkRig : IAsyncDisposable
     /// <param name="offers">Protocols that its program knows; null for all.</param>
     /// <param name="folders">Of its machine, that may be put into sandboxes.</param>
     /// <param name="cable">What its link goes through; null for nothing.</param>
+    /// <param name="version">Newest of the link that its program knows.</param>
+    /// <param name="data">A folder that a node had before; null for a new one.</param>
     public async Task<JoinedNode> JoinAsync(
         string name, int places = 4, TimeProvider? time = null, IReadOnlyList<string>? offers = null,
-        IReadOnlyList<string>? folders = null, Cable? cable = null)
+        IReadOnlyList<string>? folders = null, Cable? cable = null, int version = LinkProtocol.Version,
+        TemporaryFolder? data = null)
     {
-        TemporaryFolder folder = new();
+        TemporaryFolder folder = data ?? new TemporaryFolder();
         NodeIdentity identity = await ServerDoor.JoinAsync(
             NodeAddress, await TokenAsync(), name, new Dictionary<string, string>(), folder.Path,
             time ?? TimeProvider.System, CancellationToken.None);
-        return await StartAsync(folder, identity, places, time, offers, folders, cable);
+        return await StartAsync(folder, identity, places, time, offers, folders, cable, version);
     }
 
     /// <summary>Starts a node that has joined before.</summary>
     public async Task<JoinedNode> StartAsync(
         TemporaryFolder folder, NodeIdentity identity, int places = 4, TimeProvider? time = null,
-        IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null, Cable? cable = null)
+        IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null, Cable? cable = null,
+        int version = LinkProtocol.Version)
     {
         JoinedNode node = await JoinedNode.StartAsync(
-            folder, identity, cable?.Address ?? NodeAddress, places, time, offers, folders);
+            folder, identity, cable?.Address ?? NodeAddress, places, time, offers, folders, version);
         nodes.Add(node);
         return node;
     }
@@ -139,7 +143,8 @@ internal sealed class JoinedNode : IAsyncDisposable
 
     public static async Task<JoinedNode> StartAsync(
         TemporaryFolder folder, NodeIdentity identity, Uri server, int places, TimeProvider? time,
-        IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null)
+        IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null,
+        int version = LinkProtocol.Version)
     {
         TimeProvider clock = time ?? TimeProvider.System;
         FakeNode node = new(TimeProvider.System) { HostFolders = folders ?? [] };
@@ -154,11 +159,12 @@ internal sealed class JoinedNode : IAsyncDisposable
                 node, images, [server], identity, folder.Path, places, null, clock, NullLoggerFactory.Instance)
             {
                 Offers = offers ?? LinkProtocol.Offers,
+                NewestVersion = version,
             },
             layers, images, folder, identity);
     }
 
-    /// <summary>Ends the link without a word, as a killed process does; what ran on the node is ended.</summary>
+    /// <summary>Takes leave and ends the link; what ran on the node is ended.</summary>
     public async Task StopAsync()
     {
         await stop.CancelAsync();

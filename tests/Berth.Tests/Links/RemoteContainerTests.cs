@@ -4,7 +4,6 @@ using Berth.Api.Containers;
 using Berth.Api.Links;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
-using Berth.Server.Configuration;
 using Berth.Testing.Content;
 using Berth.Testing.Server;
 using Xunit;
@@ -19,7 +18,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task It_runs_there_and_its_log_and_end_are_here()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         JoinedNode worker = await rig.JoinAsync("worker");
 
         await rig.RunAsync("job", ["sh", "-c", "echo out; echo err >&2; exit 3"], "node=worker");
@@ -41,7 +40,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task Nothing_said_it_is_on_the_server_s_own_machine_until_that_takes_nothing()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         await rig.JoinAsync("worker");
 
         ContainerView here = await rig.RunAsync("here", ["cat"]);
@@ -54,7 +53,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task What_has_something_of_the_server_s_machine_goes_nowhere_else()
     {
-        await using Rig rig = await Rig.StartAsync(o => o with { AllowHostNetwork = true });
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync(o => o with { AllowHostNetwork = true });
         await rig.JoinAsync("worker");
 
         BerthException refusal = await Assert.ThrowsAsync<BerthException>(() => rig.Client.Containers.CreateAsync(
@@ -68,7 +67,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task What_it_needs_travels_with_its_order()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         JoinedNode worker = await rig.JoinAsync("worker");
 
         await rig.Client.Containers.CreateAsync(
@@ -91,7 +90,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task Streams_go_on_over_the_next_link_with_every_byte_once()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         Cable cable = await rig.CableAsync();
         JoinedNode worker = await rig.JoinAsync("worker", cable);
         await rig.RunAsync("cat", ["cat"], "node=worker", openInput: true);
@@ -121,7 +120,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task While_its_node_is_away_nothing_is_known_of_it_and_then_it_is_as_it_was()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         Cable cable = await rig.CableAsync();
         JoinedNode worker = await rig.JoinAsync("worker", cable);
         await rig.RunAsync("web", ["sleep", "600"], "node=worker");
@@ -145,7 +144,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task Removed_while_its_node_is_away_it_is_ended_when_that_comes_back()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         Cable cable = await rig.CableAsync();
         JoinedNode worker = await rig.JoinAsync("worker", cable);
         await rig.RunAsync("web", ["sleep", "600"], "node=worker");
@@ -164,7 +163,8 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task Of_a_lost_node_what_its_policy_wants_started_is_started_elsewhere_and_the_old_one_ended()
     {
-        await using Rig rig = await Rig.StartAsync(o => o with { ContainerMoveAfter = TimeSpan.FromMilliseconds(100) });
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync(
+            o => o with { ContainerMoveAfter = TimeSpan.FromMilliseconds(100) });
         Cable cable = await rig.CableAsync();
         JoinedNode first = await rig.JoinAsync("first", cable);
         await rig.RunAsync("web", ["sleep", "600"], "node!=fake", restart: "always");
@@ -187,7 +187,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task A_node_that_was_started_anew_has_it_no_more_and_its_policy_decides()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         JoinedNode worker = await rig.JoinAsync("worker");
         await rig.RunAsync("once", ["sleep", "600"], "node=worker");
         await rig.RunAsync("web", ["sleep", "600"], "node=worker", restart: "always");
@@ -207,7 +207,7 @@ public sealed class RemoteContainerTests
     public async Task It_goes_on_while_its_server_is_started_anew()
     {
         using TemporaryFolder folder = new();
-        Rig before = await Rig.StartAsync(folder: folder);
+        ContainerLinkRig before = await ContainerLinkRig.StartAsync(folder: folder);
         await using Cable cable = new(before.Rig0.NodeAddress);
         JoinedNode worker = await before.JoinAsync("worker", cable);
         await before.RunAsync("cat", ["cat"], "node=worker", openInput: true);
@@ -219,7 +219,7 @@ public sealed class RemoteContainerTests
         }
 
         await before.DisposeServerAsync();
-        await using Rig after = await Rig.StartAsync(folder: folder);
+        await using ContainerLinkRig after = await ContainerLinkRig.StartAsync(folder: folder);
         cable.Mend(after.Rig0.NodeAddress);
         await after.UntilAsync("cat", c => c.State == "running");
         await using ProgramConnection again = await after.Client.Containers.AttachAsync("cat", CancellationToken.None);
@@ -237,7 +237,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task Programs_beside_it_have_streams_ends_and_terminals()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         await rig.JoinAsync("worker");
         await rig.RunAsync("web", ["sleep", "600"], "node=worker");
 
@@ -264,7 +264,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task A_program_beside_it_ends_with_the_link_and_says_why()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         Cable cable = await rig.CableAsync();
         await rig.JoinAsync("worker", cable);
         await rig.RunAsync("web", ["sleep", "600"], "node=worker");
@@ -280,7 +280,7 @@ public sealed class RemoteContainerTests
     [Fact]
     public async Task Pausing_killing_and_health_work_there()
     {
-        await using Rig rig = await Rig.StartAsync();
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         JoinedNode worker = await rig.JoinAsync("worker");
         await rig.Client.Containers.CreateAsync(
             new ContainerRequest(
@@ -300,23 +300,6 @@ public sealed class RemoteContainerTests
         Assert.Equal(137, killed.ExitCode);
     }
 
-    [Fact]
-    public async Task What_is_drained_is_started_elsewhere()
-    {
-        await using Rig rig = await Rig.StartAsync();
-        JoinedNode first = await rig.JoinAsync("first");
-        await rig.RunAsync("web", ["sleep", "600"], "node!=fake", restart: "unless-stopped");
-        await rig.JoinAsync("second");
-        Assert.Equal(1, (await rig.Rig0.SeeAsync("first")).Running);
-
-        using HttpResponseMessage answer = await rig.Server.Client.PostAsync("/v1/nodes/first/evict", null);
-        ContainerView moved = await rig.UntilAsync("web", c => c is { State: "running", Node: "second" });
-
-        Assert.Equal(1, moved.Restarts);
-        await rig.ConditionAsync("it ends there", () => Task.FromResult(first.Node.Running == 0));
-        Assert.Equal(0, (await rig.Rig0.SeeAsync("first")).Running);
-    }
-
     private static async Task<byte[]> ReadAsync(ProgramConnection program)
     {
         using MemoryStream all = new();
@@ -326,112 +309,5 @@ public sealed class RemoteContainerTests
         }
 
         return all.ToArray();
-    }
-
-    private sealed class Rig : IAsyncDisposable
-    {
-        private readonly List<Cable> cables = [];
-        private bool isServerGone;
-
-        private Rig(LinkRig rig)
-        {
-            Rig0 = rig;
-            Client = new BerthClient(rig.Server.Address, rig.Server.AdminToken, TimeProvider.System);
-        }
-
-        public LinkRig Rig0 { get; }
-
-        public ServerRig Server => Rig0.Server;
-
-        public BerthClient Client { get; }
-
-        public static async Task<Rig> StartAsync(
-            Func<ServerOptions, ServerOptions>? with = null, TemporaryFolder? folder = null) => new(
-            await LinkRig.StartAsync(with, folder));
-
-        public Task<Cable> CableAsync()
-        {
-            Cable cable = new(Rig0.NodeAddress);
-            cables.Add(cable);
-            return Task.FromResult(cable);
-        }
-
-        public async Task<JoinedNode> JoinAsync(string name, Cable? cable = null)
-        {
-            JoinedNode node = await Rig0.JoinAsync(name, cable: cable);
-            await Rig0.UntilAsync(name, n => n.State == "ready");
-            return node;
-        }
-
-        public async Task<ContainerView> RunAsync(
-            string name, string[] command, string? constraint = null, string? restart = null, bool openInput = false)
-        {
-            await Client.Containers.CreateAsync(
-                new ContainerRequest(
-                    ServerRig.Image, name, command, Restart: restart, OpenInput: openInput,
-                    Constraints: constraint is null ? null : [constraint]),
-                CancellationToken.None);
-            return await Client.Containers.StartAsync(name, CancellationToken.None);
-        }
-
-        public async Task<ContainerView> UntilAsync(string name, Func<ContainerView, bool> wanted)
-        {
-            ContainerView view = null!;
-            await ConditionAsync(
-                $"{name} is as wanted",
-                async () => wanted(view = await Client.Containers.GetAsync(name, CancellationToken.None)),
-                () => view.ToString());
-            return view;
-        }
-
-        public async Task ConditionAsync(string what, Func<Task<bool>> condition, Func<string>? seen = null)
-        {
-            using CancellationTokenSource limit = new(Patience);
-            while (!await condition())
-            {
-                if (limit.IsCancellationRequested)
-                {
-                    throw new TimeoutException($"Waited in vain until {what}. {seen?.Invoke()}");
-                }
-
-                await Task.Delay(10);
-            }
-        }
-
-        public Task<KeptReport> KeptAsync(string node) =>
-            Rig0.Rooms.Register.Get(node).Node!.KeptAsync(CancellationToken.None);
-
-        public Task<string> LogAsync(string name) => Server.Client.GetStringAsync($"/v1/containers/{name}/logs");
-
-        /// <summary>Which of two streams' lines came first nobody knows.</summary>
-        public async Task<string> SortedLogAsync(string name) => string.Concat(
-            (await LogAsync(name)).Split('\n', StringSplitOptions.RemoveEmptyEntries)
-                .Order(StringComparer.Ordinal).Select(l => l + "\n"));
-
-        public async Task DisposeServerAsync()
-        {
-            isServerGone = true;
-            await Server.DisposeAsync();
-        }
-
-        public Task DisposeClientAsync()
-        {
-            Client.Dispose();
-            return Task.CompletedTask;
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            Client.Dispose();
-            if (!isServerGone)
-            {
-                await Rig0.DisposeAsync();
-            }
-
-            foreach (Cable cable in cables)
-            {
-                await cable.DisposeAsync();
-            }
-        }
     }
 }

@@ -9,6 +9,25 @@ public sealed class PlacementTests
 {
     private static readonly NodeResources Large = new(4000, ByteSize.GiB(8), ByteSize.GiB(100));
 
+    [Theory]
+    [InlineData(1, " (n0)")]
+    [InlineData(8, " (n0, n1, n2, n3, n4, n5, n6, n7)")]
+    [InlineData(9, " (n0, n1, n2, n3, n4, n5, n6, n7, …)")]
+    [InlineData(65, "")]
+    public void Nodes_that_lack_something_are_named_where_they_are_few(int lacking, string names)
+    {
+        PlacementIndex index = With(
+            [
+                .. Enumerable.Range(0, lacking).Reverse().Select(i => new NodeSnapshot($"n{i}", Large)),
+                new NodeSnapshot("has", Large) { Features = new HashSet<string> { "wireguard" } },
+            ]);
+
+        PlacementPlan plan = index.Place(Request("r") with { Features = ["wireguard"] });
+
+        Assert.Equal("has", plan.Node);
+        Assert.Contains($"refused by missing wireguard {lacking}{names}.", plan.Explain(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_herd_in_one_tick_fills_each_node_to_its_capacity_and_no_further()
     {

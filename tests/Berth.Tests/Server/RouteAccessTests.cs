@@ -136,6 +136,7 @@ public sealed class RouteAccessTests(ServerRigFixture fixture) : IClassFixture<S
         ("DELETE /v1/nodes/{name}", Administrators),
         ("POST /v1/nodes/{name}/cordon", Administrators),
         ("POST /v1/nodes/{name}/uncordon", Administrators),
+        ("POST /v1/nodes/{name}/drain", Administrators),
         ("POST /v1/nodes/{name}/evict", Administrators),
         ("POST /v1/node-tokens", Administrators),
         ("GET /v1/node-tokens", Administrators),

@@ -1,3 +1,4 @@
+using Berth.Core.Functions;
 using Berth.Core.Runs;
 using Npgsql;
 
@@ -41,8 +42,15 @@ public sealed partial class PostgresStore : IClusterStore
 
     Task<string?> IClusterStore.HolderOfContainerAsync(string container, CancellationToken cancellationToken) =>
         database.ReadAsync(
-            new PostgresStatement("SELECT holder FROM containers WHERE name = $1 OR id = $1 LIMIT 1").Bind(container),
+            new PostgresStatement(
+                "SELECT holder FROM containers WHERE name = $1 OR starts_with(id, $1) ORDER BY name = $1 DESC LIMIT 1")
+                .Bind(container),
             Rows.First<string?>(row => row.Text(0), null), cancellationToken);
+
+    Task<Function?> IClusterStore.FindFunctionAsync(string name, CancellationToken cancellationToken) =>
+        database.ReadAsync(
+            new PostgresStatement("SELECT document FROM functions WHERE name = $1").Bind(name),
+            Rows.First<Function?>(row => FunctionDocument.Read(row.Blob(0)), null), cancellationToken);
 
     async Task<SealedKey> IClusterStore.ShareKeyAsync(
         string name, SealedKey own, CancellationToken cancellationToken)
