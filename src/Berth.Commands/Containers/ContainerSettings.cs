@@ -51,7 +51,7 @@ internal sealed class ContainerSettings
     private readonly Option<bool> noHealth = Switch("--no-healthcheck", null, "Don't run the image's health check");
 
     private readonly Option<string[]> ports = Repeated(
-        "--publish", "-p", "[IP:]PORT:PORT[/udp]", "Let a port of the server's machine lead to one of the container");
+        "--publish", "-p", "[IP:]PORT:PORT[/udp]", "Let a port of its machine lead to one of the container");
 
     private readonly Option<string?> address = Named("--ip", null, "ADDRESS", "Its address in the network");
     private readonly Option<string[]> aliases = Repeated(

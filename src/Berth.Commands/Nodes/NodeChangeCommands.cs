@@ -14,8 +14,8 @@ internal sealed class NodeDrainCommand : Verb
     private readonly Option<string> timeout = new("--timeout")
     {
         HelpName = "TIME",
-        Description = "How long what it runs may go on; then tasks are begun anew elsewhere, and calls fail. Containers "
-            + "that can go elsewhere do so at once",
+        Description = "How long what it runs may go on; then tasks are begun anew elsewhere, and calls fail. "
+            + "Containers that can go elsewhere do so at once",
         DefaultValueFactory = _ => "5m",
     };
 

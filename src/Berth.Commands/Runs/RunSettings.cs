@@ -58,11 +58,7 @@ internal sealed class RunSettings
         }
 
         environment.AddTo(command);
-        if (!lasting)
-        {
-            placement.AddTo(command);
-        }
-
+        placement.AddTo(command);
         command.Add(image);
         command.Add(arguments);
     }

@@ -26,8 +26,8 @@ public sealed record RunMount(MountKind Kind, string Source, string Target, bool
         ? $"{InMemory}{Size.ToExactString()}:{Target}{(ReadOnly ? ReadingOnly : "")}"
         : $"{Source}:{Target}{(ReadOnly ? ReadingOnly : "")}";
 
-    /// <summary>Whether <see cref="Text"/> says it: not where a path has a colon, a control character or more than 1,024
-    /// characters.</summary>
+    /// <summary>Whether <see cref="Text"/> says it: not where a path has a colon, a control character or more than
+    /// 1,024 characters.</summary>
     public bool CanBeText
     {
         get

@@ -62,7 +62,9 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
     public async Task<(Volume Volume, bool IsNew)> MakeAsync(
         string? name, string? node, PlacementRules? rules, string caller, CancellationToken cancellationToken)
     {
-        string chosen = name is null ? ContainerName.AnonymousVolume + ContainerId.New() : ContainerName.Check(name, "volume");
+        string chosen = name is null
+            ? ContainerName.AnonymousVolume + ContainerId.New()
+            : ContainerName.Check(name, "volume");
         bool wasThere = rooms.Homes.Find(chosen) is not null;
         string? wanted = node is not null ? Nodes!.Register.Get(node).Name
             : wasThere ? null
@@ -149,7 +151,8 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         long bytes = 0;
         foreach (VolumeInfo volume in await ListAsync(cancellationToken))
         {
-            if ((named || ContainerName.IsAnonymousVolume(volume.Name)) && UsersOf(volume.Name).Count == 0 && !IsInUse(volume.Name))
+            if ((named || ContainerName.IsAnonymousVolume(volume.Name)) && UsersOf(volume.Name).Count == 0
+                && !IsInUse(volume.Name))
             {
                 using IDisposable? closed = Nodes?.Fleet.VolumeUsers.Close(volume.Name);
                 bytes += (await MeasureAsync(volume.Name, cancellationToken))?.Bytes ?? 0;

@@ -83,8 +83,8 @@ internal sealed class FunctionManager(
     /// <summary>Whether other servers change what there is, too.</summary>
     public bool IsShared => store is IClusterStore;
 
-    /// <summary>Looks in the store for one function that is not known here: another server may have been told of it just
-    /// now.</summary>
+    /// <summary>Looks in the store for one function that is not known here: another server may have been told of it
+    /// just now.</summary>
     public async Task LookForAsync(string name, CancellationToken cancellationToken)
     {
         await changing.WaitAsync(cancellationToken);

@@ -65,7 +65,8 @@ internal sealed class NodeEntry(NodeRecord record, bool isOwn)
 
             lock (gate)
             {
-                return liveness is { } known && Node is { Link.Closed.IsCancellationRequested: false }
+                return liveness is { } known
+                    && Node is { Link: { Closed.IsCancellationRequested: false, HasLeft: false } }
                     ? known.State
                     : NodeAvailability.Lost;
             }

@@ -137,7 +137,7 @@ internal sealed class NodeLink : IDisposable
 
     /// <summary>Takes heartbeats until the link ends.</summary>
     /// <param name="heard">Called with each.</param>
-    /// <param name="told">Called when it said what can be found on it.</param>
+    /// <param name="told">Called when it said what can be found on it, or that it leaves.</param>
     public async Task ListenAsync(
         TimeProvider time, Action heard, Action told, CancellationToken cancellationToken)
     {
@@ -154,7 +154,9 @@ internal sealed class NodeLink : IDisposable
 
                 if (frame.Kind == FrameKind.Leaving)
                 {
+                    // Before what it had is told that it is lost: nothing of that is to be begun there again.
                     HasLeft = true;
+                    told();
                     return;
                 }
 

@@ -28,6 +28,29 @@ public sealed class RestartPolicyTests
         Assert.Equal(text, policy.ToString());
     }
 
+    [Fact]
+    public void One_that_leaves_its_node_is_started_again_whatever_its_policy_has_counted()
+    {
+        Container worn = Container.New(
+            ContainerId.New(), "web",
+            ContainerSpec.For("demo/web", Digest.Sha256([1])) with { Restart = RestartPolicy.Parse("on-failure:1") },
+            "ann", Now) with
+        {
+            State = ContainerState.Running,
+            RestartsInRow = 1,
+        };
+
+        ContainerEnd left = ContainerSteps.Leave(worn, Success, Now, serverStops: false);
+        ContainerEnd stopped = ContainerSteps.Leave(worn with { Stopped = true }, Success, Now, serverStops: false);
+        ContainerEnd withServer = ContainerSteps.Leave(worn, Success, Now, serverStops: true);
+
+        Assert.Null(ContainerSteps.End(worn, Failure, TimeSpan.Zero, Now, serverStops: false).Delay);
+        Assert.Equal(
+            (ContainerState.Restarting, 0, TimeSpan.Zero), (left.Next.State, left.Next.RestartsInRow, left.Delay));
+        Assert.Equal((ContainerState.Exited, null), (stopped.Next.State, stopped.Delay));
+        Assert.Equal((ContainerState.Exited, null), (withServer.Next.State, withServer.Delay));
+    }
+
     [Theory]
     [InlineData("sometimes")]
     [InlineData("on-failure:")]

@@ -132,7 +132,8 @@ public sealed class LeavingNodeTests
         Assert.Equal(
             stays.Spec.Mounts!.Select(m => m.Source).Order(StringComparer.Ordinal), await VolumesAsync(worker));
         Assert.Equal(
-            [stays.Id, .. stays.Spec.Mounts!.Select(m => m.Source).Where(s => s != "shared")],
+            new[] { stays.Id }.Concat(stays.Spec.Mounts!.Select(m => m.Source!).Where(s => s != "shared"))
+                .Order(StringComparer.Ordinal),
             Directory.GetFiles(worker.Folder["containers"]).Select(Path.GetFileName).Order(StringComparer.Ordinal));
     }
 

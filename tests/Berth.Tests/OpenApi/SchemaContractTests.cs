@@ -70,8 +70,8 @@ public sealed class SchemaContractTests
         RepositoryJson.Default.PolicyView, RepositoryJson.Default.RetentionRequest,
         RepositoryJson.Default.RetentionReport,
         NodeJson.Default.NodeView, NodeJson.Default.VersionView, NodeJson.Default.SandboxList,
-        NodeJson.Default.MachineList, NodeJson.Default.NodePatch, NodeJson.Default.JoinTokenRequest,
-        NodeJson.Default.JoinTokenCreated, NodeJson.Default.JoinTokenList, NodeJson.Default.JoinTokenView,
+        NodeJson.Default.MachineList, NodeJson.Default.MachineDrain, NodeJson.Default.NodePatch,
+        NodeJson.Default.JoinTokenRequest, NodeJson.Default.JoinTokenCreated, NodeJson.Default.JoinTokenList,
         RunJson.Default.RunView, RunJson.Default.RunPage, RunJson.Default.RunEventView, RunJson.Default.RunWhy,
         RunJson.Default.Problem,
         ServerJson.Default.CollectionView, ServerJson.Default.HealthView)];
