@@ -72,6 +72,7 @@ public sealed class SchemaContractTests
         NodeJson.Default.NodeView, NodeJson.Default.VersionView, NodeJson.Default.SandboxList,
         NodeJson.Default.MachineList, NodeJson.Default.MachineDrain, NodeJson.Default.NodePatch,
         NodeJson.Default.JoinTokenRequest, NodeJson.Default.JoinTokenCreated, NodeJson.Default.JoinTokenList,
+        NodeJson.Default.JoinTokenView,
         RunJson.Default.RunView, RunJson.Default.RunPage, RunJson.Default.RunEventView, RunJson.Default.RunWhy,
         RunJson.Default.Problem,
         ServerJson.Default.CollectionView, ServerJson.Default.HealthView)];
