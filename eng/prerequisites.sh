@@ -17,7 +17,7 @@ packages() {
       if [ "$(uname -m)" = x86_64 ]; then echo user-mode-linux; fi
       echo gcc wireguard-go skopeo buildah umoci podman docker.io docker-registry busybox-static zstd curl jq python3 attr mount \
         util-linux xfsprogs faketime runsc nbdkit libnbd-bin fuse3 fiu-utils graphicsmagick lighttpd fonts-dejavu-core \
-        tesseract-ocr postgresql
+        tesseract-ocr postgresql systemd nftables haproxy
       ;;
     # What Berth is measured beside: the Docker engine and registry, a proxy, queues of tasks; an HTTP load generator.
     bench)
