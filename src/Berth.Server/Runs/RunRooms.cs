@@ -75,6 +75,11 @@ internal sealed record RunRooms(
                 run, order, cancellationToken);
         }
 
+        if (claimed.InlineInput is not null || run.Input.Place != BodyPlace.Spooled)
+        {
+            order = order with { Ahead = new KnownInput(claimed.InlineInput) };
+        }
+
         return Results is { } results && await results.FindAsync(claimed, order, cancellationToken) is { } kept
             ? kept
             : await PlaceAsync(run, order, mayWait: false, cancellationToken);

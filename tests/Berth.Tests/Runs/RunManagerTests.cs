@@ -1,4 +1,5 @@
 using System.Text;
+using Berth.Api.Nodes;
 using Berth.Api.Runs;
 using Berth.Core.Errors;
 using Berth.Core.Images;
@@ -33,6 +34,19 @@ public sealed class RunManagerTests : IAsyncLifetime
         Assert.Equal(5, run.End.Usage.BytesIn);
         using StreamReader input = new((await rig.Manager.InputAsync(run.Id, None)).Stream);
         Assert.Equal("hello", await input.ReadToEndAsync(None));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(5)]
+    [InlineData(200_000)]
+    public async Task A_node_may_know_a_tasks_input_beforehand_where_it_is_in_memory(int length)
+    {
+        Run run = await rig.RunAsync(["cat"], new string('x', length));
+
+        InputBlock? known = rig.Node.Started.Single(a => a.Run == run.Id).Ahead?.Peek(1024);
+        (int, bool)? told = known is { } block ? (block.Bytes.Length, block.IsWhole) : null;
+        Assert.Equal(run.Input.Place == BodyPlace.Spooled ? null : (length, true), told);
     }
 
     [Fact]
