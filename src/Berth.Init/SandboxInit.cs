@@ -47,7 +47,9 @@ internal static unsafe class SandboxInit
 
             InnerRoot root = new(outer!, new(payload, length));
             // From here on in a child, which is told what to run over a connection of its own.
-            if (!new OuterContainer(control, root, (ulong)outer!.Capabilities).Run()
+            OuterContainer container = new(control, root, (ulong)outer!.Capabilities);
+            container.Prepare();
+            if (!container.Run()
                 || !control.TryReceive(out type, out payload, out length))
             {
                 return;

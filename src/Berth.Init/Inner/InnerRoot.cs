@@ -12,8 +12,12 @@ namespace Berth.Init.Inner;
 /// </summary>
 internal sealed unsafe class InnerRoot
 {
-    /// <summary>Where it is put together, out of everybody else's sight.</summary>
-    private const string Workplace = "/dev/.berth-cell";
+    /// <summary>Where it is put together, in a mount namespace that nobody else is in: /proc, which every image has
+    /// when it runs. The kernel mounts another /proc only where there is one already, and that stays below.</summary>
+    private const string Workplace = "/proc";
+
+    /// <summary>A folder of /dev that stays empty and can't be written, to hide others with.</summary>
+    private const string Emptiness = "/dev/.berth-cell";
 
     /// <summary>Its marks are extended attributes of user's kind, for here none of trusted's kind may be set.</summary>
     private static ReadOnlySpan<byte> LayersTogether =>
@@ -73,9 +77,9 @@ internal sealed unsafe class InnerRoot
             Check(Kernel.Unmount(queues), "umount /dev/mqueue");
         }
 
-        fixed (byte* workplace = "/dev/.berth-cell\0"u8)
+        fixed (byte* emptiness = "/dev/.berth-cell\0"u8)
         {
-            Check(Kernel.MakeDirectory(workplace, ReadableByAll), "mkdir " + Workplace);
+            Check(Kernel.MakeDirectory(emptiness, ReadableByAll), "mkdir " + Emptiness);
         }
     }
 
@@ -83,25 +87,16 @@ internal sealed unsafe class InnerRoot
     /// that namespace.</summary>
     public void Enter()
     {
+        MountLayers();
         fixed (byte* devices = "/dev\0"u8)
         fixed (byte* system = "/sys\0"u8)
+        fixed (byte* ownDevices = "dev\0"u8)
+        fixed (byte* ownSystem = "sys\0"u8)
         {
-            // Before there is anything in the workplace that must not be seen.
-            int deviceTree = Kernel.CloneTree(devices);
-            Check(deviceTree, "open_tree /dev");
-            Check(Kernel.MakeReadOnly(deviceTree), "mount_setattr of /dev");
-            int systemTree = Kernel.CloneTree(system);
-            Check(systemTree, "open_tree /sys");
-            MountLayers();
-            fixed (byte* target = "dev\0"u8)
-            {
-                Check(Kernel.AttachTree(deviceTree, target), "move_mount to dev");
-            }
-
-            fixed (byte* target = "sys\0"u8)
-            {
-                Check(Kernel.AttachTree(systemTree, target), "move_mount to sys");
-            }
+            // This namespace's own copies: a further one of each costs as much as all the rest.
+            Check(Kernel.Mount(devices, ownDevices, null, Kernel.MS_MOVE, null), "moving /dev");
+            Check(Kernel.MakeReadOnly(ownDevices), "mount_setattr of /dev");
+            Check(Kernel.Mount(system, ownSystem, null, Kernel.MS_MOVE, null), "moving /sys");
         }
 
         MountOwn();
@@ -120,7 +115,7 @@ internal sealed unsafe class InnerRoot
     {
         const nuint Flags = Kernel.MS_NODEV | Kernel.MS_NOSUID;
         fixed (byte* memory = "tmpfs\0"u8)
-        fixed (byte* workplace = "/dev/.berth-cell\0"u8)
+        fixed (byte* workplace = "/proc\0"u8)
         {
             Check(Kernel.Mount(memory, workplace, memory, Flags, layerOptions), "mount of the writable layer");
             Check(Kernel.ChangeDirectory(workplace), "chdir " + Workplace);
@@ -172,7 +167,7 @@ internal sealed unsafe class InnerRoot
 
     private void Hide()
     {
-        fixed (byte* nothing = "/dev/null\0"u8)
+        fixed (byte* nothing = "dev/null\0"u8)
         fixed (byte* empty = "dev/.berth-cell\0"u8)
         {
             foreach (nint file in hiddenFiles)
@@ -182,7 +177,6 @@ internal sealed unsafe class InnerRoot
 
             foreach (nint folder in hiddenFolders)
             {
-                // The workplace as it was when /dev was taken: empty, and in a tree that can't be written.
                 Check(Kernel.Mount(empty, (byte*)folder, null, Kernel.MS_BIND, null), "hiding a folder of /proc");
             }
         }

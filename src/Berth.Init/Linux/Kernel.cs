@@ -49,6 +49,7 @@ internal static unsafe class Kernel
     public const nuint MS_NOEXEC = 8;
     public const nuint MS_REMOUNT = 32;
     public const nuint MS_BIND = 4096;
+    public const nuint MS_MOVE = 8192;
     public const nuint MS_REC = 16384;
     public const nuint MS_PRIVATE = 1 << 18;
     public const int PR_CAPBSET_DROP = 24;
@@ -65,10 +66,7 @@ internal static unsafe class Kernel
     public const short POLLIN = 1;
 
     private const int AT_FDCWD = -100;
-    private const int AT_EMPTY_PATH = 0x1000;
     private const int AT_RECURSIVE = 0x8000;
-    private const int OPEN_TREE_CLONE = 1;
-    private const int MOVE_MOUNT_F_EMPTY_PATH = 4;
     private const ulong MOUNT_ATTR_RDONLY = 1;
 
     public static int Errno => *ErrnoLocation();
@@ -203,23 +201,12 @@ internal static unsafe class Kernel
 
     public static int Control(int fd, nint request, void* argument) => (int)Call(16, fd, request, (nint)argument);
 
-    /// <summary>A detached copy of the mounts at a path and below.</summary>
-    public static int CloneTree(byte* path) =>
-        (int)Call(428, AT_FDCWD, (nint)path, OPEN_TREE_CLONE | AT_RECURSIVE | O_CLOEXEC);
-
-    public static int AttachTree(int tree, byte* target)
+    /// <summary>mount_setattr(2) of the mounts at a path and below.</summary>
+    public static int MakeReadOnly(byte* path)
     {
-        byte nothing = 0;
-        return (int)Call(429, tree, (nint)(&nothing), AT_FDCWD, (nint)target, MOVE_MOUNT_F_EMPTY_PATH);
-    }
-
-    /// <summary>mount_setattr(2) of a whole tree.</summary>
-    public static int MakeReadOnly(int tree)
-    {
-        byte nothing = 0;
         MountAttributes attributes = new() { Set = MOUNT_ATTR_RDONLY };
         return (int)Call(
-            442, tree, (nint)(&nothing), AT_EMPTY_PATH | AT_RECURSIVE, (nint)(&attributes), sizeof(MountAttributes));
+            442, AT_FDCWD, (nint)path, AT_RECURSIVE, (nint)(&attributes), sizeof(MountAttributes));
     }
 
     public static int SetCapabilities(CapabilityHeader* header, CapabilityData* data) =>

@@ -33,6 +33,10 @@ public static class FrameLimits
     /// <summary>Descriptors that may come with one frame.</summary>
     public const int MaxDescriptors = 8;
 
+    /// <summary>Descriptors that come with Spawn, as an init inherits them: 0, 1 and 2, the connection, and the
+    /// progress pipe's write end.</summary>
+    public const int SpawnDescriptors = 5;
+
     /// <summary>Paths of /proc that an outer container's sandboxes must not see or not write.</summary>
     public const int MaxPaths = 64;
 

@@ -75,27 +75,3 @@ public sealed record OuterFrame(
         return true;
     }
 }
-
-/// <summary>Orders to an outer container about one of its cells, numbered from 0 in the order they were made.</summary>
-public static class CellFrames
-{
-    /// <summary>0, 1 and 2, the connection, and the progress pipe's write end: as an init inherits them.</summary>
-    public const int SpawnDescriptors = 5;
-
-    public static ReadOnlyMemory<byte> EncodeCell(int number) => Encode(FrameType.Cell, number);
-
-    public static ReadOnlyMemory<byte> EncodeSpawn(int number) => Encode(FrameType.Spawn, number);
-
-    public static bool TryDecode(ReadOnlySpan<byte> payload, out int number)
-    {
-        FrameReader reader = new(payload);
-        return reader.TryReadInt32(out number) && number >= 0 && reader.AtEnd;
-    }
-
-    private static ReadOnlyMemory<byte> Encode(FrameType type, int number)
-    {
-        FrameWriter writer = new(type);
-        writer.WriteInt32(number);
-        return writer.Finish();
-    }
-}

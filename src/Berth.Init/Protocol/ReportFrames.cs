@@ -164,6 +164,10 @@ public static class PlainFrames
 
     public static ReadOnlyMemory<byte> Lane { get; } = new FrameWriter(FrameType.Lane, 0).Finish();
 
+    public static ReadOnlyMemory<byte> Cell { get; } = new FrameWriter(FrameType.Cell, 0).Finish();
+
+    public static ReadOnlyMemory<byte> Spawn { get; } = new FrameWriter(FrameType.Spawn, 0).Finish();
+
     public static ReadOnlyMemory<byte> EncodeReady()
     {
         FrameWriter writer = new(FrameType.Ready);

@@ -41,6 +41,12 @@ internal sealed class HostObjects(string id, EngineFolders folders, ICgroup cgro
 
     public PidHandle? Init { get; set; }
 
+    /// <summary>A process in its control groups that is no part of it; null for none.</summary>
+    public int? CellHost { get; set; }
+
+    /// <summary>Process ids of this machine's, in no order, the init's among them.</summary>
+    public IEnumerable<int> ReadProcesses() => cgroup.ReadProcesses().Where(id => id != CellHost);
+
     /// <summary>Its end has begun: the control groups may be another sandbox's from now on.</summary>
     public bool IsOver => over;
 

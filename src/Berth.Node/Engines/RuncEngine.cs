@@ -252,7 +252,7 @@ public sealed class RuncEngine : IEngine
             CrashPoints.Reach(CrashPoint.OuterContainerBooted);
             return new OuterContainer(
                 objects, streams, spec, hostName, image,
-                new InnerHost(NewObjects, Borrowed, WaitReadyAsync, RemoveAsync, poller, time));
+                new InnerHost(NewObjects, Borrowed, WaitReadyAsync, InTimeAsync, RemoveAsync, poller, time));
         }
         catch (Exception error)
         {

@@ -108,7 +108,7 @@ internal sealed class RuncSandbox : ISandbox
     public void Resume() => objects.Resume();
 
     public IReadOnlyList<ProcessView> ReadProcesses() => objects.Owner is { } owner && !objects.IsOver
-        ? SandboxProcesses.Read(objects.Cgroup.ReadProcesses(), owner.First)
+        ? SandboxProcesses.Read(objects.ReadProcesses(), owner.First)
         : [];
 
     public void Signal(int signal) => objects.Channel!.Signal(signal);

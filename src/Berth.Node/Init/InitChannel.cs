@@ -39,6 +39,9 @@ public sealed class InitChannel : IAsyncDisposable
         await ready.Task.WaitAsync(cancellationToken);
     }
 
+    /// <summary>Until it says so by itself. Throws as the other.</summary>
+    public Task WaitReadyAsync(CancellationToken cancellationToken) => ready.Task.WaitAsync(cancellationToken);
+
     /// <summary>The same with an order to be an outer container.</summary>
     public async Task BecomeOuterAsync(ReadOnlyMemory<byte> order, CancellationToken cancellationToken)
     {

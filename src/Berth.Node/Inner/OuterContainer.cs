@@ -15,11 +15,13 @@ namespace Berth.Node.Inner;
 /// <summary>What an outer container needs of the engine that made it.</summary>
 /// <param name="MakeObjects">For a new id, known to sweeps as living.</param>
 /// <param name="WaitReadyAsync">Boots an init and waits for it.</param>
+/// <param name="InTimeAsync">Waits for what takes a moment, and no longer.</param>
 /// <param name="RemoveAsync">Removes what <paramref name="MakeObjects"/> gave, sooner or later.</param>
 internal sealed record InnerHost(
     Func<string, HostObjects> MakeObjects,
     Func<string, ICgroup, HostObjects> Borrow,
     Func<InitChannel, CancellationToken, Task> WaitReadyAsync,
+    Func<Task, CancellationToken, Task> InTimeAsync,
     Func<HostObjects, Task> RemoveAsync,
     ReadinessPoller Poller,
     TimeProvider Time);
@@ -33,12 +35,14 @@ internal sealed class OuterContainer(
     HostObjects objects, SandboxStreams streams, SandboxSpec spec, string hostName, ImageHandle image, InnerHost host)
 {
     private static readonly TimeSpan EmptyingPatience = TimeSpan.FromSeconds(1);
+    /// <summary>Of a cell itself, beside those of its sandbox.</summary>
+    private const int CellProcesses = 1;
+
     private static readonly TimeSpan EmptyingPause = TimeSpan.FromMilliseconds(2);
 
     private readonly Lock gate = new();
     private readonly Stack<InnerCell> free = new();
     private readonly SemaphoreSlim making = new(1, 1);
-    private int cells;
     private int users;
     private DateTimeOffset lastUsed = host.Time.GetUtcNow();
 
@@ -98,12 +102,12 @@ internal sealed class OuterContainer(
             {
                 own = ends.TakeStreams(host.Poller);
                 inner.Channel = ends.TakeChannel(host.Poller);
-                await objects.Channel!.OrderAsync(
-                    CellFrames.EncodeSpawn(cell.Number), ends.Theirs, cancellationToken);
+                await cell.Channel.OrderAsync(PlainFrames.Spawn, ends.Theirs, cancellationToken);
             }
 
             await host.WaitReadyAsync(inner.Channel, cancellationToken);
-            inner.Init = PidHandle.Open(cell.Cgroup.ReadProcesses().Single(), host.Poller);
+            inner.CellHost = cell.Host;
+            inner.Init = PidHandle.Open(inner.ReadProcesses().Single(), host.Poller);
             cell.Cgroup.ResetPeak();
             inner.BeginUsage();
             CrashPoints.Reach(CrashPoint.InnerSandboxBooted);
@@ -159,7 +163,7 @@ internal sealed class OuterContainer(
         }
     }
 
-    /// <summary>One at a time: the init numbers them in the order they come.</summary>
+    /// <summary>One at a time: what they take is seldom needed at once.</summary>
     private async Task<InnerCell> MakeCellAsync(CancellationToken cancellationToken)
     {
         HostObjects group = host.MakeObjects(RunId.New(host.Time.GetUtcNow()).Text);
@@ -168,15 +172,22 @@ internal sealed class OuterContainer(
         {
             SandboxLimits limits = spec.Limits;
             foreach (string file in group.Cgroup.Make(
-                new CgroupLimits(limits.Memory, limits.Cpu, ContainerShape.PidsOf(spec))))
+                new CgroupLimits(limits.Memory, limits.Cpu, ContainerShape.PidsOf(spec) + CellProcesses)))
             {
                 files.Add(FileSystems.OpenForWriting(file));
             }
 
             group.Cgroup.KeepFiles();
             CrashPoints.Reach(CrashPoint.CellGroupsMade);
-            await objects.Channel!.OrderAsync(CellFrames.EncodeCell(cells), files, cancellationToken);
-            return new InnerCell(cells++, group);
+            using (var ends = SocketPair.Create())
+            {
+                group.Channel = new InitChannel(ends.Ours.Duplicate(), host.Poller);
+                await objects.Channel!.OrderAsync(PlainFrames.Cell, [.. files, ends.Theirs], cancellationToken);
+            }
+
+            await host.InTimeAsync(group.Channel.WaitReadyAsync(cancellationToken), cancellationToken);
+            group.Init = PidHandle.Open(group.Cgroup.ReadProcesses().Single(), host.Poller);
+            return new InnerCell(group);
         }
         catch (Exception error)
         {

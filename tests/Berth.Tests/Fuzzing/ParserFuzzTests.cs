@@ -194,7 +194,6 @@ public sealed class ParserFuzzTests
         BootFrame.TryDecode(bytes, out _);
         ExecFrame.TryDecode(bytes, out _);
         OuterFrame.TryDecode(bytes, out _);
-        CellFrames.TryDecode(bytes, out _);
         ExecRefusedFrame.TryDecode(bytes, out _);
         RefusedFrame.TryDecode(bytes, out _);
         FailedFrame.TryDecode(bytes, out _);

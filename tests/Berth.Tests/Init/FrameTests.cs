@@ -115,15 +115,6 @@ public sealed class FrameTests
         Assert.False(OuterFrame.TryDecode(Payload(OuterFrame.Encode(0, 1, bytes, 1, [], [Bytes(path)])), out _));
     }
 
-    [Fact]
-    public void A_cells_number_is_read_as_it_was_written()
-    {
-        Assert.True(CellFrames.TryDecode(Payload(CellFrames.EncodeCell(7)), out int cell));
-        Assert.True(CellFrames.TryDecode(Payload(CellFrames.EncodeSpawn(8)), out int spawn));
-        Assert.False(CellFrames.TryDecode(Payload(CellFrames.EncodeCell(-1)), out _));
-        Assert.Equal((7, 8), (cell, spawn));
-    }
-
     [Theory]
     [InlineData("", "/")]
     [InlineData("cat", "")]
