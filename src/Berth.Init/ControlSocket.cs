@@ -36,12 +36,11 @@ internal sealed unsafe class ControlSocket
     }
 
     /// <summary>Until there is something to receive. Who waits in recvmsg(2) is woken by every frame that the node
-    /// takes, too, for nothing. Always true.</summary>
-    public bool Wait()
+    /// takes, too, for nothing.</summary>
+    public static void Wait()
     {
         Kernel.PollEntry readable = new() { Descriptor = Descriptor, Events = Kernel.POLLIN };
         Kernel.Poll(&readable, 1, -1);
-        return true;
     }
 
     /// <summary>The descriptors that came with the frame just received. Throws InitException when they are not those

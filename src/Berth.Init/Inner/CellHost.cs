@@ -34,16 +34,17 @@ internal sealed unsafe class CellHost(ControlSocket control, InnerRoot root, ulo
         Check(Kernel.Unshare(Kernel.CLONE_NEWCGROUP), "unshare of the control groups");
     }
 
-    protected override bool TryObey(FrameType type, int[] descriptors, out bool isSandbox)
+    protected override bool TryObey(FrameType type, int[] descriptors, out bool isChild)
     {
-        isSandbox = false;
+        isChild = false;
         if (type != FrameType.Spawn || descriptors.Length != FrameLimits.SpawnDescriptors)
         {
             return false;
         }
 
-        isSandbox = TryFork(OwnNamespaces, descriptors, descriptors[ControlSocket.Descriptor]);
-        if (isSandbox)
+        isChild = TryFork(
+            OwnNamespaces, descriptors, descriptors[ControlSocket.Descriptor], "clone of a sandbox");
+        if (isChild)
         {
             Become(descriptors);
         }

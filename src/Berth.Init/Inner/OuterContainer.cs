@@ -13,8 +13,6 @@ internal sealed unsafe class OuterContainer(ControlSocket control, InnerRoot roo
 {
     private const int HighestCapability = 63;
 
-    private readonly ControlSocket control = control;
-
     /// <summary>Once, before it obeys.</summary>
     public void Prepare()
     {
@@ -22,23 +20,23 @@ internal sealed unsafe class OuterContainer(ControlSocket control, InnerRoot roo
         LimitBounds();
     }
 
-    protected override bool TryObey(FrameType type, int[] descriptors, out bool isSandbox)
+    protected override bool TryObey(FrameType type, int[] descriptors, out bool isChild)
     {
-        isSandbox = false;
+        isChild = false;
         if (type != FrameType.Cell || descriptors.Length < 2)
         {
             return false;
         }
 
         int connection = descriptors[^1];
-        if (TryFork(namespaces: 0, descriptors, connection))
+        if (TryFork(namespaces: 0, descriptors, connection, "clone of a sandbox"))
         {
             Kernel.Duplicate(connection, ControlSocket.Descriptor);
             CellHost.Enter(descriptors.AsSpan()[..^1]);
             Lockdown.CloseForeign();
-            isSandbox = new CellHost(control, root, capabilities).Run();
-            // The cell's own end, like the outer container's, is that of the node.
-            return isSandbox;
+            // Its end is the node's: this process has nothing more to do then.
+            isChild = new CellHost(Control, root, capabilities).Run();
+            return isChild;
         }
 
         return true;

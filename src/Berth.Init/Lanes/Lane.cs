@@ -34,8 +34,14 @@ internal sealed unsafe class Lane(ControlSocket control)
             return;
         }
 
-        while (control.Wait() && control.TryReceive(out FrameType type, out byte* payload, out int length))
+        while (true)
         {
+            ControlSocket.Wait();
+            if (!control.TryReceive(out FrameType type, out byte* payload, out int length))
+            {
+                return;
+            }
+
             // A signal for a program that ended while it came is nobody's.
             if (type is FrameType.Start && !TryServe(payload, length, ended))
             {

@@ -194,8 +194,6 @@ internal static unsafe class Kernel
 
     public static int Unshare(int flags) => (int)Call(272, flags);
 
-    public static int EnterNamespace(int fd, int kind) => (int)Call(308, fd, kind);
-
     /// <summary>socket(2) of AF_INET, SOCK_DGRAM: something to ask about network devices.</summary>
     public static int DatagramSocket() => (int)Call(41, 2, 2 | O_CLOEXEC);
 

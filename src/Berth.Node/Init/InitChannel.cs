@@ -36,7 +36,7 @@ public sealed class InitChannel : IAsyncDisposable
     public async Task WaitReadyAsync(ReadOnlyMemory<byte> filter, CancellationToken cancellationToken)
     {
         await connection.SendAsync(BootFrame.Encode(filter.Span), [], cancellationToken);
-        await ready.Task.WaitAsync(cancellationToken);
+        await WaitReadyAsync(cancellationToken);
     }
 
     /// <summary>Until it says so by itself. Throws as the other.</summary>
@@ -46,7 +46,7 @@ public sealed class InitChannel : IAsyncDisposable
     public async Task BecomeOuterAsync(ReadOnlyMemory<byte> order, CancellationToken cancellationToken)
     {
         await connection.SendAsync(order, [], cancellationToken);
-        await ready.Task.WaitAsync(cancellationToken);
+        await WaitReadyAsync(cancellationToken);
     }
 
     /// <summary>An order to an outer container, which answers none over this connection. Throws BerthException

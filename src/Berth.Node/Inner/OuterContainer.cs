@@ -34,10 +34,10 @@ internal sealed record InnerHost(
 internal sealed class OuterContainer(
     HostObjects objects, SandboxStreams streams, SandboxSpec spec, string hostName, ImageHandle image, InnerHost host)
 {
-    private static readonly TimeSpan EmptyingPatience = TimeSpan.FromSeconds(1);
     /// <summary>Of a cell itself, beside those of its sandbox.</summary>
     private const int CellProcesses = 1;
 
+    private static readonly TimeSpan EmptyingPatience = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan EmptyingPause = TimeSpan.FromMilliseconds(2);
 
     private readonly Lock gate = new();

@@ -49,8 +49,7 @@ public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller pol
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        int known = Math.Min(ahead, buffer.Length);
-        ahead -= known;
+        int known = PassOver(buffer.Length);
         return known > 0 && known == buffer.Length
             ? ValueTask.CompletedTask
             : descriptor.WriteAsync(buffer[known..], cancellationToken);
@@ -61,9 +60,7 @@ public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller pol
 
     public override void Write(ReadOnlySpan<byte> buffer)
     {
-        int known = Math.Min(ahead, buffer.Length);
-        ahead -= known;
-        descriptor.Write(buffer[known..]);
+        descriptor.Write(buffer[PassOver(buffer.Length)..]);
     }
 
     public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
@@ -89,5 +86,13 @@ public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller pol
         }
 
         base.Dispose(disposing);
+    }
+
+    /// <summary>How many of so many bytes that come next are in the pipe already.</summary>
+    private int PassOver(int length)
+    {
+        int known = Math.Min(ahead, length);
+        ahead -= known;
+        return known;
     }
 }

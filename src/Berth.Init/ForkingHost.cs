@@ -1,7 +1,7 @@
 using Berth.Init.Linux;
 using Berth.Init.Protocol;
 
-namespace Berth.Init.Inner;
+namespace Berth.Init;
 
 /// <summary>A process in which no program ever runs: it forks others on order, and reaps them, until the node is gone.
 /// </summary>
@@ -9,19 +9,18 @@ internal abstract unsafe class ForkingHost(ControlSocket control)
 {
     private const int EveryProcess = -1;
 
-    /// <summary>Says that it is ready, and obeys. Returns true in a child that is to be a sandbox's init, false when
-    /// the node is gone.</summary>
-    public bool Run()
+    protected ControlSocket Control { get; } = control;
+
+    /// <summary>Says that it is ready, and obeys, as <see cref="Obey"/>.</summary>
+    public virtual bool Run() => Control.TrySend(PlainFrames.EncodeReady()) && Obey();
+
+    /// <summary>Returns true in a child that is to do what it was forked for, false when the node is gone.</summary>
+    protected bool Obey()
     {
         int ended = Kernel.SignalDescriptor(1UL << (Kernel.SIGCHLD - 1));
         if (ended < 0)
         {
             throw new InitException(Kernel.Errno, "signalfd");
-        }
-
-        if (!control.TrySend(PlainFrames.EncodeReady()))
-        {
-            return false;
         }
 
         Kernel.PollEntry* entries = stackalloc Kernel.PollEntry[2];
@@ -41,27 +40,28 @@ internal abstract unsafe class ForkingHost(ControlSocket control)
                 continue;
             }
 
-            bool isSandbox = false;
-            bool obeyed = control.TryReceive(out FrameType type, out _, out int length)
+            bool isChild = false;
+            bool obeyed = Control.TryReceive(out FrameType type, out _, out int length)
                 && length == 0
-                && TryObey(type, control.TakeAll(), out isSandbox);
+                && TryObey(type, Control.TakeAll(), out isChild);
             FrameMemory.Release();
-            if (isSandbox || !obeyed)
+            if (isChild || !obeyed)
             {
-                return isSandbox;
+                return isChild;
             }
         }
     }
 
     /// <summary>False for what is no order.</summary>
     /// <param name="descriptors">What came with it, the callee's to close.</param>
-    /// <param name="isSandbox">True in a child that is to be a sandbox's init.</param>
-    protected abstract bool TryObey(FrameType type, int[] descriptors, out bool isSandbox);
+    /// <param name="isChild">True in a child that is to do what it was forked for.</param>
+    protected abstract bool TryObey(FrameType type, int[] descriptors, out bool isChild);
 
     /// <summary>True in the child. The parent keeps nothing of what came.</summary>
     /// <param name="namespaces">Its own from the start; 0 for none.</param>
     /// <param name="connection">Over which it is said that there is none.</param>
-    protected static bool TryFork(int namespaces, int[] descriptors, int connection)
+    /// <param name="call">What failed then.</param>
+    protected static bool TryFork(int namespaces, int[] descriptors, int connection, string call)
     {
         int pid = Kernel.Fork(namespaces);
         if (pid == 0)
@@ -72,7 +72,7 @@ internal abstract unsafe class ForkingHost(ControlSocket control)
         int errno = Kernel.Errno;
         if (pid < 0)
         {
-            ControlSocket.SendRefusal(connection, new InitException(errno, "clone of a sandbox"));
+            ControlSocket.SendRefusal(connection, new InitException(errno, call));
         }
 
         foreach (int descriptor in descriptors)
