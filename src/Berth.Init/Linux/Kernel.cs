@@ -172,6 +172,14 @@ internal static unsafe class Kernel
 
     public static int ProcessControl(int option, nint value) => (int)Call(157, option, value);
 
+    /// <summary>SCHED_BATCH (sched(7)) for this process and those it makes.</summary>
+    public static int ScheduleAsBatch()
+    {
+        const int SCHED_BATCH = 3;
+        int priority = 0;
+        return (int)Call(144, 0, SCHED_BATCH, (nint)(&priority));
+    }
+
     public static void Exit(int code) => Call(231, code);
 
     public static int SignalDescriptor(ulong signals) =>

@@ -45,6 +45,12 @@ internal static unsafe class ProgramChild
             Fail(plan, ChildStep.Descriptors, Kernel.Errno);
         }
 
+        if (plan->IsBatch)
+        {
+            // It only makes the program faster: a kernel that refuses it is no obstacle.
+            Kernel.ScheduleAsBatch();
+        }
+
         if (!plan->IsVictim)
         {
             PreferAsVictim();

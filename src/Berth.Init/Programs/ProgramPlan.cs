@@ -38,6 +38,9 @@ internal unsafe struct ProgramPlan
     /// <summary>Whether it is born with the score of <see cref="VictimScore"/>.</summary>
     public bool IsVictim;
 
+    /// <summary>Whether it does not drive others from the processor when it wakes.</summary>
+    public bool IsBatch;
+
     /// <summary>Looks up user and command. Throws InitException.</summary>
     public static ProgramPlan Make(StartFrame frame, byte* payload, AttachedStreams streams) =>
         Make(frame, payload, streams, UserResolver.Resolve(Slice(payload, frame.User)));
@@ -48,6 +51,7 @@ internal unsafe struct ProgramPlan
         ProgramPlan plan = default;
         plan.Progress = streams.Progress > 0 ? streams.Progress : -1;
         plan.Streams = streams;
+        plan.IsBatch = frame.Scheduling == ProgramScheduling.Batch;
         plan.WorkingDirectory = payload + frame.WorkingDirectory.Offset;
         plan.User = user.User;
         plan.Group = user.Group;

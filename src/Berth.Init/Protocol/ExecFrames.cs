@@ -14,7 +14,8 @@ public sealed record ExecFrame(int Id, StartFrame Program)
     {
         FrameWriter writer = new(FrameType.Exec, 2048);
         writer.WriteInt32(id);
-        StartFrame.Write(writer, user, workingDirectory, arguments, environment, streams, patience: 0);
+        StartFrame.Write(
+            writer, user, workingDirectory, arguments, environment, streams, patience: 0, ProgramScheduling.Inherited);
         return writer.Finish();
     }
 

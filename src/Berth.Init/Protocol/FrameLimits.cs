@@ -3,7 +3,7 @@ namespace Berth.Init.Protocol;
 /// <summary>Every bound of the protocol in one place. Both sides check them, on writing and on reading.</summary>
 public static class FrameLimits
 {
-    public const ushort Version = 5;
+    public const ushort Version = 6;
 
     /// <summary>u32 payload length, u8 type.</summary>
     public const int HeaderBytes = 5;

@@ -17,6 +17,16 @@ public enum StandardStreams : byte
     WithProgress = 3,
 }
 
+/// <summary>How the kernel shares processors with a program (sched(7)).</summary>
+public enum ProgramScheduling : byte
+{
+    /// <summary>As it comes: SCHED_OTHER, unless the machine's owner has Berth itself run otherwise.</summary>
+    Inherited = 0,
+
+    /// <summary>SCHED_BATCH: when it wakes it takes an idle processor, and waits for a busy one.</summary>
+    Batch = 1,
+}
+
 /// <summary>The program to run, as slices of the payload it was decoded from.</summary>
 /// <param name="Streams">Descriptors come with the frame accordingly.</param>
 /// <param name="User">"", "uid", "name", each with ":gid" or ":group"; empty is root.</param>
@@ -27,7 +37,7 @@ public enum StandardStreams : byte
 /// 0 for none. Means nothing for a further program.</param>
 public sealed record StartFrame(
     StandardStreams Streams, TextSlice User, TextSlice WorkingDirectory, TextSlice[] Arguments, TextSlice[] Environment,
-    byte Patience)
+    byte Patience, ProgramScheduling Scheduling)
 {
     /// <summary>How many descriptors must have come with the frame.</summary>
     public int Descriptors => Streams switch
@@ -44,10 +54,11 @@ public sealed record StartFrame(
         IReadOnlyList<byte[]> arguments,
         IReadOnlyList<byte[]> environment,
         StandardStreams streams = StandardStreams.Inherited,
-        byte patience = 0)
+        byte patience = 0,
+        ProgramScheduling scheduling = ProgramScheduling.Inherited)
     {
         FrameWriter writer = new(FrameType.Start, 2048);
-        Write(writer, user, workingDirectory, arguments, environment, streams, patience);
+        Write(writer, user, workingDirectory, arguments, environment, streams, patience, scheduling);
         return writer.Finish();
     }
 
@@ -64,10 +75,12 @@ public sealed record StartFrame(
         IReadOnlyList<byte[]> arguments,
         IReadOnlyList<byte[]> environment,
         StandardStreams streams,
-        byte patience)
+        byte patience,
+        ProgramScheduling scheduling)
     {
         writer.WriteByte((byte)streams);
         writer.WriteByte(patience);
+        writer.WriteByte((byte)scheduling);
         writer.WriteText(user);
         writer.WriteText(workingDirectory);
         WriteTexts(writer, arguments);
@@ -83,6 +96,8 @@ public sealed record StartFrame(
         if (!reader.TryReadByte(out byte streams)
             || streams > (byte)StandardStreams.WithProgress
             || !reader.TryReadByte(out byte patience)
+            || !reader.TryReadByte(out byte scheduling)
+            || scheduling > (byte)ProgramScheduling.Batch
             || !reader.TryReadText(FrameLimits.MaxUser, out TextSlice user)
             || !reader.TryReadText(FrameLimits.MaxPath, out TextSlice folder)
             || !TryReadTexts(ref reader, ref count, ref budget, out TextSlice[] arguments)
@@ -104,7 +119,8 @@ public sealed record StartFrame(
             }
         }
 
-        frame = new StartFrame((StandardStreams)streams, user, folder, arguments, environment, patience);
+        frame = new StartFrame(
+            (StandardStreams)streams, user, folder, arguments, environment, patience, (ProgramScheduling)scheduling);
         return true;
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Berth.Api.Nodes;
+using Berth.Init.Protocol;
 using Berth.Node.Init;
 using Berth.Oci.Images;
 
@@ -56,6 +57,9 @@ internal static class ProgramMerge
         string folder =
             order.WorkingDirectory ?? (string.IsNullOrEmpty(defaults.WorkingDir) ? "/" : defaults.WorkingDir);
         return new ProgramStart(
-            command, environment, order.User ?? defaults.User ?? "", folder.StartsWith('/') ? folder : "/" + folder);
+            command, environment, order.User ?? defaults.User ?? "", folder.StartsWith('/') ? folder : "/" + folder)
+        {
+            Scheduling = order.IsInstance ? ProgramScheduling.Batch : ProgramScheduling.Inherited,
+        };
     }
 }

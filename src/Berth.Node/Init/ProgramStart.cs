@@ -18,6 +18,9 @@ public sealed record ProgramStart(
     /// <summary>How long the report that it runs may wait for its end, to be told with it; below 256 ms.</summary>
     public TimeSpan Patience { get; init; }
 
+    /// <summary>Not that of further programs beside it.</summary>
+    public ProgramScheduling Scheduling { get; init; }
+
     /// <summary>The frame for a sandbox's main program. Throws BerthException (InvalidRequest) for what no execve could
     /// take.</summary>
     internal ReadOnlyMemory<byte> Encode(StandardStreams streams)
@@ -25,7 +28,7 @@ public sealed record ProgramStart(
         Texts texts = Checked();
         return StartFrame.Encode(
             texts.User, texts.Folder, texts.Arguments, texts.Environment, streams,
-            checked((byte)Patience.TotalMilliseconds));
+            checked((byte)Patience.TotalMilliseconds), Scheduling);
     }
 
     /// <summary>The frame for a further program; throws as the other.</summary>

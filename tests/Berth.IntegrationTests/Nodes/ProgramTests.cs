@@ -58,6 +58,33 @@ public sealed class ProgramTests(NodeFixture fixture)
         Assert.Equal("1234\n1235\n1234\n/home/alice\n", run.Output);
     }
 
+    /// <summary>0 is SCHED_OTHER, 3 SCHED_BATCH (sched(7)).</summary>
+    [Theory]
+    [InlineData(false, "0")]
+    [InlineData(true, "3")]
+    public async Task Only_what_stands_ready_for_calls_lets_others_finish_first(bool isInstance, string policy)
+    {
+        AttemptSpec spec = SandboxRuns.Spec(fixture.Plain, "cat", "/proc/self/stat");
+
+        RunOutcome run = await fixture.Node.RunAsync(spec with { IsInstance = isInstance });
+
+        Assert.Equal(policy, PolicyOf(run.Output));
+    }
+
+    [Fact]
+    public async Task A_program_beside_one_that_stands_ready_is_scheduled_as_any()
+    {
+        await using IAttempt attempt = await fixture.Node.StartAsync(
+            SandboxRuns.Spec(fixture.Plain, "sleep", "60") with { IsInstance = true }, CancellationToken.None);
+        await using IExecution beside = await attempt.ExecuteAsync(
+            new ExecutionSpec(
+                ["cat", "/proc/self/stat"], new Dictionary<string, string>(), null, null, null),
+            CancellationToken.None);
+        using StreamReader reader = new(beside.Output);
+
+        Assert.Equal("0", PolicyOf(await reader.ReadToEndAsync().WaitAsync(SandboxRuns.Patience)));
+    }
+
     [Fact]
     public async Task An_unknown_user_is_refused_and_never_root()
     {
@@ -134,4 +161,7 @@ public sealed class ProgramTests(NodeFixture fixture)
 
         Assert.True(attempt.Preparation.Prepared);
     }
+
+    /// <summary>Field 41 of a process's stat (proc(5)), whose second has no space here.</summary>
+    private static string PolicyOf(string stat) => stat.Split(' ')[40];
 }

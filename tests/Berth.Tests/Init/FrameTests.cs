@@ -229,6 +229,18 @@ public sealed class FrameTests
         Assert.Equal(10, order!.Patience);
     }
 
+    [Fact]
+    public void A_program_is_scheduled_in_the_ways_there_are_and_in_no_other()
+    {
+        byte[] start = Payload(StartFrame.Encode(
+            ""u8, "/"u8, [Bytes("x")], [], scheduling: ProgramScheduling.Batch));
+        byte[] unknown = Payload(StartFrame.Encode(""u8, "/"u8, [Bytes("x")], [], scheduling: (ProgramScheduling)2));
+
+        Assert.True(StartFrame.TryDecode(start, out StartFrame? order));
+        Assert.Equal(ProgramScheduling.Batch, order!.Scheduling);
+        Assert.False(StartFrame.TryDecode(unknown, out _));
+    }
+
     [Theory]
     [InlineData(0, 0)]
     [InlineData(-1, 0)]
