@@ -68,7 +68,7 @@ public sealed class ProgramTests(NodeFixture fixture)
 
         RunOutcome run = await fixture.Node.RunAsync(spec with { IsInstance = isInstance });
 
-        Assert.Equal(policy, PolicyOf(run.Output));
+        Assert.Equal(policy, SandboxRuns.PolicyOf(run.Output));
     }
 
     [Fact]
@@ -82,7 +82,7 @@ public sealed class ProgramTests(NodeFixture fixture)
             CancellationToken.None);
         using StreamReader reader = new(beside.Output);
 
-        Assert.Equal("0", PolicyOf(await reader.ReadToEndAsync().WaitAsync(SandboxRuns.Patience)));
+        Assert.Equal("0", SandboxRuns.PolicyOf(await reader.ReadToEndAsync().WaitAsync(SandboxRuns.Patience)));
     }
 
     [Fact]
@@ -161,7 +161,4 @@ public sealed class ProgramTests(NodeFixture fixture)
 
         Assert.True(attempt.Preparation.Prepared);
     }
-
-    /// <summary>Field 41 of a process's stat (proc(5)), whose second has no space here.</summary>
-    private static string PolicyOf(string stat) => stat.Split(' ')[40];
 }

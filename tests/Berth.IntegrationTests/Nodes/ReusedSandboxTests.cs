@@ -43,6 +43,18 @@ public sealed class ReusedSandboxTests(NodeFixture fixture)
         Assert.Equal(1, other.Report.ExitCode);
     }
 
+    /// <summary>SCHED_BATCH (sched(7)), and 0 for what is started once.</summary>
+    [Fact]
+    public async Task Its_programs_let_others_finish_first()
+    {
+        RunOutcome again = await RunAsync("cat /proc/self/stat");
+        RunOutcome once = await fixture.Node.RunAsync(
+            SandboxRuns.Spec(fixture.PlainInner, "cat", "/proc/self/stat"));
+
+        Assert.Equal("3", SandboxRuns.PolicyOf(again.Output));
+        Assert.Equal("0", SandboxRuns.PolicyOf(once.Output));
+    }
+
     [Fact]
     public async Task Each_call_is_told_what_it_used_itself()
     {
