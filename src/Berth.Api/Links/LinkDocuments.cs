@@ -116,9 +116,13 @@ public sealed record EndReport(
 /// <param name="Underlay">IPv4 address under which other machines reach it, for networks on several; null where its
 /// kernel has none of those.</param>
 /// <param name="Key">A <see cref="PeerKey"/>, for encrypted networks; null where it can have none.</param>
+/// <param name="Sharing">Where it offers its layers to other nodes; null for nowhere. Since version 8.</param>
 public sealed record NodeHello(
     int OldestVersion, int NewestVersion, string Program, DateTimeOffset Clock, NodeFacts Facts, int Places,
-    string? Underlay = null, string? Key = null);
+    string? Underlay = null, string? Key = null, LayerOffer? Sharing = null);
+
+/// <summary>Nodes that have an image and offer its layers, in the order in which they are to be asked.</summary>
+public sealed record NeighbourList(IReadOnlyList<LayerOffer> Neighbours);
 
 /// <summary>What does not change while a node runs.</summary>
 /// <param name="Architecture">As images name it: amd64, arm64.</param>
@@ -149,10 +153,12 @@ public sealed record DeviceFact(string Model, long MemoryBytes);
 /// <param name="Elsewhere">Attempts that other servers have here.</param>
 /// <param name="Coming">Digests of images that are being fetched before something needs them.</param>
 /// <param name="ElsewhereMemory">Bytes that attempts of other servers may use here.</param>
+/// <param name="FromNeighbours">Bytes of images that it has had from other nodes since it started.</param>
+/// <param name="FromServers">The same from servers.</param>
 public sealed record NodeHeartbeat(
     DateTimeOffset Clock, int Running, int Prepared, double Load, long MemoryFree, long DiskFree, long DiskTotal,
     IReadOnlyList<string> Images, IReadOnlyDictionary<string, int>? Ready = null, int Elsewhere = 0,
-    IReadOnlyList<string>? Coming = null, long ElsewhereMemory = 0);
+    IReadOnlyList<string>? Coming = null, long ElsewhereMemory = 0, long FromNeighbours = 0, long FromServers = 0);
 
 /// <summary>Where the servers that share a store listen for nodes.</summary>
 public sealed record ServerList(IReadOnlyList<string> Addresses);
@@ -228,6 +234,7 @@ public static class LinkWords
 [JsonSerializable(typeof(NodeHeartbeat))]
 [JsonSerializable(typeof(NodeWelcome))]
 [JsonSerializable(typeof(ServerList))]
+[JsonSerializable(typeof(NeighbourList))]
 [JsonSerializable(typeof(JoinRequest))]
 [JsonSerializable(typeof(RenewRequest))]
 [JsonSerializable(typeof(CertificateAnswer))]

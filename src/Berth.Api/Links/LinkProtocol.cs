@@ -9,7 +9,7 @@ namespace Berth.Api.Links;
 public static class LinkProtocol
 {
     /// <summary>The newest version this program speaks.</summary>
-    public const int Version = 7;
+    public const int Version = 8;
 
     /// <summary>The oldest one.</summary>
     public const int OldestVersion = 1;
@@ -31,6 +31,9 @@ public static class LinkProtocol
 
     /// <summary>The first one in which a node tells what runs in a container, and that it leaves.</summary>
     public const int ProcessesVersion = 7;
+
+    /// <summary>The first one in which a node may offer its layers to others, and asks who does.</summary>
+    public const int NeighboursVersion = 8;
 
     /// <summary>By TLS's negotiation of protocols (RFC 7301): a connection over which the server asks and the node
     /// answers. With <c>h2</c> the node asks, as of any web server.</summary>
@@ -75,6 +78,14 @@ public static class LinkProtocol
 
     /// <summary>Answered by the server: content by digest.</summary>
     public const string BlobPath = "/blobs/";
+
+    /// <summary>Answered by the server: which nodes offer the layers of an image, by its digest. Since version 8.
+    /// </summary>
+    public const string NeighboursPath = "/neighbours/";
+
+    /// <summary>Answered by the server: whether a node has a certificate, by its name and the SHA-256 of it. Since
+    /// version 8.</summary>
+    public const string CertificatesPath = "/certificates/";
 
     /// <summary>Bytes of each of a program's streams that may be under way to who reads them. Bounds what either end
     /// keeps in memory for an attempt.</summary>

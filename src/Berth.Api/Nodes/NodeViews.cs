@@ -32,10 +32,13 @@ public sealed record SandboxList(IReadOnlyList<SandboxLine> Sandboxes);
 /// <param name="Facts">What it said of itself; not told of the server's own.</param>
 /// <param name="Load">Its last heartbeat; null while it has no link.</param>
 /// <param name="CertificateEnd">When its certificate ends; it is renewed long before.</param>
+/// <param name="SharesLayers">Address and port where other nodes may fetch layers from it; null for nowhere, and while
+/// it has no link.</param>
 public sealed record MachineView(
     string Name, string State, bool Own, bool Cordoned, string? Problem, int Running, int Places,
     IReadOnlyDictionary<string, string> Labels, IReadOnlyList<string> Taints, MachineProfile? Facts, MachineLoad? Load,
-    string? Version, DateTimeOffset JoinedAt, DateTimeOffset? SeenAt, DateTimeOffset? CertificateEnd);
+    string? Version, DateTimeOffset JoinedAt, DateTimeOffset? SeenAt, DateTimeOffset? CertificateEnd,
+    string? SharesLayers = null);
 
 /// <param name="Features">Of the processor, such as avx2.</param>
 public sealed record MachineProfile(
@@ -49,9 +52,13 @@ public sealed record MachineDevice(string Model, long MemoryBytes);
 /// <param name="Prepared">Sandboxes that stand ready.</param>
 /// <param name="Images">Digests of images that it can run without fetching anything.</param>
 /// <param name="Coming">Digests of images that it fetches before something needs them; null for none.</param>
+/// <param name="FetchedFromNeighboursBytes">Of images, since it started; null of the server's own and of older nodes.
+/// </param>
+/// <param name="FetchedFromServersBytes">The same.</param>
 public sealed record MachineLoad(
     double Average, long MemoryFreeBytes, long DiskFreeBytes, long DiskBytes, int Prepared,
-    IReadOnlyList<string> Images, IReadOnlyList<string>? Coming = null);
+    IReadOnlyList<string> Images, IReadOnlyList<string>? Coming = null, long? FetchedFromNeighboursBytes = null,
+    long? FetchedFromServersBytes = null);
 
 /// <summary>What a drain begins with, all by name.</summary>
 /// <param name="Moved">Containers that are started on other nodes now.</param>

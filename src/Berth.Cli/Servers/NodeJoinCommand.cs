@@ -91,6 +91,13 @@ internal sealed class NodeJoinCommand : Verb
         AllowMultipleArgumentsPerToken = false,
     };
 
+    private readonly Option<string?> share = new("--share-layers")
+    {
+        HelpName = "ADDRESS:PORT",
+        Description = "Offer the layers of images that are here to other nodes, which reach this one at that IP "
+            + "address and port (default: to nobody)",
+    };
+
     public NodeJoinCommand()
         : base(
             "join", ServerPart.Join,
@@ -106,6 +113,7 @@ internal sealed class NodeJoinCommand : Verb
         Add(places);
         Add(pool);
         Add(advertise);
+        Add(share);
         Add(folders);
         Validators.Add(result =>
         {
@@ -117,6 +125,12 @@ internal sealed class NodeJoinCommand : Verb
             if (result.GetResult(advertise) is { Tokens: [var address] } && Address(address.Value) is null)
             {
                 result.AddError("--advertise is an IPv4 address of this machine, such as 192.168.7.2.");
+            }
+
+            if (result.GetResult(share) is { Tokens: [var place] } && LayerOffer.ReadAddress(place.Value) is null)
+            {
+                result.AddError(
+                    "--share-layers is an IP address of this machine and a port, such as 192.168.7.2:7081.");
             }
 
             if (result.GetValue(folders) is { } allowed
@@ -157,6 +171,7 @@ internal sealed class NodeJoinCommand : Verb
             session.Get(places) ?? RunCapacity.DefaultPlaces(node.Info.Cores, node.Info.Memory),
             Address(session.Get(advertise)), time, loggers)
         {
+            ShareLayers = LayerOffer.ReadAddress(session.Get(share)),
             Linked = address => session.Say(
                 $"Node {identity.Name} runs work for {address.Authority}. Ctrl-C stops it."),
         };

@@ -107,7 +107,7 @@ internal sealed class NodeListCommand : Verb
                 node.Name, node.Cordoned ? node.State + ", cordoned" : node.State, Text(node.Running),
                 Text(node.Places), Text(node.Facts?.Cores), Wording.Bytes(node.Facts?.MemoryBytes),
                 node.Own ? "" : Wording.Age(node.SeenAt, now), node.Version ?? "",
-                node.Problem ?? (node.Own ? "the server's own" : ""));
+                node.Problem ?? (node.Own ? "the server's own" : node.SharesLayers is null ? "" : "shares layers"));
         }
 
         if (!session.Get(quiet))

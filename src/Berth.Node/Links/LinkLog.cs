@@ -53,6 +53,10 @@ internal static partial class LinkLog
         Message = "Container {Attempt} ends here: its server does not want it on this node any more.")]
     public static partial void Dropped(ILogger logger, string attempt);
 
+    [LoggerMessage(EventId = 1812, Level = LogLevel.Debug,
+        Message = "The server {Server} does not tell of other nodes. {Reason}")]
+    public static partial void NoNeighbours(ILogger logger, string server, string reason);
+
     [LoggerMessage(EventId = 1803, Level = LogLevel.Debug, Message = "Attempt {Attempt} is refused. {Reason}")]
     public static partial void NoRoom(ILogger logger, string attempt, string reason);
 

@@ -126,7 +126,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         }
 
         int version = answer.Read(LinkJson.Default.NodeWelcome).Version;
-        link.Welcome();
+        link.Welcome(version);
         link.Speak(writer);
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
         Task beating = BeatAsync(writer, over.Token);

@@ -7,6 +7,7 @@ using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Node.Neighbours;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
 using Microsoft.Extensions.Logging;
@@ -28,6 +29,9 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     /// <summary>A tenth of the disk.</summary>
     private const int LeastFreePart = 10;
 
+    /// <summary>What is asked only to fetch sooner waits no longer.</summary>
+    private static readonly TimeSpan AskingLimit = TimeSpan.FromSeconds(3);
+
     private static readonly TimeSpan RenewalLook = TimeSpan.FromMinutes(10);
 
     private readonly IReadOnlyList<Uri> given;
@@ -47,7 +51,9 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     private readonly ConcurrentBag<ServerLink> ended = [];
     private readonly Lock gate = new();
     private readonly Lock remembering = new();
+    private readonly ILoggerFactory loggers;
     private NodeIdentity identity;
+    private LayerDoor? door;
     private CancellationToken stop;
 
     /// <param name="servers">Addresses of one or several servers of one authority.</param>
@@ -64,9 +70,11 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         this.identity = identity;
         this.folder = folder;
         this.time = time;
+        this.loggers = loggers;
         this.places = new PlaceGate(places, node.Info.Memory, time);
         logger = loggers.CreateLogger<LinkedNode>();
         images.Origin = this;
+        images.Neighbours = new NearbyNodes(NeighboursAsync, () => this.identity, time, logger);
         containers = new KeptContainers(node, volumes, Path.Combine(folder, "containers"), time, logger);
         networks = new NodeHearsay(node.SharedNetworks, advertised);
         facts = MachineReading.Facts(node.Info).With(networks.Key);
@@ -85,6 +93,9 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     /// <summary>Newest version of the link that it says to speak: programs of before know older ones.</summary>
     internal int NewestVersion { get; init; } = LinkProtocol.Version;
 
+    /// <summary>Where other nodes may fetch layers from this one; null for nowhere.</summary>
+    public IPEndPoint? ShareLayers { get; init; }
+
     /// <summary>Tells a log of what was fetched.</summary>
     public static Action<Digest, int, TimeSpan> ToldTo(ILoggerFactory loggers)
     {
@@ -92,7 +103,8 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         return (image, parts, took) => LinkLog.Fetched(logger, image, parts, took);
     }
 
-    /// <summary>Keeps the links until <paramref name="stop"/>.</summary>
+    /// <summary>Keeps the links until <paramref name="stop"/>. Throws <c>InvalidConfiguration</c> where layers can't be
+    /// offered.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
         this.stop = stop;
@@ -101,6 +113,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
             LinkLog.FormerVolumes(logger, former);
         }
 
+        await ShareAsync(stop);
         foreach (Uri address in given.Concat(Remembered()).Distinct())
         {
             Add(address);
@@ -138,6 +151,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
             await link.DisposeAsync();
         }
 
+        await (door?.DisposeAsync() ?? ValueTask.CompletedTask);
         await containers.DisposeAsync();
         networks.Dispose();
         identity.Dispose();
@@ -240,7 +254,8 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         LinkProtocol.OldestVersion, NewestVersion,
         typeof(LinkedNode).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()
             ?.InformationalVersion.Split('+')[0] ?? "0.0.0",
-        time.GetUtcNow(), facts, places.Places);
+        time.GetUtcNow(), facts, places.Places,
+        Sharing: NewestVersion >= LinkProtocol.NeighboursVersion ? door?.Offer : null);
 
     private NodeHeartbeat Heartbeat(INode node, ServerLink link)
     {
@@ -252,7 +267,53 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
             time.GetUtcNow(), status.Sandboxes.Count(s => s.State == "running"), ready.Values.Sum(),
             MachineReading.Load(), MachineReading.MemoryFree(), free, total, images.Held, ready,
             Math.Max(0, places.Taken - link.Running), ahead.Coming,
-            Math.Max(0, places.Promised.Bytes - link.Promised));
+            Math.Max(0, places.Promised.Bytes - link.Promised), images.FromNeighbours, images.FromOrigin);
+    }
+
+    private async Task ShareAsync(CancellationToken cancellationToken)
+    {
+        if (ShareLayers is { } address)
+        {
+            Guests guests = new(identity.Authority, HasCertificateAsync, time);
+            door = new LayerDoor(address, images.OpenLayer, guests, time, loggers);
+            await door.OpenAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Null where no server that is linked and knows of neighbours answers soon.</summary>
+    private Task<NeighbourList?> NeighboursAsync(Digest image, CancellationToken cancellationToken) =>
+        AskAsync((server, token) => Nullable(server.NeighboursAsync(image, token)), cancellationToken);
+
+    private async Task<bool> HasCertificateAsync(string node, string hash, CancellationToken cancellationToken) =>
+        await AskAsync(
+            async (server, token) => (bool?)await server.HasCertificateAsync(node, hash, token), cancellationToken)
+        ?? false;
+
+    private static async Task<NeighbourList?> Nullable(Task<NeighbourList> asked) => await asked;
+
+    /// <summary>The first answer of a server that knows of neighbours; default where none answers.</summary>
+    private async Task<T?> AskAsync<T>(
+        Func<ServerDoor, CancellationToken, Task<T?>> question, CancellationToken cancellationToken)
+    {
+        foreach (ServerLink link in links.Values.Where(
+            l => l.IsLinked && Math.Min(l.Version, NewestVersion) >= LinkProtocol.NeighboursVersion))
+        {
+            using CancellationTokenSource limit = new(AskingLimit, time);
+            using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
+                limit.Token, cancellationToken);
+            try
+            {
+                return await question(link.Door, either.Token);
+            }
+            catch (Exception fault) when (
+                fault is BerthException || (fault is OperationCanceledException
+                    && !cancellationToken.IsCancellationRequested))
+            {
+                LinkLog.NoNeighbours(logger, link.Address.Authority, fault.Message);
+            }
+        }
+
+        return default;
     }
 
     /// <summary>What nobody has asked for yet does not take the last of the disk.</summary>

@@ -148,6 +148,25 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
         return await response.Content.ReadAsStreamAsync(cancellationToken);
     }
 
+    /// <summary>Which nodes offer the layers of an image. Throws BerthException.</summary>
+    public async Task<NeighbourList> NeighboursAsync(Digest image, CancellationToken cancellationToken) =>
+        await GetAsync(LinkProtocol.NeighboursPath + image, LinkJson.Default.NeighbourList, cancellationToken);
+
+    /// <summary>Whether the node of that name has the certificate of that SHA-256. Throws BerthException.</summary>
+    public async Task<bool> HasCertificateAsync(string node, string hash, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await GetTextAsync(
+                $"{LinkProtocol.CertificatesPath}{Uri.EscapeDataString(node)}/{hash}", cancellationToken);
+            return true;
+        }
+        catch (BerthException unknown) when (unknown.Code == ErrorCode.NotFound)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Makes the connection for a link. Throws BerthException (<c>Upstream</c>).</summary>
     public async Task<SslStream> DialAsync(CancellationToken cancellationToken)
     {
@@ -225,6 +244,22 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
         using HttpResponseMessage response = await SendAsync(
             new HttpRequestMessage(HttpMethod.Get, path), cancellationToken);
         return System.Text.Encoding.ASCII.GetString(await ReadAsync(response, cancellationToken));
+    }
+
+    private async Task<T> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            new HttpRequestMessage(HttpMethod.Get, path), cancellationToken);
+        try
+        {
+            return JsonSerializer.Deserialize(await ReadAsync(response, cancellationToken), type)
+                ?? throw new JsonException("Nothing came.");
+        }
+        catch (Exception broken) when (broken is JsonException or HttpRequestException or IOException)
+        {
+            throw new BerthException(
+                ErrorCode.Upstream, $"The server {server.Authority} answered what can't be read.", broken);
+        }
     }
 
     private async Task<TOut> PostAsync<TIn, TOut>(

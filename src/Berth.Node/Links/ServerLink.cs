@@ -65,6 +65,9 @@ internal sealed class ServerLink : IAsyncDisposable
 
     public bool IsLinked => isLinked;
 
+    /// <summary>Of the protocol, that the last link spoke; 0 before.</summary>
+    public int Version { get; private set; }
+
     /// <summary>Attempts that its server has here and that take places.</summary>
     public int Running => Volatile.Read(ref running);
 
@@ -78,8 +81,10 @@ internal sealed class ServerLink : IAsyncDisposable
     /// <summary>Ends the link for good.</summary>
     public void End() => over.Cancel();
 
-    public void Welcome()
+    /// <param name="version">Of the protocol, spoken from now on.</param>
+    public void Welcome(int version)
     {
+        Version = version;
         wasWelcomed = true;
         isLinked = true;
         room.Linked(this);

@@ -25,10 +25,22 @@ public sealed class FetchedImages(
 
     private readonly ConcurrentDictionary<Digest, Fetch> fetching = new();
     private readonly ConcurrentDictionary<Digest, long> held = new();
+    private readonly ConcurrentDictionary<Digest, HashSet<Digest>> layers = new();
     private int awaited;
+    private long fromNeighbours;
+    private long fromOrigin;
 
     /// <summary>The way to another machine; set when there is one.</summary>
     public IBlobOrigin? Origin { get; set; }
+
+    /// <summary>Machines that are asked for layers before the origin is; null for none.</summary>
+    public INeighbours? Neighbours { get; set; }
+
+    /// <summary>Bytes that were fetched from neighbours and kept.</summary>
+    public long FromNeighbours => Interlocked.Read(ref fromNeighbours);
+
+    /// <summary>Bytes that were fetched from the origin and kept.</summary>
+    public long FromOrigin => Interlocked.Read(ref fromOrigin);
 
     /// <summary>Told of an image that something was fetched of: how many parts, and how long it took.</summary>
     public Action<Digest, int, TimeSpan> Fetched { get; init; } = static (_, _, _) => { };
@@ -39,6 +51,23 @@ public sealed class FetchedImages(
 
     /// <summary>Whether an image can be run without fetching anything.</summary>
     public bool Holds(Digest manifest) => held.ContainsKey(manifest);
+
+    /// <summary>Whether it is a layer of an image that is held.</summary>
+    public bool HoldsLayer(Digest layer) =>
+        layers.Any(image => image.Value.Contains(layer) && held.ContainsKey(image.Key));
+
+    /// <summary>A layer of an image that is held; null where it is none, or went meanwhile.</summary>
+    public Stream? OpenLayer(Digest layer)
+    {
+        try
+        {
+            return HoldsLayer(layer) ? content.OpenRead(layer) : null;
+        }
+        catch (BerthException gone) when (gone.Code == ErrorCode.BlobUnknown)
+        {
+            return null;
+        }
+    }
 
     public Task<ImageHandle> OpenAsync(Digest manifest, CancellationToken cancellationToken) =>
         OpenAsync(manifest, isAwaited: true, cancellationToken);
@@ -93,6 +122,11 @@ public sealed class FetchedImages(
             {
                 held.TryRemove(image, out _);
             }
+        }
+
+        foreach (Digest image in layers.Keys.Where(image => !held.ContainsKey(image)))
+        {
+            layers.TryRemove(image, out _);
         }
 
         return [.. held.Keys];
@@ -156,7 +190,9 @@ public sealed class FetchedImages(
 
         ImageManifest manifest = document.Manifest ?? throw new BerthException(
             ErrorCode.ManifestInvalid, $"The index {digest} names an index; one level is supported.");
+        HashSet<Digest> own = [.. manifest.Layers.Select(l => l.Digest)];
         int fetched = 0;
+        using NearbyLayers near = new(await NeighboursAsync(digest, manifest, cancellationToken));
         await Parallel.ForEachAsync(
             manifest.Layers.Append(manifest.Config).DistinctBy(l => l.Digest),
             new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken },
@@ -164,10 +200,13 @@ public sealed class FetchedImages(
             {
                 if (content.SizeOf(blob.Digest) != blob.Size)
                 {
-                    await StoreAsync(blob.Digest, blob.Size, fetch, token);
+                    await (own.Contains(blob.Digest)
+                        ? StoreLayerAsync(blob, near, fetch, token)
+                        : StoreAsync(blob.Digest, blob.Size, fetch, token));
                     Interlocked.Increment(ref fetched);
                 }
             });
+        layers[digest] = own;
         if (fetched > 0)
         {
             Fetched(digest, fetched, time.GetElapsedTime(begun));
@@ -188,12 +227,55 @@ public sealed class FetchedImages(
         return ManifestDocument.Parse(bytes, mediaType);
     }
 
+    /// <summary>Only where a layer is missing somebody is asked for neighbours.</summary>
+    private async Task<IReadOnlyList<INeighbour>> NeighboursAsync(
+        Digest image, ImageManifest manifest, CancellationToken cancellationToken) =>
+        Neighbours is { } known && manifest.Layers.Any(l => content.SizeOf(l.Digest) != l.Size)
+            ? await known.OfAsync(image, cancellationToken)
+            : [];
+
+    /// <summary>From a neighbour where one has it; whatever goes wrong there, the origin is asked next.</summary>
+    private async Task StoreLayerAsync(
+        Descriptor layer, NearbyLayers near, Fetch fetch, CancellationToken cancellationToken)
+    {
+        foreach (INeighbour neighbour in near.Next())
+        {
+            try
+            {
+                await using Stream? source = await neighbour.TryOpenAsync(layer.Digest, cancellationToken);
+                if (source is not null)
+                {
+                    long length = await StoreAsync(layer.Digest, layer.Size, source, fetch, cancellationToken);
+                    Interlocked.Add(ref fromNeighbours, length);
+                    return;
+                }
+            }
+            catch (Exception fault) when (
+                fault is BerthException { Code: not ErrorCode.StorageFull } or IOException or HttpRequestException
+                || (fault is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+            {
+                near.Fail(neighbour, layer.Digest, fault.Message);
+            }
+        }
+
+        await StoreAsync(layer.Digest, layer.Size, fetch, cancellationToken);
+    }
+
+    /// <summary>From the origin.</summary>
     /// <param name="most">Bytes that it may have.</param>
     private async Task StoreAsync(Digest digest, long most, Fetch fetch, CancellationToken cancellationToken)
     {
         IBlobOrigin origin = Origin ?? throw new BerthException(
             ErrorCode.NodeFault, $"The image's content {digest} is not here, and there is no link to fetch it over.");
         await using Stream source = await origin.OpenBlobAsync(digest, cancellationToken);
+        long length = await StoreAsync(digest, most, source, fetch, cancellationToken);
+        Interlocked.Add(ref fromOrigin, length);
+    }
+
+    /// <summary>Keeps what has the digest, and nothing else; returns its length.</summary>
+    private async Task<long> StoreAsync(
+        Digest digest, long most, Stream source, Fetch fetch, CancellationToken cancellationToken)
+    {
         await using IBlobWriter writer = content.BeginWrite();
         byte[] buffer = new byte[128 * 1024];
         try
@@ -220,7 +302,9 @@ public sealed class FetchedImages(
                 broken);
         }
 
+        long length = writer.Length;
         await writer.CommitAsync(digest, cancellationToken);
+        return length;
     }
 
     /// <summary>One fetch under way, and whether somebody waits for it.</summary>

@@ -128,6 +128,11 @@ internal static class MetricCatalog
     public static readonly Metric NodeDisksLow = new(
         "berth_node_disks_low", MetricType.Gauge, "Linked nodes with less than a tenth of their disk free.");
 
+    public static readonly Metric NodeFetched = new(
+        "berth_node_fetched_bytes_total", MetricType.Counter,
+        "Bytes of images that nodes linked to this server have fetched, by where they came from: neighbours, servers.",
+        "from");
+
     public static readonly Metric Servers = new(
         "berth_servers", MetricType.Gauge, "Servers of the store that are there, this one among them.");
 
@@ -215,7 +220,7 @@ internal static class MetricCatalog
         Runs, RunPhases, RunCpu, RunBytes, FunctionCalls, FunctionTimes, Rollouts, RolloutsEnded,
         Running, Places, WaitingCalls, Overflow, SharedCalls, ResultBytes, Results, Tasks, OldestTask, Submitted,
         Refused, Retried, Preempted, LostRecords, Callbacks, Sandboxes, SandboxesTaken, SandboxesRemoved, NodeFaults,
-        Nodes, NodesCordoned, CertificatesLate, NodeDisksLow, Servers, StoreAccepting, DataFree, DataSize,
+        Nodes, NodesCordoned, CertificatesLate, NodeDisksLow, NodeFetched, Servers, StoreAccepting, DataFree, DataSize,
         StoreCommits, StoreWrites, StoreWaiting, StoreRefused, StoreReopened, StoreBytes, StoreWait,
         RegistryManifests, RegistryBlobs, RegistryBytes, RegistryDamaged, Blobs, BlobBytes, Cpu, Memory, Files,
         Started, Heap, Collections, Threads, ThreadQueue, ExportedRuns, Build,

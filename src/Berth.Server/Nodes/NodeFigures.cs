@@ -29,6 +29,8 @@ internal sealed class NodeFigures(NodeRegister register, PeerDirectory servers, 
         text.Single(MetricCatalog.NodesCordoned, nodes.Count(n => n.Record.IsCordoned));
         text.Single(MetricCatalog.CertificatesLate, nodes.Count(n => n.Record.ExpiresAt <= late));
         text.Single(MetricCatalog.NodeDisksLow, nodes.Count(n => n.Heartbeat is { } beat && IsLow(beat)));
+        text.Begin(MetricCatalog.NodeFetched)
+            .Sample(register.Fetched.FromNeighbours, "neighbours").Sample(register.Fetched.FromServers, "servers");
         text.Single(MetricCatalog.Servers, servers.Count);
     }
 

@@ -50,6 +50,7 @@ internal sealed class NodeGate : IAsyncDisposable
     private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(15);
 
     private readonly NodeRegister register;
+    private readonly NodeNeighbours neighbours;
     private readonly NodeAuthority authority;
     private readonly GateParts parts;
     private readonly WebApplication host;
@@ -60,6 +61,7 @@ internal sealed class NodeGate : IAsyncDisposable
     {
         this.parts = parts;
         register = parts.Register;
+        neighbours = new NodeNeighbours(parts.Register);
         authority = parts.Authority;
         logger = loggers.CreateLogger<NodeGate>();
         certificate = authority.MakeServer(parts.Server);
@@ -239,6 +241,15 @@ internal sealed class NodeGate : IAsyncDisposable
                 return;
             case ("GET", _) when path.StartsWith(LinkProtocol.BlobPath, StringComparison.Ordinal):
                 await SendBlobAsync(context, Digest.Parse(path[LinkProtocol.BlobPath.Length..]));
+                return;
+            case ("GET", _) when path.StartsWith(LinkProtocol.NeighboursPath, StringComparison.Ordinal):
+                Digest image = Digest.Parse(path[LinkProtocol.NeighboursPath.Length..]);
+                await JsonBody.WriteAsync(context, neighbours.Of(node, image), LinkJson.Default.NeighbourList);
+                return;
+            case ("GET", _) when path.StartsWith(LinkProtocol.CertificatesPath, StringComparison.Ordinal)
+                && path[LinkProtocol.CertificatesPath.Length..].Split('/') is [var name, var hash]
+                && register.HasCertificate(name, hash):
+                context.Response.StatusCode = StatusCodes.Status204NoContent;
                 return;
             default:
                 throw new BerthException(ErrorCode.NotFound, "There is no such address here.");

@@ -47,6 +47,9 @@ internal sealed class NodeLink : IDisposable
     /// <summary>For encrypted networks; null where it can have none.</summary>
     public PeerKey? Key { get; }
 
+    /// <summary>Where it offers its layers to other nodes; null for nowhere.</summary>
+    public LayerOffer? Sharing => Hello.Sharing;
+
     /// <summary>Time stamp of the last sign of life.</summary>
     public long Heard { get; private set; }
 
@@ -64,6 +67,9 @@ internal sealed class NodeLink : IDisposable
 
     /// <summary>Whether the node tells what runs in its containers.</summary>
     public bool HasProcesses => Hello.NewestVersion >= LinkProtocol.ProcessesVersion;
+
+    /// <summary>Whether the node may offer its layers, and asks who does.</summary>
+    public bool KnowsNeighbours => Hello.NewestVersion >= LinkProtocol.NeighboursVersion;
 
     /// <summary>Whether the node said that it leaves, and so ended the link itself.</summary>
     public bool HasLeft { get; private set; }
@@ -224,6 +230,9 @@ internal sealed class NodeLink : IDisposable
         return hello with
         {
             Program = Short(hello.Program),
+            Sharing = hello.NewestVersion >= LinkProtocol.NeighboursVersion && hello.Sharing?.Read() is { } place
+                ? hello.Sharing with { Address = place.ToString() }
+                : null,
             Facts = facts with
             {
                 Engine = Short(facts.Engine),

@@ -49,6 +49,7 @@ internal sealed class NodeLinks(
                 time,
                 () =>
                 {
+                    register.Fetched.Hear(node, link.Heartbeat!);
                     if (node.Hear(time.GetElapsedTime(0)))
                     {
                         register.Tell(node);

@@ -37,6 +37,9 @@ internal sealed class NodeRegister(
     /// <summary>Completes when a node has come, gone or got another link. Take it before looking.</summary>
     public Task LinksChanged => Volatile.Read(ref linksChanged).Task;
 
+    /// <summary>What nodes have fetched of images.</summary>
+    public FetchedBytes Fetched { get; } = new();
+
     /// <summary>In no order.</summary>
     public IEnumerable<NodeEntry> All => nodes.Values;
 
@@ -113,6 +116,11 @@ internal sealed class NodeRegister(
         string name = certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false);
         return nodes.GetValueOrDefault(name) is { } entry && entry.Record.Certificates.Contains(hash) ? entry : null;
     }
+
+    /// <summary>Whether a node has a certificate: it was neither removed nor replaced.</summary>
+    /// <param name="hash">SHA-256 of it.</param>
+    public bool HasCertificate(string node, string hash) =>
+        nodes.GetValueOrDefault(node)?.Record.Certificates.Contains(hash) ?? false;
 
     public async Task<(JoinToken Token, DateTimeOffset End)> MakeTokenAsync(
         TimeSpan life, string caller, CancellationToken cancellationToken)

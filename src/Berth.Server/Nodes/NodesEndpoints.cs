@@ -107,6 +107,7 @@ internal sealed class NodesEndpoints(NodeRooms nodes, ContainerDrains containers
         NodeFacts? facts = record.Facts;
         NodeHeartbeat? beat = node.Heartbeat;
         bool isOwn = node.IsOwn;
+        bool knows = node.Node?.Link.KnowsNeighbours == true;
         return new MachineView(
             node.Name, nodes.Register.StateOf(node), isOwn, record.IsCordoned,
             node.Problem ?? (record.IsServers && !isOwn ? "another server's own" : null),
@@ -116,12 +117,16 @@ internal sealed class NodesEndpoints(NodeRooms nodes, ContainerDrains containers
                 ? null
                 : new MachineLoad(
                     Math.Round(beat.Load, 2), beat.MemoryFree, beat.DiskFree, beat.DiskTotal, beat.Prepared,
-                    beat.Images, beat.Coming is { Count: > 0 } coming ? coming : null),
+                    beat.Images, beat.Coming is { Count: > 0 } coming ? coming : null,
+                    knows ? Math.Max(0, beat.FromNeighbours) : null, knows ? Math.Max(0, beat.FromServers) : null),
             isOwn ? ServerVersion.Text : record.Program, record.JoinedAt,
             isOwn ? time.GetUtcNow() : node.Node is { Link.Closed.IsCancellationRequested: false } linked
                 ? time.GetUtcNow() - time.GetElapsedTime(linked.Link.Heard)
                 : record.SeenAt,
-            record.ExpiresAt);
+            record.ExpiresAt,
+            node.Node is { Link: { Closed.IsCancellationRequested: false, Sharing: { } offer } }
+                ? offer.Address
+                : null);
     }
 
     private static MachineProfile ViewOf(NodeFacts facts) => new(

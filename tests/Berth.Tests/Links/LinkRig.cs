@@ -53,26 +53,27 @@ internal sealed class LinkRig : IAsyncDisposable
     /// <param name="cable">What its link goes through; null for nothing.</param>
     /// <param name="version">Newest of the link that its program knows.</param>
     /// <param name="data">A folder that a node had before; null for a new one.</param>
+    /// <param name="shares">Whether it offers its layers to others.</param>
     public async Task<JoinedNode> JoinAsync(
         string name, int places = 4, TimeProvider? time = null, IReadOnlyList<string>? offers = null,
         IReadOnlyList<string>? folders = null, Cable? cable = null, int version = LinkProtocol.Version,
-        TemporaryFolder? data = null)
+        TemporaryFolder? data = null, bool shares = false)
     {
         TemporaryFolder folder = data ?? new TemporaryFolder();
         NodeIdentity identity = await ServerDoor.JoinAsync(
             NodeAddress, await TokenAsync(), name, new Dictionary<string, string>(), folder.Path,
             time ?? TimeProvider.System, CancellationToken.None);
-        return await StartAsync(folder, identity, places, time, offers, folders, cable, version);
+        return await StartAsync(folder, identity, places, time, offers, folders, cable, version, shares);
     }
 
     /// <summary>Starts a node that has joined before.</summary>
     public async Task<JoinedNode> StartAsync(
         TemporaryFolder folder, NodeIdentity identity, int places = 4, TimeProvider? time = null,
         IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null, Cable? cable = null,
-        int version = LinkProtocol.Version)
+        int version = LinkProtocol.Version, bool shares = false)
     {
         JoinedNode node = await JoinedNode.StartAsync(
-            folder, identity, cable?.Address ?? NodeAddress, places, time, offers, folders, version);
+            folder, identity, cable?.Address ?? NodeAddress, places, time, offers, folders, version, shares);
         nodes.Add(node);
         return node;
     }
@@ -144,7 +145,7 @@ internal sealed class JoinedNode : IAsyncDisposable
     public static async Task<JoinedNode> StartAsync(
         TemporaryFolder folder, NodeIdentity identity, Uri server, int places, TimeProvider? time,
         IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null,
-        int version = LinkProtocol.Version)
+        int version = LinkProtocol.Version, bool shares = false)
     {
         TimeProvider clock = time ?? TimeProvider.System;
         FakeNode node = new(TimeProvider.System) { HostFolders = folders ?? [] };
@@ -160,6 +161,7 @@ internal sealed class JoinedNode : IAsyncDisposable
             {
                 Offers = offers ?? LinkProtocol.Offers,
                 NewestVersion = version,
+                ShareLayers = shares ? new IPEndPoint(IPAddress.Loopback, 0) : null,
             },
             layers, images, folder, identity);
     }
