@@ -60,7 +60,7 @@ internal sealed class StoreMigrateCommand : Verb
     {
         string folder = session.Get(from) ?? session.Terminal.Variable("BERTH_DATA") ?? ServerTarget.DefaultDataFolder;
         IReadOnlyList<MovedTable> tables = await StoreMigration.MoveAsync(
-            Path.GetFullPath(folder), await AddressAsync(session, cancellationToken), session.Terminal.Time,
+            Path.GetFullPath(folder), AddressOf(session), session.Terminal.Time,
             NullLoggerFactory.Instance, cancellationToken);
         Table table = new(new Column("RECORDS"), new Column("FOUND", Right: true), new Column("MOVED", Right: true));
         foreach (MovedTable moved in tables.Where(t => t.Found > 0))
@@ -74,7 +74,7 @@ internal sealed class StoreMigrateCommand : Verb
         return 0;
     }
 
-    private async Task<PostgresAddress> AddressAsync(Session session, CancellationToken cancellationToken)
+    private PostgresAddress AddressOf(Session session)
     {
         string text = session.Get(to) ?? session.Terminal.Variable("BERTH_STORE") ?? throw new BerthException(
             ErrorCode.InvalidRequest,
@@ -85,19 +85,6 @@ internal sealed class StoreMigrateCommand : Verb
                 ErrorCode.InvalidRequest, $"The address of the database can't be used: {problem}.");
         }
 
-        if (session.Get(password) is not { } file)
-        {
-            return address;
-        }
-
-        try
-        {
-            return address.WithPassword((await File.ReadAllTextAsync(file, cancellationToken)).Trim());
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new BerthException(
-                ErrorCode.InvalidRequest, $"The password in {file} can't be read: {error.Message}", error);
-        }
+        return session.Get(password) is { } file ? address.WithPasswordFile(file) : address;
     }
 }

@@ -39,7 +39,8 @@ public static class ConfigurationKeys
                         ErrorCode.InvalidConfiguration, $"The setting store can't be used: {problem}."),
         },
         KeyOf.Text("store-password-file", "",
-            "File with the password of the database in store. Empty: the one in store itself.",
+            "File with the password of the database in store, read again when that refuses it. Empty: the one in store "
+            + "itself.",
             (o, v) => o with { StorePasswordFile = v.Length == 0 ? null : v }, ValueKind.Path),
         new("listen", ValueKind.Address, "127.0.0.1:7070",
             "Addresses to listen on. Anything but loopback should have a TLS certificate, here or in a proxy in front.",

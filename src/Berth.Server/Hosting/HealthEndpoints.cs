@@ -34,6 +34,8 @@ internal sealed class HealthEndpoints(ServerOptions options, IRunStore store, Se
         StoreCondition.Full => new("store", false, "The disk of the data folder is full: free some space."),
         StoreCondition.Damaged => new(
             "store", false, "The store is damaged: stop the server and restore a backup. The server's log has more."),
+        StoreCondition.Refused => new(
+            "store", false, "The database refuses this server's password. The server's log says where it has to be."),
         _ => new("store", false, "Writing fails; the store is being reopened. The server's log has the cause."),
     };
 

@@ -312,7 +312,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         }
 
         PostgresAddress whole = options.StorePasswordFile is { } file
-            ? address.WithPassword((await File.ReadAllTextAsync(file, cancellationToken)).Trim())
+            ? address.WithPasswordFile(file)
             : address;
         return await PostgresStore.OpenAsync(
             whole, ServerIdentity.LoadOrCreate(data["server.id"], time), time, loggers.CreateLogger<PostgresStore>(),

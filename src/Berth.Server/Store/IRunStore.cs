@@ -14,7 +14,7 @@ namespace Berth.Server.Store;
 public interface IRunStore : IAsyncDisposable
 {
     /// <summary>Whether new runs are accepted; the end of runs already accepted is recorded in every
-    /// condition but <see cref="StoreCondition.Failing"/>.</summary>
+    /// condition but <see cref="StoreCondition.Failing"/> and <see cref="StoreCondition.Refused"/>.</summary>
     StoreCondition Condition { get; }
 
     /// <summary>
@@ -145,6 +145,9 @@ public enum StoreCondition
 
     /// <summary>Writing fails: the store is being reopened.</summary>
     Failing,
+
+    /// <summary>The database wants another user or password: it is asked again.</summary>
+    Refused,
 
     /// <summary>The disk gave back something else than was written: nothing new is taken until a restart.</summary>
     Damaged,

@@ -100,14 +100,16 @@ internal sealed class TaskBook(ServerProcess server, string name)
     /// Hands a task in once. Null where the answer does not come or says that the server is stopping or full; whether
     /// it was accepted is settled later.
     /// </summary>
-    public async Task<string?> TrySubmitAsync(string key, byte[] body, string? script, Uri? callback = null)
+    /// <param name="at">One of several servers with the same store; null for the one of this book.</param>
+    public async Task<string?> TrySubmitAsync(
+        string key, byte[] body, string? script, Uri? callback = null, ServerProcess? at = null)
     {
         Entry entry = Note(key, body);
         entry.Again = () => SubmitAsync(entry, body, script, callback);
         using HttpRequestMessage request = Request(key, new ByteArrayContent(body), script, callback);
         try
         {
-            using HttpResponseMessage answer = await server.Http.SendAsync(
+            using HttpResponseMessage answer = await (at ?? server).Http.SendAsync(
                 request, HttpCompletionOption.ResponseHeadersRead);
             return answer.StatusCode is HttpStatusCode.ServiceUnavailable or HttpStatusCode.TooManyRequests
                 or HttpStatusCode.InsufficientStorage ? null : await NoteAsync(entry, answer);

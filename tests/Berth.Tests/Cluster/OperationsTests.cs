@@ -65,6 +65,43 @@ public sealed class OperationsTests
         await UntilAsync(() => server.Server.Rooms.Store.Condition == StoreCondition.Accepting);
     }
 
+    [Fact]
+    public async Task The_password_of_the_database_is_changed_while_a_server_runs()
+    {
+        await using PostgresCluster postgres = await PostgresCluster.StartAsync("fsync=off", "full_page_writes=off");
+        await postgres.ExecuteAsync("postgres", "CREATE ROLE keeper LOGIN PASSWORD 'first'");
+        await postgres.ExecuteAsync("postgres", "CREATE DATABASE keeper OWNER keeper");
+        using TemporaryFolder folder = new();
+        string file = folder["store.password"];
+        await File.WriteAllTextAsync(file, "first");
+        await using ServerRig server = await ServerRig.StartAsync(options => options with
+        {
+            Store = PostgresCluster.Parse(postgres.AddressOf("keeper", "keeper")),
+            StorePasswordFile = file,
+        });
+
+        await File.WriteAllTextAsync(file, "second");
+        await ChangeAsync("second");
+        await UntilAsync(() => SubmitsAsync(server));
+        await ChangeAsync("third");
+        await UntilAsync(async () => (await ReadyAsync(server)).Contains(
+            "The database refuses this server's password", StringComparison.Ordinal));
+        bool taken = await SubmitsAsync(server);
+        await File.WriteAllTextAsync(file, "third");
+        await UntilAsync(() => SubmitsAsync(server));
+
+        Assert.False(taken);
+        Assert.DoesNotContain("refuses", await ReadyAsync(server), StringComparison.Ordinal);
+
+        async Task ChangeAsync(string password)
+        {
+            await postgres.ExecuteAsync("postgres", $"ALTER ROLE keeper PASSWORD '{password}'");
+            await postgres.ExecuteAsync(
+                "postgres",
+                "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE usename = 'keeper'");
+        }
+    }
+
     private static Uri Metrics { get; } = new("/metrics", UriKind.Relative);
 
     private static void WriteKeys(TemporaryFolder folder, string lines)
@@ -89,10 +126,24 @@ public sealed class OperationsTests
             },
             folder);
 
-    private static async Task UntilAsync(Func<bool> holds)
+    private static async Task<bool> SubmitsAsync(ServerRig server)
+    {
+        using HttpResponseMessage answer = await server.Client.PostAsync("/v1/tasks/demo/echo:1", null);
+        return answer.StatusCode == HttpStatusCode.Accepted;
+    }
+
+    private static async Task<string> ReadyAsync(ServerRig server)
+    {
+        using HttpResponseMessage answer = await server.Client.GetAsync("/readyz");
+        return await answer.Content.ReadAsStringAsync();
+    }
+
+    private static Task UntilAsync(Func<bool> holds) => UntilAsync(() => Task.FromResult(holds()));
+
+    private static async Task UntilAsync(Func<Task<bool>> holds)
     {
         using CancellationTokenSource limit = new(TimeSpan.FromMinutes(1));
-        while (!holds())
+        while (!await holds())
         {
             await Task.Delay(20, limit.Token);
         }

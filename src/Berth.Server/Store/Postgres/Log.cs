@@ -16,4 +16,10 @@ internal static partial class Log
             "The store {Address} runs with {Setting} = off: what was accepted may be lost in a power cut. Switch it on "
             + "in postgresql.conf.")]
     public static partial void NotDurable(ILogger logger, string address, string setting);
+
+    [LoggerMessage(EventId = 1103, Level = LogLevel.Error,
+        Message =
+            "The store {Address} refuses this server ({Reason}): nothing new is taken until the role's password is in "
+            + "{Place}.")]
+    public static partial void Refused(ILogger logger, string address, string reason, string place);
 }

@@ -20,15 +20,22 @@ public sealed class PostgresAddress
         + "set_config('tcp_user_timeout', '10s', false)";
 
     private readonly string connection;
+    private readonly string? passwordFile;
 
-    private PostgresAddress(string connection, string shown)
+    private PostgresAddress(string connection, string shown, string? passwordFile)
     {
         this.connection = connection;
+        this.passwordFile = passwordFile;
         Shown = shown;
     }
 
     /// <summary>User, host and database, without the password.</summary>
     public string Shown { get; }
+
+    /// <summary>Where the password is changed.</summary>
+    internal string PasswordPlace => passwordFile is null
+        ? "the setting store, and the server is started again"
+        : $"{passwordFile}, which is read again by itself";
 
     public bool HasPassword => new NpgsqlConnectionStringBuilder(connection).Password is { Length: > 0 };
 
@@ -54,17 +61,21 @@ public sealed class PostgresAddress
             : string.Create(
                 CultureInfo.InvariantCulture,
                 $"postgres://{builder.Username}@{host}:{builder.Port}/{builder.Database}");
-        address = new PostgresAddress(builder.ConnectionString, shown);
+        address = new PostgresAddress(builder.ConnectionString, shown, passwordFile: null);
         return true;
     }
 
-    public PostgresAddress WithPassword(string password) =>
-        new(new NpgsqlConnectionStringBuilder(connection) { Password = password }.ConnectionString, Shown);
+    /// <summary>With the password that a file has, in place of its own.</summary>
+    public PostgresAddress WithPasswordFile(string path) =>
+        new(new NpgsqlConnectionStringBuilder(connection) { Password = null }.ConnectionString, Shown, path);
 
-    /// <summary>The connections of one server.</summary>
+    /// <summary>The connections of one server; none is opened yet. Throws <c>InvalidConfiguration</c>.</summary>
     /// <param name="most">Open at once, at most.</param>
-    internal NpgsqlDataSource Connect(int most)
+    internal async Task<PostgresConnections> ConnectAsync(int most, CancellationToken cancellationToken)
     {
+        PasswordFile? file = passwordFile is null
+            ? null
+            : await PasswordFile.ReadAsync(passwordFile, cancellationToken);
         NpgsqlConnectionStringBuilder builder = new(connection)
         {
             ApplicationName = "berth",
@@ -87,6 +98,11 @@ public sealed class PostgresAddress
         }
 
         NpgsqlDataSourceBuilder source = new(builder.ConnectionString);
+        if (file is not null)
+        {
+            source.UsePasswordProvider(_ => file.Password, (_, _) => ValueTask.FromResult(file.Password));
+        }
+
         source.UsePhysicalConnectionInitializer(
             connection =>
             {
@@ -98,7 +114,7 @@ public sealed class PostgresAddress
                 await using NpgsqlCommand command = new(Session, connection);
                 await command.ExecuteNonQueryAsync();
             });
-        return source.Build();
+        return new PostgresConnections(source.Build(), file);
     }
 
     public override string ToString() => Shown;

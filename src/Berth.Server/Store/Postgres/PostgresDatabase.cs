@@ -10,20 +10,20 @@ internal sealed class PostgresDatabase : IAsyncDisposable
     private const int Readers = 8;
 
     /// <summary>Writers, readers, and what watches, listens and looks up.</summary>
-    private const int Connections = PostgresWriter.Lanes + Readers + 5;
+    private const int MostConnections = PostgresWriter.Lanes + Readers + 5;
 
     private readonly SemaphoreSlim places = new(Readers);
 
-    private PostgresDatabase(NpgsqlDataSource source, PostgresAddress address, TimeProvider time, ILogger logger)
+    private PostgresDatabase(PostgresConnections connections, PostgresAddress address, TimeProvider time, ILogger logger)
     {
-        Source = source;
+        Connections = connections;
         Address = address;
-        Writer = new PostgresWriter(source, address, time, logger);
+        Writer = new PostgresWriter(connections, address, time, logger);
     }
 
     public PostgresAddress Address { get; }
 
-    public NpgsqlDataSource Source { get; }
+    public PostgresConnections Connections { get; }
 
     public PostgresWriter Writer { get; }
 
@@ -31,29 +31,30 @@ internal sealed class PostgresDatabase : IAsyncDisposable
     public static async Task<PostgresDatabase> OpenAsync(
         PostgresAddress address, TimeProvider time, ILogger logger, CancellationToken cancellationToken)
     {
-        NpgsqlDataSource source = address.Connect(Connections);
+        PostgresConnections connections = await address.ConnectAsync(MostConnections, cancellationToken);
         try
         {
-            await PostgresMigrations.ApplyAsync(source, cancellationToken);
+            await PostgresMigrations.ApplyAsync(connections, cancellationToken);
+            await using NpgsqlConnection connection = await connections.OpenAsync(cancellationToken);
             foreach (string setting in (string[])["fsync", "full_page_writes"])
             {
-                await using NpgsqlCommand show = source.CreateCommand($"SHOW {setting}");
+                await using NpgsqlCommand show = new($"SHOW {setting}", connection);
                 if (await show.ExecuteScalarAsync(cancellationToken) is "off")
                 {
                     Log.NotDurable(logger, address.Shown, setting);
                 }
             }
 
-            return new PostgresDatabase(source, address, time, logger);
+            return new PostgresDatabase(connections, address, time, logger);
         }
         catch (Exception error) when (error is NpgsqlException or System.Net.Sockets.SocketException or IOException)
         {
-            await source.DisposeAsync();
+            await connections.DisposeAsync();
             throw PostgresFaults.NotOpened(address, error);
         }
         catch
         {
-            await source.DisposeAsync();
+            await connections.DisposeAsync();
             throw;
         }
     }
@@ -82,7 +83,7 @@ internal sealed class PostgresDatabase : IAsyncDisposable
             {
                 try
                 {
-                    await using NpgsqlConnection connection = await Source.OpenConnectionAsync(cancellationToken);
+                    await using NpgsqlConnection connection = await Connections.OpenAsync(cancellationToken);
                     await using NpgsqlBatch batch = connection.CreateBatch();
                     batch.BatchCommands.Add(statement.Command);
                     await using NpgsqlDataReader reader = await batch.ExecuteReaderAsync(cancellationToken);
@@ -92,7 +93,7 @@ internal sealed class PostgresDatabase : IAsyncDisposable
                     tries == 1 && PostgresFaults.IsAway(error) && Writer.Condition == StoreCondition.Accepting)
                 {
                     // It may have been cut while it lay idle, and its neighbours with it.
-                    Source.Clear();
+                    Connections.Clear();
                 }
                 catch (Exception error) when (PostgresFaults.IsAway(error))
                 {
@@ -110,7 +111,7 @@ internal sealed class PostgresDatabase : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Writer.DisposeAsync();
-        await Source.DisposeAsync();
+        await Connections.DisposeAsync();
         places.Dispose();
     }
 }

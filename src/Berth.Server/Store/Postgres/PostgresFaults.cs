@@ -15,18 +15,28 @@ internal static class PostgresFaults
     {
         // 53: too little of something; 57: it stops or starts; 08: the connection; 25006: it became a replica.
         PostgresException told => !IsDiskFull(told)
-            && (told.SqlState.StartsWith("08", StringComparison.Ordinal)
+            && (IsRefused(told)
+                || told.SqlState.StartsWith("08", StringComparison.Ordinal)
                 || told.SqlState.StartsWith("53", StringComparison.Ordinal)
                 || told.SqlState.StartsWith("57P", StringComparison.Ordinal)
                 || told.SqlState.StartsWith("58", StringComparison.Ordinal)
                 || told.SqlState.StartsWith("XX", StringComparison.Ordinal)
-                || told.SqlState.StartsWith("28", StringComparison.Ordinal)
                 || told.SqlState is PostgresErrorCodes.ReadOnlySqlTransaction or PostgresErrorCodes.QueryCanceled
                     or IdleInTransaction
                     or PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.InvalidCatalogName),
         NpgsqlException or TimeoutException or IOException or System.Net.Sockets.SocketException => true,
         _ => false,
     };
+
+    /// <summary>28: it wants another user or password.</summary>
+    public static bool IsRefused(Exception error) =>
+        error is PostgresException told && told.SqlState.StartsWith("28", StringComparison.Ordinal);
+
+    /// <summary>What a store is in that could not do something.</summary>
+    public static StoreCondition ConditionOf(Exception error) =>
+        IsDiskFull(error) ? StoreCondition.Full
+        : IsRefused(error) ? StoreCondition.Refused
+        : StoreCondition.Failing;
 
     /// <summary>Another transaction was in the way: the same once more, and it is likely to pass.</summary>
     public static bool IsCollision(Exception error) => error is PostgresException

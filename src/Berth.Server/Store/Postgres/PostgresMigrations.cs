@@ -14,9 +14,9 @@ internal static class PostgresMigrations
 
     private const string Prefix = "Berth.Server.PostgresMigrations.";
 
-    public static async Task ApplyAsync(NpgsqlDataSource source, CancellationToken cancellationToken)
+    public static async Task ApplyAsync(PostgresConnections connections, CancellationToken cancellationToken)
     {
-        await using NpgsqlConnection connection = await source.OpenConnectionAsync(cancellationToken);
+        await using NpgsqlConnection connection = await connections.OpenAsync(cancellationToken);
         await using NpgsqlTransaction transaction = await connection.BeginTransactionAsync(cancellationToken);
         await ExecuteAsync(connection, FormattableString.Invariant($"SELECT pg_advisory_xact_lock({Lock})"));
         IReadOnlyList<(int Number, string Resource)> migrations = List();

@@ -142,7 +142,7 @@ public sealed partial class PostgresStore : IClusterStore
     {
         try
         {
-            await using NpgsqlConnection connection = await database.Source.OpenConnectionAsync(cancellationToken);
+            await using NpgsqlConnection connection = await database.Connections.OpenAsync(cancellationToken);
             connection.Notification += (_, _) => told();
             await using (NpgsqlCommand listen = new("LISTEN " + Channel, connection))
             {

@@ -28,7 +28,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
     /// <summary>So long may who submits wait to hear what became of a commit without an answer.</summary>
     private static readonly TimeSpan DoubtLimit = TimeSpan.FromSeconds(3);
 
-    private readonly NpgsqlDataSource source;
+    private readonly PostgresConnections connections;
     private readonly PostgresAddress address;
     private readonly TimeProvider time;
     private readonly ILogger logger;
@@ -36,15 +36,17 @@ internal sealed class PostgresWriter : IAsyncDisposable
     private readonly CancellationTokenSource stop = new();
     private readonly Task[] loops;
     private volatile StoreCondition condition = StoreCondition.Accepting;
+    private volatile Exception? fault;
     private long commits;
     private long writes;
     private long refused;
     private long reopened;
     private long bytes;
 
-    public PostgresWriter(NpgsqlDataSource source, PostgresAddress address, TimeProvider time, ILogger logger)
+    public PostgresWriter(
+        PostgresConnections connections, PostgresAddress address, TimeProvider time, ILogger logger)
     {
-        this.source = source;
+        this.connections = connections;
         this.address = address;
         this.time = time;
         this.logger = logger;
@@ -69,7 +71,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
             return Task.FromException<T>(
                 condition == StoreCondition.Full
                     ? PostgresFaults.DiskFull(address, null)
-                    : PostgresFaults.Away(address, null));
+                    : PostgresFaults.Away(address, fault));
         }
 
         ObjectDisposedException.ThrowIf(!waiting.Writer.TryWrite(write), this);
@@ -77,7 +79,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
     }
 
     /// <summary>Something else found the database away.</summary>
-    public void NoteAway(Exception error) => Stand(StoreCondition.Failing, error);
+    public void NoteAway(Exception error) => Stand(error);
 
     /// <summary>Writes what is waiting, as far as the database is there.</summary>
     public async ValueTask DisposeAsync()
@@ -121,7 +123,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
             }
             catch (LostCommit lost)
             {
-                Stand(StoreCondition.Failing, lost.InnerException!);
+                Stand(lost.InnerException!);
                 if (await FindOutAsync(lost, batch) is not { } committed)
                 {
                     FailAll(batch, PostgresFaults.Unknown(address, lost.InnerException));
@@ -143,15 +145,17 @@ internal sealed class PostgresWriter : IAsyncDisposable
             catch (Exception error) when (PostgresFaults.IsAway(error) && tries == 1)
             {
                 // A connection may have been cut while it lay idle, and its neighbours with it.
-                source.Clear();
+                connections.Clear();
             }
             catch (Exception error) when (
                 PostgresFaults.IsAway(error) || PostgresFaults.IsDiskFull(error) || error is OperationCanceledException)
             {
-                bool isFull = PostgresFaults.IsDiskFull(error);
-                Stand(isFull ? StoreCondition.Full : StoreCondition.Failing, error);
+                Stand(error);
                 FailAll(
-                    batch, isFull ? PostgresFaults.DiskFull(address, error) : PostgresFaults.Away(address, error));
+                    batch,
+                    PostgresFaults.IsDiskFull(error)
+                        ? PostgresFaults.DiskFull(address, error)
+                        : PostgresFaults.Away(address, error));
                 return;
             }
             catch (Exception error) when (batch.Count == 1)
@@ -174,7 +178,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
 
     private async Task CommitOnceAsync(List<PostgresWrite> batch)
     {
-        await using NpgsqlConnection connection = await source.OpenConnectionAsync(stop.Token);
+        await using NpgsqlConnection connection = await connections.OpenAsync(stop.Token);
         NpgsqlTransaction? begun = null;
         string? number;
         try
@@ -243,7 +247,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
         {
             try
             {
-                source.Clear();
+                connections.Clear();
                 switch (await StatusAsync(lost))
                 {
                     case "committed":
@@ -278,7 +282,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
 
     private async Task<string?> StatusAsync(LostCommit lost)
     {
-        await using NpgsqlConnection connection = await source.OpenConnectionAsync(stop.Token);
+        await using NpgsqlConnection connection = await connections.OpenAsync(stop.Token);
         // The old connection's process may wait for a commit that never comes, with all that it has locked.
         await using NpgsqlCommand end = new(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 "
@@ -302,7 +306,7 @@ internal sealed class PostgresWriter : IAsyncDisposable
                 if (recovers)
                 {
                     // Idle connections are of the database that went away.
-                    source.Clear();
+                    connections.Clear();
                     await AskAsync("UPDATE berth_version SET version = version", cancellationToken);
                     Interlocked.Increment(ref reopened);
                     condition = StoreCondition.Accepting;
@@ -328,15 +332,27 @@ internal sealed class PostgresWriter : IAsyncDisposable
 
     private async Task<object?> AskAsync(string sql, CancellationToken cancellationToken)
     {
-        await using NpgsqlCommand command = source.CreateCommand(sql);
+        await using NpgsqlConnection connection = await connections.OpenAsync(cancellationToken);
+        await using NpgsqlCommand command = new(sql, connection);
         return await command.ExecuteScalarAsync(cancellationToken);
     }
 
-    private void Stand(StoreCondition found, Exception error)
+    private void Stand(Exception error)
     {
-        if (condition != found && !stop.IsCancellationRequested)
+        StoreCondition found = PostgresFaults.ConditionOf(error);
+        if (condition == found || stop.IsCancellationRequested)
         {
-            condition = found;
+            return;
+        }
+
+        fault = error;
+        condition = found;
+        if (found == StoreCondition.Refused)
+        {
+            Log.Refused(logger, address.Shown, error.Message, address.PasswordPlace);
+        }
+        else
+        {
             Log.Away(logger, error, address.Shown);
         }
     }

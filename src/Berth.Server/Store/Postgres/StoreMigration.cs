@@ -83,7 +83,7 @@ public static class StoreMigration
             address, time, loggers.CreateLogger<PostgresStore>(), cancellationToken);
         await using (database)
         {
-            await using NpgsqlConnection connection = await database.Source.OpenConnectionAsync(cancellationToken);
+            await using NpgsqlConnection connection = await database.Connections.OpenAsync(cancellationToken);
             await using NpgsqlTransaction transaction = await connection.BeginTransactionAsync(cancellationToken);
             using SqliteDatabase source = SqliteDatabase.OpenReader(data["berth.db"]);
             foreach ((string table, string columns, string from) in Tables)
