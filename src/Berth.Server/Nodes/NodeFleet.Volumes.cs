@@ -66,7 +66,7 @@ internal sealed partial class NodeFleet
         string[] names = [.. run.Spec.Volumes.Order(StringComparer.Ordinal)];
         if (names.Length == 0)
         {
-            return await place();
+            return await ExpectAsync(run, place, cancellationToken);
         }
 
         IDisposable? hold = VolumeUsers.Take(names);
@@ -74,7 +74,7 @@ internal sealed partial class NodeFleet
         {
             while (true)
             {
-                PlacementPlan plan = await place();
+                PlacementPlan plan = await ExpectAsync(run, place, cancellationToken);
                 bool stays = false;
                 try
                 {

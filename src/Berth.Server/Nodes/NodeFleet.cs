@@ -156,6 +156,29 @@ internal sealed partial class NodeFleet(
         return await index.PlaceAsync(request, mayWait: true, cancellationToken);
     }
 
+    /// <summary>Refuses nothing, where the server has just begun, that nodes may take which are about to dial it.
+    /// </summary>
+    private async Task<PlacementPlan> ExpectAsync(
+        Run run, Func<Task<PlacementPlan>> place, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<NodeConstraint> constraints = run.Spec.Placement?.Constraints ?? [];
+        while (true)
+        {
+            Task changed = register.LinksChanged;
+            TimeSpan left = register.DiallingLeft;
+            try
+            {
+                return await place();
+            }
+            catch (BerthException nowhere) when (
+                nowhere.Code == ErrorCode.NoNode && left > TimeSpan.Zero && register.ExpectsOne(constraints))
+            {
+                await Task.WhenAny(changed, Task.Delay(left, time, cancellationToken));
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+        }
+    }
+
     private async Task<IAttempt> BeginAsync(
         PlacementPlan plan, AttemptSpec spec, CancellationToken cancellationToken)
     {

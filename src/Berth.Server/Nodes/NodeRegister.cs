@@ -3,6 +3,7 @@ using System.Security.Cryptography.X509Certificates;
 using Berth.Api.Links;
 using Berth.Core.Errors;
 using Berth.Core.Nodes;
+using Berth.Core.Placement;
 using Berth.Server.Store;
 using Microsoft.Extensions.Logging;
 
@@ -21,8 +22,13 @@ internal sealed class NodeRegister(
 
     private static readonly TimeSpan LongestToken = TimeSpan.FromDays(7);
 
+    /// <summary>So long after a start nodes are waited for that were there before: they dial again every 5 s at
+    /// least.</summary>
+    private static readonly TimeSpan DiallingTime = TimeSpan.FromSeconds(10);
+
     private readonly ConcurrentDictionary<string, NodeEntry> nodes = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim writing = new(1, 1);
+    private readonly long begun = time.GetTimestamp();
     private TaskCompletionSource linksChanged = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Told when nodes have come or gone, or may take more or less.</summary>
@@ -39,6 +45,9 @@ internal sealed class NodeRegister(
 
     /// <summary>What nodes have fetched of images.</summary>
     public FetchedBytes Fetched { get; } = new();
+    /// <summary>How long it is still worth waiting for nodes that have not dialled since the server began.</summary>
+    public TimeSpan DiallingLeft =>
+        TimeSpan.FromTicks(Math.Max(0, (DiallingTime - time.GetElapsedTime(begun)).Ticks));
 
     /// <summary>In no order.</summary>
     public IEnumerable<NodeEntry> All => nodes.Values;
@@ -49,6 +58,13 @@ internal sealed class NodeRegister(
     /// <summary>As people are told it: another server's own machine is as that server is.</summary>
     public string StateOf(NodeEntry node) => node.IsOwn || !node.Record.IsServers ? node.State
         : IsServing(node.Record) ? "ready" : "lost";
+
+    /// <summary>Whether a node that may have this was there before the server began, and has not dialled since.
+    /// </summary>
+    public bool ExpectsOne(IReadOnlyList<NodeConstraint> constraints) => nodes.Values.Any(
+        node => node is { IsOwn: false, Problem: null, Record: { IsServers: false, IsCordoned: false, SeenAt: not null } }
+            && node.Node is null or { Link.Closed.IsCancellationRequested: false }
+            && index.StateOf(node.Name) == NodeAvailability.Lost && index.FirstUnmet(node.Name, constraints) is null);
 
     public bool Has(NodeEntry node) => nodes.TryGetValue(node.Name, out NodeEntry? there) && there == node;
 
