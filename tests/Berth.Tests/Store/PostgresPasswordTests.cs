@@ -98,11 +98,11 @@ public sealed class PostgresPasswordTests(SharedPostgres postgres) : IAsyncLifet
 
     private static NewRun New() => new(Accepted(), default, null, default);
 
-    private Task ChangeAsync(string password) =>
-        cluster.ExecuteAsync("postgres", $"ALTER ROLE {role} PASSWORD '{password}'");
+    private async Task ChangeAsync(string password) =>
+        await cluster.ExecuteAsync("postgres", $"ALTER ROLE {role} PASSWORD '{password}'");
 
     /// <summary>Ends every connection that the server has, and waits until they are gone.</summary>
-    private Task CutAsync() => cluster.ExecuteAsync(
+    private async Task CutAsync() => await cluster.ExecuteAsync(
         "postgres",
         $"SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE usename = '{role}'");
 
