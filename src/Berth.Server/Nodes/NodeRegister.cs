@@ -62,7 +62,8 @@ internal sealed class NodeRegister(
     /// <summary>Whether a node that may have this was there before the server began, and has not dialled since.
     /// </summary>
     public bool ExpectsOne(IReadOnlyList<NodeConstraint> constraints) => nodes.Values.Any(
-        node => node is { IsOwn: false, Problem: null, Record: { IsServers: false, IsCordoned: false, SeenAt: not null } }
+        node => node is { IsOwn: false, Problem: null }
+            && node.Record is { IsServers: false, IsCordoned: false, SeenAt: not null }
             && node.Node is null or { Link.Closed.IsCancellationRequested: false }
             && index.StateOf(node.Name) == NodeAvailability.Lost && index.FirstUnmet(node.Name, constraints) is null);
 

@@ -209,7 +209,8 @@ public sealed class SharedUpgradeTests : IAsyncLifetime
                 }
 
                 Assert.True(
-                    mayRefuse || server == replaced, $"{server.Host} refused, and stays: {outcome.Refusal}\n{server.Log}");
+                    mayRefuse || server == replaced,
+                    $"{server.Host} refused, and stays: {outcome.Refusal}\n{server.Log}");
             }
         }
     }

@@ -6,8 +6,8 @@ using Berth.Testing.Store;
 namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>
-/// Two equal servers with one PostgreSQL, and two nodes on machines of their own, which are network namespaces here. All
-/// work goes to the nodes. Leaves nothing.
+/// Two equal servers with one PostgreSQL, and two nodes on machines of their own, which are network namespaces here.
+/// All work goes to the nodes. Leaves nothing.
 /// </summary>
 internal sealed class TwoServers : IAsyncDisposable
 {

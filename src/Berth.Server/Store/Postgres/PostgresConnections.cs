@@ -2,8 +2,8 @@ using Npgsql;
 
 namespace Berth.Server.Store.Postgres;
 
-/// <summary>The connections of one server to a database. One that is refused since the password was changed is asked for
-/// once more, with the password that the file has by now.</summary>
+/// <summary>The connections of one server to a database. One that is refused since the password was changed is asked
+/// for once more, with the password that the file has by now.</summary>
 internal sealed class PostgresConnections(NpgsqlDataSource source, PasswordFile? file) : IAsyncDisposable
 {
     public async ValueTask<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)

@@ -14,7 +14,8 @@ internal sealed class PostgresDatabase : IAsyncDisposable
 
     private readonly SemaphoreSlim places = new(Readers);
 
-    private PostgresDatabase(PostgresConnections connections, PostgresAddress address, TimeProvider time, ILogger logger)
+    private PostgresDatabase(
+        PostgresConnections connections, PostgresAddress address, TimeProvider time, ILogger logger)
     {
         Connections = connections;
         Address = address;
