@@ -45,6 +45,7 @@ internal sealed class NodeRegister(
 
     /// <summary>What nodes have fetched of images.</summary>
     public FetchedBytes Fetched { get; } = new();
+
     /// <summary>How long it is still worth waiting for nodes that have not dialled since the server began.</summary>
     public TimeSpan DiallingLeft =>
         TimeSpan.FromTicks(Math.Max(0, (DiallingTime - time.GetElapsedTime(begun)).Ticks));
