@@ -28,6 +28,7 @@ internal static class GuideMask
         (new(@"(?<key>Taken up after TIME|The program runs:).*"), "${key}"),
         // What is remembered of the calls fades while the page is read.
         (new(@"(?<key>\d+ aimed at in each; ).*"), "${key}REASON"),
+        (new(@"\S+(?<calls> calls at once over TIME, )\S+(?= over TIME)"), "NUMBER${calls}NUMBER"),
         (new(@"^(?<key>RUN +)(?:preparing|ready|removing)(?= +- )", RegexOptions.Multiline), "${key}STATE"),
         (new(@"(?<key>berth_sandboxes\{.*\}) \d+"), "${key} NUMBER"),
         (new(@"^total \d+$", RegexOptions.Multiline), "total NUMBER"),
