@@ -40,7 +40,7 @@ internal static class SandboxRuns
         return new RunOutcome(await attempt.Completion.WaitAsync(Patience), await output, await error);
     }
 
-    /// <summary>How the process is scheduled: field 41 of its stat (proc(5)), whose second must have no space.</summary>
+    /// <summary>How the process is scheduled: field 41 of its stat (proc(5)), whose second has no space.</summary>
     public static string PolicyOf(string stat) => stat.Split(' ')[40];
 
     private static async Task<string> ReadAsync(Stream stream)
