@@ -63,7 +63,8 @@ internal sealed class PlayedNeighbour : IAsyncDisposable
                 connections.Add(AnswerAsync(await listener.AcceptTcpClientAsync(stop.Token)));
             }
         }
-        catch (Exception over) when (over is OperationCanceledException or SocketException)
+        // Invalid where it was closed before it was asked for the first.
+        catch (Exception over) when (over is OperationCanceledException or SocketException or InvalidOperationException)
         {
             await Task.WhenAll(connections);
         }
