@@ -102,4 +102,8 @@ done
 for method in $moments; do
   echo "Passed only when it ran once more: $method"
 done
+# Behind thousands of lines of the suites: what failed, each with its first lines.
+for output in out/Berth.*Tests.output; do
+  if [ "$failed" -gt 0 ]; then grep -A 12 ' \[FAIL\]$' "$output"; fi
+done
 finish
