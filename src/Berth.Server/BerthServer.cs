@@ -106,6 +106,7 @@ public sealed class BerthServer : IAsyncDisposable
         // and is not ready.
         TimeSpan grace = rooms.Options.ShutdownGrace;
         Log.Stopping(logger, grace);
+        rooms.Runs.TakeNothingNew();
         rooms.Lifetime.BeginStopping();
         CrashPoints.Reach(CrashPoint.StopBegun);
         await passesStop.CancelAsync();

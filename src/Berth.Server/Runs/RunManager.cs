@@ -87,6 +87,13 @@ public sealed class RunManager : IRunManager
         loops.Add(Task.Run(() => Forwarding.RunAsync(stop.Token), CancellationToken.None));
     }
 
+    /// <summary>Refuses every new run from now on.</summary>
+    public void TakeNothingNew()
+    {
+        accepting = false;
+        rooms.IsStopping = true;
+    }
+
     /// <summary>
     /// Takes nothing new, waits up to <paramref name="drain"/> for what is under way, then hands tasks back to the
     /// queue and ends calls. Afterwards nothing runs and everything is stored. Cancelling the token skips the waiting.
@@ -98,8 +105,7 @@ public sealed class RunManager : IRunManager
             return;
         }
 
-        accepting = false;
-        rooms.IsStopping = true;
+        TakeNothingNew();
         await stop.CancelAsync();
         if (loops.Count == 0)
         {
