@@ -1,4 +1,5 @@
 using System.Globalization;
+using Berth.Core.Streams;
 
 namespace Berth.Api.Client;
 
@@ -6,7 +7,7 @@ namespace Berth.Api.Client;
 /// The body of an answer, freed of its framing (RFC 9112, section 6). Reading to the end fills <see cref="Trailers"/>;
 /// a body that breaks off throws IOException, so that a torn answer never passes for a whole one.
 /// </summary>
-internal class CallBody : Stream
+internal class CallBody : SequentialStream
 {
     private readonly CallConnection connection;
     private readonly bool chunked;
@@ -35,18 +36,6 @@ internal class CallBody : Stream
 
     public override bool CanRead => true;
 
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
-
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         if (ended || buffer.IsEmpty)
@@ -74,22 +63,6 @@ internal class CallBody : Stream
         ended = left is null ? read == 0 : left == 0 && !chunked;
         return read;
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override int Read(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException("Read the body of a call with ReadAsync.");
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     private async Task NextChunkAsync(CancellationToken cancellationToken)
     {

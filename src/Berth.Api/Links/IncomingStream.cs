@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using Berth.Core.Streams;
 
 namespace Berth.Api.Links;
 
@@ -12,7 +13,7 @@ namespace Berth.Api.Links;
 /// <param name="window">Bytes that may have come and not be read.</param>
 /// <param name="isInline">Who waits goes on within <see cref="Accept"/>, instead of a thread of the pool.</param>
 public sealed class IncomingStream(
-    Action<int> welcome, int window = LinkProtocol.Window, bool isInline = false) : Stream
+    Action<int> welcome, int window = LinkProtocol.Window, bool isInline = false) : SequentialStream
 {
     // No pause at the writing end: the window bounds it.
     private readonly Pipe pipe = new(new PipeOptions(
@@ -42,20 +43,8 @@ public sealed class IncomingStream(
 
     public override bool CanRead => true;
 
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
     /// <summary>Bytes that came.</summary>
     public long Arrived { get; private set; }
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     /// <summary>Takes what came. Called by one thread at a time.</summary>
     /// <exception cref="LinkException">It is more than was welcome.</exception>
@@ -129,23 +118,6 @@ public sealed class IncomingStream(
         Say(count);
         return count;
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override int Read(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException("What comes over a link is read asynchronously.");
-
-    public override void Flush()
-    {
-        // There is nothing to write.
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

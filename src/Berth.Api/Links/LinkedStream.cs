@@ -1,3 +1,5 @@
+using Berth.Core.Streams;
+
 namespace Berth.Api.Links;
 
 /// <summary>
@@ -5,7 +7,7 @@ namespace Berth.Api.Links;
 /// window and an end of its own. Disposing it ends what is under way at once, as a closed socket does; the other end
 /// still gets what was written before.
 /// </summary>
-public sealed class LinkedStream : Stream
+public sealed class LinkedStream : SequentialStream
 {
     private readonly FrameReader frames;
     private readonly FrameWriter writer;
@@ -37,23 +39,10 @@ public sealed class LinkedStream : Stream
 
     public override bool CanRead => true;
 
-    public override bool CanSeek => false;
-
     public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         incoming.ReadAsync(buffer, cancellationToken);
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        incoming.ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
     public override async ValueTask WriteAsync(
         ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
@@ -67,31 +56,11 @@ public sealed class LinkedStream : Stream
         }
     }
 
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
     /// <summary>Says that no more is written here; what comes is still read. Idempotent.</summary>
     /// <exception cref="IOException">The other end is gone.</exception>
     public Task EndAsync() => Interlocked.Exchange(ref isEndSent, 1) == 0
         ? SendAsync(FrameKind.BytesEnd, ReadOnlyMemory<byte>.Empty)
         : Task.CompletedTask;
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public override void Flush()
-    {
-        // Every write is sent.
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException("What comes over a link is read asynchronously.");
-
-    public override void Write(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException("What goes over a link is written asynchronously.");
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -1,4 +1,5 @@
 using Berth.Core.Errors;
+using Berth.Core.Streams;
 using Berth.Oci.Unix;
 using Microsoft.Win32.SafeHandles;
 
@@ -9,7 +10,7 @@ namespace Berth.Commands.Terminals;
 /// can't be written to standard output is an <see cref="OutputException"/>, so that it is never taken for a fault of
 /// the connection it came from; what can't be written to standard error is lost.
 /// </summary>
-internal sealed class StandardStream : Stream
+internal sealed class StandardStream : SequentialStream
 {
     private const int OutputDescriptor = 1;
     private const int ErrorDescriptor = 2;
@@ -33,19 +34,7 @@ internal sealed class StandardStream : Stream
         }
     }
 
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
     public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     public static StandardStream Output() => new(OutputDescriptor, mustArrive: true);
 
@@ -70,8 +59,6 @@ internal sealed class StandardStream : Stream
         }
     }
 
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
     public override async ValueTask WriteAsync(
         ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -90,21 +77,6 @@ internal sealed class StandardStream : Stream
             Lose(e);
         }
     }
-
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override void Flush()
-    {
-    }
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     private void Lose(Exception error)
     {

@@ -164,11 +164,4 @@ internal sealed class LinkHost : IConnectionListenerFactory, IConnectionListener
 
         private sealed record Pipes(PipeReader Input, PipeWriter Output) : IDuplexPipe;
     }
-
-    private sealed class SilentLifetime : IHostLifetime
-    {
-        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-    }
 }

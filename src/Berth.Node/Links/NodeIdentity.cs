@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Berth.Api.Links;
 using Berth.Core.Errors;
 using Berth.Oci.Content;
 
@@ -14,7 +15,6 @@ public sealed class NodeIdentity : IDisposable
 {
     private const string IdentityFile = "identity.pem";
     private const string AuthorityFile = "authority.pem";
-    private const string ServerUse = "1.3.6.1.5.5.7.3.1";
 
     private NodeIdentity(X509Certificate2 certificate, X509Certificate2 authority)
     {
@@ -56,7 +56,7 @@ public sealed class NodeIdentity : IDisposable
         {
             using X509Certificate2 read = X509Certificate2.CreateFromPemFile(file);
             return new NodeIdentity(
-                WithLastingKey(read),
+                LinkCertificates.WithLastingKey(read),
                 X509CertificateLoader.LoadCertificateFromFile(Path.Combine(folder, AuthorityFile)));
         }
         catch (Exception error) when (error is CryptographicException or IOException)
@@ -88,27 +88,14 @@ public sealed class NodeIdentity : IDisposable
 
     /// <summary>Whether a certificate is the server's: signed by the authority, and for a server. Names don't matter,
     /// the authority signs for one.</summary>
-    public static bool IsServer(X509Certificate2 presented, X509Certificate2 authority, DateTimeOffset now)
-    {
-        using X509Chain chain = new();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.Add(authority);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        chain.ChainPolicy.DisableCertificateDownloads = true;
-        chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ServerUse));
+    public static bool IsServer(X509Certificate2 presented, X509Certificate2 authority, DateTimeOffset now) =>
         // The server measures this machine's clock and says what is wrong with it; that takes a handshake. So the time
         // is not this side's to judge: whoever holds the authority's key could sign for any.
-        chain.ChainPolicy.VerificationFlags = X509VerificationFlags.IgnoreNotTimeValid;
-        chain.ChainPolicy.VerificationTime = now.UtcDateTime;
-        return chain.Build(presented);
-    }
+        LinkCertificates.IsSigned(presented, authority, LinkCertificates.ServerUse, now, ignoreTime: true);
 
     public void Dispose()
     {
         Certificate.Dispose();
         Authority.Dispose();
     }
-
-    private static X509Certificate2 WithLastingKey(X509Certificate2 certificate) =>
-        X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), password: null);
 }

@@ -1,3 +1,5 @@
+using Berth.Core.Streams;
+
 namespace Berth.Node.Linux;
 
 /// <summary>
@@ -10,23 +12,11 @@ namespace Berth.Node.Linux;
 /// <param name="growsTo">Bytes that the pipe may hold once it is used for much; 0 leaves the kernel's 64 KiB.</param>
 public sealed class PipeReadStream(
     FileDescriptor readEnd, ReadinessPoller poller, bool isTerminal = false, bool isSeldom = false, int growsTo = 0)
-    : Stream
+    : SequentialStream
 {
     private readonly PolledDescriptor descriptor = new(readEnd, poller, isTerminal, isSeldom, growsTo);
 
     public override bool CanRead => !descriptor.IsClosed;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     /// <summary>Bytes that came through the pipe: those read and those waiting to be.</summary>
     public long BytesArrived => descriptor.BytesArrived();
@@ -38,22 +28,7 @@ public sealed class PipeReadStream(
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         buffer.IsEmpty ? ValueTask.FromResult(0) : descriptor.ReadAsync(buffer, cancellationToken);
 
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
     public override int Read(Span<byte> buffer) => descriptor.Read(buffer);
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -1,3 +1,5 @@
+using Berth.Core.Streams;
+
 namespace Berth.Node.Linux;
 
 /// <summary>
@@ -5,7 +7,7 @@ namespace Berth.Node.Linux;
 /// throws IOException. One write at a time.
 /// </summary>
 /// <param name="growsTo">Bytes that the pipe may hold once it was full; 0 leaves the kernel's 64 KiB.</param>
-public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller poller, int growsTo = 0) : Stream
+public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller poller, int growsTo = 0) : SequentialStream
 {
     /// <summary>Bytes that <see cref="TryWriteAhead"/> takes: half of what a pipe holds by default (pipe(7)).</summary>
     public const int MostAhead = 32 * 1024;
@@ -14,20 +16,8 @@ public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller pol
     private int ahead;
     private bool disposed;
 
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
     /// <summary>Also where all of it was written ahead.</summary>
     public override bool CanWrite => !disposed;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     public long BytesWritten => descriptor.BytesWritten;
 
@@ -55,27 +45,10 @@ public sealed class PipeWriteStream(FileDescriptor writeEnd, ReadinessPoller pol
             : descriptor.WriteAsync(buffer[known..], cancellationToken);
     }
 
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
     public override void Write(ReadOnlySpan<byte> buffer)
     {
         descriptor.Write(buffer[PassOver(buffer.Length)..]);
     }
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Flush()
-    {
-    }
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Berth.Api.Links;
 
 namespace Berth.Node.Neighbours;
 
@@ -13,8 +13,6 @@ namespace Berth.Node.Neighbours;
 internal sealed class Guests(
     X509Certificate2 authority, Func<string, string, CancellationToken, Task<bool>> isKnown, TimeProvider time)
 {
-    private const string ClientUse = "1.3.6.1.5.5.7.3.2";
-
     /// <summary>Certificates that are remembered.</summary>
     private const int Most = 1000;
 
@@ -27,17 +25,8 @@ internal sealed class Guests(
     private readonly ConcurrentDictionary<string, (bool IsKnown, long At)> said = new(StringComparer.Ordinal);
 
     /// <summary>Whether a certificate is one for a node, signed by the authority and valid now.</summary>
-    public bool IsNode(X509Certificate2 presented)
-    {
-        using X509Chain chain = new();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.Add(authority);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        chain.ChainPolicy.DisableCertificateDownloads = true;
-        chain.ChainPolicy.VerificationTime = time.GetUtcNow().UtcDateTime;
-        chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ClientUse));
-        return chain.Build(presented);
-    }
+    public bool IsNode(X509Certificate2 presented) => LinkCertificates.IsSigned(
+        presented, authority, LinkCertificates.ClientUse, time.GetUtcNow());
 
     /// <summary>Whether it is, and its node was not removed.</summary>
     public async Task<bool> IsWelcomeAsync(X509Certificate2 presented, CancellationToken cancellationToken)
@@ -48,7 +37,7 @@ internal sealed class Guests(
             return false;
         }
 
-        string hash = Convert.ToHexStringLower(SHA256.HashData(presented.RawData));
+        string hash = LinkCertificates.FingerprintOf(presented);
         if (said.TryGetValue(hash, out (bool IsKnown, long At) last)
             && time.GetElapsedTime(last.At) < (last.IsKnown ? Welcome : Unwelcome))
         {

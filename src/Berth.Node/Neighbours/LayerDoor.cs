@@ -5,6 +5,7 @@ using System.Security.Cryptography.X509Certificates;
 using Berth.Api.Links;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Node.Links;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -32,14 +33,9 @@ internal sealed class LayerDoor : IAsyncDisposable
     /// <summary>A neighbour has three connections for an image.</summary>
     private const int MostConnections = 64;
 
-    private const string ServerUse = "1.3.6.1.5.5.7.3.1";
-
     private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan Idle = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan Life = TimeSpan.FromDays(3650);
-
-    /// <summary>Clocks differ; its reader looks at the fingerprint alone.</summary>
-    private static readonly TimeSpan Backdated = TimeSpan.FromDays(2);
 
     /// <summary>Who reads more slowly gives its turn to others. One that is asked to rest reads 1 MiB/s.</summary>
     private static readonly MinDataRate LeastRate = new(64 * 1024, TimeSpan.FromSeconds(10));
@@ -60,7 +56,7 @@ internal sealed class LayerDoor : IAsyncDisposable
         this.guests = guests;
         logger = loggers.CreateLogger<LayerDoor>();
         certificate = MakeCertificate(time.GetUtcNow());
-        Fingerprint = Convert.ToHexStringLower(SHA256.HashData(certificate.RawData));
+        Fingerprint = LinkCertificates.FingerprintOf(certificate);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
@@ -199,16 +195,8 @@ internal sealed class LayerDoor : IAsyncDisposable
         CertificateRequest request = new("CN=Berth layers", key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
         request.CertificateExtensions.Add(
-            new X509EnhancedKeyUsageExtension([new Oid(ServerUse)], critical: true));
-        using X509Certificate2 made = request.CreateSelfSigned(now - Backdated, now + Life);
-        // The handshake wants a key that is no passing object.
-        return X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pkcs12), password: null);
-    }
-
-    private sealed class SilentLifetime : IHostLifetime
-    {
-        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+            new X509EnhancedKeyUsageExtension([new Oid(LinkCertificates.ServerUse)], critical: true));
+        using X509Certificate2 made = request.CreateSelfSigned(now - LinkCertificates.Backdated, now + Life);
+        return LinkCertificates.WithLastingKey(made);
     }
 }

@@ -1,3 +1,5 @@
+using Berth.Core.Streams;
+
 namespace Berth.Node.Neighbours;
 
 /// <summary>
@@ -6,7 +8,7 @@ namespace Berth.Node.Neighbours;
 /// count.
 /// </summary>
 /// <param name="owner">Disposed with it.</param>
-internal sealed class PacedStream(Stream inner, IDisposable owner, TimeProvider time) : Stream
+internal sealed class PacedStream(Stream inner, IDisposable owner, TimeProvider time) : SequentialStream
 {
     /// <summary>Bytes a second: a server would send faster.</summary>
     public const int LeastRate = 256 * 1024;
@@ -18,18 +20,6 @@ internal sealed class PacedStream(Stream inner, IDisposable owner, TimeProvider 
     public static TimeSpan Patience { get; } = TimeSpan.FromSeconds(5);
 
     public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -55,21 +45,6 @@ internal sealed class PacedStream(Stream inner, IDisposable owner, TimeProvider 
             throw TooSlow(late);
         }
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Core.Streams;
 
 namespace Berth.Oci.Content;
 
@@ -9,12 +10,14 @@ namespace Berth.Oci.Content;
 /// digest is right, so that nobody receives the whole of a damaged blob; otherwise the blob is put into quarantine and
 /// the read throws BerthException(DigestMismatch).
 /// </summary>
-internal sealed class VerifyingStream(ContentStore store, Digest digest, FileStream inner) : ForwardStream
+internal sealed class VerifyingStream(ContentStore store, Digest digest, FileStream inner) : SequentialStream
 {
     private readonly IncrementalHash hash = digest.CreateHash();
     private readonly long length = inner.Length;
     private long position;
     private bool verified;
+
+    public override bool CanRead => true;
 
     public override long Length => length;
 
@@ -30,9 +33,6 @@ internal sealed class VerifyingStream(ContentStore store, Digest digest, FileStr
         Account(buffer[..read], buffer.IsEmpty);
         return read;
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {

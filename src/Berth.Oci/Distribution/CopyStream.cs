@@ -1,15 +1,18 @@
 using Berth.Core.Errors;
+using Berth.Core.Streams;
 using Berth.Oci.Images;
 
 namespace Berth.Oci.Distribution;
 
 /// <summary>Passes a blob on, holds it to the size its descriptor claims, and reports progress every MiB.</summary>
-internal sealed class CopyStream(Stream source, Descriptor blob, Action<CopyStep>? progress) : ReadOnlyStream
+internal sealed class CopyStream(Stream source, Descriptor blob, Action<CopyStep>? progress) : SequentialStream
 {
     private const int ReportEvery = 1024 * 1024;
 
     private long done;
     private long reported;
+
+    public override bool CanRead => true;
 
     public override long Length => blob.Size;
 

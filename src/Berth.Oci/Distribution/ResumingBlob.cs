@@ -1,5 +1,6 @@
 using System.Net;
 using Berth.Core.Errors;
+using Berth.Core.Streams;
 using Berth.Oci.Images;
 
 namespace Berth.Oci.Distribution;
@@ -8,7 +9,7 @@ namespace Berth.Oci.Distribution;
 /// A blob on its way from a registry. When the connection breaks or stalls it goes on from where it was, with a range
 /// request, a few times; a server that ignores the range is read again up to there.
 /// </summary>
-internal sealed class ResumingBlob : ReadOnlyStream
+internal sealed class ResumingBlob : SequentialStream
 {
     private const int MaxResumes = 5;
     private const long ForgivenAfter = 16L * 1024 * 1024;
@@ -31,6 +32,8 @@ internal sealed class ResumingBlob : ReadOnlyStream
         this.ask = ask;
         this.time = time;
     }
+
+    public override bool CanRead => true;
 
     /// <param name="ask">Sends the request for the blob from a position on.</param>
     internal static async Task<Stream> OpenAsync(

@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Security.Cryptography;
+using Berth.Core.Streams;
 using Berth.Oci.Content;
 
 namespace Berth.Oci.Layers;
@@ -10,7 +11,7 @@ namespace Berth.Oci.Layers;
 /// member at the end, the seal. The seal's content comes out only where a next member may begin; it is random, so that
 /// no archive can be made to expect it.
 /// </summary>
-internal sealed class GzipLayerStream : ForwardStream
+internal sealed class GzipLayerStream : SequentialStream
 {
     private const int SealBytes = 16;
 
@@ -23,6 +24,8 @@ internal sealed class GzipLayerStream : ForwardStream
         this.source = new SealedSource(source);
         gzip = new GZipStream(this.source, CompressionMode.Decompress);
     }
+
+    public override bool CanRead => true;
 
     public override int Read(Span<byte> buffer)
     {
@@ -65,9 +68,11 @@ internal sealed class GzipLayerStream : ForwardStream
     }
 
     /// <summary>A stream and, once it was appended, one more gzip member.</summary>
-    private sealed class SealedSource(Stream inner) : ForwardStream
+    private sealed class SealedSource(Stream inner) : SequentialStream
     {
         private Stream? appended;
+
+        public override bool CanRead => true;
 
         public void Append(ReadOnlySpan<byte> content)
         {

@@ -1,3 +1,4 @@
+using Berth.Core.Streams;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
 
@@ -37,11 +38,13 @@ internal static class LayerDecoder
 /// <summary>
 /// Reads a blob in large steps, because the decompressors ask for small ones, and lets its start be seen.
 /// </summary>
-internal sealed class LayerBlobStream(Stream blob) : ForwardStream
+internal sealed class LayerBlobStream(Stream blob) : SequentialStream
 {
     private readonly byte[] buffer = new byte[256 * 1024];
     private int at;
     private int end;
+
+    public override bool CanRead => true;
 
     /// <summary>The first bytes, four unless there are fewer, without taking them.</summary>
     internal ReadOnlySpan<byte> Peek()

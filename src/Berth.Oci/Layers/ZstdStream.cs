@@ -1,4 +1,5 @@
 using Berth.Core.Errors;
+using Berth.Core.Streams;
 using Berth.Oci.Content;
 
 namespace Berth.Oci.Layers;
@@ -7,7 +8,7 @@ namespace Berth.Oci.Layers;
 /// Decompresses zstd frames one after the other, skippable ones passed over (RFC 8878). A frame may ask for a window of
 /// 8 MiB at most, which the RFC tells every decoder to support, so that memory stays bounded.
 /// </summary>
-internal sealed unsafe class ZstdStream : ForwardStream
+internal sealed unsafe class ZstdStream : SequentialStream
 {
     private const int MaxWindowLog = 23;
 
@@ -34,6 +35,8 @@ internal sealed unsafe class ZstdStream : ForwardStream
 
         Check(Zstd.SetParameter(context, Zstd.WindowLogMax, MaxWindowLog));
     }
+
+    public override bool CanRead => true;
 
     public override int Read(Span<byte> buffer)
     {

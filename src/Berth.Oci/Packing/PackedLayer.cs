@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Security.Cryptography;
 using Berth.Core.Images;
+using Berth.Core.Streams;
 using Berth.Oci.Images;
 
 namespace Berth.Oci.Packing;
@@ -56,25 +57,13 @@ public sealed record PackedLayer(
     }
 
     /// <summary>Passes bytes on and hashes them.</summary>
-    private sealed class HashingStream(Stream target) : Stream
+    private sealed class HashingStream(Stream target) : SequentialStream
     {
         private readonly IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
 
         internal long Written { get; private set; }
 
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
         public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
 
         internal Digest Finish() => Digest.FromHash("sha256", hash.GetCurrentHash());
 
@@ -85,15 +74,7 @@ public sealed record PackedLayer(
             Written += buffer.Length;
         }
 
-        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
         public override void Flush() => target.Flush();
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
 
         protected override void Dispose(bool disposing)
         {

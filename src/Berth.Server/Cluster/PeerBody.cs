@@ -1,3 +1,5 @@
+using Berth.Core.Streams;
+
 namespace Berth.Server.Cluster;
 
 /// <summary>A body at another server, read from front to back; a seek asks for it anew from there.</summary>
@@ -5,7 +7,7 @@ namespace Berth.Server.Cluster;
 /// <param name="broken">What a reader is told when the way breaks.</param>
 internal sealed class PeerBody(
     Func<long, CancellationToken, Task<HttpResponseMessage>> ask, Func<Exception, Exception> broken, long length)
-    : Stream
+    : SequentialStream
 {
     private HttpResponseMessage? answer;
     private Stream? stream;
@@ -14,8 +16,6 @@ internal sealed class PeerBody(
     public override bool CanRead => true;
 
     public override bool CanSeek => true;
-
-    public override bool CanWrite => false;
 
     public override long Length => length;
 
@@ -53,9 +53,6 @@ internal sealed class PeerBody(
         }
     }
 
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
     public override long Seek(long offset, SeekOrigin origin)
     {
         long target = origin switch
@@ -74,18 +71,6 @@ internal sealed class PeerBody(
 
         return position;
     }
-
-    public override int Read(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException("What comes from another server is read asynchronously.");
-
-    public override void Flush()
-    {
-        // Nothing is written.
-    }
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using System.Net;
 using Berth.Api.Links;
+using Berth.Core.Streams;
 
 namespace Berth.Server.Nodes;
 
@@ -121,23 +122,11 @@ internal sealed class HttpExchange : LinkExchange
     }
 
     /// <summary>Lets who writes wait until the request's own stream is there.</summary>
-    private sealed class DeferredStream : Stream
+    private sealed class DeferredStream : SequentialStream
     {
         private readonly TaskCompletionSource<Stream?> given = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
         public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
 
         /// <param name="stream">Null: there will be none.</param>
         public void Give(Stream? stream) => given.TrySetResult(stream);
@@ -148,19 +137,6 @@ internal sealed class HttpExchange : LinkExchange
 
         public override async Task FlushAsync(CancellationToken cancellationToken) =>
             await (await TargetAsync(cancellationToken)).FlushAsync(cancellationToken);
-
-        public override void Flush()
-        {
-            // Only the other kind is used.
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
         private async ValueTask<Stream> TargetAsync(CancellationToken cancellationToken) =>
             await given.Task.WaitAsync(cancellationToken) ?? throw new IOException("The link is gone.");

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Berth.Api.Links;
 using Berth.Core.Errors;
 using Berth.Oci.Content;
 
@@ -12,17 +13,10 @@ namespace Berth.Server.Nodes;
 /// </summary>
 internal sealed class NodeAuthority : IDisposable
 {
-    private const string ServerUse = "1.3.6.1.5.5.7.3.1";
-    private const string ClientUse = "1.3.6.1.5.5.7.3.2";
-
     /// <summary>OID of the curve P-256, the one kind of key that is signed.</summary>
     private const string Curve = "1.2.840.10045.3.1.7";
 
     private static readonly TimeSpan OwnLife = TimeSpan.FromDays(3650);
-
-    /// <summary>Certificates begin earlier than now: a node whose clock is off is told so, which takes a
-    /// handshake.</summary>
-    private static readonly TimeSpan Backdated = TimeSpan.FromDays(2);
 
     private readonly X509Certificate2 own;
     private readonly TimeProvider time;
@@ -32,7 +26,7 @@ internal sealed class NodeAuthority : IDisposable
         this.own = own;
         this.time = time;
         Certificate = own.ExportCertificatePem();
-        Fingerprint = HashOf(own);
+        Fingerprint = LinkCertificates.FingerprintOf(own);
     }
 
     /// <summary>How long a node's certificate is valid; it gets another after two thirds of that.</summary>
@@ -74,9 +68,6 @@ internal sealed class NodeAuthority : IDisposable
     public static DateTimeOffset EndOf(X509Certificate2 certificate) =>
         new DateTimeOffset(certificate.NotAfter).ToUniversalTime();
 
-    public static string HashOf(X509Certificate2 certificate) =>
-        Convert.ToHexStringLower(SHA256.HashData(certificate.RawData));
-
     /// <summary>The certificate for the address that nodes dial, with its key; made anew at each start. A server shows
     /// it to other servers too.</summary>
     /// <param name="name">Which of several servers it is of.</param>
@@ -84,10 +75,10 @@ internal sealed class NodeAuthority : IDisposable
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         CertificateRequest request = new("CN=" + name, key, HashAlgorithmName.SHA256);
-        using X509Certificate2 signed = Sign(request, [ServerUse, ClientUse], EndOf(own));
+        using X509Certificate2 signed = Sign(
+            request, [LinkCertificates.ServerUse, LinkCertificates.ClientUse], EndOf(own));
         using X509Certificate2 whole = signed.CopyWithPrivateKey(key);
-        // The handshake wants a key that is no passing object.
-        return X509CertificateLoader.LoadPkcs12(whole.Export(X509ContentType.Pkcs12), password: null);
+        return LinkCertificates.WithLastingKey(whole);
     }
 
     /// <summary>Signs a node's key. Throws BerthException (<c>InvalidRequest</c>) where the request is none.</summary>
@@ -106,7 +97,7 @@ internal sealed class NodeAuthority : IDisposable
             }
 
             return Sign(
-                new CertificateRequest("CN=" + name, key, HashAlgorithmName.SHA256), [ClientUse],
+                new CertificateRequest("CN=" + name, key, HashAlgorithmName.SHA256), [LinkCertificates.ClientUse],
                 time.GetUtcNow() + NodeLife);
         }
         catch (Exception error) when (error is CryptographicException or ArgumentException)
@@ -117,26 +108,17 @@ internal sealed class NodeAuthority : IDisposable
     }
 
     /// <summary>Whether a certificate is one for a node, signed here and valid now.</summary>
-    public bool IsNode(X509Certificate2 certificate) => IsFor(certificate, ClientUse);
+    public bool IsNode(X509Certificate2 certificate) => IsFor(certificate, LinkCertificates.ClientUse);
 
     /// <summary>The server that a certificate is of; null where it is no server's, signed here and valid now.</summary>
-    public string? ServerOf(X509Certificate2 certificate) => IsFor(certificate, ServerUse)
+    public string? ServerOf(X509Certificate2 certificate) => IsFor(certificate, LinkCertificates.ServerUse)
         ? certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false)
         : null;
 
     public void Dispose() => own.Dispose();
 
-    private bool IsFor(X509Certificate2 certificate, string use)
-    {
-        using X509Chain chain = new();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.Add(own);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        chain.ChainPolicy.DisableCertificateDownloads = true;
-        chain.ChainPolicy.VerificationTime = time.GetUtcNow().UtcDateTime;
-        chain.ChainPolicy.ApplicationPolicy.Add(new Oid(use));
-        return chain.Build(certificate);
-    }
+    private bool IsFor(X509Certificate2 certificate, string use) =>
+        LinkCertificates.IsSigned(certificate, own, use, time.GetUtcNow());
 
     private static X509Certificate2 Make(DateTimeOffset now)
     {
@@ -146,7 +128,7 @@ internal sealed class NodeAuthority : IDisposable
         request.CertificateExtensions.Add(
             new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, critical: true));
         request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, critical: false));
-        return request.CreateSelfSigned(now - Backdated, now + OwnLife);
+        return request.CreateSelfSigned(now - LinkCertificates.Backdated, now + OwnLife);
     }
 
     private X509Certificate2 Sign(CertificateRequest request, IEnumerable<string> uses, DateTimeOffset end)
@@ -159,7 +141,7 @@ internal sealed class NodeAuthority : IDisposable
         byte[] serial = RandomNumberGenerator.GetBytes(16);
         // A positive number (RFC 5280, section 4.1.2.2).
         serial[0] = (byte)((serial[0] & 0x7f) | 0x40);
-        DateTimeOffset begin = time.GetUtcNow() - Backdated;
+        DateTimeOffset begin = time.GetUtcNow() - LinkCertificates.Backdated;
         DateTimeOffset first = new(own.NotBefore);
         DateTimeOffset last = EndOf(own);
         return request.Create(own, begin < first ? first : begin, end > last ? last : end, serial);

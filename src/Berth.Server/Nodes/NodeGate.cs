@@ -166,7 +166,7 @@ internal sealed class NodeGate : IAsyncDisposable
         }
 
         await using DuplexStream stream = new(connection.Transport);
-        string certificate = NodeAuthority.HashOf(presented!);
+        string certificate = LinkCertificates.FingerprintOf(presented!);
         if (!isMultiplexed)
         {
             await parts.Links.ServeAsync(node, certificate, new HttpStreams(stream), connection.ConnectionClosed);
@@ -236,7 +236,7 @@ internal sealed class NodeGate : IAsyncDisposable
                 await JsonBody.WriteAsync(
                     context,
                     await register.RenewAsync(
-                        node, NodeAuthority.HashOf(presented!), renew, context.RequestAborted),
+                        node, LinkCertificates.FingerprintOf(presented!), renew, context.RequestAborted),
                     LinkJson.Default.CertificateAnswer);
                 return;
             case ("GET", _) when path.StartsWith(LinkProtocol.BlobPath, StringComparison.Ordinal):
@@ -265,12 +265,5 @@ internal sealed class NodeGate : IAsyncDisposable
         context.Response.ContentType = "application/octet-stream";
         context.Response.ContentLength = isHere ? blob.Length : null;
         await blob.CopyToAsync(context.Response.Body, 128 * 1024, context.RequestAborted);
-    }
-
-    private sealed class SilentLifetime : IHostLifetime
-    {
-        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }

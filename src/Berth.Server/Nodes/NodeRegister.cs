@@ -130,7 +130,7 @@ internal sealed class NodeRegister(
             return null;
         }
 
-        string hash = NodeAuthority.HashOf(certificate);
+        string hash = LinkCertificates.FingerprintOf(certificate);
         string name = certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false);
         return nodes.GetValueOrDefault(name) is { } entry && entry.Record.Certificates.Contains(hash) ? entry : null;
     }
@@ -191,7 +191,7 @@ internal sealed class NodeRegister(
 
         using X509Certificate2 certificate = authority.Issue(request.Request, name);
         NodeRecord record = new(
-            name, [NodeAuthority.HashOf(certificate)], now, NodeAuthority.EndOf(certificate), labels, [],
+            name, [LinkCertificates.FingerprintOf(certificate)], now, NodeAuthority.EndOf(certificate), labels, [],
             IsCordoned: false);
         await writing.WaitAsync(cancellationToken);
         try
@@ -232,7 +232,7 @@ internal sealed class NodeRegister(
             // The present one goes on until the next was used: an answer can be lost on its way.
             record => record with
             {
-                Certificates = [NodeAuthority.HashOf(certificate), present],
+                Certificates = [LinkCertificates.FingerprintOf(certificate), present],
                 ExpiresAt = NodeAuthority.EndOf(certificate),
             },
             cancellationToken);

@@ -1,29 +1,18 @@
 using Berth.Api.Links;
 using Berth.Api.Nodes;
+using Berth.Core.Streams;
 
 namespace Berth.Server.Nodes;
 
 /// <summary>A program's standard input on another machine.</summary>
-internal sealed class RemoteInput(FrameWriter writer, CreditGate credit) : Stream
+internal sealed class RemoteInput(FrameWriter writer, CreditGate credit) : SequentialStream
 {
     /// <summary>Bytes that were sent before they were written here.</summary>
     private int ahead;
     private bool ended;
     private bool isEndSent;
 
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
     public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     /// <summary>The beginning of what will be written here is on its way already.</summary>
     public void Sent(InputBlock block)
@@ -53,23 +42,6 @@ internal sealed class RemoteInput(FrameWriter writer, CreditGate credit) : Strea
             buffer = buffer[count..];
         }
     }
-
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override void Write(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException("What goes over a link is written asynchronously.");
-
-    public override void Flush()
-    {
-        // Every write is sent.
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

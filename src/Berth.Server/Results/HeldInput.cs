@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using System.Security.Cryptography;
+using Berth.Core.Streams;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Berth.Server.Results;
@@ -65,7 +66,7 @@ internal sealed class HeldInput : IDisposable
     public void Dispose() => Bytes.Dispose();
 
     /// <summary>What is held, and then the rest.</summary>
-    private sealed class Joined : Stream, IRequestBodyPipeFeature
+    private sealed class Joined : SequentialStream, IRequestBodyPipeFeature
     {
         private readonly HeldBytes held;
         private readonly PipeReader rest;
@@ -82,18 +83,6 @@ internal sealed class HeldInput : IDisposable
 
         public override bool CanRead => true;
 
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
         public override async ValueTask<int> ReadAsync(
             Memory<byte> buffer, CancellationToken cancellationToken = default)
         {
@@ -101,23 +90,6 @@ internal sealed class HeldInput : IDisposable
             position += count;
             return count > 0 || buffer.IsEmpty ? count : await ReadRestAsync(buffer, cancellationToken);
         }
-
-        public override Task<int> ReadAsync(
-            byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-            ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override void Flush()
-        {
-            // Nothing is written.
-        }
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
         private async ValueTask<int> ReadRestAsync(Memory<byte> buffer, CancellationToken cancellationToken)
         {

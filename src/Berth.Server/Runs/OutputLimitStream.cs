@@ -1,11 +1,12 @@
 using Berth.Core.Resources;
+using Berth.Core.Streams;
 
 namespace Berth.Server.Runs;
 
 /// <summary>
 /// A program's output up to its limit. One byte more ends the stream there and calls <c>passed</c> once.
 /// </summary>
-internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action passed) : Stream
+internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action passed) : SequentialStream
 {
     private readonly TaskCompletionSource finished = new();
     private long remaining = limit.Bytes;
@@ -19,18 +20,6 @@ internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action pas
     public Task Finished => finished.Task;
 
     public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -51,22 +40,6 @@ internal sealed class OutputLimitStream(Stream inner, ByteSize limit, Action pas
         finished.TrySetResult();
         return (int)remaining;
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override int Read(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException("Read asynchronously.");
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     private async ValueTask<int> ReadInnerAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {

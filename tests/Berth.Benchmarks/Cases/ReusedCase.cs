@@ -10,11 +10,6 @@ namespace Berth.Benchmarks.Cases;
 /// </summary>
 internal static class ReusedCase
 {
-    /// <summary>Many and short: a machine that others use too is as fast in one second as in the next, but not in a
-    /// minute.</summary>
-    private const int Rounds = 9;
-    private const int Seconds = 2;
-
     /// <summary>Until what is called often has been compiled for that.</summary>
     private const int WarmUp = 8;
     private const int Callers = 8;
@@ -46,10 +41,9 @@ internal static class ReusedCase
                 await MeasureAsync(rig, script, function, WarmUp);
             }
 
-            for (int round = 0; round < Rounds; round++)
+            for (int round = 0; round < Turns.Count; round++)
             {
-                (double Rate, double P50) bare = await Wrk.RunAsync(
-                    script, $"http://127.0.0.1:{port}/", Callers, Seconds);
+                (double Rate, double P50) bare = await Wrk.RunAsync(script, $"http://127.0.0.1:{port}/", Callers);
                 (double Rate, double P50) one = await MeasureAsync(rig, script, "alone");
                 (double Rate, double P50) many = await MeasureAsync(rig, script, "shared");
                 (double Rate, double P50) single = await MeasureAsync(rig, script, "fresh");
@@ -68,9 +62,10 @@ internal static class ReusedCase
 
         return
         [
-            new("calls a second, one at once in a sandbox / bare process gateway", Middle(alone), 1.0, AtMost: false,
-                string.Join("; ", details)),
-            new("the same, eight at once in a sandbox", Middle(shared), 1.0, AtMost: false, ""),
+            new(
+                "calls a second, one at once in a sandbox / bare process gateway", Turns.Middle(alone), 1.0,
+                AtMost: false, string.Join("; ", details)),
+            new("the same, eight at once in a sandbox", Turns.Middle(shared), 1.0, AtMost: false, ""),
         ];
     }
 
@@ -78,12 +73,6 @@ internal static class ReusedCase
         rig.CliAsync(["function", "deploy", .. flags, name, "bench/busybox:1", "cat"]);
 
     private static Task<(double Rate, double P50)> MeasureAsync(
-        BerthRig rig, string script, string function, int seconds = Seconds) =>
+        BerthRig rig, string script, string function, int seconds = Turns.Seconds) =>
         Wrk.RunAsync(script, $"http://127.0.0.1:{rig.Port}/v1/functions/{function}", Callers, seconds);
-
-    private static double Middle(List<double> values)
-    {
-        values.Sort();
-        return values[values.Count / 2];
-    }
 }

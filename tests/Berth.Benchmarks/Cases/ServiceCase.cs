@@ -12,11 +12,6 @@ namespace Berth.Benchmarks.Cases;
 /// </summary>
 internal static class ServiceCase
 {
-    /// <summary>Many and short: a machine that others use too is as fast in one second as in the next, but not in a
-    /// minute.</summary>
-    private const int Rounds = 9;
-    private const int Seconds = 2;
-
     /// <summary>Until what is called often has been compiled for that.</summary>
     private const int WarmUp = 15;
     private const int Idle = 40;
@@ -81,13 +76,13 @@ internal static class ServiceCase
             await Wrk.ListeningAsync(directPort);
             await Wrk.RunAsync(script, $"http://127.0.0.1:{kestrelPort}/", 64, WarmUp);
             await Wrk.RunAsync(script, ours, 64, WarmUp);
-            for (int round = 0; round < Rounds; round++)
+            for (int round = 0; round < Turns.Count; round++)
             {
-                double reference = (await Wrk.RunAsync(script, $"http://127.0.0.1:{kestrelPort}/", 64, Seconds)).Rate;
-                double proxy = (await Wrk.RunAsync(script, $"http://127.0.0.1:{nginx.Port}/echo", 64, Seconds)).Rate;
-                double berth = (await Wrk.RunAsync(script, ours, 64, Seconds)).Rate;
-                double alone = (await Wrk.RunAsync(script, plain, 1, Seconds)).P50;
-                double through = (await Wrk.RunAsync(script, ours, 1, Seconds)).P50;
+                double reference = (await Wrk.RunAsync(script, $"http://127.0.0.1:{kestrelPort}/", 64)).Rate;
+                double proxy = (await Wrk.RunAsync(script, $"http://127.0.0.1:{nginx.Port}/echo", 64)).Rate;
+                double berth = (await Wrk.RunAsync(script, ours, 64)).Rate;
+                double alone = (await Wrk.RunAsync(script, plain, 1)).P50;
+                double through = (await Wrk.RunAsync(script, ours, 1)).P50;
                 overKestrel.Add(berth / reference);
                 overNginx.Add(berth / proxy);
                 added.Add(through - alone);
@@ -103,10 +98,10 @@ internal static class ServiceCase
 
         return
         [
-            new("echo a second, 64 callers / Kestrel alone", Middle(overKestrel), 0.50, AtMost: false,
+            new("echo a second, 64 callers / Kestrel alone", Turns.Middle(overKestrel), 0.50, AtMost: false,
                 string.Join("; ", details)),
-            new("the same / nginx as reverse proxy", Middle(overNginx), 0.60, AtMost: false, ""),
-            new("p50 added at one caller, µs", Middle(added), 30, AtMost: true, ""),
+            new("the same / nginx as reverse proxy", Turns.Middle(overNginx), 0.60, AtMost: false, ""),
+            new("p50 added at one caller, µs", Turns.Middle(added), 30, AtMost: true, ""),
         ];
     }
 
@@ -169,11 +164,5 @@ internal static class ServiceCase
         using JsonDocument view = JsonDocument.Parse(await rig.Http.GetStringAsync(
             new Uri($"/v1/functions/{function}", UriKind.Relative)));
         return view.RootElement.GetProperty("instances").GetArrayLength();
-    }
-
-    private static double Middle(List<double> values)
-    {
-        values.Sort();
-        return values[values.Count / 2];
     }
 }

@@ -43,7 +43,8 @@ internal static partial class Wrk
     }
 
     /// <returns>Answers a second, and the middle latency in microseconds.</returns>
-    public static async Task<(double Rate, double P50)> RunAsync(string script, string url, int callers, int seconds)
+    public static async Task<(double Rate, double P50)> RunAsync(
+        string script, string url, int callers, int seconds = Turns.Seconds)
     {
         string output = await Command.RunAsync(
             "wrk", "-t1", $"-c{callers}", $"-d{seconds}s", "--latency", "-s", script, url);

@@ -8,35 +8,11 @@ namespace Berth.IntegrationTests.EndToEnd;
 /// <summary>Containers on other machines, which are network namespaces here: what becomes of them and their streams
 /// when something happens to the machine, the cable or the server.</summary>
 [Collection("containers")]
-public sealed class ClusterContainerTests : IAsyncLifetime
+public sealed class ClusterContainerTests : ClusterTest
 {
     private const string Ticking = "i=0; while true; do i=$((i+1)); echo tick $i; sleep 0.2; done";
 
-    private ServerProcess server = null!;
-    private NamespaceMachines machines = null!;
-
-    private static CancellationToken Soon => TestContext.Current.CancellationToken;
-
-    private string NodeAddress => $"https://{machines.Server}:{server.Port + 1}";
-
-    private string[] Flags =>
-    [
-        "--node-listen", $"{machines.Server}:{server.Port + 1}", "--node-name", "control",
-        "--container-move-after", "1s",
-    ];
-
-    public async ValueTask InitializeAsync()
-    {
-        machines = await NamespaceMachines.StartAsync();
-        server = new ServerProcess();
-        await BusyboxServer.StartAsync(server, Flags);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await machines.DisposeAsync();
-        await server.DisposeAsync();
-    }
+    protected override string[] Flags => [.. base.Flags, "--container-move-after", "1s"];
 
     [Fact]
     public async Task Every_command_works_there_as_here()
@@ -53,33 +29,33 @@ public sealed class ClusterContainerTests : IAsyncLifetime
         Assert.Equal("there", (await BerthAsync("exec", "web", "busybox", "hostname")).Succeed());
         Assert.Equal(
             "typed",
-            (await server.ShellAsync("printf typed | \"$BERTH\" exec -i web cat")).Succeed());
+            (await Server.ShellAsync("printf typed | \"$BERTH\" exec -i web cat")).Succeed());
         Assert.Equal(3, (await BerthAsync("exec", "web", "sh", "-c", "exit 3")).ExitCode);
         Assert.Matches(@"(?m)^ *\d+ +0 .*sleep 600$", (await BerthAsync("top", "web")).Succeed());
-        await File.WriteAllTextAsync(server.Folder + "/copied", "a file", Soon);
-        (await BerthAsync("cp", server.Folder + "/copied", "web:/tmp-file")).Succeed();
+        await File.WriteAllTextAsync(Server.Folder + "/copied", "a file", Soon);
+        (await BerthAsync("cp", Server.Folder + "/copied", "web:/tmp-file")).Succeed();
         Assert.Equal("a file", (await BerthAsync("exec", "web", "cat", "/tmp-file")).Succeed());
         await Condition.HoldsAsync("its figures are here", async () =>
             await BerthAsync("stats", "--no-stream", "web") is { ExitCode: 0 } ? null : "no figures");
 
         (await BerthAsync("stop", "-t", "0", "web")).Succeed();
         // Of one that does not run, by a program that is made for it.
-        (await BerthAsync("cp", "web:/tmp-file", server.Folder + "/back")).Succeed();
+        (await BerthAsync("cp", "web:/tmp-file", Server.Folder + "/back")).Succeed();
         (await BerthAsync("start", "web")).Succeed();
         Assert.Equal("a file", (await BerthAsync("exec", "web", "cat", "/tmp-file")).Succeed());
         (await BerthAsync("kill", "web")).Succeed();
         string waited = (await BerthAsync("wait", "web")).Succeed();
         (await BerthAsync("rm", "web")).Succeed();
 
-        Assert.Equal("a file", await File.ReadAllTextAsync(server.Folder + "/back", Soon));
+        Assert.Equal("a file", await File.ReadAllTextAsync(Server.Folder + "/back", Soon));
         Assert.Equal("137", waited);
         Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(worker.Data, "containers")));
         await UntilAsync(worker, n => n.Running == 0);
 
         await worker.StopAsync();
-        await Condition.HoldsAsync("its server saw that it was stopped", () => server.Log.Contains(
+        await Condition.HoldsAsync("its server saw that it was stopped", () => Server.Log.Contains(
             "Node worker-1 has left", StringComparison.Ordinal));
-        Assert.DoesNotContain("A link of node worker-1 broke", server.Log, StringComparison.Ordinal);
+        Assert.DoesNotContain("A link of node worker-1 broke", Server.Log, StringComparison.Ordinal);
         Assert.DoesNotContain("could not be linked", worker.Log, StringComparison.Ordinal);
     }
 
@@ -99,8 +75,8 @@ public sealed class ClusterContainerTests : IAsyncLifetime
         await worker.MendAsync();
         await Condition.HoldsAsync("it is known again", async () =>
             await FieldAsync("clock", "state") is var state && state == "running" ? null : state);
-        await server.StopAsync();
-        await server.StartAsync(Flags);
+        await Server.StopAsync();
+        await Server.StartAsync(Flags);
         await Condition.HoldsAsync("it is known to the next server", async () =>
             await FieldAsync("clock", "state") is var state && state == "running" ? null : state);
         int last = Last(await LogAsync("clock"));
@@ -145,14 +121,6 @@ public sealed class ClusterContainerTests : IAsyncLifetime
         log.Split('\n', StringSplitOptions.RemoveEmptyEntries)[^1]["tick ".Length..],
         System.Globalization.CultureInfo.InvariantCulture);
 
-    private async Task<MachineProcess> JoinAsync(string name)
-    {
-        MachineProcess machine = await machines.AddAsync(name);
-        machine.Join(NodeAddress, (await BerthAsync("node", "token", "create")).Succeed());
-        await UntilAsync(machine, n => n.State == "ready");
-        return machine;
-    }
-
     private Task UntilOnAsync(string container, string node) => Condition.HoldsAsync(
         $"{container} runs on {node}",
         async () => (await FieldAsync(container, "state"), await FieldAsync(container, "node")) is var seen
@@ -164,27 +132,14 @@ public sealed class ClusterContainerTests : IAsyncLifetime
         async () => (await LogAsync(container)).Contains(line + "\n", StringComparison.Ordinal) ? null : "not yet");
 
     private Task<string> LogAsync(string container) =>
-        server.Http.GetStringAsync($"/v1/containers/{container}/logs", Soon);
+        Server.Http.GetStringAsync($"/v1/containers/{container}/logs", Soon);
 
     private async Task<string> FieldAsync(string container, string field)
     {
         using JsonDocument view = JsonDocument.Parse(
-            await server.Http.GetStringAsync($"/v1/containers/{container}", Soon));
+            await Server.Http.GetStringAsync($"/v1/containers/{container}", Soon));
         return view.RootElement.TryGetProperty(field, out JsonElement value) ? value.ToString() : "";
     }
 
-    private Task<ToolResult> BerthAsync(params string[] words) => server.BerthAsync([], words);
-
-    private Task UntilAsync(MachineProcess machine, Func<MachineView, bool> holds) => Condition.HoldsAsync(
-        $"the node {machine.Name} is so", async () =>
-        {
-            using HttpResponseMessage answer = await server.Http.GetAsync($"/v1/nodes/{machine.Name}", Soon);
-            if (!answer.IsSuccessStatusCode)
-            {
-                return $"no such node; it says {machine.Log}";
-            }
-
-            MachineView seen = (await answer.Content.ReadFromJsonAsync(NodeJson.Default.MachineView, Soon))!;
-            return holds(seen) ? null : $"{seen}; it says {machine.Log}";
-        });
+    private Task<ToolResult> BerthAsync(params string[] words) => Server.BerthAsync([], words);
 }

@@ -11,29 +11,14 @@ namespace Berth.IntegrationTests.EndToEnd;
 /// <summary>Instances of functions on other machines, which are network namespaces here: what passes over the link, and
 /// what becomes of calls when something happens to the machine.</summary>
 [Collection("containers")]
-public sealed class ClusterInstanceTests : IAsyncLifetime
+public sealed class ClusterInstanceTests : ClusterTest
 {
-    private ServerProcess server = null!;
-    private NamespaceMachines machines = null!;
     private MachineProcess worker = null!;
 
-    private static CancellationToken Soon => TestContext.Current.CancellationToken;
-
-    private string NodeAddress => $"https://{machines.Server}:{server.Port + 1}";
-
-    public async ValueTask InitializeAsync()
+    public override async ValueTask InitializeAsync()
     {
-        machines = await NamespaceMachines.StartAsync();
-        server = new ServerProcess();
-        await server.StartAsync("--node-listen", $"{machines.Server}:{server.Port + 1}", "--node-name", "control");
-        await ServiceFunctionTests.PackAsync(server);
+        await base.InitializeAsync();
         worker = await JoinAsync("worker-1");
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await machines.DisposeAsync();
-        await server.DisposeAsync();
     }
 
     [Fact]
@@ -44,17 +29,17 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
         Assert.Equal("worker-1", await NodeOfInstanceAsync());
 
         // More than all windows and buffers, answered while it is sent: known length and chunked.
-        long before = PeakOf(server.Pid) + PeakOf(worker.Pid);
+        long before = PeakOf(Server.Pid) + PeakOf(worker.Pid);
         string script = "head -c 300000000 /dev/zero > big; "
             + "for how in '--data-binary @big' '-T big -H Transfer-Encoding:chunked -X POST'; do "
             + "curl -sS -m 120 $how -H \"Authorization: Bearer $BERTH_TOKEN\" $BERTH_HOST/v1/functions/svc/echo "
             + "| wc -c; "
             + "done";
-        string counts = (await server.ShellAsync($"cd {server.Folder}; {script}")).Succeed();
+        string counts = (await Server.ShellAsync($"cd {Server.Folder}; {script}")).Succeed();
         Assert.Equal(["300000000", "300000000"], counts.Split('\n', StringSplitOptions.RemoveEmptyEntries));
-        Assert.InRange(PeakOf(server.Pid) + PeakOf(worker.Pid) - before, 0, 200_000_000);
+        Assert.InRange(PeakOf(Server.Pid) + PeakOf(worker.Pid) - before, 0, 200_000_000);
 
-        using HttpResponseMessage response = await server.Http.GetAsync(
+        using HttpResponseMessage response = await Server.Http.GetAsync(
             "/v1/functions/svc/events/100", HttpCompletionOption.ResponseHeadersRead, Soon);
         using StreamReader events = new(await response.Content.ReadAsStreamAsync(Soon));
         Assert.Equal("data: event 1", await events.ReadLineAsync(Soon));
@@ -70,27 +55,27 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
     [Fact]
     public async Task Secrets_get_there_and_what_an_instance_says_comes_back()
     {
-        (await server.BerthAsync(Encoding.UTF8.GetBytes("hunter2"), "secret", "create", "word")).Succeed();
+        (await Server.BerthAsync(Encoding.UTF8.GetBytes("hunter2"), "secret", "create", "word")).Succeed();
         await DeployAsync("--constraint", "node=worker-1", "--secret", "word:env=WORD", "--secret", "word");
 
         Assert.Equal("hunter2", await TextAsync("svc/env/WORD"));
-        using HttpResponseMessage crashed = await server.Http.GetAsync("/v1/functions/svc/exit/3", Soon);
+        using HttpResponseMessage crashed = await Server.Http.GetAsync("/v1/functions/svc/exit/3", Soon);
         string told = await crashed.Content.ReadAsStringAsync(Soon);
 
         Assert.Equal(HttpStatusCode.BadGateway, crashed.StatusCode);
         Assert.Contains("it exited with 3", told, StringComparison.Ordinal);
         Assert.Contains("asked to exit", told, StringComparison.Ordinal);
         Assert.Contains(
-            "asked to exit", (await server.BerthAsync("function", "logs", "svc")).Succeed(), StringComparison.Ordinal);
+            "asked to exit", (await Server.BerthAsync("function", "logs", "svc")).Succeed(), StringComparison.Ordinal);
         Assert.Equal("hunter2", await TextAsync("svc/env/WORD"));
-        Assert.DoesNotContain("hunter2", worker.Log + server.Log, StringComparison.Ordinal);
+        Assert.DoesNotContain("hunter2", worker.Log + Server.Log, StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task A_killed_node_ends_its_calls_with_a_word_and_the_next_goes_elsewhere()
     {
         await DeployAsync("--constraint", "node in (worker-1,worker-2)");
-        Task<HttpResponseMessage> calling = server.Http.GetAsync("/v1/functions/svc/slow/600000", Soon);
+        Task<HttpResponseMessage> calling = Server.Http.GetAsync("/v1/functions/svc/slow/600000", Soon);
         await Condition.HoldsAsync(
             "the program has the call", async () => await TextAsync("svc/count") is "2\n" ? null : "not yet");
         await JoinAsync("worker-2");
@@ -117,7 +102,7 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
         await Condition.HoldsAsync(
             "the program has the call", async () => await TextAsync("svc/count") is "2\n" ? null : "not yet");
 
-        (await server.BerthAsync("node", "drain", "worker-1")).Succeed();
+        (await Server.BerthAsync("node", "drain", "worker-1")).Succeed();
 
         Assert.Equal("slow\n", await calling);
         Assert.Equal("good", await TextAsync("svc/echo", "good"));
@@ -130,9 +115,9 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
     {
         await DeployAsync("--constraint", "zone=cellar");
 
-        using HttpResponseMessage refused = await server.Http.GetAsync("/v1/functions/svc/head", Soon);
-        string why = (await server.BerthAsync("function", "why", "svc")).Succeed();
-        (await server.BerthAsync("node", "label", "worker-1", "zone=cellar")).Succeed();
+        using HttpResponseMessage refused = await Server.Http.GetAsync("/v1/functions/svc/head", Soon);
+        string why = (await Server.BerthAsync("function", "why", "svc")).Succeed();
+        (await Server.BerthAsync("node", "label", "worker-1", "zone=cellar")).Succeed();
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
         Assert.Contains("no_node", await refused.Content.ReadAsStringAsync(Soon), StringComparison.Ordinal);
@@ -144,13 +129,13 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
     [Fact]
     public async Task A_lambda_image_runs_there_unchanged()
     {
-        await LambdaFunctionTests.PackAsync(server);
-        (await server.BerthAsync(
+        await LambdaFunctionTests.PackAsync(Server);
+        (await Server.BerthAsync(
             "function", "deploy", "-m", "64m", "--timeout", "1s", "--constraint", "node=worker-1", "svc", "demo/fn"))
             .Succeed();
 
         Assert.Equal("[7]", await TextAsync("svc", "[7]"));
-        using HttpResponseMessage late = await server.Http.PostAsync(
+        using HttpResponseMessage late = await Server.Http.PostAsync(
             "/v1/functions/svc", new StringContent("\"slow\""), Soon);
         Assert.Contains("timed out", await late.Content.ReadAsStringAsync(Soon), StringComparison.Ordinal);
         Assert.Equal("[8]", await TextAsync("svc", "[8]"));
@@ -158,6 +143,12 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
     }
 
     /// <summary>The most memory that a process has had, in bytes.</summary>
+    protected override async Task StartServerAsync()
+    {
+        await Server.StartAsync(Flags);
+        await ServiceFunctionTests.PackAsync(Server);
+    }
+
     private static long PeakOf(int process) => File.ReadLines($"/proc/{process}/status")
         .Where(line => line.StartsWith("VmHWM:", StringComparison.Ordinal))
         .Select(line => long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
@@ -167,11 +158,11 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
     private async Task UpgradeAsync()
     {
         using TcpClient socket = new();
-        await socket.ConnectAsync(IPAddress.Loopback, server.Port, Soon);
+        await socket.ConnectAsync(IPAddress.Loopback, Server.Port, Soon);
         NetworkStream stream = socket.GetStream();
         await stream.WriteAsync(
             Encoding.ASCII.GetBytes(
-                $"GET /v1/functions/svc/chat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.Token}\r\n"
+                $"GET /v1/functions/svc/chat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Server.Token}\r\n"
                 + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
             Soon);
         using StreamReader reader = new(stream, Encoding.ASCII);
@@ -192,7 +183,7 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
     }
 
     private async Task DeployAsync(params string[] options) =>
-        (await server.BerthAsync(["function", "deploy", "--contract", "http", .. options, "svc", "demo/service"]))
+        (await Server.BerthAsync(["function", "deploy", "--contract", "http", .. options, "svc", "demo/service"]))
         .Succeed();
 
     private async Task<string> TextAsync(string path, string? body = null)
@@ -202,7 +193,7 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
         {
             Content = body is null ? null : new StringContent(body),
         };
-        using HttpResponseMessage answer = await server.Http.SendAsync(request, Soon);
+        using HttpResponseMessage answer = await Server.Http.SendAsync(request, Soon);
         string text = await answer.Content.ReadAsStringAsync(Soon);
         Assert.True(answer.IsSuccessStatusCode, $"{answer.StatusCode}: {text}");
         return text;
@@ -210,33 +201,8 @@ public sealed class ClusterInstanceTests : IAsyncLifetime
 
     private async Task<string?> NodeOfInstanceAsync()
     {
-        JsonElement function = await server.Http.GetFromJsonAsync<JsonElement>("/v1/functions/svc", Soon);
+        JsonElement function = await Server.Http.GetFromJsonAsync<JsonElement>("/v1/functions/svc", Soon);
         return function.GetProperty("instances").EnumerateArray()
             .Single(i => !i.GetProperty("draining").GetBoolean()).GetProperty("node").GetString();
-    }
-
-    private async Task<MachineProcess> JoinAsync(string name)
-    {
-        MachineProcess machine = await machines.AddAsync(name);
-        machine.Join(NodeAddress, (await server.BerthAsync("node", "token", "create")).Succeed());
-        await UntilAsync(machine, n => n.State == "ready");
-        return machine;
-    }
-
-    private async Task<MachineView> UntilAsync(MachineProcess machine, Func<MachineView, bool> holds)
-    {
-        MachineView? seen = null;
-        await Condition.HoldsAsync($"the node {machine.Name} is so", async () =>
-        {
-            using HttpResponseMessage answer = await server.Http.GetAsync($"/v1/nodes/{machine.Name}", Soon);
-            if (!answer.IsSuccessStatusCode)
-            {
-                return $"no such node; it says {machine.Log}";
-            }
-
-            seen = await answer.Content.ReadFromJsonAsync(NodeJson.Default.MachineView, Soon);
-            return holds(seen!) ? null : $"{seen}; it says {machine.Log}";
-        });
-        return seen!;
     }
 }

@@ -6,35 +6,17 @@ namespace Berth.IntegrationTests.EndToEnd;
 
 /// <summary>Nodes of one server that have layers from each other.</summary>
 [Collection("containers")]
-public sealed class ClusterLayerTests : IAsyncLifetime
+public sealed class ClusterLayerTests : ClusterTest
 {
     /// <summary>A manifest and a configuration have less, the layer has more.</summary>
     private const int Small = 16 * 1024;
 
-    private ServerProcess server = null!;
-    private NamespaceMachines machines = null!;
-
-    private string NodeAddress => $"https://{machines.Server}:{server.Port + 1}";
-
-    public async ValueTask InitializeAsync()
-    {
-        machines = await NamespaceMachines.StartAsync();
-        server = new ServerProcess();
-        await BusyboxServer.StartAsync(
-            server, "--node-listen", $"{machines.Server}:{server.Port + 1}", "--node-name", "control");
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await machines.DisposeAsync();
-        await server.DisposeAsync();
-    }
-
     [Fact]
     public async Task A_node_has_its_layers_from_another_and_without_that_one_from_the_server()
     {
-        MachineProcess first = await JoinAsync("first", shares: true);
-        MachineProcess second = await JoinAsync("second", shares: false);
+        MachineProcess first = await Machines.AddAsync("first");
+        await JoinAsync(first, "--share-layers", $"{first.Address}:7081");
+        MachineProcess second = await JoinAsync("second");
 
         Assert.Equal("one", await RunAsync("first", "demo/busybox", "one"));
         MachineView giver = await UntilAsync(first, n => n.Load is { Images.Count: 1 });
@@ -48,7 +30,7 @@ public sealed class ClusterLayerTests : IAsyncLifetime
         Assert.InRange(taker.Load.FetchedFromServersBytes!.Value, 1, Small);
         Assert.Equal(
             giver.Load.FetchedFromServersBytes, layer + taker.Load.FetchedFromServersBytes);
-        string nodes = (await server.BerthAsync("node", "ls")).Succeed();
+        string nodes = (await Server.BerthAsync("node", "ls")).Succeed();
         Assert.Contains("shares layers", nodes, StringComparison.Ordinal);
 
         await first.KillAsync();
@@ -63,43 +45,17 @@ public sealed class ClusterLayerTests : IAsyncLifetime
         await UntilAsync(first, n => n is { State: "ready", SharesLayers: null });
     }
 
-    private async Task<MachineProcess> JoinAsync(string name, bool shares)
-    {
-        MachineProcess machine = await machines.AddAsync(name);
-        string token = (await server.BerthAsync("node", "token", "create")).Succeed();
-        machine.Join(NodeAddress, token, shares ? ["--share-layers", $"{machine.Address}:7081"] : []);
-        await UntilAsync(machine, n => n.State == "ready");
-        return machine;
-    }
-
     private async Task<string> RunAsync(string node, string image, string word) =>
-        (await server.BerthAsync("run", "--constraint", $"node={node}", image, "echo", word)).Succeed();
+        (await Server.BerthAsync("run", "--constraint", $"node={node}", image, "echo", word)).Succeed();
 
     /// <summary>An image that no node has a layer of.</summary>
     private async Task PackAsync(string image)
     {
-        string root = Path.Combine(server.Folder, "other");
+        string root = Path.Combine(Server.Folder, "other");
         Directory.CreateDirectory(root + "/bin");
         File.Copy("/bin/busybox", root + "/bin/busybox");
         File.CreateSymbolicLink(root + "/bin/echo", "busybox");
         await File.WriteAllTextAsync(root + "/other", "another layer");
-        (await server.BerthAsync("image", "pack", "-q", "-e", "PATH=/bin", image, root)).Succeed();
-    }
-
-    private async Task<MachineView> UntilAsync(MachineProcess machine, Func<MachineView, bool> holds)
-    {
-        MachineView? seen = null;
-        await Condition.HoldsAsync($"the node {machine.Name} is so", async () =>
-        {
-            using HttpResponseMessage answer = await server.Http.GetAsync($"/v1/nodes/{machine.Name}");
-            if (!answer.IsSuccessStatusCode)
-            {
-                return $"no such node; it says {machine.Log}";
-            }
-
-            seen = await answer.Content.ReadFromJsonAsync(NodeJson.Default.MachineView);
-            return holds(seen!) ? null : $"{seen}; it says {machine.Log}";
-        });
-        return seen!;
+        (await Server.BerthAsync("image", "pack", "-q", "-e", "PATH=/bin", image, root)).Succeed();
     }
 }

@@ -8,29 +8,8 @@ namespace Berth.IntegrationTests.EndToEnd;
 /// <summary>Volumes and folders in the files of what runs on other machines, which are network namespaces here.
 /// </summary>
 [Collection("containers")]
-public sealed class ClusterVolumeTests : IAsyncLifetime
+public sealed class ClusterVolumeTests : ClusterTest
 {
-    private ServerProcess server = null!;
-    private NamespaceMachines machines = null!;
-
-    private static CancellationToken Soon => TestContext.Current.CancellationToken;
-
-    private string NodeAddress => $"https://{machines.Server}:{server.Port + 1}";
-
-    public async ValueTask InitializeAsync()
-    {
-        machines = await NamespaceMachines.StartAsync();
-        server = new ServerProcess();
-        await BusyboxServer.StartAsync(
-            server, "--node-listen", $"{machines.Server}:{server.Port + 1}", "--node-name", "control");
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await machines.DisposeAsync();
-        await server.DisposeAsync();
-    }
-
     [Fact]
     public async Task A_volume_outlasts_its_users_and_its_nodes_death_and_goes_without_a_trace()
     {
@@ -130,7 +109,7 @@ public sealed class ClusterVolumeTests : IAsyncLifetime
         (await BerthAsync(
             "function", "deploy", "--contract", "http", "--port", "8080", "-v", "pages:/srv", "svc", "demo/busybox",
             "sh", "-c", "exec busybox httpd -f -p 8080 -h /srv")).Succeed();
-        using HttpResponseMessage answer = await server.Http.GetAsync("/v1/functions/svc/file", Soon);
+        using HttpResponseMessage answer = await Server.Http.GetAsync("/v1/functions/svc/file", Soon);
 
         Assert.Equal("from the volume\n", await answer.Content.ReadAsStringAsync(Soon));
         Assert.Equal("worker-1", await NodeOfAsync(answer.Headers.GetValues("Berth-Instance").Single()));
@@ -140,10 +119,10 @@ public sealed class ClusterVolumeTests : IAsyncLifetime
     [Fact]
     public async Task A_nodes_administrator_says_which_folders_are_had_and_memory_is_had_anywhere()
     {
-        string allowed = Directory.CreateDirectory(Path.Combine(server.Folder, "photos")).FullName;
+        string allowed = Directory.CreateDirectory(Path.Combine(Server.Folder, "photos")).FullName;
         await File.WriteAllTextAsync(allowed + "/one", "a photo", Soon);
         await JoinAsync("worker-1");
-        await JoinAsync("worker-2", "--mount-allow", server.Folder);
+        await JoinAsync("worker-2", "--mount-allow", Server.Folder);
 
         string there = await SubmitAsync(
             $"{allowed}:/photos:ro", "cat /photos/one; echo > /photos/two || echo ' refused'");
@@ -158,10 +137,10 @@ public sealed class ClusterVolumeTests : IAsyncLifetime
         Assert.Contains("No space left", memory.Text, StringComparison.Ordinal);
     }
 
-    private Task<ToolResult> BerthAsync(params string[] arguments) => server.BerthAsync(arguments);
+    private Task<ToolResult> BerthAsync(params string[] arguments) => Server.BerthAsync(arguments);
 
     private Task<ToolResult> BerthAsync(byte[] input, params string[] arguments) =>
-        server.BerthAsync(input, arguments);
+        Server.BerthAsync(input, arguments);
 
     private async Task<string> SubmitAsync(string volume, string script) =>
         (await BerthAsync("task", "submit", "-v", volume, "demo/busybox", "sh", "-c", script)).Succeed();
@@ -170,32 +149,11 @@ public sealed class ClusterVolumeTests : IAsyncLifetime
     private Task<ToolResult> CallAsync(params (string Name, string Value)[] headers)
     {
         string given = string.Concat(headers.Select(h => $"-H '{h.Name}: {Uri.EscapeDataString(h.Value)}' "));
-        return server.ShellAsync(
+        return Server.ShellAsync(
             $"curl -sS -X POST {given}-H 'Berth-Command: sh,-c,dd%20if%3D/dev/zero%20of%3D/scratch/x%20bs%3D1M' "
             + "-H \"Authorization: Bearer $BERTH_TOKEN\" $BERTH_HOST/v1/call/demo/busybox");
     }
 
     private async Task<string?> NodeOfAsync(string run) =>
-        (await server.Http.GetFromJsonAsync<JsonElement>($"/v1/runs/{run}", Soon)).GetProperty("node").GetString();
-
-    private async Task<MachineProcess> JoinAsync(string name, params string[] options)
-    {
-        MachineProcess machine = await machines.AddAsync(name);
-        machine.Join(NodeAddress, (await BerthAsync("node", "token", "create")).Succeed(), options);
-        await UntilAsync(machine, n => n.State == "ready");
-        return machine;
-    }
-
-    private Task UntilAsync(MachineProcess machine, Func<MachineView, bool> holds) => Condition.HoldsAsync(
-        $"the node {machine.Name} is so", async () =>
-        {
-            using HttpResponseMessage answer = await server.Http.GetAsync($"/v1/nodes/{machine.Name}", Soon);
-            if (!answer.IsSuccessStatusCode)
-            {
-                return $"no such node; it says {machine.Log}";
-            }
-
-            MachineView seen = (await answer.Content.ReadFromJsonAsync(NodeJson.Default.MachineView, Soon))!;
-            return holds(seen) ? null : $"{seen}; it says {machine.Log}";
-        });
+        (await Server.Http.GetFromJsonAsync<JsonElement>($"/v1/runs/{run}", Soon)).GetProperty("node").GetString();
 }

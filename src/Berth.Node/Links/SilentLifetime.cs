@@ -1,0 +1,11 @@
+using Microsoft.Extensions.Hosting;
+
+namespace Berth.Node.Links;
+
+/// <summary>For a host that is started and stopped by who made it: it looks at no signals.</summary>
+internal sealed class SilentLifetime : IHostLifetime
+{
+    public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}
