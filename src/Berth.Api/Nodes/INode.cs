@@ -329,6 +329,8 @@ public sealed record SandboxFile(string Name, ReadOnlyMemory<byte> Content);
 /// <param name="IsContainer">Whether its program goes on where the link to its node breaks.</param>
 /// <param name="Yields">Whether a node of another machine that has no room refuses it with <c>NoNode</c>; otherwise it
 /// waits there for a while and then runs all the same.</param>
+/// <param name="Hold">How long such a node waits with that and gives nothing else what room comes free: something there
+/// is being ended for it.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -348,7 +350,8 @@ public sealed record AttemptSpec(
     AttemptNetwork? Found = null,
     bool IsInstance = false,
     bool IsContainer = false,
-    bool Yields = false);
+    bool Yields = false,
+    TimeSpan Hold = default);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>

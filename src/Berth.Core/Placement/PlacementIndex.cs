@@ -179,6 +179,19 @@ public sealed class PlacementIndex(ulong seed)
         }
     }
 
+    /// <summary>Counts what is on a node all the same, whether there is room or not. Nothing happens where there is no
+    /// such node, or where it is counted already.</summary>
+    internal void Add(string node, PlacedRun run)
+    {
+        if (byName.TryGetValue(node, out NodeEntry? entry))
+        {
+            Put(entry, run, isReported: false);
+            Refresh(entry);
+        }
+    }
+
+    internal NodeEntry? Entry(string node) => byName.GetValueOrDefault(node);
+
     /// <summary>Gives back what a run holds on a node. Nothing happens, and false is returned, where it holds nothing.
     /// </summary>
     public bool Release(string node, string id)

@@ -83,6 +83,9 @@ public sealed record PlacementRequest(string Id, string Tenant, NodeResources Re
     /// <summary>Whether it may be ended for work of higher priority.</summary>
     public bool IsBatch { get; init; }
 
+    /// <summary>Whether batch work of lower priority is ended for it where nothing has room.</summary>
+    public bool Evicts { get; init; } = true;
+
     public PlacementStrategy Strategy { get; init; }
 
     /// <summary>Whether it takes one of the node's places. What waits more than it works takes none.</summary>

@@ -13,7 +13,7 @@ internal sealed record Preemption(string Node, IReadOnlyList<PlacedRun> Evicted,
     public static Preemption? Find(
         PlacementIndex index, ReadOnlySpan<ulong> candidates, PlacementRequest request, int origin)
     {
-        if (!index.HasBatchBelow(request.Priority))
+        if (!request.Evicts || !index.HasBatchBelow(request.Priority))
         {
             return null;
         }

@@ -65,10 +65,16 @@ public static class RunSentences
     public static string HandedBack =>
         "The server is stopping: the run waits again and is begun anew by the next server.";
 
-    public static string Preempted(int priority) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"Ended because others wait for its place, to whom its priority of {priority} gives way. It waits again; "
-        + $"this attempt does not count.");
+    /// <param name="cause">What it was ended for; null where that was not decided yet.</param>
+    public static string Preempted(int priority, (RunId Run, string Node)? cause)
+    {
+        string gives = string.Create(CultureInfo.InvariantCulture, $"its priority of {priority} gives way");
+        return "Ended because "
+            + (cause is { } known
+                ? $"run {known.Run}, to which {gives}, needs its room on node {known.Node}."
+                : $"others wait for its place, to whom {gives}.")
+            + " It waits again; this attempt does not count.";
+    }
 
     public static string Recovered(int attempt, int maxAttempts) =>
         $"Attempt {attempt} of {maxAttempts} was cut off by the end of the server; the run waits for another.";

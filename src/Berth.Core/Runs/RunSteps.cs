@@ -61,8 +61,9 @@ public static class RunSteps
 
     /// <summary>Gives a run back to the queue because its place is needed. Doesn't count as an attempt, but what it
     /// used was used.</summary>
-    public static RunChange GiveWay(Run run, RunEnd end, RunMoment now) =>
-        GiveBack(run, end, now, RunEventTypes.Preempted, RunSentences.Preempted(run.Spec.Priority));
+    /// <param name="cause">What it was ended for and on which node; null where that is not known.</param>
+    public static RunChange GiveWay(Run run, RunEnd end, RunMoment now, (RunId Run, string Node)? cause) =>
+        GiveBack(run, end, now, RunEventTypes.Preempted, RunSentences.Preempted(run.Spec.Priority, cause));
 
     private static RunChange GiveBack(Run run, RunEnd end, RunMoment now, string type, string sentence) => new(
         run with

@@ -7,14 +7,20 @@ namespace Berth.Node.Links;
 /// <summary>
 /// This machine's room, where several servers give it work: each knows what the others have here by heartbeats, which
 /// are a second old. What comes while there is none waits a moment, because something may be ending just now, and is
-/// then refused: its server takes another node. A server of before knows no such refusal; what it sends waits longer,
+/// then refused: its server takes another node. What something is ended for waits longer, and all that comes after it
+/// stands behind it, for others would have the room that was made for it. A server of before knows no such refusal; what it sends waits longer,
 /// and then runs all the same.
 /// </summary>
 internal sealed class PlaceGate(int places, ByteSize memory, TimeProvider time)
 {
+    private const string Held = "What comes free is kept for work of higher priority.";
+
     private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(1);
+
+    /// <summary>Nothing holds room for longer, whatever its server says.</summary>
+    private static readonly TimeSpan LongestHold = TimeSpan.FromMinutes(5);
 
     private readonly Lock gate = new();
     private readonly NodeAdmission admission = new(places, memory);
@@ -48,10 +54,12 @@ internal sealed class PlaceGate(int places, ByteSize memory, TimeProvider time)
 
     /// <summary>Takes room until it is disposed.</summary>
     /// <param name="yields">Whether it can be refused, with <c>NoNode</c>.</param>
+    /// <param name="hold">For how long what comes free is kept for it; zero where nothing is.</param>
     public async ValueTask<IDisposable> TakeAsync(
-        AdmissionDemand demand, bool yields, CancellationToken cancellationToken)
+        AdmissionDemand demand, bool yields, TimeSpan hold, CancellationToken cancellationToken)
     {
-        Waiter waiter = new(demand, yields);
+        TimeSpan patience = hold > LongestHold ? LongestHold : hold > Moment ? hold : yields ? Moment : Patience;
+        Waiter waiter = new(demand, yields, hold > TimeSpan.Zero);
         lock (gate)
         {
             if (line.Count == 0 && IsAdmitted(waiter))
@@ -63,7 +71,7 @@ internal sealed class PlaceGate(int places, ByteSize memory, TimeProvider time)
             Serve();
         }
 
-        using CancellationTokenSource limit = new(yields ? Moment : Patience, time);
+        using CancellationTokenSource limit = new(patience, time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
             limit.Token, cancellationToken);
         try
@@ -83,7 +91,14 @@ internal sealed class PlaceGate(int places, ByteSize memory, TimeProvider time)
     {
         lock (gate)
         {
+            bool isBehind = line.TakeWhile(w => w != waiter).Any(w => w.Holds);
             bool wasAdmitted = !line.Remove(waiter);
+            if (waiter.Holds)
+            {
+                // Whoever stands behind it.
+                Serve();
+            }
+
             if (cancellationToken.IsCancellationRequested)
             {
                 if (wasAdmitted)
@@ -99,7 +114,7 @@ internal sealed class PlaceGate(int places, ByteSize memory, TimeProvider time)
                 return;
             }
 
-            if (waiter.Yields && admission.Refusal(waiter.Demand) is { } why)
+            if (waiter.Yields && (admission.Refusal(waiter.Demand) ?? (isBehind ? Held : null)) is { } why)
             {
                 throw new BerthException(ErrorCode.NoNode, "The node has no room for it. " + why) { RetryAfter = Soon };
             }
@@ -117,17 +132,24 @@ internal sealed class PlaceGate(int places, ByteSize memory, TimeProvider time)
         }
     }
 
-    /// <summary>In the order in which they came; one that is too large holds up nobody. Held by who calls.</summary>
+    /// <summary>In the order in which they came; one that is too large holds up nobody but where room is made for it.
+    /// The lock is held by who calls.</summary>
     private void Serve()
     {
+        bool isHeld = false;
         LinkedListNode<Waiter>? next;
         for (LinkedListNode<Waiter>? at = line.First; at is not null; at = next)
         {
             next = at.Next;
-            if (IsAdmitted(at.Value))
+            // Who can't be refused waits for nobody's sake.
+            if ((!isHeld || !at.Value.Yields) && IsAdmitted(at.Value))
             {
                 line.Remove(at);
                 at.Value.Turn.SetResult();
+            }
+            else
+            {
+                isHeld |= at.Value.Holds;
             }
         }
     }
@@ -146,11 +168,13 @@ internal sealed class PlaceGate(int places, ByteSize memory, TimeProvider time)
         return fits;
     }
 
-    private sealed class Waiter(AdmissionDemand demand, bool yields)
+    private sealed class Waiter(AdmissionDemand demand, bool yields, bool holds)
     {
         public AdmissionDemand Demand => demand;
 
         public bool Yields => yields;
+
+        public bool Holds => holds;
 
         public TaskCompletionSource Turn { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }

@@ -106,7 +106,7 @@ internal sealed class ServerLink : IAsyncDisposable
         AdmissionDemand demand = new(!spec.IsInstance, spec.Sandbox.Limits.Memory);
         try
         {
-            IDisposable place = await room.Places.TakeAsync(demand, spec.Yields, cancellationToken);
+            IDisposable place = await room.Places.TakeAsync(demand, spec.Yields, spec.Hold, cancellationToken);
             Count(demand, 1);
             return new Counted(this, place, demand);
         }

@@ -84,6 +84,7 @@ internal sealed partial class NodeFleet
         {
             Constraints = [On(container.Node)],
             Tolerations = [],
+            Evicts = false,
         };
         try
         {

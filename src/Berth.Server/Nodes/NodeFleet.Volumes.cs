@@ -50,6 +50,7 @@ internal sealed partial class NodeFleet
             Features = [NodeSnapshots.Mounts],
             Strategy = PlacementStrategy.Spread,
             TakesPlace = false,
+            Evicts = false,
         };
         PlacementPlan plan = await index.PlaceAsync(request, mayWait: false, cancellationToken);
         index.Release(plan.Node!, request.Id);

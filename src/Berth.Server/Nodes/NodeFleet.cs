@@ -185,10 +185,10 @@ internal sealed partial class NodeFleet(
         int before = moves.GetValueOrDefault(plan.Node!);
         try
         {
-            IAttempt attempt = await NodeOf(plan.Node!).StartAsync(
-                await BeThereAsync(spec with { Yields = !spec.IsContainer }, plan.Node!, cancellationToken),
+            IAttempt attempt = await OrderAsync(
+                plan, await BeThereAsync(spec with { Yields = !spec.IsContainer }, plan.Node!, cancellationToken),
                 cancellationToken);
-            Remember(plan);
+            Remember(Told(plan));
             if (attempt is RemoteContainer container)
             {
                 Keep(container, plan);
@@ -275,7 +275,10 @@ internal sealed partial class NodeFleet(
 
     /// <summary>A machine of another kind would refuse images that were checked for this one's. What needs something of
     /// the server's own machine is bound to it.</summary>
-    private PlacementRequest RequestOf(Run run) => RequestOf(IdOf(run), run.Caller, run.Spec);
+    private PlacementRequest RequestOf(Run run) => RequestOf(IdOf(run), run.Caller, run.Spec) with
+    {
+        IsBatch = run.Kind == RunKind.Task && RunPriority.GivesWay(run.Spec.Priority),
+    };
 
     private bool IsShared(RunSpec spec) => spec.Bridge is { } use && Networks?.IsOverlay(use) == true;
 
@@ -310,6 +313,8 @@ internal sealed partial class NodeFleet(
             Image = spec.Digest.Text,
             Revision = spec.Digest.Text,
             Strategy = PlacementStrategy.Spread,
+            Priority = spec.Priority,
+            Evicts = !RunPriority.GivesWay(spec.Priority),
             Volumes = [.. spec.Volumes.Where(name => Volumes?.Find(name)?.Node is not null)],
         };
     }

@@ -10,8 +10,7 @@ namespace Berth.Server.Nodes;
 /// The nodes as work is placed on them: kept as nodes are heard of, as their owner changes their records, and as
 /// attempts begin and end, so that no placement looks at all nodes. Decisions are Core's planner's. Thread-safe.
 /// </summary>
-/// <param name="own">The server's own node.</param>
-internal sealed class NodeIndex(INode own, int ownPlaces)
+internal sealed class NodeIndex
 {
     /// <summary>The server has every image; of those that were run it is told here.</summary>
     private const int MostOwnImages = 4096;
@@ -19,16 +18,31 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Later = TimeSpan.FromSeconds(10);
 
-    private readonly string ownName = own.Info.Name;
+    private readonly INode own;
+    private readonly int ownPlaces;
+    private readonly string ownName;
     private readonly Lock gate = new();
     private readonly PlacementIndex index = new((ulong)RandomNumberGenerator.GetInt32(int.MaxValue));
     private readonly PlacementLine line = new();
+    private readonly Departures departures;
+
+    /// <summary>Who waits for what is ended for it, by the id of its request.</summary>
+    private readonly Dictionary<string, TaskCompletionSource> clearing = new(StringComparer.Ordinal);
     private readonly HashSet<string> ownImages = new(StringComparer.Ordinal);
 
     /// <summary>The last that was told of each node.</summary>
     private readonly Dictionary<string, NodeSnapshot> snapshots = new(StringComparer.Ordinal);
     private NodeEntry? ownEntry;
     private volatile bool isOwnAlone;
+
+    /// <param name="own">The server's own node.</param>
+    public NodeIndex(INode own, int ownPlaces)
+    {
+        this.own = own;
+        this.ownPlaces = ownPlaces;
+        ownName = own.Info.Name;
+        departures = new Departures(index);
+    }
 
     /// <summary>The volumes that a node has; set before anything runs.</summary>
     public Func<string, IReadOnlySet<string>> VolumesOn { get; set; } = static _ => FrozenSet<string>.Empty;
@@ -57,7 +71,7 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
         lock (gate)
         {
             Put(node, ready);
-            line.Serve(index);
+            line.Serve(Take, Withdraw);
         }
     }
 
@@ -67,7 +81,7 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
         lock (gate)
         {
             Put(node);
-            line.Serve(index);
+            line.Serve(Take, Withdraw);
         }
     }
 
@@ -101,7 +115,7 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
         lock (gate)
         {
             Know(request.Image);
-            PlacementPlan plan = index.Place(request);
+            PlacementPlan plan = Take(request);
             if (plan.Node is not null)
             {
                 return plan;
@@ -136,7 +150,7 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
         {
             PlacementLine.Waiter? waiter = line.Add(request, _ => Tell(come));
             // What came free since the refusal woke nobody.
-            line.Serve(index);
+            line.Serve(Take, Withdraw);
             return new Leaving(this, waiter);
         }
     }
@@ -146,10 +160,21 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
     {
         lock (gate)
         {
-            if (index.Release(node, id))
+            if (Drop(node, id))
             {
-                line.Serve(index);
+                line.Serve(Take, Withdraw);
             }
+        }
+    }
+
+    /// <summary>Completes when all that a plan evicts has ended, or the plan was cancelled.</summary>
+    public Task ClearedAsync(PlacementPlan plan)
+    {
+        lock (gate)
+        {
+            return clearing.TryGetValue(plan.Request.Id, out TaskCompletionSource? turn)
+                ? turn.Task
+                : Task.CompletedTask;
         }
     }
 
@@ -215,6 +240,45 @@ internal sealed class NodeIndex(INode own, int ownPlaces)
             return snapshots.TryGetValue(node, out NodeSnapshot? known)
                 ? constraints.FirstOrDefault(c => !c.IsMetBy(known.Values(c.Key)))
                 : null;
+        }
+    }
+
+    /// <summary>Places a request; what it evicts keeps the rest of its room until it has ended.</summary>
+    private PlacementPlan Take(PlacementRequest request)
+    {
+        PlacementPlan plan = index.Place(request);
+        if (plan.Evicted.Count > 0)
+        {
+            departures.Begin(plan);
+            clearing[request.Id] = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        return plan;
+    }
+
+    private void Withdraw(PlacementPlan plan) => Drop(plan.Node!, plan.Request.Id);
+
+    /// <summary>What is being ended for it is counted again until it has ended. Returns whether there is more room.
+    /// </summary>
+    private bool Drop(string node, string id)
+    {
+        bool isFree = index.Release(node, id);
+        isFree |= departures.Cancel(id);
+        Clear(id);
+        int leaving = departures.Count;
+        if (departures.End(id) is { } cleared)
+        {
+            Clear(cleared.Request.Id);
+        }
+
+        return isFree || departures.Count < leaving;
+    }
+
+    private void Clear(string id)
+    {
+        if (clearing.Remove(id, out TaskCompletionSource? turn))
+        {
+            turn.TrySetResult();
         }
     }
 

@@ -59,7 +59,7 @@ internal sealed class NodeRooms : IAsyncDisposable
         }
 
         this.runs = runs;
-        Fleet = new NodeFleet(own, Register, index, time);
+        Fleet = new NodeFleet(own, Register, index, time) { GiveWay = runs.GiveWay };
         Register.Changed = () =>
         {
             runs.Resize(Fleet.Places);

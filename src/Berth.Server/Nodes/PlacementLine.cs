@@ -15,7 +15,9 @@ internal sealed class PlacementLine
     private const int MostLooked = 32;
 
     private readonly Dictionary<string, LinkedList<Waiter>> lines = new(StringComparer.Ordinal);
-    private readonly LinkedList<string> turns = [];
+
+    /// <summary>Those that give way come after all others: they would only be ended again.</summary>
+    private readonly LinkedList<string>[] turns = [[], []];
 
     public int Count { get; private set; }
 
@@ -32,7 +34,7 @@ internal sealed class PlacementLine
         if (!lines.TryGetValue(key, out LinkedList<Waiter>? line))
         {
             lines.Add(key, line = []);
-            turns.AddLast(key);
+            turns[TurnOf(request)].AddLast(key);
         }
 
         Waiter waiter = new(key, request, offered);
@@ -48,12 +50,14 @@ internal sealed class PlacementLine
         {
             line.Remove(waiter.Place);
             Count--;
-            Drop(waiter.Line, line);
+            Drop(waiter.Line, line, turns[TurnOf(waiter.Request)]);
         }
     }
 
     /// <summary>Offers what room there is.</summary>
-    public void Serve(PlacementIndex index)
+    /// <param name="take">Places a request.</param>
+    /// <param name="withdraw">Takes that back.</param>
+    public void Serve(Func<PlacementRequest, PlacementPlan> take, Action<PlacementPlan> withdraw)
     {
         if (Count == 0)
         {
@@ -61,38 +65,43 @@ internal sealed class PlacementLine
         }
 
         List<PlacementPlan> passing = [];
-        for (int looked = Math.Min(MostLooked, turns.Count); looked > 0; looked--)
+        foreach (LinkedList<string> among in turns)
         {
-            string key = turns.First!.Value;
-            turns.RemoveFirst();
-            turns.AddLast(key);
-            LinkedList<Waiter> line = lines[key];
-            while (line.First is { Value: { } first } && index.Place(first.Request) is { Node: not null } plan)
+            for (int looked = Math.Min(MostLooked, among.Count); looked > 0; looked--)
             {
-                line.RemoveFirst();
-                Count--;
-                if (!first.Offered(plan))
+                string key = among.First!.Value;
+                among.RemoveFirst();
+                among.AddLast(key);
+                LinkedList<Waiter> line = lines[key];
+                while (line.First is { Value: { } first } && take(first.Request) is { Node: not null } plan)
                 {
-                    passing.Add(plan);
+                    line.RemoveFirst();
+                    Count--;
+                    if (!first.Offered(plan))
+                    {
+                        passing.Add(plan);
+                    }
                 }
-            }
 
-            Drop(key, line);
+                Drop(key, line, among);
+            }
         }
 
         // Counted until here, so that one place wakes one.
         foreach (PlacementPlan plan in passing)
         {
-            index.Cancel(plan);
+            withdraw(plan);
         }
     }
 
-    private void Drop(string key, LinkedList<Waiter> line)
+    private static int TurnOf(PlacementRequest request) => request.IsBatch ? 1 : 0;
+
+    private void Drop(string key, LinkedList<Waiter> line, LinkedList<string> among)
     {
         if (line.Count == 0)
         {
             lines.Remove(key);
-            turns.Remove(key);
+            among.Remove(key);
         }
     }
 
@@ -100,7 +109,8 @@ internal sealed class PlacementLine
         '\n',
         [
             request.Resources.ToString(), request.Architecture, request.TakesPlace ? "place" : "",
-            request.Network ?? "",
+            request.Network ?? "", request.IsBatch ? "batch" : "", request.Evicts ? "evicts" : "",
+            request.Priority.ToString(System.Globalization.CultureInfo.InvariantCulture),
             .. request.Constraints.Select(c => c.Text), "", .. request.Tolerations.Select(t => t.Text), "",
             .. request.Volumes,
         ]);

@@ -47,7 +47,7 @@ internal sealed class RemoteAttempt : IAttempt
         this.connections = connections;
         patience = time.CreateTimer(
             static state => ((LinkExchange)state!).Dispose(), exchange,
-            spec.Timeout + spec.Grace + Slack ?? Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            spec.Timeout + spec.Grace + spec.Hold + Slack ?? Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         writer = exchange.Writer;
         streams = new RemoteOutput(
             n => writer.PostCredit(FrameKind.OutputCredit, n), n => writer.PostCredit(FrameKind.ErrorCredit, n));

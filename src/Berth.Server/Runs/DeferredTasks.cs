@@ -13,7 +13,14 @@ internal sealed class DeferredTasks(RunRooms rooms, Action poke)
     /// <summary>Beyond it nobody is woken.</summary>
     private const int Most = 10_000;
 
+    /// <summary>What other servers have under way they alone can end: of what this one found no room for the next try
+    /// is theirs.</summary>
+    private static readonly TimeSpan Courtesy = TimeSpan.FromMilliseconds(250);
+
     private readonly ConcurrentDictionary<RunId, Entry> entries = new();
+
+    /// <summary>When those are due again for which something may be ended.</summary>
+    private readonly ConcurrentDictionary<long, RunId> pressing = new();
 
     /// <summary>What it was told last; null where it was told nothing.</summary>
     public string? Told(RunId id) => entries.GetValueOrDefault(id)?.Told;
@@ -29,8 +36,13 @@ internal sealed class DeferredTasks(RunRooms rooms, Action poke)
             return;
         }
 
-        Entry entry = new(told);
+        Entry entry = new(told, Key(deferred.ReadyAt));
         entries[deferred.Id] = entry;
+        if (!RunPriority.GivesWay(deferred.Spec.Priority))
+        {
+            pressing[entry.Due] = deferred.Id;
+        }
+
         entry.Watch = fleet.Watch(deferred, () => _ = WakeAsync(deferred, entry));
     }
 
@@ -39,8 +51,16 @@ internal sealed class DeferredTasks(RunRooms rooms, Action poke)
         if (entries.TryRemove(id, out Entry? entry))
         {
             entry.Watch?.Dispose();
+            pressing.TryRemove(KeyValuePair.Create(entry.Due, id));
         }
     }
+
+    /// <summary>From when on this server looks at what is due then.</summary>
+    public DateTimeOffset LookAt(DateTimeOffset due) =>
+        rooms.Peers is not null && pressing.ContainsKey(Key(due)) ? due + Courtesy : due;
+
+    /// <summary>Stores don't keep every digit.</summary>
+    private static long Key(DateTimeOffset at) => at.ToUnixTimeMilliseconds();
 
     private async Task WakeAsync(Run deferred, Entry entry)
     {
@@ -61,8 +81,11 @@ internal sealed class DeferredTasks(RunRooms rooms, Action poke)
         poke();
     }
 
-    private sealed class Entry(string told)
+    /// <param name="due">When it is looked at again.</param>
+    private sealed class Entry(string told, long due)
     {
+        public long Due => due;
+
         public string Told => told;
 
         public IDisposable? Watch { get; set; }

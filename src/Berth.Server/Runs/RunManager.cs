@@ -187,6 +187,10 @@ public sealed class RunManager : IRunManager
         return true;
     }
 
+    /// <inheritdoc cref="TaskDispatcher.GiveWay"/>
+    internal TimeSpan? GiveWay(RunId id, int generation, Nodes.GivenWay cause) =>
+        dispatcher.GiveWay(id, generation, cause);
+
     /// <summary>Takes in what a lost server had under way.</summary>
     internal async Task RecoverAsync(IReadOnlyList<Run> adopted, CancellationToken cancellationToken)
     {

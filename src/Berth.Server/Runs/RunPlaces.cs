@@ -62,7 +62,19 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
         {
             lock (gate)
             {
-                return taken < count ? 0 : line.Count;
+                return taken < count ? 0 : line.Count + taken - count;
+            }
+        }
+    }
+
+    /// <summary>How many are taken beyond those that there are.</summary>
+    public int Beyond
+    {
+        get
+        {
+            lock (gate)
+            {
+                return Math.Max(0, taken - count);
             }
         }
     }
@@ -127,6 +139,15 @@ public sealed class RunPlaces(int places, int waitingCallsLimit, string knobs)
         }
 
         return WaitAsync(waiter.Turn, place, cancellationToken);
+    }
+
+    /// <summary>Takes a place that there is not yet: something will leave one for it.</summary>
+    public void TakeBeyond()
+    {
+        lock (gate)
+        {
+            Enter(function: null);
+        }
     }
 
     /// <summary>Takes up to <paramref name="most"/> free places that nobody waits for; returns how many.</summary>

@@ -1,13 +1,15 @@
 using System.Collections.Concurrent;
 using Berth.Core.Faults;
 using Berth.Core.Runs;
+using Berth.Server.Nodes;
 using Berth.Server.Store;
 
 namespace Berth.Server.Runs;
 
 /// <summary>
 /// Gives free places to waiting tasks: the highest priority first, among equals each caller's oldest in turn. Where
-/// there is none, programs that give way are ended for what does not. A pass: it looks at the store, claims what fits
+/// there is none, programs that give way are ended for what does not: on a machine that is alone any of them, among
+/// several nodes those that the planner names. A pass: it looks at the store, claims what fits
 /// and waits for a poke or for the time at which the next retry is due; nothing is lost when a poke is.
 /// </summary>
 internal sealed class TaskDispatcher
@@ -28,6 +30,10 @@ internal sealed class TaskDispatcher
     private Task? poked;
     private int preemptible;
     private volatile bool isMissing;
+
+    /// <summary>The last that was taken up without a place, until it is known what gives way for it.</summary>
+    private volatile TaskExecution? pressing;
+    private DateTimeOffset pressAgain = DateTimeOffset.MinValue;
 
     public TaskDispatcher(RunRooms rooms, RunPlaces places)
     {
@@ -87,6 +93,22 @@ internal sealed class TaskDispatcher
     /// <summary>Completes when every execution under way now has ended.</summary>
     public Task DrainAsync() => Task.WhenAll(executions.Values.Select(entry => entry.Done));
 
+    /// <summary>Ends an attempt for what the planner found to need its room. Returns how long that may take; null where
+    /// it is over.</summary>
+    public TimeSpan? GiveWay(RunId id, int generation, GivenWay cause)
+    {
+        TimeSpan? grace = Find(id) is { } execution && execution.Generation == generation
+            ? execution.GiveWay(cause)
+            : null;
+        if (pressing?.Id == cause.Run)
+        {
+            pressing = null;
+            Poke();
+        }
+
+        return grace;
+    }
+
     public void HandBackAll()
     {
         foreach ((TaskExecution execution, _) in executions.Values)
@@ -98,13 +120,13 @@ internal sealed class TaskDispatcher
     private async Task<int> DispatchAsync(CancellationToken giveUp, CancellationToken stop)
     {
         // No place is held on the mere chance of work: calls would wait for it.
-        DateTimeOffset? due = rooms.Ledger.Queued > 0 ? (await rooms.Store.NextDueAsync(stop)).Run : null;
+        DateTimeOffset? due = rooms.Ledger.Queued > 0 ? await NextDueAsync(stop) : null;
         if (due is null || due > rooms.Clock.Now)
         {
             return 0;
         }
 
-        await TakePlaceAsync(stop);
+        bool isPressing = await TakePlaceAsync(stop);
         int held = 1 + places.TakeFree((int)Math.Clamp(rooms.Ledger.Queued - 1, 0, BatchLimit - 1));
         try
         {
@@ -115,7 +137,8 @@ internal sealed class TaskDispatcher
             foreach (ClaimedRun run in claimed)
             {
                 held--;
-                Begin(run, giveUp);
+                Begin(run, isPressing, giveUp);
+                isPressing = false;
             }
 
             return claimed.Count;
@@ -135,7 +158,8 @@ internal sealed class TaskDispatcher
         .ToDictionary(group => group.Key, group => group.Count(), StringComparer.Ordinal);
 
     /// <summary>Waits for a place, and has one made where what waits for it is not to.</summary>
-    private async Task TakePlaceAsync(CancellationToken stop)
+    /// <returns>Whether it is one that something else is still to leave.</returns>
+    private async Task<bool> TakePlaceAsync(CancellationToken stop)
     {
         using CancellationTokenSource waiting = CancellationTokenSource.CreateLinkedTokenSource(stop);
         Task taken = places.TakeForTaskAsync(waiting.Token);
@@ -144,10 +168,24 @@ internal sealed class TaskDispatcher
             // None is begun meanwhile that could give way: beginning is done here alone.
             while (!taken.IsCompleted && Volatile.Read(ref preemptible) > 0)
             {
-                await PressAsync(taken, stop);
+                if (!await PressAsync(taken, stop))
+                {
+                    continue;
+                }
+
+                await waiting.CancelAsync();
+                await taken.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (taken.IsCompletedSuccessfully)
+                {
+                    return false;
+                }
+
+                places.TakeBeyond();
+                return true;
             }
 
             await taken;
+            return false;
         }
         catch
         {
@@ -167,13 +205,22 @@ internal sealed class TaskDispatcher
     }
 
     /// <summary>Until there is a place, or something else may wait for it.</summary>
-    private async Task PressAsync(Task taken, CancellationToken stop)
+    /// <returns>Whether what waits is to be taken up without one: where there are several nodes the planner knows what
+    /// has to end for it, and whether that helps.</returns>
+    private async Task<bool> PressAsync(Task taken, CancellationToken stop)
     {
         if (await rooms.Store.HighestWaitingAsync(rooms.Clock.Now, stop) is { } highest
             && !RunPriority.GivesWay(highest))
         {
-            isMissing = true;
-            MakeRoom();
+            if (rooms.Fleet is null or { IsAlone: true })
+            {
+                isMissing = true;
+                MakeRoom();
+            }
+            else if (MayPress())
+            {
+                return true;
+            }
         }
 
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(stop);
@@ -187,6 +234,17 @@ internal sealed class TaskDispatcher
 
         await over.CancelAsync();
         await look.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return false;
+    }
+
+    /// <summary>One at a time, and no more than could have a place so. After one in vain it rests.</summary>
+    private bool MayPress()
+    {
+        lock (preempting)
+        {
+            return pressing is null or { HasBegun: true } && rooms.Clock.Now >= pressAgain
+                && places.Beyond < executions.Values.Count(e => e.Execution is { IsPreemptible: true, HasPlace: true });
+        }
     }
 
     /// <summary>Ends as many programs that give way as places are missing: the lowest priority first, of equals the one
@@ -209,12 +267,12 @@ internal sealed class TaskDispatcher
                 .OrderBy(execution => execution.Priority).ThenByDescending(execution => execution.ClaimedAt)
                 .Take(Math.Max(0, missing)))
             {
-                execution.GiveWay();
+                execution.GiveWay(cause: null);
             }
         }
     }
 
-    private void Begin(ClaimedRun claimed, CancellationToken giveUp)
+    private void Begin(ClaimedRun claimed, bool isPressing, CancellationToken giveUp)
     {
         rooms.Ledger.Wait(-1);
         RunMoment now = rooms.Clock.Moment;
@@ -227,6 +285,7 @@ internal sealed class TaskDispatcher
         // Known before it begins, so that a cancel finds it.
         executions[execution.Id] = (execution, done.Task);
         Interlocked.Add(ref preemptible, execution.IsPreemptible ? 1 : 0);
+        pressing = isPressing ? execution : pressing;
         _ = Task.Run(() => ExecuteAsync(execution, done, giveUp), CancellationToken.None);
     }
 
@@ -246,15 +305,32 @@ internal sealed class TaskDispatcher
             CrashPoints.Reach(CrashPoint.AttemptOver);
             executions.TryRemove(execution.Id, out _);
             Interlocked.Add(ref preemptible, execution.IsPreemptible ? -1 : 0);
+            Settle(execution);
             done.SetResult();
             Poke();
         }
     }
 
+    /// <summary>Nothing gives way for what is over.</summary>
+    private void Settle(TaskExecution over)
+    {
+        lock (preempting)
+        {
+            if (pressing == over)
+            {
+                pressing = null;
+                pressAgain = over.WasDeferred ? rooms.Clock.Now + CrowdedWait : pressAgain;
+            }
+        }
+    }
+
+    private async Task<DateTimeOffset?> NextDueAsync(CancellationToken stop) =>
+        (await rooms.Store.NextDueAsync(stop)).Run is { } due ? rooms.Deferred?.LookAt(due) ?? due : null;
+
     private async Task WaitAsync(CancellationToken stop)
     {
         TimeSpan wait = LongestWait;
-        if ((await rooms.Store.NextDueAsync(stop)).Run is { } due)
+        if (await NextDueAsync(stop) is { } due)
         {
             wait = TimeSpan.FromTicks(Math.Clamp((due - rooms.Clock.Now).Ticks, 0, LongestWait.Ticks));
         }

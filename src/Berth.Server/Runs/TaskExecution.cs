@@ -2,6 +2,7 @@ using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Core.Faults;
 using Berth.Core.Runs;
+using Berth.Server.Nodes;
 using Berth.Server.Spool;
 using Berth.Server.Store;
 
@@ -25,6 +26,7 @@ internal sealed class TaskExecution
     private bool cancelled;
     private bool handingBack;
     private bool givingWay;
+    private volatile GivenWay? gaveWayTo;
     private volatile bool placeReleased;
 
     /// <param name="waited">How long the run waited.</param>
@@ -60,6 +62,12 @@ internal sealed class TaskExecution
     /// <summary>Whether it was told to give its place up.</summary>
     public bool IsLeaving => Volatile.Read(ref givingWay);
 
+    /// <summary>Whether it has a program.</summary>
+    public bool HasBegun => Volatile.Read(ref attempt) is not null;
+
+    /// <summary>Whether no node took it.</summary>
+    public bool WasDeferred { get; private set; }
+
     /// <summary>Newest progress, before it is stored.</summary>
     public RunProgress? Progress => progress;
 
@@ -70,7 +78,18 @@ internal sealed class TaskExecution
     public void HandBack() => Interrupt(ref handingBack, EndReason.PlatformFault, TimeSpan.Zero);
 
     /// <summary>Others wait for its place.</summary>
-    public void GiveWay() => Interrupt(ref givingWay, EndReason.PlatformFault, run.Spec.Grace);
+    /// <param name="cause">Null where it is not known which of them will have it.</param>
+    /// <returns>How long its end may take.</returns>
+    public TimeSpan GiveWay(GivenWay? cause)
+    {
+        if (!IsLeaving)
+        {
+            gaveWayTo = cause;
+            Interrupt(ref givingWay, EndReason.PlatformFault, run.Spec.Grace);
+        }
+
+        return run.Spec.Grace;
+    }
 
     /// <summary>Runs the attempt. Completes when its end is stored; faults only when <paramref name="giveUp"/> ends the
     /// tries to store it, or when the store can't take it at all.</summary>
@@ -134,6 +153,7 @@ internal sealed class TaskExecution
         }
         catch (BerthException fault) when (fault.Code == ErrorCode.NoNode)
         {
+            WasDeferred = true;
             ReleasePlace();
             await DeferAsync(fault.Message, giveUp);
             return null;
@@ -281,7 +301,8 @@ internal sealed class TaskExecution
     {
         if (end.Reason == EndReason.PlatformFault && givingWay && !run.CancelRequested)
         {
-            return RunSteps.GiveWay(run, end, now);
+            return RunSteps.GiveWay(
+                run, end, now, gaveWayTo is { } cause ? (cause.Run, cause.Node) : null);
         }
 
         // While the server stops, an instance may be gone before its calls are handed back.

@@ -22,9 +22,9 @@ public sealed class PlaceGateTests
     [Fact]
     public async Task What_finds_no_place_is_refused_after_a_moment_and_told_why()
     {
-        using IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
-        using IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
-        Task<IDisposable> third = gate.TakeAsync(Small, yields: true, Token).AsTask();
+        using IDisposable first = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        using IDisposable second = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        Task<IDisposable> third = gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token).AsTask();
         Assert.False(third.IsCompleted);
 
         time.Advance(TimeSpan.FromSeconds(1));
@@ -38,9 +38,9 @@ public sealed class PlaceGateTests
     [Fact]
     public async Task What_ends_in_that_moment_leaves_its_place()
     {
-        IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
-        using IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
-        Task<IDisposable> third = gate.TakeAsync(Small, yields: true, Token).AsTask();
+        IDisposable first = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        using IDisposable second = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        Task<IDisposable> third = gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token).AsTask();
 
         first.Dispose();
         first.Dispose();
@@ -54,10 +54,10 @@ public sealed class PlaceGateTests
     {
         PlaceGate wide = new(10, ByteSize.GiB(1), time);
         AdmissionDemand more = Small with { Memory = ByteSize.MiB(600) };
-        using IDisposable first = await wide.TakeAsync(more, yields: true, Token);
-        Task<IDisposable> large = wide.TakeAsync(more, yields: true, Token).AsTask();
+        using IDisposable first = await wide.TakeAsync(more, yields: true, TimeSpan.Zero, Token);
+        Task<IDisposable> large = wide.TakeAsync(more, yields: true, TimeSpan.Zero, Token).AsTask();
 
-        using IDisposable second = await wide.TakeAsync(Small, yields: true, Token);
+        using IDisposable second = await wide.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
 
         time.Advance(TimeSpan.FromSeconds(1));
         BerthException refusal = await Assert.ThrowsAsync<BerthException>(() => large);
@@ -68,10 +68,11 @@ public sealed class PlaceGateTests
     [Fact]
     public async Task An_instance_takes_memory_and_no_place()
     {
-        using IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
-        using IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
+        using IDisposable first = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        using IDisposable second = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
 
-        using IDisposable third = await gate.TakeAsync(Small with { TakesPlace = false }, yields: true, Token);
+        using IDisposable third = await gate.TakeAsync(
+            Small with { TakesPlace = false }, yields: true, TimeSpan.Zero, Token);
 
         Assert.Equal((2, ByteSize.MiB(768)), (gate.Taken, gate.Promised));
     }
@@ -79,9 +80,9 @@ public sealed class PlaceGateTests
     [Fact]
     public async Task What_can_t_be_refused_waits_longer_and_then_runs_all_the_same()
     {
-        using IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
-        using IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
-        Task<IDisposable> third = gate.TakeAsync(Small, yields: false, Token).AsTask();
+        using IDisposable first = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        using IDisposable second = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        Task<IDisposable> third = gate.TakeAsync(Small, yields: false, TimeSpan.Zero, Token).AsTask();
 
         time.Advance(TimeSpan.FromSeconds(1));
         Assert.False(third.IsCompleted);
@@ -94,10 +95,10 @@ public sealed class PlaceGateTests
     [Fact]
     public async Task Who_goes_away_while_it_waits_holds_nothing()
     {
-        IDisposable first = await gate.TakeAsync(Small, yields: true, Token);
-        IDisposable second = await gate.TakeAsync(Small, yields: true, Token);
+        IDisposable first = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        IDisposable second = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
         using CancellationTokenSource gone = new();
-        Task<IDisposable> third = gate.TakeAsync(Small, yields: true, gone.Token).AsTask();
+        Task<IDisposable> third = gate.TakeAsync(Small, yields: true, TimeSpan.Zero, gone.Token).AsTask();
 
         await gone.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => third);
@@ -118,7 +119,7 @@ public sealed class PlaceGateTests
         {
             try
             {
-                using IDisposable place = await busy.TakeAsync(Small, yields: true, Token);
+                using IDisposable place = await busy.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
                 InterlockedMax(ref most, Interlocked.Increment(ref running));
                 await Task.Delay(5, Token);
                 Interlocked.Decrement(ref running);
@@ -142,5 +143,45 @@ public sealed class PlaceGateTests
         {
             continue;
         }
+    }
+
+    [Fact]
+    public async Task What_comes_free_for_one_is_kept_from_all_that_come_after_it()
+    {
+        PlaceGate wide = new(10, ByteSize.GiB(1), time);
+        IDisposable first = await wide.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        IDisposable second = await wide.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        using IDisposable third = await wide.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        Task<IDisposable> large = wide.TakeAsync(
+            Small with { Memory = ByteSize.MiB(700) }, yields: true, TimeSpan.FromSeconds(20), Token).AsTask();
+        Task<IDisposable> small = wide.TakeAsync(Small, yields: true, TimeSpan.Zero, Token).AsTask();
+
+        first.Dispose();
+        time.Advance(TimeSpan.FromSeconds(1));
+        BerthException refusal = await Assert.ThrowsAsync<BerthException>(() => small);
+        second.Dispose();
+
+        using IDisposable got = await large;
+        Assert.Equal(
+            "The node has no room for it. What comes free is kept for work of higher priority.", refusal.Message);
+        Assert.Equal(ByteSize.MiB(956), wide.Promised);
+    }
+
+    [Fact]
+    public async Task What_is_not_left_in_time_is_others_again()
+    {
+        using IDisposable first = await gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token);
+        using IDisposable second = await gate.TakeAsync(
+            Small with { TakesPlace = false }, yields: true, TimeSpan.Zero, Token);
+        Task<IDisposable> large = gate.TakeAsync(
+            Small with { Memory = ByteSize.GiB(1) }, yields: true, TimeSpan.FromSeconds(20), Token).AsTask();
+        time.Advance(TimeSpan.FromSeconds(19.9));
+        Task<IDisposable> small = gate.TakeAsync(Small, yields: true, TimeSpan.Zero, Token).AsTask();
+        Assert.False(large.IsCompleted || small.IsCompleted);
+
+        time.Advance(TimeSpan.FromMilliseconds(150));
+
+        await Assert.ThrowsAsync<BerthException>(() => large);
+        using IDisposable got = await small;
     }
 }

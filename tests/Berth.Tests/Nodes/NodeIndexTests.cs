@@ -116,6 +116,42 @@ public sealed class NodeIndexTests
     }
 
     [Fact]
+    public async Task What_gives_way_is_waited_for_and_counted_again_where_that_was_in_vain()
+    {
+        index.Update(Node("a"));
+        await index.PlaceAsync(Batch("1"), mayWait: false, CancellationToken.None);
+        await index.PlaceAsync(Batch("2"), mayWait: false, CancellationToken.None);
+        PlacementPlan first = await index.PlaceAsync(Request("3"), mayWait: true, CancellationToken.None);
+        Task cleared = index.ClearedAsync(first);
+
+        Assert.False(cleared.IsCompleted);
+        index.Release("a", Assert.Single(first.Evicted).Id);
+        await cleared;
+        PlacementPlan second = await index.PlaceAsync(Request("4"), mayWait: true, CancellationToken.None);
+        index.Release("a", "4");
+        await index.ClearedAsync(second);
+
+        Assert.Equal(2, index.RunningOn("a"));
+        index.Release("a", Assert.Single(second.Evicted).Id);
+        Assert.Equal(1, index.RunningOn("a"));
+    }
+
+    [Fact]
+    public async Task What_gives_way_gets_what_is_left_after_all_others()
+    {
+        index.Update(Node("a"));
+        await PlaceAsync("1", "2");
+        Task<PlacementPlan> batch = index.PlaceAsync(Batch("3"), mayWait: true, CancellationToken.None);
+        Task<PlacementPlan> usual = index.PlaceAsync(Request("4"), mayWait: true, CancellationToken.None);
+
+        index.Release("a", "1");
+
+        Assert.Equal("a", (await usual).Node);
+        Assert.False(batch.IsCompleted);
+        Assert.Null(index.Choice(Batch("5")));
+    }
+
+    [Fact]
     public async Task One_place_that_is_left_wakes_one_of_those_that_watch()
     {
         index.Update(Node("a"));
@@ -186,6 +222,9 @@ public sealed class NodeIndexTests
         Spread = new SpreadRule(null, null),
         Strategy = PlacementStrategy.Spread,
     };
+
+    private static PlacementRequest Batch(string id) =>
+        Request(id) with { Priority = -1, IsBatch = true, Evicts = false };
 
     private async Task<IReadOnlyList<string>> PlaceAsync(params string[] ids)
     {
