@@ -87,7 +87,7 @@ internal static class MetricCatalog
 
     public static readonly Metric Preempted = new(
         "berth_tasks_preempted_total", MetricType.Counter,
-        "Attempts that were ended because others waited for their place.");
+        "Attempts that were ended because others waited for their place, memory or processor time.");
 
     public static readonly Metric Retried = new(
         "berth_runs_retried_total", MetricType.Counter, "Attempts that followed a failed one.");

@@ -61,7 +61,7 @@ public sealed class PreemptionTests : IAsyncLifetime
     [Fact]
     public async Task A_call_has_memory_of_tasks_that_give_way_as_soon_as_they_have_ended()
     {
-        string batch = await SubmitAsync(-1, 4, "sh -c trap \"\" TERM; sleep 600", grace: "500ms");
+        string batch = await SubmitAsync(-1, 4, "sleep 600");
         await UntilAsync(batch, w => w.Run.State == "running");
 
         using HttpResponseMessage answer = await CallAsync(3);
@@ -69,6 +69,20 @@ public sealed class PreemptionTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         Assert.Equal(1, worker.Node.MostRunning);
         await UntilAsync(batch, w => w.Events.Any(e => e.Type == "preempted"));
+    }
+
+    [Fact]
+    public async Task Processor_time_is_had_likewise()
+    {
+        string[] batch = [await SubmitAsync(-1, 1, "sleep 600", cpus: "2"), await SubmitAsync(-1, 1, "sleep 600")];
+        await UntilAsync(batch[0], w => w.Run.State == "running");
+        await UntilAsync(batch[1], w => w.Run.State == "running");
+
+        string urgent = await SubmitAsync(0, 1, "cat", cpus: "2");
+        await UntilAsync(urgent, w => w.Run.State == "succeeded");
+
+        Assert.Contains((await WhyAsync(batch[0])).Events, e => e.Type == "preempted");
+        Assert.Equal(1, Statistics.Preempted);
     }
 
     [Fact]
@@ -133,11 +147,10 @@ public sealed class PreemptionTests : IAsyncLifetime
     }
 
     private async Task<string> SubmitAsync(
-        int priority, int memory, string command, string? constraint = null, string? grace = null)
+        int priority, int memory, string command, string? constraint = null, string? cpus = null)
     {
         using HttpRequestMessage request = new(HttpMethod.Post, $"/v1/tasks/{ServerRig.Image}");
-        request.Headers.Add("Berth-Command", command.Split(' ', command.StartsWith("sh", StringComparison.Ordinal) ? 3
-            : int.MaxValue).Select(Uri.EscapeDataString));
+        request.Headers.Add("Berth-Command", command.Split(' '));
         request.Headers.Add("Berth-Priority", priority.ToString(CultureInfo.InvariantCulture));
         request.Headers.Add("Berth-Memory", Bytes(memory));
         if (constraint is not null)
@@ -145,9 +158,9 @@ public sealed class PreemptionTests : IAsyncLifetime
             request.Headers.Add("Berth-Constraint", Uri.EscapeDataString(constraint));
         }
 
-        if (grace is not null)
+        if (cpus is not null)
         {
-            request.Headers.Add("Berth-Grace", grace);
+            request.Headers.Add("Berth-Cpus", cpus);
         }
 
         using HttpResponseMessage answer = await Client.SendAsync(request);
