@@ -19,6 +19,7 @@ internal sealed class Ledger
     public const string OneHolder = "a generation has one holder";
     public const string Leases = "leases are respected";
     public const string Ends = "everything ends once faults stop";
+    public const string GivesWay = "only what is lower gives way, and to what that helps";
     public const string NothingLeft = "nothing is left behind";
 
     private readonly HashSet<RunId> accepted = [];
@@ -82,6 +83,15 @@ internal sealed class Ledger
     /// <param name="before">The nodes as the server knew them.</param>
     public static void Plan(IReadOnlyList<NodeSnapshot> before, IReadOnlyList<PlacementPlan> plans)
     {
+        foreach (PlacementPlan plan in plans.Where(p => p.Evicted.Count > 0))
+        {
+            if (plan.Node is null || plan.Fitting > 0
+                || plan.Evicted.Any(run => !run.IsBatch || run.Priority >= plan.Request.Priority))
+            {
+                throw new BrokenPromiseException(GivesWay, plan.Explain());
+            }
+        }
+
         foreach (NodeSnapshot node in before)
         {
             PlacementPlan[] here = [.. plans.Where(plan => plan.Node == node.Name)];
