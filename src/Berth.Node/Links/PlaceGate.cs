@@ -8,8 +8,8 @@ namespace Berth.Node.Links;
 /// This machine's room, where several servers give it work: each knows what the others have here by heartbeats, which
 /// are a second old. What comes while there is none waits a moment, because something may be ending just now, and is
 /// then refused: its server takes another node. What something is ended for waits longer, and all that comes after it
-/// stands behind it, for others would have the room that was made for it. A server of before knows no such refusal; what it sends waits longer,
-/// and then runs all the same.
+/// stands behind it, for others would have the room that was made for it. A server of before knows no such refusal;
+/// what it sends waits longer, and then runs all the same.
 /// </summary>
 internal sealed class PlaceGate(int places, ByteSize memory, TimeProvider time)
 {

@@ -41,7 +41,8 @@ internal sealed partial class NodeFleet
             longest = grace > longest ? grace : longest;
         }
 
-        if (node != own)
+        // Containers are not judged by their node.
+        if (node != own && !spec.IsContainer)
         {
             try
             {
