@@ -85,6 +85,13 @@ public sealed record AttemptOrder(
     private IEnumerable<SandboxMount> OtherMounts() => (Mounts ?? []).Select(m => SandboxMount.Of(RunMount.Read(m)));
 }
 
+/// <summary>One server's part of a drain, as it tells another.</summary>
+/// <param name="Moved">Containers, by name.</param>
+/// <param name="Staying">Likewise, with what keeps each.</param>
+/// <param name="Running">What it has on the node.</param>
+public sealed record DrainReport(
+    IReadOnlyList<string> Moved, IReadOnlyDictionary<string, string> Staying, int Running);
+
 /// <summary>Asks for a connection.</summary>
 /// <param name="Attempt">Whose program.</param>
 /// <param name="Port">Of its sandbox's own loopback, where the program listens; null for the next connection that it
@@ -228,6 +235,7 @@ public static class LinkWords
 [JsonSerializable(typeof(FetchOrder))]
 [JsonSerializable(typeof(AttemptOrder))]
 [JsonSerializable(typeof(ConnectOrder))]
+[JsonSerializable(typeof(DrainReport))]
 [JsonSerializable(typeof(FiguresReport))]
 [JsonSerializable(typeof(StopOrder))]
 [JsonSerializable(typeof(VolumeOrder))]

@@ -60,14 +60,21 @@ public sealed record MachineLoad(
     IReadOnlyList<string> Images, IReadOnlyList<string>? Coming = null, long? FetchedFromNeighboursBytes = null,
     long? FetchedFromServersBytes = null);
 
-/// <summary>What a drain begins with, all by name.</summary>
+/// <summary>How far a drain is, all by name, and of all servers that share the store.</summary>
 /// <param name="Moved">Containers that are started on other nodes now.</param>
 /// <param name="Staying">Those that are not.</param>
+/// <param name="Running">What the node still has, those two among it; null of servers of before.</param>
+/// <param name="Unasked">Servers whose part is not known; null for none.</param>
 public sealed record MachineDrain(
-    MachineView Node, IReadOnlyList<string> Moved, IReadOnlyList<StayingContainer> Staying);
+    MachineView Node, IReadOnlyList<string> Moved, IReadOnlyList<StayingContainer> Staying, int? Running = null,
+    IReadOnlyList<UnaskedServer>? Unasked = null);
 
 /// <param name="Reason">What keeps it, for people.</param>
-public sealed record StayingContainer(string Container, string Reason);
+/// <param name="Server">Whose it is; null for the server that answers.</param>
+public sealed record StayingContainer(string Container, string Reason, string? Server = null);
+
+/// <param name="Reason">Why it could not be asked, for people.</param>
+public sealed record UnaskedServer(string Server, string Reason);
 
 /// <summary>By name.</summary>
 public sealed record MachineList(IReadOnlyList<MachineView> Nodes);

@@ -7,7 +7,7 @@ namespace Berth.Commands.Nodes;
 
 internal sealed class NodeDrainCommand : Verb
 {
-    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
 
     private readonly Argument<string> name = new("node") { Description = "Name of the node" };
 
@@ -15,13 +15,13 @@ internal sealed class NodeDrainCommand : Verb
     {
         HelpName = "TIME",
         Description = "How long what it runs may go on; then tasks are begun anew elsewhere, and calls fail. "
-            + "Containers that can go elsewhere do so at once",
+            + "Containers that can go elsewhere do so at once, and others are not waited for",
         DefaultValueFactory = _ => "5m",
     };
 
     public NodeDrainCommand()
         : base(
-            "drain", "Give a node nothing new and wait until it runs nothing",
+            "drain", "Give a node nothing new and wait until it runs nothing; exit code 1 where something stays",
             new("berth node drain worker-1", "Before it is switched off"),
             new("berth node drain worker-1 --timeout 0s", "At once: its tasks begin anew elsewhere"))
     {
@@ -34,37 +34,66 @@ internal sealed class NodeDrainCommand : Verb
         TimeSpan patience = Duration.Parse(session.Get(timeout)!);
         long begun = session.Terminal.Time.GetTimestamp();
         string node = session.Get(name);
-        MachineDrain drain = await session.Client.Nodes.DrainAsync(node, cancellationToken);
-        foreach (string container in drain.Moved)
-        {
-            session.Say($"The container {container} goes to another node.");
-        }
-
-        foreach (StayingContainer staying in drain.Staying)
-        {
-            session.Say($"The container {staying.Container} stays: {staying.Reason}.");
-        }
-
-        MachineView view = drain.Node;
-        // The server's own machine keeps its containers.
-        int kept = view.Own ? drain.Staying.Count : 0;
+        HashSet<string> told = new(StringComparer.Ordinal);
+        MachineDrain drain = await LookAsync(session, node, told, cancellationToken);
         bool evicted = false;
-        while (view.Running > kept)
+        while (Running(drain) > 0)
         {
-            if (!evicted && session.Terminal.Time.GetElapsedTime(begun) >= patience)
+            bool isDone = Running(drain) <= drain.Staying.Count;
+            if (!evicted && session.Terminal.Time.GetElapsedTime(begun) >= patience && !(isDone && drain.Node.Own))
             {
                 session.Say(
-                    $"{Wording.Count(view.Running, "run")} of {node} end here, and tasks begin anew elsewhere.");
+                    $"{Wording.Count(Running(drain), "run")} of {node} end here, and tasks begin anew elsewhere.");
                 await session.Client.Nodes.EvictAsync(node, cancellationToken);
                 evicted = true;
             }
+            else if (isDone)
+            {
+                break;
+            }
 
             await Task.Delay(Look, session.Terminal.Time, cancellationToken);
-            view = await session.Client.Nodes.GetAsync(node, cancellationToken);
+            drain = await LookAsync(session, node, told, cancellationToken);
         }
 
         await session.Terminal.Out.WriteLineAsync(node);
-        return 0;
+        return End(session, drain);
+    }
+
+    /// <summary>Of a server of before what it alone has there.</summary>
+    private static int Running(MachineDrain drain) => drain.Running ?? drain.Node.Running;
+
+    /// <summary>Says once of each container what becomes of it.</summary>
+    private static async Task<MachineDrain> LookAsync(
+        Session session, string node, HashSet<string> told, CancellationToken cancellationToken)
+    {
+        MachineDrain drain = await session.Client.Nodes.DrainAsync(node, cancellationToken);
+        foreach (string text in drain.Moved.Select(container => $"The container {container} goes to another node.")
+            .Concat(drain.Staying.Select(s =>
+                $"The container {s.Container}{(s.Server is { } server ? $" of server {server}" : "")} stays: "
+                + $"{s.Reason}."))
+            .Concat((drain.Unasked ?? []).Select(u =>
+                $"The server {u.Server} was not asked: {u.Reason}. What it has there goes on."))
+            .Where(told.Add))
+        {
+            session.Say(text);
+        }
+
+        return drain;
+    }
+
+    /// <summary>The server's own machine keeps its containers.</summary>
+    private static int End(Session session, MachineDrain drain)
+    {
+        int staying = drain.Node.Own ? 0 : drain.Staying.Count;
+        if (staying > 0)
+        {
+            session.Say(
+                $"{Wording.Count(staying, "container")} of {drain.Node.Name} can't be elsewhere: 'berth stop' ends one, "
+                + $"'berth node drain --timeout 0s {drain.Node.Name}' all that is there.");
+        }
+
+        return staying > 0 || drain.Unasked is { Count: > 0 } ? 1 : 0;
     }
 }
 

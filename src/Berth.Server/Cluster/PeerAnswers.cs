@@ -22,8 +22,13 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
     public const string Inputs = "/servers/inputs/";
     public const string Logs = "/servers/logs/";
     public const string Presence = "/servers/presence";
+    public const string Drains = "/servers/drains/";
 
     private const int Block = 128 * 1024;
+
+    /// <summary>Does this server's part of a node's drain, or ends all that it has there; set before anybody asks.
+    /// </summary>
+    public Func<string, bool, CancellationToken, Task<DrainReport>>? Drain { get; set; }
 
     /// <summary>The address of a log's lines, as <see cref="QueryOf"/> reads it.</summary>
     public static string LogPath(RunId id, LogQuery query) => string.Create(
@@ -51,6 +56,11 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
                 return;
             case ["", "servers", "presence"]:
                 await SendPresenceAsync(context);
+                return;
+            case ["", "servers", "drains", var node] when Drain is not null && context.Request.Method == "POST":
+                await JsonBody.WriteAsync(
+                    context, await Drain(node, Number(context, "evict") == 1, context.RequestAborted),
+                    LinkJson.Default.DrainReport);
                 return;
             default:
                 throw new BerthException(ErrorCode.NotFound, "There is no such address here.");

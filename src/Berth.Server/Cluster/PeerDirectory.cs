@@ -14,6 +14,9 @@ internal sealed class PeerDirectory
     /// <summary>Told when the addresses of the servers that are there are others than before.</summary>
     public Action Changed { get; set; } = static () => { };
 
+    /// <summary>Those that are there.</summary>
+    public IEnumerable<ServerBeat> Present => others.Values.Where(s => !s.IsGone);
+
     /// <summary>Those that are there and have an address.</summary>
     public IEnumerable<ServerBeat> Reached => others.Values.Where(s => s is { IsGone: false, Address.Length: > 0 });
 

@@ -39,8 +39,15 @@ internal sealed class PeerDoors : IDisposable
 
     /// <summary>The answer to a request, its head read and its body not. Throws <c>ServerUnreachable</c> where the
     /// server is not there, <c>NotFound</c> where it has not what was asked for.</summary>
-    public async Task<HttpResponseMessage> GetAsync(
-        string server, string path, CancellationToken cancellationToken)
+    public Task<HttpResponseMessage> GetAsync(string server, string path, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Get, server, path, cancellationToken);
+
+    /// <summary>The same for what changes something there.</summary>
+    public Task<HttpResponseMessage> PostAsync(string server, string path, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Post, server, path, cancellationToken);
+
+    private async Task<HttpResponseMessage> SendAsync(
+        HttpMethod method, string server, string path, CancellationToken cancellationToken)
     {
         ServerBeat? peer = directory.Find(server);
         if (peer is not { Address.Length: > 0 })
@@ -53,7 +60,7 @@ internal sealed class PeerDoors : IDisposable
             limit.Token, cancellationToken);
         try
         {
-            using HttpRequestMessage request = new(HttpMethod.Get, path)
+            using HttpRequestMessage request = new(method, path)
             {
                 Version = HttpVersion.Version20,
                 VersionPolicy = HttpVersionPolicy.RequestVersionExact,

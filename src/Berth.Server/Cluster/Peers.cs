@@ -1,6 +1,9 @@
 using System.Globalization;
 using System.IO.Pipelines;
+using System.Net.Http.Json;
 using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Berth.Api.Links;
 using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Core.Runs;
@@ -88,6 +91,24 @@ internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDo
     {
         HttpResponseMessage answer = await doors.GetAsync(server, PeerAnswers.Presence, cancellationToken);
         return await answer.Content.ReadAsStreamAsync(cancellationToken);
+    }
+
+    /// <summary>Has another server do its part of a node's drain. Throws <c>NotFound</c> where it knows no such node, or
+    /// no such question.</summary>
+    public async Task<DrainReport> DrainAsync(
+        string server, string node, bool evicts, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage answer = await doors.PostAsync(
+            server, PeerAnswers.Drains + node + (evicts ? "?evict=1" : ""), cancellationToken);
+        try
+        {
+            return await answer.Content.ReadFromJsonAsync(LinkJson.Default.DrainReport, cancellationToken)
+                ?? throw new JsonException("It said nothing.");
+        }
+        catch (Exception error) when (error is HttpRequestException or IOException or JsonException)
+        {
+            throw PeerDoors.Unreachable(directory.Find(server), server, error);
+        }
     }
 
     private async Task<Stream?> OpenAsync(

@@ -6,7 +6,8 @@ using Berth.Server.Nodes;
 namespace Berth.Server.Containers;
 
 /// <summary>Containers of a machine that is to be switched off: those that can be started elsewhere are, at once; the
-/// others go on until they end or are ended with the rest. Of this server's own containers alone.</summary>
+/// others go on until they end or are ended with the rest. Of this server's own containers alone:
+/// <see cref="NodeDrains"/> asks the others.</summary>
 internal sealed class ContainerDrains(ContainerRooms rooms, ContainerIndex index)
 {
     /// <summary>The machines; set before anything runs.</summary>
@@ -19,7 +20,8 @@ internal sealed class ContainerDrains(ContainerRooms rooms, ContainerIndex index
     {
         List<string> moved = [];
         List<StayingContainer> staying = [];
-        foreach ((ContainerEntry entry, LiveContainer live) in On(node).OrderBy(e => e.Entry.Record.Name))
+        foreach ((ContainerEntry entry, LiveContainer live) in On(node).Where(e => !e.Live.IsEvicted)
+            .OrderBy(e => e.Entry.Record.Name))
         {
             if (live.Leaves is null && WhyStays(entry.Record, live, node) is { } reason)
             {
@@ -44,8 +46,9 @@ internal sealed class ContainerDrains(ContainerRooms rooms, ContainerIndex index
     {
         Begin(node);
         foreach ((ContainerEntry entry, LiveContainer live) in On(node).Where(
-            e => e.Live.Leaves is null && e.Live.Attempt is RemoteContainer))
+            e => e.Live is { Leaves: null, IsEvicted: false } && e.Live.Attempt is RemoteContainer))
         {
+            live.IsEvicted = true;
             End(entry, live);
         }
     }

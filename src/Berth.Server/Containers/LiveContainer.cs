@@ -50,6 +50,9 @@ internal sealed class LiveContainer
     /// </summary>
     public string? Leaves { get; set; }
 
+    /// <summary>Whether it ends because its node does.</summary>
+    public bool IsEvicted { get; set; }
+
     /// <summary>Asks the program to end, kills it after its grace, and returns when the container is in its next state.
     /// </summary>
     public async Task EndAsync(ContainerSpec spec, EndReason reason, TimeSpan grace, TimeProvider time)

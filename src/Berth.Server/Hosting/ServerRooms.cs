@@ -460,6 +460,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             await rooms.Volumes.ForgetAsync(rooms.Volumes.On(name), token);
         };
         rooms.Containers.Machines = rooms.Nodes;
+        rooms.Nodes.Drains = new NodeDrains(rooms.Nodes, rooms.Containers.Drains);
         return rooms;
     }
 

@@ -63,7 +63,7 @@ internal static class ServerRoutes
         MapRead(routes, "/v1/node", node.NodeAsync);
         MapRead(routes, "/v1/sandboxes", node.SandboxesAsync);
         MapRead(routes, "/v1/version", node.VersionAsync);
-        NodesEndpoints nodes = new(rooms.Nodes, rooms.Containers.Drains, rooms.Time);
+        NodesEndpoints nodes = new(rooms.Nodes, rooms.Nodes.Drains!, rooms.Time);
         MapRead(routes, "/v1/nodes", nodes.ListAsync);
         MapRead(routes, "/v1/nodes/{name}", nodes.GetAsync);
         Map(routes, "PATCH", "/v1/nodes/{name}", nodes.PatchAsync);

@@ -81,6 +81,9 @@ internal sealed class NodeRooms : IAsyncDisposable
     /// <summary>What other servers have; null where the store is this one's alone.</summary>
     public Peers? Peers { get; }
 
+    /// <summary>Empties nodes; set before anything runs.</summary>
+    public NodeDrains? Drains { get; set; }
+
     /// <summary>Where nodes dial; none where the operator named no address.</summary>
     public IReadOnlyList<Uri> Addresses => gate?.Addresses ?? [];
 
@@ -132,13 +135,23 @@ internal sealed class NodeRooms : IAsyncDisposable
         gate = await NodeGate.OpenAsync(
             new GateParts(
                 Register, authority, content, new NodeLinks(Register, () => Directory.Addresses, time, logger), server,
-                Peers is null ? null : new PeerAnswers(runs, content, lifetime), Peers, time),
+                Peers is null ? null : new PeerAnswers(runs, content, lifetime) { Drain = DrainAsync }, Peers, time),
             options.NodeListen, loggers, cancellationToken);
         NodeWatch watch = new(Register, time, logger);
         Register.Own.OwnUnderlay = shared is { IsPossible: true } ? Underlay() : null;
         Register.Own.OwnKey = shared?.Key;
         Register.Tell(Register.Own);
         watching = Task.Run(() => watch.RunAsync(stop.Token), CancellationToken.None);
+    }
+
+    /// <summary>As another server asks.</summary>
+    private async Task<DrainReport> DrainAsync(string node, bool evicts, CancellationToken cancellationToken)
+    {
+        NodeDrain drain = await (Drains ?? throw new InvalidOperationException("Nothing drains nodes here."))
+            .DrainHereAsync(node, evicts, cancellationToken);
+        return new DrainReport(
+            drain.Moved, drain.Staying.ToDictionary(s => s.Container, s => s.Reason, StringComparer.Ordinal),
+            drain.Running);
     }
 
     /// <summary>Under which other machines reach this one: what the operator named, or the address that packets to

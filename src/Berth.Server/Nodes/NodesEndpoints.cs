@@ -3,14 +3,13 @@ using Berth.Api.Nodes;
 using Berth.Core.Nodes;
 using Berth.Core.Resources;
 using Berth.Server.Access;
-using Berth.Server.Containers;
 using Berth.Server.Hosting;
 using Microsoft.AspNetCore.Http;
 
 namespace Berth.Server.Nodes;
 
 /// <summary>The operator's view of the nodes.</summary>
-internal sealed class NodesEndpoints(NodeRooms nodes, ContainerDrains containers, TimeProvider time)
+internal sealed class NodesEndpoints(NodeRooms nodes, NodeDrains drains, TimeProvider time)
 {
     private static readonly TimeSpan UsualLife = TimeSpan.FromHours(1);
 
@@ -64,20 +63,18 @@ internal sealed class NodesEndpoints(NodeRooms nodes, ContainerDrains containers
     /// <summary>It gets nothing new, and containers that can be elsewhere go there.</summary>
     public async Task DrainAsync(HttpContext context)
     {
-        NodeEntry node = await SetCordonAsync(context, isCordoned: true);
-        (IReadOnlyList<string> moved, IReadOnlyList<StayingContainer> staying) = containers.Begin(node.Name);
+        NodeDrain drain = await drains.DrainAsync(NameOf(context), evicts: false, context.RequestAborted);
         await JsonBody.WriteAsync(
-            context, new MachineDrain(View(node), moved, staying), NodeJson.Default.MachineDrain);
+            context,
+            new MachineDrain(
+                View(drain.Node), drain.Moved, drain.Staying, drain.Running,
+                drain.Unasked.Count == 0 ? null : drain.Unasked),
+            NodeJson.Default.MachineDrain);
     }
 
     /// <summary>Ends what a node still has; tasks run again elsewhere.</summary>
-    public async Task EvictAsync(HttpContext context)
-    {
-        NodeEntry node = await SetCordonAsync(context, isCordoned: true);
-        nodes.Fleet.Move(node.Name);
-        containers.EndAll(node.Name);
-        await AnswerAsync(context, node);
-    }
+    public async Task EvictAsync(HttpContext context) => await AnswerAsync(
+        context, (await drains.DrainAsync(NameOf(context), evicts: true, context.RequestAborted)).Node);
 
     public async Task PatchAsync(HttpContext context)
     {

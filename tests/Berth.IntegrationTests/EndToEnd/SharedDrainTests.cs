@@ -1,0 +1,84 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Xunit;
+
+namespace Berth.IntegrationTests.EndToEnd;
+
+/// <summary>A node of two servers is emptied by one of them.</summary>
+[Collection("containers")]
+public sealed class SharedDrainTests : IAsyncLifetime
+{
+    private TwoServers servers = null!;
+
+    public async ValueTask InitializeAsync() => servers = await TwoServers.StartAsync();
+
+    public async ValueTask DisposeAsync() => await servers.DisposeAsync();
+
+    [Fact]
+    public async Task Containers_of_all_servers_move_and_what_stays_is_named_and_not_waited_for()
+    {
+        await RunAsync(servers.One, "a", "--restart", "always");
+        await RunAsync(servers.Two, "b", "--restart", "always");
+        await RunAsync(servers.Two, "once");
+        long begun = Stopwatch.GetTimestamp();
+
+        ToolResult drained = await servers.One.BerthAsync("node", "drain", "worker-1");
+
+        Assert.True(Stopwatch.GetElapsedTime(begun) < TimeSpan.FromSeconds(90), "it waited for what stays");
+        Assert.Equal(1, drained.ExitCode);
+        foreach (string said in (string[])[
+            "The container a goes to another node.", "The container b goes to another node.",
+            "The container once of server two stays: its policy does not start it again (--restart).",
+            "1 container of worker-1 can't be elsewhere: 'berth stop' ends one"])
+        {
+            Assert.Contains(said, drained.Error, StringComparison.Ordinal);
+        }
+
+        await UntilOnAsync(servers.One, "a", "worker-2");
+        await UntilOnAsync(servers.Two, "b", "worker-2");
+        await UntilOnAsync(servers.Two, "once", "worker-1");
+
+        ToolResult all = await servers.One.BerthAsync("node", "drain", "--timeout", "0s", "worker-1");
+
+        Assert.Equal("worker-1", all.Succeed());
+        Assert.Contains("1 run of worker-1 end here", all.Error, StringComparison.Ordinal);
+        await Condition.HoldsAsync("it was ended", async () =>
+            (await InspectAsync(servers.Two, "once")).GetProperty("state").GetString() == "exited" ? null : "not yet");
+    }
+
+    [Fact]
+    public async Task A_server_that_is_away_is_named()
+    {
+        await RunAsync(servers.Two, "b", "--restart", "always");
+        await servers.Two.KillAsync();
+
+        ToolResult drained = await servers.One.BerthAsync("node", "drain", "worker-1");
+
+        Assert.Equal(1, drained.ExitCode);
+        Assert.Contains(
+            "The server two was not asked: it can't be reached. What it has there goes on.", drained.Error,
+            StringComparison.Ordinal);
+    }
+
+    private static async Task RunAsync(ServerProcess server, string name, params string[] words)
+    {
+        (await server.BerthAsync(
+            ["run", "-d", "--name", name, "--node", "worker-1", .. words, "demo/busybox", "sleep", "600"])).Succeed();
+        await UntilOnAsync(server, name, "worker-1");
+    }
+
+    private static Task UntilOnAsync(ServerProcess server, string name, string node) => Condition.HoldsAsync(
+        $"container {name} runs on {node}", async () =>
+        {
+            JsonElement container = await InspectAsync(server, name);
+            return container.GetProperty("state").GetString() == "running"
+                && container.GetProperty("node").GetString() == node ? null : container.ToString();
+        });
+
+    private static async Task<JsonElement> InspectAsync(ServerProcess server, string name)
+    {
+        JsonElement answer = JsonSerializer.Deserialize<JsonElement>(
+            (await server.BerthAsync("inspect", name)).Succeed());
+        return answer.ValueKind == JsonValueKind.Array ? answer[0] : answer;
+    }
+}
