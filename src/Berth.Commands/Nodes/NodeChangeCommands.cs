@@ -89,8 +89,8 @@ internal sealed class NodeDrainCommand : Verb
         if (staying > 0)
         {
             session.Say(
-                $"{Wording.Count(staying, "container")} of {drain.Node.Name} can't be elsewhere: 'berth stop' ends one, "
-                + $"'berth node drain --timeout 0s {drain.Node.Name}' all that is there.");
+                $"{Wording.Count(staying, "container")} of {drain.Node.Name} can't be elsewhere: 'berth stop' ends "
+                + $"one, 'berth node drain --timeout 0s {drain.Node.Name}' all that is there.");
         }
 
         return staying > 0 || drain.Unasked is { Count: > 0 } ? 1 : 0;

@@ -93,8 +93,8 @@ internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDo
         return await answer.Content.ReadAsStreamAsync(cancellationToken);
     }
 
-    /// <summary>Has another server do its part of a node's drain. Throws <c>NotFound</c> where it knows no such node, or
-    /// no such question.</summary>
+    /// <summary>Has another server do its part of a node's drain. Throws <c>NotFound</c> where it knows no such node,
+    /// or no such question.</summary>
     public async Task<DrainReport> DrainAsync(
         string server, string node, bool evicts, CancellationToken cancellationToken)
     {

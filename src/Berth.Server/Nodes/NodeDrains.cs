@@ -46,7 +46,10 @@ internal sealed class NodeDrains(NodeRooms nodes, ContainerDrains containers)
                     .Select(s => new StayingContainer(s.Key, s.Value, o.Peer.Name))),
             ],
             Running = here.Running + others.Sum(o => o.Report?.Running ?? 0),
-            Unasked = [.. others.Where(o => o.Reason is not null).Select(o => new UnaskedServer(o.Peer.Name, o.Reason!))],
+            Unasked =
+            [
+                .. others.Where(o => o.Reason is not null).Select(o => new UnaskedServer(o.Peer.Name, o.Reason!)),
+            ],
         };
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net.Http.Json;
 using System.Text.Json;
 using Xunit;
 
@@ -17,9 +18,11 @@ public sealed class SharedDrainTests : IAsyncLifetime
     [Fact]
     public async Task Containers_of_all_servers_move_and_what_stays_is_named_and_not_waited_for()
     {
-        await RunAsync(servers.One, "a", "--restart", "always");
-        await RunAsync(servers.Two, "b", "--restart", "always");
+        await CordonAsync(isCordoned: true);
+        await RunAsync(servers.One, "web", "--restart", "always");
+        await RunAsync(servers.Two, "mail", "--restart", "always");
         await RunAsync(servers.Two, "once");
+        await CordonAsync(isCordoned: false);
         long begun = Stopwatch.GetTimestamp();
 
         ToolResult drained = await servers.One.BerthAsync("node", "drain", "worker-1");
@@ -27,15 +30,15 @@ public sealed class SharedDrainTests : IAsyncLifetime
         Assert.True(Stopwatch.GetElapsedTime(begun) < TimeSpan.FromSeconds(90), "it waited for what stays");
         Assert.Equal(1, drained.ExitCode);
         foreach (string said in (string[])[
-            "The container a goes to another node.", "The container b goes to another node.",
+            "The container web goes to another node.", "The container mail goes to another node.",
             "The container once of server two stays: its policy does not start it again (--restart).",
             "1 container of worker-1 can't be elsewhere: 'berth stop' ends one"])
         {
             Assert.Contains(said, drained.Error, StringComparison.Ordinal);
         }
 
-        await UntilOnAsync(servers.One, "a", "worker-2");
-        await UntilOnAsync(servers.Two, "b", "worker-2");
+        await UntilOnAsync(servers.One, "web", "worker-2");
+        await UntilOnAsync(servers.Two, "mail", "worker-2");
         await UntilOnAsync(servers.Two, "once", "worker-1");
 
         ToolResult all = await servers.One.BerthAsync("node", "drain", "--timeout", "0s", "worker-1");
@@ -49,7 +52,8 @@ public sealed class SharedDrainTests : IAsyncLifetime
     [Fact]
     public async Task A_server_that_is_away_is_named()
     {
-        await RunAsync(servers.Two, "b", "--restart", "always");
+        await CordonAsync(isCordoned: true);
+        await RunAsync(servers.Two, "mail", "--restart", "always");
         await servers.Two.KillAsync();
 
         ToolResult drained = await servers.One.BerthAsync("node", "drain", "worker-1");
@@ -60,10 +64,24 @@ public sealed class SharedDrainTests : IAsyncLifetime
             StringComparison.Ordinal);
     }
 
+    /// <summary>The other node takes nothing meanwhile, as both servers know.</summary>
+    private async Task CordonAsync(bool isCordoned)
+    {
+        (await servers.One.BerthAsync("node", isCordoned ? "cordon" : "uncordon", "worker-2")).Succeed();
+        await Condition.HoldsAsync("the other server has heard of it", async () =>
+        {
+            JsonElement node = await servers.Two.Http.GetFromJsonAsync<JsonElement>("/v1/nodes/worker-2");
+            return node.GetProperty("cordoned").GetBoolean() == isCordoned ? null : node.ToString();
+        });
+    }
+
     private static async Task RunAsync(ServerProcess server, string name, params string[] words)
     {
         (await server.BerthAsync(
-            ["run", "-d", "--name", name, "--node", "worker-1", .. words, "demo/busybox", "sleep", "600"])).Succeed();
+            [
+                "run", "-d", "--name", name, "--constraint", "node in (worker-1,worker-2)", .. words, "demo/busybox",
+                "sleep", "600",
+            ])).Succeed();
         await UntilOnAsync(server, name, "worker-1");
     }
 

@@ -34,6 +34,7 @@ public sealed class LeavingNodeTests
 
         Assert.True(drain.Node.Cordoned);
         Assert.Equal(["web"], drain.Moved);
+        Assert.Equal((5, null), (drain.Running, drain.Unasked));
         Assert.Equal(
             [
                 new("bound", "no other node takes it now"),
@@ -55,6 +56,8 @@ public sealed class LeavingNodeTests
         Assert.Equal("platform_fault", once.Reason);
         await rig.ConditionAsync(
             "it is seen", async () => (await rig.Rig0.SeeAsync("first")).Running == 0);
+        MachineDrain over = await rig.Client.Nodes.DrainAsync("first", CancellationToken.None);
+        Assert.Equal((0, 0, 0), (over.Running, over.Moved.Count, over.Staying.Count));
     }
 
     [Fact]
