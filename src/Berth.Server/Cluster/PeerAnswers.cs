@@ -5,6 +5,7 @@ using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Core.Runs;
 using Berth.Oci.Content;
+using Berth.Server.Functions;
 using Berth.Server.Hosting;
 using Berth.Server.Logs;
 using Berth.Server.Networks;
@@ -21,6 +22,7 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
     public const string Results = "/servers/results/";
     public const string Inputs = "/servers/inputs/";
     public const string Logs = "/servers/logs/";
+    public const string FunctionLogs = "/servers/function-logs/";
     public const string Presence = "/servers/presence";
     public const string Drains = "/servers/drains/";
 
@@ -31,9 +33,12 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
     public Func<string, bool, CancellationToken, Task<DrainReport>>? Drain { get; set; }
 
     /// <summary>The address of a log's lines, as <see cref="QueryOf"/> reads it.</summary>
-    public static string LogPath(RunId id, LogQuery query) => string.Create(
+    public static string LogPath(RunId id, LogQuery query) => Logs + id + Text(query);
+
+    /// <summary>The address of this server's part of a function's log.</summary>
+    public static string FunctionLogPath(string name, int? revision, LogQuery query) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Logs}{id}?follow={(query.Follow ? 1 : 0)}&tail={query.Tail ?? -1}&since={query.Since?.UtcTicks ?? 0}");
+        $"{FunctionLogs}{Uri.EscapeDataString(name)}{Text(query)}&revision={revision ?? 0}");
 
     public async Task AnswerAsync(HttpContext context)
     {
@@ -53,6 +58,9 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
                 return;
             case ["", "servers", "logs", var id]:
                 await SendLogAsync(context, RunId.Parse(id));
+                return;
+            case ["", "servers", "function-logs", var name]:
+                await SendFunctionLogAsync(context, name);
                 return;
             case ["", "servers", "presence"]:
                 await SendPresenceAsync(context);
@@ -100,7 +108,28 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
         }
     }
 
-    private async Task SendLogAsync(HttpContext context, RunId id)
+    private Task SendLogAsync(HttpContext context, RunId id)
+    {
+        LogQuery query = QueryOf(context);
+        return SendLinesAsync(
+            context, token => runs.LocalLogsAsync(id, query, token), PeerLogText.Write, _ => query.Follow);
+    }
+
+    private Task SendFunctionLogAsync(HttpContext context, string name)
+    {
+        LogQuery query = QueryOf(context);
+        int? revision = (int)Math.Clamp(Number(context, "revision"), 0, int.MaxValue) is > 0 and var number
+            ? number
+            : null;
+        return SendLinesAsync(
+            context, token => runs.Rooms.FunctionLog!.ReadAsync(name, revision, query, token),
+            new PeerFunctionLog().Write, news => query.Follow || news.Mark != FunctionLogMark.Line);
+    }
+
+    /// <param name="isUrgent">Whether it goes at once, and not when there is a block of it.</param>
+    private async Task SendLinesAsync<T>(
+        HttpContext context, Func<CancellationToken, IAsyncEnumerable<T>> lines, Action<PipeWriter, T> write,
+        Func<T, bool> isUrgent)
     {
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
             context.RequestAborted, lifetime.Stopping);
@@ -108,13 +137,12 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
         await context.Response.StartAsync(either.Token);
         PipeWriter writer = context.Response.BodyWriter;
         await writer.FlushAsync(either.Token);
-        LogQuery query = QueryOf(context);
         try
         {
-            await foreach (LogLine line in runs.LocalLogsAsync(id, query, either.Token))
+            await foreach (T line in lines(either.Token))
             {
-                PeerLogText.Write(writer, line);
-                if (query.Follow || writer.UnflushedBytes >= Block)
+                write(writer, line);
+                if (isUrgent(line) || writer.UnflushedBytes >= Block)
                 {
                     await writer.FlushAsync(either.Token);
                 }
@@ -155,6 +183,10 @@ internal sealed class PeerAnswers(RunManager runs, IContentStore content, Server
             Number(context, "follow") == 1, tail < 0 ? null : (int)Math.Min(tail, int.MaxValue),
             since <= 0 || since > DateTimeOffset.MaxValue.UtcTicks ? null : new DateTimeOffset(since, TimeSpan.Zero));
     }
+
+    private static string Text(LogQuery query) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"?follow={(query.Follow ? 1 : 0)}&tail={query.Tail ?? -1}&since={query.Since?.UtcTicks ?? 0}");
 
     private static long Number(HttpContext context, string name) => long.TryParse(
         context.Request.Query[name], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number)

@@ -98,22 +98,22 @@ internal sealed class PeerDoors : IDisposable
     }
 
     /// <summary>What only another server has can't be had just now.</summary>
-    public static BerthException Unreachable(ServerBeat? peer, string server, Exception? cause)
+    public static BerthException Unreachable(ServerBeat? peer, string server, Exception? cause) => new(
+        ErrorCode.ServerUnreachable,
+        $"It is at the server '{peer?.Name ?? server}', which {WhyNot(peer, cause)}: try again when that one is back.",
+        cause)
     {
-        string why = peer switch
-        {
-            null => "is not known here",
-            { Address.Length: 0 } => "listens for no other server (node-listen)",
-            { IsGone: true } when cause is null => "is gone",
-            _ => $"can't be reached at {peer.Address} ({cause?.GetBaseException().Message.TrimEnd('.')})",
-        };
-        return new BerthException(
-            ErrorCode.ServerUnreachable,
-            $"It is at the server '{peer?.Name ?? server}', which {why}: try again when that one is back.", cause)
-        {
-            RetryAfter = TimeSpan.FromSeconds(5),
-        };
-    }
+        RetryAfter = TimeSpan.FromSeconds(5),
+    };
+
+    /// <summary>Why a server can't be asked, as words after its name.</summary>
+    public static string WhyNot(ServerBeat? peer, Exception? cause) => peer switch
+    {
+        null => "is not known here",
+        { Address.Length: 0 } => "listens for no other server (node-listen)",
+        { IsGone: true } when cause is null => "is gone",
+        _ => $"can't be reached at {peer.Address} ({cause?.GetBaseException().Message.TrimEnd('.')})",
+    };
 
     private HttpClient ClientOf(ServerBeat peer) => clients.GetOrAdd(
         (peer.Id, peer.Address), static (key, doors) => doors.Connect(key.Server, key.Address), this);

@@ -32,6 +32,41 @@ internal static class PeerLogText
         [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         long gap = 0;
+        await foreach (byte[] record in RecordsAsync(reader, broken, cancellationToken))
+        {
+            if (TryRead(record, ref gap, out LogLine line))
+            {
+                yield return line;
+            }
+        }
+    }
+
+    /// <summary>Reads a line of a log. What is none is passed over; a gap is kept for the line after it.</summary>
+    public static bool TryRead(byte[] record, ref long gap, out LogLine line)
+    {
+        line = default;
+        if (record.AsSpan().StartsWith(Gap) && long.TryParse(
+            record.AsSpan(Gap.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long bytes))
+        {
+            gap = bytes;
+            return false;
+        }
+
+        if (!LogFormat.TryParse(record, gap, out line))
+        {
+            return false;
+        }
+
+        gap = 0;
+        return true;
+    }
+
+    /// <summary>What another server sends, up to each line end.</summary>
+    /// <param name="broken">As for <see cref="ReadAsync"/>.</param>
+    public static async IAsyncEnumerable<byte[]> RecordsAsync(
+        PipeReader reader, Func<Exception, Exception> broken,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
         while (true)
         {
             ReadResult read;
@@ -49,16 +84,7 @@ internal static class PeerLogText
             {
                 byte[] record = rest.Slice(0, end).ToArray();
                 rest = rest.Slice(rest.GetPosition(1, end));
-                if (record.AsSpan().StartsWith(Gap) && long.TryParse(
-                    record.AsSpan(Gap.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long bytes))
-                {
-                    gap = bytes;
-                }
-                else if (LogFormat.TryParse(record, gap, out LogLine line))
-                {
-                    gap = 0;
-                    yield return line;
-                }
+                yield return record;
             }
 
             if (rest.Length > LogFormat.MaxRecord)

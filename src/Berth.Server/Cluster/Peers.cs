@@ -8,6 +8,7 @@ using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Core.Runs;
 using Berth.Oci.Images;
+using Berth.Server.Functions;
 using Berth.Server.Logs;
 using Berth.Server.Networks;
 using Berth.Server.Store;
@@ -62,6 +63,31 @@ internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDo
             yield return line;
         }
     }
+
+    /// <summary>A server's part of a function's log. Throws <c>NotFound</c> where it is too old to tell it.</summary>
+    public async IAsyncEnumerable<FunctionLogNews> FunctionLogAsync(
+        string server, string name, int? revision, LogQuery query,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        if (directory.Find(server) is { IsGone: true } gone)
+        {
+            throw PeerDoors.Unreachable(gone, server, null);
+        }
+
+        using HttpResponseMessage answer = await doors.GetAsync(
+            server, PeerAnswers.FunctionLogPath(name, revision, query), cancellationToken);
+        PipeReader lines = PipeReader.Create(await answer.Content.ReadAsStreamAsync(cancellationToken));
+        await foreach (FunctionLogNews news in PeerFunctionLog.ReadAsync(
+            lines, error => PeerDoors.Unreachable(directory.Find(server), server, error), cancellationToken))
+        {
+            yield return news;
+        }
+    }
+
+    /// <summary>Those of the other servers that had one of the runs last.</summary>
+    public async Task<IReadOnlyCollection<string>> HoldersAsync(
+        IReadOnlyCollection<RunId> runs, CancellationToken cancellationToken) =>
+        [.. (await store.HoldersAsync(runs, cancellationToken)).Where(holder => holder != store.Self)];
 
     /// <summary>Content by digest, not verified, from the first server that has it. Throws <c>BlobUnknown</c> where all
     /// that were asked say no, <c>ServerUnreachable</c> where one could not be asked.</summary>

@@ -1,6 +1,8 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Text;
 using Berth.Core.Runs;
+using Berth.Server.Cluster;
 using Berth.Server.Functions;
 using Berth.Server.Hosting;
 using Berth.Server.Logs;
@@ -10,7 +12,7 @@ using Microsoft.AspNetCore.Http;
 namespace Berth.Server.FunctionEndpoints;
 
 /// <summary>Sends what a function's programs wrote as text, each line behind the id of its run.</summary>
-internal sealed class FunctionLogEndpoint(FunctionLog log, ServerLifetime lifetime, TimeProvider time)
+internal sealed class FunctionLogEndpoint(FunctionLogs log, ServerLifetime lifetime, TimeProvider time)
 {
     public async Task HandleAsync(HttpContext context)
     {
@@ -32,7 +34,20 @@ internal sealed class FunctionLogEndpoint(FunctionLog log, ServerLifetime lifeti
     {
         private RunId open;
 
-        public void Write(PipeWriter writer, FunctionLogLine line)
+        public void Write(PipeWriter writer, FunctionLogNews news)
+        {
+            if (news.Mark == FunctionLogMark.Missing)
+            {
+                writer.Write(Encoding.UTF8.GetBytes($"{(open.IsEmpty ? "" : "\n")}[berth: {news.Why}]\n"));
+                open = default;
+            }
+            else if (news.Mark == FunctionLogMark.Line)
+            {
+                Write(writer, news.Line);
+            }
+        }
+
+        private void Write(PipeWriter writer, FunctionLogLine line)
         {
             bool within = open == line.Run;
             if (!open.IsEmpty && !within)

@@ -12,7 +12,32 @@ namespace Berth.Server.Functions;
 /// <param name="Run">Whose program wrote it: a call's, a task's or an instance's.</param>
 internal readonly record struct FunctionLogLine(RunId Run, LogLine Line);
 
-/// <summary>What the programs of a function wrote, of all its instances and newest calls together, by time.</summary>
+/// <summary>What comes of a function's log: a line, or how far it is told.</summary>
+internal enum FunctionLogMark
+{
+    Line,
+
+    /// <summary>How many whole lines there are of what was written before; told first where only the last were asked
+    /// for.</summary>
+    Count,
+
+    /// <summary>It is being read, and nothing of it is told yet.</summary>
+    Busy,
+
+    /// <summary>All that was written before is told; what comes now is added to it.</summary>
+    Now,
+
+    /// <summary>Lines of another server are missing.</summary>
+    Missing,
+}
+
+/// <param name="Count">With the mark of that name.</param>
+/// <param name="Why">With <see cref="FunctionLogMark.Missing"/>: whose, and why.</param>
+internal readonly record struct FunctionLogNews(
+    FunctionLogMark Mark, FunctionLogLine Line = default, long Count = 0, string? Why = null);
+
+/// <summary>What the programs of a function wrote whose logs are at this server, of all its instances and newest calls
+/// together, by time.</summary>
 internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
 {
     /// <summary>Ended runs that are looked at; those under way always are.</summary>
@@ -20,6 +45,9 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
 
     /// <summary>What comes at nearly the same time by several programs is put in order.</summary>
     private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>Lines passed over between two signs that there is somebody who reads: 64 MiB of the longest.</summary>
+    private const int BusyLines = 4096;
 
     /// <summary>Between two looks at whether the function is still there.</summary>
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(1);
@@ -37,7 +65,7 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
 
     /// <summary>The lines there are, and with <see cref="LogQuery.Follow"/> what is added to them until the function is
     /// removed.</summary>
-    public async IAsyncEnumerable<FunctionLogLine> ReadAsync(
+    public async IAsyncEnumerable<FunctionLogNews> ReadAsync(
         string name, int? revision, LogQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Begun before anything is read: what is written meanwhile is read again rather than missed.
@@ -45,8 +73,20 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
         long skip = 0;
         if (query.Tail is { } tail)
         {
+            long lines = 0;
             using LogMerge counted = await MergeAsync(name, revision, cancellationToken);
-            skip = Math.Max(0, counted.Read(query.Since).LongCount(l => !l.Line.Partial) - tail);
+            foreach (FunctionLogLine line in counted.Read(query.Since))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                lines += line.Line.Partial ? 0 : 1;
+                if (!line.Line.Partial && lines % BusyLines == 0)
+                {
+                    yield return new FunctionLogNews(FunctionLogMark.Busy);
+                }
+            }
+
+            skip = Math.Max(0, lines - tail);
+            yield return new FunctionLogNews(FunctionLogMark.Count, Count: lines - skip);
         }
 
         using LogMerge merge = await MergeAsync(name, revision, cancellationToken);
@@ -55,12 +95,17 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
             cancellationToken.ThrowIfCancellationRequested();
             if (skip == 0)
             {
-                yield return line;
+                yield return new FunctionLogNews(FunctionLogMark.Line, line);
             }
-            else if (!line.Line.Partial)
+            else if (!line.Line.Partial && --skip % BusyLines == 0)
             {
-                skip--;
+                yield return new FunctionLogNews(FunctionLogMark.Busy);
             }
+        }
+
+        if (query.Follow)
+        {
+            yield return new FunctionLogNews(FunctionLogMark.Now);
         }
 
         while (watch is not null)
@@ -72,7 +117,7 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
             List<string> ended = await TakeAsync(watch, merge, name, revision, cancellationToken);
             foreach (FunctionLogLine line in merge.Read(null))
             {
-                yield return line;
+                yield return new FunctionLogNews(FunctionLogMark.Line, line);
             }
 
             ended.ForEach(merge.Drop);
@@ -83,8 +128,8 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
         }
     }
 
-    /// <summary>Everything of the function that has a log.</summary>
-    private async Task<LogMerge> MergeAsync(string name, int? revision, CancellationToken cancellationToken)
+    /// <summary>The newest runs of the function, wherever their logs are.</summary>
+    public async Task<IReadOnlyList<Run>> RecentAsync(string name, int? revision, CancellationToken cancellationToken)
     {
         Dictionary<string, string> labels = new() { [FunctionLabels.Function] = name };
         if (revision is { } number)
@@ -92,12 +137,18 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
             labels[FunctionLabels.Revision] = number.ToString(CultureInfo.InvariantCulture);
         }
 
+        return (await runs.ListAsync(
+            new RunQuery(null, null, null, labels, RecentRuns, null), cancellationToken)).Runs;
+    }
+
+    /// <summary>Everything of the function that has a log here.</summary>
+    private async Task<LogMerge> MergeAsync(string name, int? revision, CancellationToken cancellationToken)
+    {
         // An instance may be older than any number of calls.
         IEnumerable<Run> live = runs.Live(FunctionLabels.Function, name).Where(r => IsOf(r, name, revision));
-        RunList recent = await runs.ListAsync(
-            new RunQuery(null, null, null, labels, RecentRuns, null), cancellationToken);
+        IReadOnlyList<Run> recent = await RecentAsync(name, revision, cancellationToken);
         LogMerge merge = new(runs.Rooms.Logs);
-        foreach (Run run in live.Concat(recent.Runs))
+        foreach (Run run in live.Concat(recent))
         {
             merge.Add(run.Id);
             if (run.State.IsTerminal())

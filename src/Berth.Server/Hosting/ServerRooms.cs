@@ -449,6 +449,7 @@ internal sealed class ServerRooms : IAsyncDisposable
     {
         rooms.Runs.Rooms.Results = new SharedTasks(
             rooms.Functions, rooms.Secrets, rooms.Results, rooms.SharedCalls, rooms.Runs.Rooms.Spool, rooms.Time);
+        rooms.Runs.Rooms.FunctionLog = new FunctionLog(rooms.Functions, rooms.Runs);
         rooms.Functions.Expecting = rooms.Nodes.Fleet.ExpectMany;
         rooms.Functions.ExpectingImage = rooms.Nodes.Fleet.ExpectImage;
         rooms.Nodes.Changed = rooms.Instances.Review;

@@ -2,6 +2,7 @@ using Berth.Core.Callbacks;
 using Berth.Server.Access;
 using Berth.Server.Backups;
 using Berth.Server.Calls;
+using Berth.Server.Cluster;
 using Berth.Server.ContainerEndpoints;
 using Berth.Server.Forwarding;
 using Berth.Server.FunctionEndpoints;
@@ -165,7 +166,7 @@ internal static class ServerRoutes
         Map(routes, "PUT", "/v1/traffic/{name}", functions.RouteAsync);
         Map(routes, "POST", "/v1/traffic/{name}/rollback", functions.RollBackAsync);
         FunctionLogEndpoint logs = new(
-            new FunctionLog(rooms.Functions, rooms.Runs), rooms.Lifetime, rooms.Time);
+            new FunctionLogs(rooms.Functions, rooms.Runs.Rooms), rooms.Lifetime, rooms.Time);
         Map(routes, "GET", "/v1/logs/{name}", logs.HandleAsync);
         Map(routes, "PUT", "/v1/scale/{name}", functions.ScaleAsync);
         RolloutEndpoints.RolloutEndpoints rollouts = new(rooms.Functions, rooms.Rollouts, rooms.Revisions, rooms.Time);

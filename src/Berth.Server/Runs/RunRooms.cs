@@ -51,6 +51,9 @@ internal sealed record RunRooms(
     /// none.</summary>
     public Peers? Peers { get; set; }
 
+    /// <summary>This server's part of functions' logs; set before anything runs.</summary>
+    public FunctionLog? FunctionLog { get; set; }
+
     /// <summary>Told that there is an end to be handed on to a function; set before anything runs.</summary>
     public Action? Forwarded { get; set; }
 

@@ -25,6 +25,10 @@ internal interface IClusterStore
     /// <summary>The servers that have what belongs to a run in files; null where there is no such run.</summary>
     Task<RunServers?> WhereAsync(RunId id, CancellationToken cancellationToken);
 
+    /// <summary>The servers that had any of the runs under way last.</summary>
+    Task<IReadOnlyCollection<string>> HoldersAsync(
+        IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken);
+
     /// <summary>The server that keeps a container, by its name, its id or the beginning of that; null where there is no
     /// such container.</summary>
     Task<string?> HolderOfContainerAsync(string container, CancellationToken cancellationToken);

@@ -8,7 +8,6 @@ using Berth.Core.Errors;
 using Berth.Core.Images;
 using Berth.Core.Runs;
 using Berth.Oci.Content;
-using Berth.Server.Configuration;
 using Berth.Server.Spool;
 using Berth.Testing.Server;
 using Berth.Testing.Store;
@@ -27,7 +26,7 @@ public sealed class PeerTests(SharedPostgres postgres)
     [Fact]
     public async Task A_large_result_and_its_log_are_had_from_whichever_server()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
         byte[] input = RandomNumberGenerator.GetBytes(Large);
 
         string task = await SubmitAsync(pair.One, ["sh", "-c", "echo told >&2; cat"], input);
@@ -47,7 +46,7 @@ public sealed class PeerTests(SharedPostgres postgres)
     [Fact]
     public async Task A_part_of_a_result_of_another_server_is_sent_as_a_part()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
         byte[] input = RandomNumberGenerator.GetBytes(Large);
         string task = await SubmitAsync(pair.One, ["cat"], input);
         await EndsAsync(pair.One, task);
@@ -65,7 +64,7 @@ public sealed class PeerTests(SharedPostgres postgres)
     [Fact]
     public async Task A_task_with_a_large_input_runs_at_a_server_that_has_neither_input_nor_image()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
         Digest image = await pair.One.AddImageAsync("demo/only", "1", "amd64");
         byte[] input = RandomNumberGenerator.GetBytes(Large);
         // The one that accepts has no place for it.
@@ -82,7 +81,7 @@ public sealed class PeerTests(SharedPostgres postgres)
     [Fact]
     public async Task An_image_that_only_another_server_has_is_fetched_once_and_verified()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
         Digest image = await pair.One.AddImageAsync("demo/only", "1", "arm64");
         Assert.Null(pair.Two.Server.Rooms.Content.SizeOf(image));
 
@@ -100,7 +99,7 @@ public sealed class PeerTests(SharedPostgres postgres)
     [Fact]
     public async Task What_a_server_has_that_is_gone_is_told_with_its_name()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
         string task = await SubmitAsync(pair.One, ["cat"], RandomNumberGenerator.GetBytes(Large));
         await EndsAsync(pair.Two, task);
         (ServerRig holder, ServerRig other) = pair.One.Server.Rooms.Runs.Rooms.Spool.List().Any(r => r.Text == task)
@@ -122,24 +121,24 @@ public sealed class PeerTests(SharedPostgres postgres)
     [Fact]
     public async Task A_token_holds_at_every_server_until_it_is_revoked_at_any()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
         using HttpResponseMessage made = await pair.One.Client.PostAsJsonAsync(
             "/v1/tokens", new TokenRequest("ci", "user", null), AccessJson.Default.TokenRequest);
         TokenCreated token = (await made.Content.ReadFromJsonAsync(AccessJson.Default.TokenCreated))!;
 
         using HttpClient there = pair.Two.ClientWith(token.Secret);
-        await UntilAsync(async () => await StatusAsync(there) == HttpStatusCode.OK);
+        await ServerPair.UntilAsync(async () => await StatusAsync(there) == HttpStatusCode.OK);
         using HttpResponseMessage revoked = await pair.Two.Client.DeleteAsync(
             new Uri($"/v1/tokens/{token.Token.Id}", UriKind.Relative));
         Assert.Equal(HttpStatusCode.NoContent, revoked.StatusCode);
         using HttpClient here = pair.One.ClientWith(token.Secret);
-        await UntilAsync(async () => await StatusAsync(here) == HttpStatusCode.Unauthorized);
+        await ServerPair.UntilAsync(async () => await StatusAsync(here) == HttpStatusCode.Unauthorized);
     }
 
     [Fact]
     public async Task Tokens_that_two_servers_make_at_once_are_all_kept()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
 
         await Task.WhenAll(Enumerable.Range(0, 12).Select(async i =>
         {
@@ -148,13 +147,14 @@ public sealed class PeerTests(SharedPostgres postgres)
             Assert.Equal(HttpStatusCode.Created, made.StatusCode);
         }));
 
-        await UntilAsync(() => Task.FromResult(pair.Both.All(s => s.Server.Rooms.Tokens.List().Count == 13)));
+        await ServerPair.UntilAsync(
+            () => Task.FromResult(pair.Both.All(s => s.Server.Rooms.Tokens.List().Count == 13)));
     }
 
     [Fact]
     public async Task All_servers_are_of_one_authority_and_one_without_the_key_is_refused()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
         foreach (string file in (string[])["node-authority.pem", "callback.key", "registry.key"])
         {
             Assert.Equal(
@@ -163,7 +163,7 @@ public sealed class PeerTests(SharedPostgres postgres)
         }
 
         BerthException refused = await Assert.ThrowsAsync<BerthException>(
-            () => Pair.StartAsync(pair.Address, "three", null));
+            () => ServerPair.StartAsync(pair.Address, "three", null));
         Assert.Equal(ErrorCode.InvalidConfiguration, refused.Code);
         Assert.Contains("secrets.key is not the one of the servers", refused.Message, StringComparison.Ordinal);
     }
@@ -171,10 +171,10 @@ public sealed class PeerTests(SharedPostgres postgres)
     [Fact]
     public async Task Two_machines_have_two_names()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
 
         BerthException refused = await Assert.ThrowsAsync<BerthException>(
-            () => Pair.StartAsync(pair.Address, "two", pair.One));
+            () => ServerPair.StartAsync(pair.Address, "two", pair.One));
 
         Assert.Contains("node-name = 'two'", refused.Message, StringComparison.Ordinal);
     }
@@ -182,7 +182,7 @@ public sealed class PeerTests(SharedPostgres postgres)
     [Fact]
     public async Task Nobody_but_a_server_has_files_from_a_server()
     {
-        await using Pair pair = await Pair.StartAsync(postgres);
+        await using ServerPair pair = await ServerPair.StartAsync(postgres);
         Uri gate = pair.One.Server.Rooms.Nodes.Addresses[0];
         using HttpClient anybody = new(new SocketsHttpHandler
         {
@@ -195,7 +195,10 @@ public sealed class PeerTests(SharedPostgres postgres)
             DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
         };
 
-        foreach (string path in (string[])["/servers/results/x/1", "/servers/inputs/x", "/servers/logs/x", "/blobs/x"])
+        foreach (string path in (string[])
+            [
+                "/servers/results/x/1", "/servers/inputs/x", "/servers/logs/x", "/servers/function-logs/x", "/blobs/x",
+            ])
         {
             using HttpResponseMessage answer = await anybody.GetAsync(new Uri(path, UriKind.Relative));
             Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
@@ -219,57 +222,4 @@ public sealed class PeerTests(SharedPostgres postgres)
 
     private static Task<Run> EndsAsync(ServerRig server, string task) =>
         server.Server.Rooms.Runs.WaitAsync(RunId.Parse(task), TimeSpan.FromMinutes(1), None);
-
-    private static async Task UntilAsync(Func<Task<bool>> holds)
-    {
-        using CancellationTokenSource limit = new(TimeSpan.FromMinutes(1));
-        while (!await holds())
-        {
-            await Task.Delay(20, limit.Token);
-        }
-    }
-
-    private sealed class Pair : IAsyncDisposable
-    {
-        private Pair(string address, ServerRig one, ServerRig two)
-        {
-            Address = address;
-            One = one;
-            Two = two;
-        }
-
-        public string Address { get; }
-
-        public ServerRig One { get; }
-
-        public ServerRig Two { get; }
-
-        public IReadOnlyList<ServerRig> Both => [One, Two];
-
-        public static async Task<Pair> StartAsync(SharedPostgres postgres)
-        {
-            string address = await (await postgres.Cluster).NewDatabaseAsync();
-            ServerRig one = await StartAsync(address, "one", null);
-            ServerRig two = await StartAsync(address, "two", one);
-            Pair pair = new(address, one, two);
-            await UntilAsync(() => Task.FromResult(pair.Both.All(s => s.Server.Rooms.Nodes.Peers!.Any)));
-            return pair;
-        }
-
-        public static Task<ServerRig> StartAsync(string address, string name, ServerRig? beside) =>
-            ServerRig.StartAsync(
-                options => options with
-                {
-                    Store = PostgresCluster.Parse(address),
-                    NodeName = name,
-                    NodeListen = [new ListenAddress(IPAddress.Loopback, 0)],
-                },
-                beside: beside);
-
-        public async ValueTask DisposeAsync()
-        {
-            await Two.DisposeAsync();
-            await One.DisposeAsync();
-        }
-    }
 }

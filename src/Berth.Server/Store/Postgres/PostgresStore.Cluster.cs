@@ -40,6 +40,12 @@ public sealed partial class PostgresStore : IClusterStore
         new PostgresStatement("SELECT origin, holder FROM runs WHERE id = $1").Bind(id.Text),
         Rows.First<RunServers?>(row => new RunServers(row.Text(0), row.Text(1)), null), cancellationToken);
 
+    async Task<IReadOnlyCollection<string>> IClusterStore.HoldersAsync(
+        IReadOnlyCollection<RunId> ids, CancellationToken cancellationToken) => await database.ReadAsync(
+        new PostgresStatement("SELECT DISTINCT holder FROM runs WHERE id = ANY($1) AND holder <> ''")
+            .Bind(ids.Select(id => id.Text)),
+        Rows.All(row => row.Text(0)), cancellationToken);
+
     Task<string?> IClusterStore.HolderOfContainerAsync(string container, CancellationToken cancellationToken) =>
         database.ReadAsync(
             new PostgresStatement(
