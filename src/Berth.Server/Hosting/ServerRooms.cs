@@ -37,8 +37,6 @@ using Berth.Server.Runs;
 using Berth.Server.Secrets;
 using Berth.Server.Spool;
 using Berth.Server.Store;
-using Berth.Server.Store.Postgres;
-using Berth.Server.Store.Sqlite;
 using Berth.Server.Telemetry;
 using Berth.Server.Triggers;
 using Berth.Server.Webhooks;
@@ -196,7 +194,7 @@ internal sealed class ServerRooms : IAsyncDisposable
     {
         ContentStore content = new(data["blobs"], time);
         CrashPoints.Reach(CrashPoint.ContentOpened);
-        IServerStore store = await OpenSharedAsync(options, data, time, loggers, cancellationToken);
+        IServerStore store = await StoreOpening.OpenAsync(options, data, time, loggers, cancellationToken);
         PolicyStore policies = PolicyStore.Open(data["repository-policies.json"]);
         WebhookOutbox webhooks = new(data["webhooks"], policies, time, loggers.CreateLogger<WebhookOutbox>());
         RepositoryStore repositories = new(data["repositories"], time, content, policies, webhooks);
@@ -291,34 +289,6 @@ internal sealed class ServerRooms : IAsyncDisposable
         Lifetime.Dispose();
     }
 
-    /// <summary>The data folder's own file, or the database that the operator named.</summary>
-    private static async Task<IServerStore> OpenStoreAsync(
-        ServerOptions options, DataFolder data, TimeProvider time, ILoggerFactory loggers,
-        CancellationToken cancellationToken)
-    {
-        if (options.Store is not { } address)
-        {
-            return await SqliteRunStore.OpenAsync(
-                data["berth.db"], SqliteRunStore.DefaultBallast, loggers.CreateLogger<SqliteRunStore>(),
-                cancellationToken);
-        }
-
-        if (File.Exists(data["berth.db"]))
-        {
-            throw new BerthException(
-                ErrorCode.InvalidConfiguration,
-                $"The data folder {data.Path} has records of its own in berth.db, and the setting store names "
-                + $"{address}: move them with 'berth store migrate', or serve without store.");
-        }
-
-        PostgresAddress whole = options.StorePasswordFile is { } file
-            ? address.WithPasswordFile(file)
-            : address;
-        return await PostgresStore.OpenAsync(
-            whole, ServerIdentity.LoadOrCreate(data["server.id"], time), time, loggers.CreateLogger<PostgresStore>(),
-            cancellationToken);
-    }
-
     private static SharedNames? NamesOf(
         IServerStore store, RepositoryStore repositories, ContentStore content, FetchedImages fetched,
         PolicyStore policies, NodeParts parts) => store is IClusterStore all
@@ -350,45 +320,6 @@ internal sealed class ServerRooms : IAsyncDisposable
         CancellationToken cancellationToken) => store is IClusterStore shared
         ? await TokenStore.OpenAsync(data.Path, shared, time, loggers.CreateLogger<TokenStore>(), cancellationToken)
         : TokenStore.Open(data.Path, time);
-
-    private static async Task<IServerStore> OpenSharedAsync(
-        ServerOptions options, DataFolder data, TimeProvider time, ILoggerFactory loggers,
-        CancellationToken cancellationToken)
-    {
-        IServerStore store = await OpenStoreAsync(options, data, time, loggers, cancellationToken);
-        try
-        {
-            await ShareKeysAsync(store, data, time, loggers, cancellationToken);
-            return store;
-        }
-        catch
-        {
-            await store.DisposeAsync();
-            throw;
-        }
-    }
-
-    /// <summary>Before anything reads them: the keys in the data folder are those of all servers of the
-    /// store.</summary>
-    private static async Task ShareKeysAsync(
-        IServerStore store, DataFolder data, TimeProvider time, ILoggerFactory loggers,
-        CancellationToken cancellationToken)
-    {
-        if (store is not IClusterStore shared)
-        {
-            return;
-        }
-
-        string file = data["secrets.key"];
-        ClusterKeys keys = new(
-            shared, SecretKeys.LoadOrCreate(file), file, loggers.CreateLogger<ClusterKeys>());
-        await keys.ShareAsync(
-            data["node-authority.pem"], path => NodeAuthority.LoadOrCreate(path, time).Dispose(), cancellationToken);
-        await keys.ShareAsync(
-            data["callback.key"], path => CallbackSigner.LoadOrCreate(path), cancellationToken);
-        await keys.ShareAsync(
-            data["registry.key"], path => _ = new RegistryTokens(path, time), cancellationToken);
-    }
 
     private static FetchedImages FetchedOf(
         ContentStore content, ImageSource here, TimeProvider time, ILoggerFactory loggers)
