@@ -126,7 +126,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         ThrowUnlessAccepting();
         string chosen = name is null ? index.InventName() : ContainerName.Check(name, "container");
         Container container = Container.New(ContainerId.New(), chosen, spec, caller, rooms.Time.GetUtcNow());
-        container = container with { Node = nodes.Choose(container) };
+        container = container with { Node = await nodes.ChooseAsync(container, cancellationToken) };
         await Volumes.SettleAsync(container, cancellationToken);
         ContainerEntry entry = new(container, rooms.Time);
         // Before it is durable, so that its volumes count as used from the first moment.

@@ -35,9 +35,11 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
 
     /// <summary>Where a container that was just made is to be. Throws <c>NoNode</c>, and <c>InvalidRequest</c> where a
     /// path can't be said to that node.</summary>
-    public string? Choose(Container container)
+    public async Task<string?> ChooseAsync(Container container, CancellationToken cancellationToken)
     {
-        string? node = Machines?.Fleet.ChooseContainer(ContainerOrders.SpecOf(container));
+        string? node = Machines is null
+            ? null
+            : await Machines.Fleet.ChooseContainerAsync(ContainerOrders.SpecOf(container), cancellationToken);
         return node is not null && ContainerOrders.FirstUnsaid(container) is { } path
             ? throw new BerthException(
                 ErrorCode.InvalidRequest,
@@ -49,10 +51,11 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
 
     /// <summary>Where it is to start: where it is, unless it can go elsewhere and has to. Throws <c>NoNode</c>.
     /// </summary>
-    public string? HomeOf(Container container)
+    public async Task<string?> HomeOfAsync(Container container, CancellationToken cancellationToken)
     {
         bool isFree = container.Spec.CanMove || (container.Run is null && container.Spec.HasNoVolumes);
-        return container.Node is { } node && isFree && !Machines!.Fleet.IsReady(node) ? Choose(container)
+        return container.Node is { } node && isFree && !await Machines!.Fleet.IsReadyAsync(node, cancellationToken)
+            ? await ChooseAsync(container, cancellationToken)
             : container.Node;
     }
 

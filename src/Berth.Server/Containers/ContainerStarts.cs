@@ -35,7 +35,7 @@ internal sealed class ContainerStarts(
         RunMoment now = rooms.Runs.Clock.Moment;
         Container started = ContainerSteps.Start(before, RunId.New(now.At), now.At, byPolicy) with
         {
-            Node = nodes.HomeOf(before),
+            Node = await nodes.HomeOfAsync(before, CancellationToken.None),
         };
         TakePlace();
         try

@@ -15,11 +15,28 @@ internal sealed partial class NodeFleet
     /// <summary>Programs of containers that this server has on other nodes, by name.</summary>
     private readonly ConcurrentDictionary<string, int> containers = new(StringComparer.Ordinal);
 
-    /// <summary>Where a container would go that has no files anywhere yet: the server's own machine where nothing else
-    /// was asked for and that takes it. Throws <c>NoNode</c>.</summary>
+    /// <summary>Where a container goes that has no files anywhere yet: the server's own machine where nothing else was
+    /// asked for and that takes it. A server that has just begun waits for nodes that may have it. Throws
+    /// <c>NoNode</c>.</summary>
     /// <returns>Null for the server's own.</returns>
     /// <param name="spec">Of its runs.</param>
-    public string? ChooseContainer(RunSpec spec)
+    public async Task<string?> ChooseContainerAsync(RunSpec spec, CancellationToken cancellationToken)
+    {
+        IReadOnlyList<NodeConstraint> constraints = spec.Placement?.Constraints ?? [];
+        try
+        {
+            return await ExpectAsync(constraints, () => Task.FromResult(ChooseContainer(spec)), cancellationToken);
+        }
+        catch (BerthException nowhere) when (nowhere.Code == ErrorCode.NoNode)
+        {
+            throw new BerthException(nowhere.Code, nowhere.Message + HowAreNamed(constraints), nowhere)
+            {
+                RetryAfter = nowhere.RetryAfter,
+            };
+        }
+    }
+
+    private string? ChooseContainer(RunSpec spec)
     {
         if (StaysHere(spec))
         {
@@ -56,8 +73,24 @@ internal sealed partial class NodeFleet
             ],
         }) is not null;
 
-    /// <summary>Whether a node takes containers now.</summary>
-    public bool IsReady(string node) => index.StateOf(node) == NodeAvailability.Ready;
+    /// <summary>Whether a node takes containers; where the server has just begun, once the node has dialled it.
+    /// </summary>
+    public async Task<bool> IsReadyAsync(string node, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            Task changed = register.LinksChanged;
+            TimeSpan left = register.DiallingLeft;
+            bool isReady = index.StateOf(node) == NodeAvailability.Ready;
+            if (isReady || left == TimeSpan.Zero || !register.ExpectsOne([On(node)]))
+            {
+                return isReady;
+            }
+
+            await Task.WhenAny(changed, Task.Delay(left, time, cancellationToken));
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
 
     /// <summary>Takes room for a container's start until that is disposed or its program has ended. Throws
     /// <c>NoNode</c>.</summary>
@@ -71,10 +104,11 @@ internal sealed partial class NodeFleet
         }
 
         PlacementRequest request = ContainerRequest(IdOf(run), run.Caller, run.Spec);
+        request = request with { Constraints = [.. request.Constraints, On(node)] };
         return new InstancePlace(
             this,
-            await index.PlaceAsync(
-                request with { Constraints = [.. request.Constraints, On(node)] }, mayWait: false, cancellationToken));
+            await ExpectAsync(
+                [On(node)], () => index.PlaceAsync(request, mayWait: false, cancellationToken), cancellationToken));
     }
 
     /// <summary>Counts a container that a server before this one left on its node, as far as there is room.</summary>
@@ -98,6 +132,20 @@ internal sealed partial class NodeFleet
     }
 
     private static NodeConstraint On(string node) => NodeConstraint.Parse($"{NodeAttributes.Node}={node}");
+
+    /// <summary>For people: how those nodes are that were asked for by their names, where they take nothing.</summary>
+    private string HowAreNamed(IReadOnlyList<NodeConstraint> constraints) => string.Concat(constraints
+        .Where(c => c is { Key: NodeAttributes.Node, Kind: ConstraintKind.In })
+        .SelectMany(c => c.Values).Distinct(StringComparer.Ordinal).Select(name => register.Find(name) switch
+        {
+            null => $" There is no node '{name}'.",
+            { IsOwn: false, Record.IsServers: true } =>
+                $" The node '{name}' is another server's own machine: that server runs what is to be there.",
+            { IsOwn: false, Availability: NodeAvailability.Lost } node =>
+                $" The node '{name}' is {register.StateOf(node)}: it has no link to this server.",
+            { Record.IsCordoned: true } => $" The node '{name}' is cordoned.",
+            _ => "",
+        }));
 
     private bool StaysHere(RunSpec spec) => spec.Placement is null
         && (IsBound(spec) || spec.HostFolders.Any() || index.IsOwnAlone) && !HasVolumeElsewhere(spec);

@@ -65,9 +65,10 @@ internal sealed partial class NodeFleet
     {
         // By name: two servers that are first with the same volumes then don't divide them.
         string[] names = [.. run.Spec.Volumes.Order(StringComparer.Ordinal)];
+        IReadOnlyList<NodeConstraint> constraints = run.Spec.Placement?.Constraints ?? [];
         if (names.Length == 0)
         {
-            return await ExpectAsync(run, place, cancellationToken);
+            return await ExpectAsync(constraints, place, cancellationToken);
         }
 
         IDisposable? hold = VolumeUsers.Take(names);
@@ -75,7 +76,7 @@ internal sealed partial class NodeFleet
         {
             while (true)
             {
-                PlacementPlan plan = await ExpectAsync(run, place, cancellationToken);
+                PlacementPlan plan = await ExpectAsync(constraints, place, cancellationToken);
                 bool stays = false;
                 try
                 {

@@ -158,10 +158,9 @@ internal sealed partial class NodeFleet(
 
     /// <summary>Refuses nothing, where the server has just begun, that nodes may take which are about to dial it.
     /// </summary>
-    private async Task<PlacementPlan> ExpectAsync(
-        Run run, Func<Task<PlacementPlan>> place, CancellationToken cancellationToken)
+    private async Task<T> ExpectAsync<T>(
+        IReadOnlyList<NodeConstraint> constraints, Func<Task<T>> place, CancellationToken cancellationToken)
     {
-        IReadOnlyList<NodeConstraint> constraints = run.Spec.Placement?.Constraints ?? [];
         while (true)
         {
             Task changed = register.LinksChanged;

@@ -30,14 +30,16 @@ internal sealed class LinkRig : IAsyncDisposable
     public Uri NodeAddress => Rooms.Addresses[0];
 
     /// <param name="folder">A data folder to go on with; null for a new one.</param>
+    /// <param name="time">Of the server; null for the machine's.</param>
     public static async Task<LinkRig> StartAsync(
-        Func<ServerOptions, ServerOptions>? with = null, TemporaryFolder? folder = null) => new(
+        Func<ServerOptions, ServerOptions>? with = null, TemporaryFolder? folder = null, TimeProvider? time = null) =>
+        new(
         await ServerRig.StartAsync(
             o => (with?.Invoke(o) ?? o) with
             {
                 NodeListen = [new ListenAddress(IPAddress.Loopback, 0)],
             },
-            folder));
+            folder, time));
 
     public async Task<string> TokenAsync(string? expires = null)
     {

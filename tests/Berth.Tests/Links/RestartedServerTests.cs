@@ -1,6 +1,11 @@
 using System.Net;
+using Berth.Api.Client;
+using Berth.Api.Containers;
+using Berth.Core.Errors;
 using Berth.Node.Links;
+using Berth.Testing.Clocks;
 using Berth.Testing.Content;
+using Berth.Testing.Server;
 using Xunit;
 
 namespace Berth.Tests.Links;
@@ -26,6 +31,68 @@ public sealed class RestartedServerTests
         Assert.True(waits, "It was not refused at once.");
         Assert.Equal("hello", await answer.Content.ReadAsStringAsync());
     }
+
+    [Fact]
+    public async Task A_container_waits_for_the_node_that_it_is_to_be_on_and_starts_there()
+    {
+        using TemporaryFolder folder = new();
+        TemporaryFolder node = new();
+        await MakeAsync(folder, node);
+        // Nothing is over before the node has come, however long that takes here.
+        await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: Standing());
+        using BerthClient client = new(rig.Server.Address, rig.Server.AdminToken, TimeProvider.System);
+
+        Task<ContainerView> creating = CreateAsync(client, "here", "node=worker");
+        BerthException never = await Assert.ThrowsAsync<BerthException>(() => CreateAsync(client, "no", "zone=attic"));
+        bool waits = !creating.IsCompleted;
+        await rig.StartAsync(node, NodeIdentity.Load(node.Path)!);
+        await creating;
+        ContainerView started = await client.Containers.StartAsync("here", CancellationToken.None);
+
+        Assert.Equal(ErrorCode.NoNode, never.Code);
+        Assert.True(waits, "It was not refused at once.");
+        Assert.Equal("worker", started.Node);
+    }
+
+    [Fact]
+    public async Task A_container_whose_node_does_not_come_is_refused_with_its_name()
+    {
+        using TemporaryFolder folder = new();
+        using TemporaryFolder node = new();
+        await MakeAsync(folder, node);
+        ManualTime time = Standing();
+        await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: time);
+        using BerthClient client = new(rig.Server.Address, rig.Server.AdminToken, TimeProvider.System);
+
+        Task<ContainerView> creating = CreateAsync(client, "here", "node=worker");
+        using CancellationTokenSource limit = new(TimeSpan.FromMinutes(1));
+        while (!creating.IsCompleted)
+        {
+            time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Delay(20, limit.Token);
+        }
+
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => creating);
+        Assert.Equal(ErrorCode.NoNode, refused.Code);
+        Assert.Contains(
+            "The node 'worker' is lost: it has no link to this server.", refused.Message, StringComparison.Ordinal);
+        BerthException unknown = await Assert.ThrowsAsync<BerthException>(
+            () => CreateAsync(client, "there", "node=worked"));
+        Assert.Contains("There is no node 'worked'.", unknown.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>The time of now, which only a test moves.</summary>
+    private static ManualTime Standing()
+    {
+        ManualTime time = new();
+        time.Jump(TimeProvider.System.GetUtcNow() - time.GetUtcNow());
+        return time;
+    }
+
+    private static Task<ContainerView> CreateAsync(BerthClient client, string name, string constraint) =>
+        client.Containers.CreateAsync(
+            new ContainerRequest(ServerRig.Image, name, ["cat"], OpenInput: true, Constraints: [constraint]),
+            CancellationToken.None);
 
     /// <summary>A data folder of a server, and of a node that has joined it.</summary>
     private static async Task MakeAsync(TemporaryFolder folder, TemporaryFolder node)
