@@ -2,32 +2,31 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using Berth.Core.Errors;
 using Berth.Core.Images;
-using Berth.Oci.Content;
 using Berth.Oci.Repositories;
 using Berth.Registry.Mirrors;
 
 namespace Berth.Registry.Policies;
 
 /// <summary>
-/// The policies, in one file that is replaced as a whole at every change and durable before a change is acknowledged.
-/// Questions are answered from memory.
+/// The policies, in one document that is replaced as a whole at every change and durable before a change is
+/// acknowledged. Questions are answered from memory.
 /// </summary>
-public sealed class PolicyStore : IRepositoryRules
+public sealed class PolicyStore : IRepositoryRules, IDisposable
 {
-    // Each is looked at for every write below it, and the file is written whole.
+    // Each is looked at for every write below it, and the document is written whole.
     private const int MaxPolicies = 10_000;
     private const int MaxPatterns = 100;
 
-    private readonly Lock gate = new();
-    private readonly string path;
-    private volatile ImmutableSortedDictionary<string, Compiled> policies;
+    /// <summary>More than servers that change policies at once.</summary>
+    private const int Tries = 20;
 
-    private PolicyStore(string path, IEnumerable<RepositoryPolicy> policies)
-    {
-        this.path = path;
-        this.policies = policies.ToImmutableSortedDictionary(
-            p => p.Scope, p => new Compiled(p), StringComparer.Ordinal);
-    }
+    private readonly SemaphoreSlim writing = new(1, 1);
+    private readonly IPolicyDocument document;
+    private readonly string place;
+    private volatile ImmutableSortedDictionary<string, Compiled> policies =
+        ImmutableSortedDictionary.Create<string, Compiled>(StringComparer.Ordinal);
+
+    private PolicyStore(IPolicyDocument document, string place) => (this.document, this.place) = (document, place);
 
     /// <summary>Means every repository.</summary>
     public static string Everything => "*";
@@ -35,27 +34,19 @@ public sealed class PolicyStore : IRepositoryRules
     /// <summary>Whether anybody may pull anything without a token.</summary>
     public bool HasAnonymous => policies.Values.Any(p => p.Policy.AnonymousPull == true);
 
-    /// <summary>Reads the file; a missing one means no policies.</summary>
-    public static PolicyStore Open(string path)
+    /// <summary>Reads them; where there are none, there are no policies.</summary>
+    /// <param name="place">What the document is called where it can't be read.</param>
+    public static async Task<PolicyStore> OpenAsync(
+        IPolicyDocument document, string place, CancellationToken cancellationToken)
     {
-        if (!File.Exists(path))
-        {
-            return new PolicyStore(path, []);
-        }
-
-        try
-        {
-            PolicyFile? file = JsonSerializer.Deserialize(File.ReadAllBytes(path), PolicyJson.Default.PolicyFile);
-            return new PolicyStore(path, file?.Policies ?? throw new JsonException("it is empty"));
-        }
-        catch (JsonException e)
-        {
-            throw new BerthException(
-                ErrorCode.InvalidConfiguration,
-                $"The file of repository policies {path} can't be read ({e.Message}). Restore it, or delete it to "
-                + "start without quotas, immutable tags and retention.", e);
-        }
+        PolicyStore store = new(document, place);
+        await store.ReadAsync(cancellationToken);
+        return store;
     }
+
+    /// <summary>Of one server alone.</summary>
+    public static Task<PolicyStore> OpenAsync(string path, CancellationToken cancellationToken) =>
+        OpenAsync(new FileOfPolicies(path), $"The file of repository policies {path}", cancellationToken);
 
     public IReadOnlyList<RepositoryPolicy> All() => [.. policies.Values.Select(p => p.Policy)];
 
@@ -63,24 +54,57 @@ public sealed class PolicyStore : IRepositoryRules
     public RepositoryPolicy? Find(string scope) => policies.GetValueOrDefault(scope)?.Policy;
 
     /// <summary>Replaces what is said for a scope; a policy that says nothing removes it.</summary>
-    public void Set(RepositoryPolicy policy)
-    {
-        Check(policy);
-        lock (gate)
-        {
-            ImmutableSortedDictionary<string, Compiled> next = policy.IsEmpty
-                ? policies.Remove(policy.Scope)
-                : policies.SetItem(policy.Scope, new Compiled(policy));
-            if (next.Count > MaxPolicies)
-            {
-                throw new BerthException(
-                    ErrorCode.Conflict, $"There are {MaxPolicies} policies already: say more in fewer of them.");
-            }
+    public Task SetAsync(RepositoryPolicy policy, CancellationToken cancellationToken) =>
+        SetAsync(policy.Scope, _ => policy, cancellationToken);
 
-            Save(next);
-            policies = next;
+    /// <param name="decide">Given what is said for the scope now; asked again where another server was faster.</param>
+    public Task SetAsync(
+        string scope, Func<RepositoryPolicy?, RepositoryPolicy> decide, CancellationToken cancellationToken) =>
+        ChangeAsync(
+            before =>
+            {
+                RepositoryPolicy policy = decide(before.GetValueOrDefault(scope)?.Policy);
+                Check(policy);
+                return policy.IsEmpty ? before.Remove(scope) : before.SetItem(scope, new Compiled(policy));
+            },
+            cancellationToken);
+
+    /// <summary>Takes in policies that were kept elsewhere, but for scopes that have one. Returns how many that were.
+    /// </summary>
+    public async Task<int> AdoptAsync(PolicyStore other, CancellationToken cancellationToken)
+    {
+        int adopted = 0;
+        await ChangeAsync(
+            before =>
+            {
+                KeyValuePair<string, Compiled>[] missing =
+                    [.. other.policies.Where(entry => !before.ContainsKey(entry.Key))];
+                adopted = missing.Length;
+                return before.AddRange(missing);
+            },
+            cancellationToken);
+        return adopted;
+    }
+
+    /// <summary>Writes what there is as it is.</summary>
+    public Task RewriteAsync(CancellationToken cancellationToken) =>
+        ChangeAsync(static same => same, cancellationToken);
+
+    /// <summary>Takes in what others have changed.</summary>
+    public async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        await writing.WaitAsync(cancellationToken);
+        try
+        {
+            await ReadAsync(cancellationToken);
+        }
+        finally
+        {
+            writing.Release();
         }
     }
+
+    public void Dispose() => writing.Dispose();
 
     public bool IsImmutable(string repository, string tag) =>
         Nearest(repository, p => p.Policy.ImmutableTags is not null)?.Immutable.Any(p => p.Matches(tag)) ?? false;
@@ -199,18 +223,63 @@ public sealed class PolicyStore : IRepositoryRules
 
     private Compiled? Nearest(string repository, Func<Compiled, bool> says) => Above(repository).FirstOrDefault(says);
 
-    private void Save(ImmutableSortedDictionary<string, Compiled> next)
+    /// <summary>Decides and writes, one at a time here, and anew after each change of another's.</summary>
+    private async Task ChangeAsync(
+        Func<ImmutableSortedDictionary<string, Compiled>, ImmutableSortedDictionary<string, Compiled>> change,
+        CancellationToken cancellationToken)
     {
-        byte[] content = JsonSerializer.SerializeToUtf8Bytes(
-            new PolicyFile(1, [.. next.Values.Select(p => p.Policy)]), PolicyJson.Default.PolicyFile);
+        await writing.WaitAsync(cancellationToken);
         try
         {
-            DurableFile.ReplacePrivate(path, content);
+            for (int tries = 0; tries < Tries; tries++)
+            {
+                ImmutableSortedDictionary<string, Compiled> next = change(policies);
+                if (next.Count > MaxPolicies)
+                {
+                    throw new BerthException(
+                        ErrorCode.Conflict, $"There are {MaxPolicies} policies already: say more in fewer of them.");
+                }
+
+                byte[] content = JsonSerializer.SerializeToUtf8Bytes(
+                    new PolicyFile(1, [.. next.Values.Select(p => p.Policy)]), PolicyJson.Default.PolicyFile);
+                if (await document.TryWriteAsync(content, cancellationToken))
+                {
+                    policies = next;
+                    return;
+                }
+
+                await ReadAsync(cancellationToken);
+            }
         }
-        catch (IOException e) when (DurableFile.IsOfTheDisk(e))
+        finally
         {
-            throw DurableFile.Refusal(path, e);
+            writing.Release();
         }
+
+        throw new BerthException(
+            ErrorCode.Conflict, $"Another server has changed the policies {Tries} times in a row: try again.");
+    }
+
+    private async Task ReadAsync(CancellationToken cancellationToken)
+    {
+        IReadOnlyList<RepositoryPolicy> read = [];
+        if (await document.ReadAsync(cancellationToken) is { } content)
+        {
+            try
+            {
+                read = JsonSerializer.Deserialize(content, PolicyJson.Default.PolicyFile)?.Policies
+                    ?? throw new JsonException("it is empty");
+            }
+            catch (JsonException e)
+            {
+                throw new BerthException(
+                    ErrorCode.InvalidConfiguration,
+                    $"{place} can't be read ({e.Message}). Restore it, or delete it to start without quotas, immutable "
+                    + "tags and retention.", e);
+            }
+        }
+
+        policies = read.ToImmutableSortedDictionary(p => p.Scope, p => new Compiled(p), StringComparer.Ordinal);
     }
 
     private sealed class Compiled(RepositoryPolicy policy)

@@ -34,6 +34,11 @@ internal static partial class Log
         Message = "{Repository} has a manifest {Digest} at another server that can't be had yet. {Reason}")]
     public static partial void NameOwed(ILogger logger, string repository, string digest, string reason);
 
+    [LoggerMessage(EventId = 1505, Level = LogLevel.Information,
+        Message = "The repository policies of all servers are in the store. {Taken} of {File} were taken there, {Left} "
+            + "are for scopes that had one; that file is called {New} now.")]
+    public static partial void PoliciesShared(ILogger logger, int taken, string file, int left, string @new);
+
     [LoggerMessage(EventId = 1502, Level = LogLevel.Information,
         Message = "The tokens of {File} are shared by all servers from now on; that file is called {New} now.")]
     public static partial void TokensShared(ILogger logger, string file, string @new);

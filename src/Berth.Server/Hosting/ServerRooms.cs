@@ -173,6 +173,7 @@ internal sealed class ServerRooms : IAsyncDisposable
             {
                 ["nodes"] = Nodes.Register.RefreshAsync,
                 [TokenStore.Topic] = Tokens.RefreshAsync,
+                [SharedPolicies.Topic] = Policies.RefreshAsync,
                 [SharedNames.Topic] = Names!.RefreshAsync,
                 ["functions"] = Functions.RefreshAsync,
                 ["secrets"] = Secrets.RefreshAsync,
@@ -195,7 +196,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         ContentStore content = new(data["blobs"], time);
         CrashPoints.Reach(CrashPoint.ContentOpened);
         IServerStore store = await StoreOpening.OpenAsync(options, data, time, loggers, cancellationToken);
-        PolicyStore policies = PolicyStore.Open(data["repository-policies.json"]);
+        PolicyStore policies = await PoliciesOf(store, data, loggers, cancellationToken);
         WebhookOutbox webhooks = new(data["webhooks"], policies, time, loggers.CreateLogger<WebhookOutbox>());
         RepositoryStore repositories = new(data["repositories"], time, content, policies, webhooks);
         CallbackSigner signer = CallbackSigner.LoadOrCreate(data["callback.key"]);
@@ -282,6 +283,7 @@ internal sealed class ServerRooms : IAsyncDisposable
         await Layers.DisposeAsync();
         await Store.DisposeAsync();
         Tokens.Dispose();
+        Policies.Dispose();
         Names?.Dispose();
         Results.Dispose();
         Collector.Dispose();
@@ -320,6 +322,18 @@ internal sealed class ServerRooms : IAsyncDisposable
         CancellationToken cancellationToken) => store is IClusterStore shared
         ? await TokenStore.OpenAsync(data.Path, shared, time, loggers.CreateLogger<TokenStore>(), cancellationToken)
         : TokenStore.Open(data.Path, time);
+
+    private static Task<PolicyStore> PoliciesOf(
+        IServerStore store, DataFolder data, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        string file = data["repository-policies.json"];
+        string keys = data["secrets.key"];
+        return store is IClusterStore shared
+            ? SharedPolicies.OpenAsync(
+                shared, SecretKeys.LoadOrCreate(keys), keys, file, loggers.CreateLogger<SharedPolicies>(),
+                cancellationToken)
+            : PolicyStore.OpenAsync(file, cancellationToken);
+    }
 
     private static FetchedImages FetchedOf(
         ContentStore content, ImageSource here, TimeProvider time, ILoggerFactory loggers)

@@ -49,7 +49,8 @@ internal sealed class RepositoryEndpoints(
                         ErrorCode.CallbackForbidden, $"The webhook '{webhook}' is not an absolute http or https URL."));
         }
 
-        policies.Set(PolicyText.Read(scope, wanted, policies.Find(scope)));
+        await policies.SetAsync(
+            scope, before => PolicyText.Read(scope, wanted, before), context.RequestAborted);
         await JsonBody.WriteAsync(context, Describe(scope), RepositoryJson.Default.RepositoryDetail);
     }
 

@@ -85,8 +85,8 @@ internal interface IClusterStore
     /// read it.</summary>
     Task WriteDocumentAsync(string topic, byte[] body, CancellationToken cancellationToken);
 
-    /// <summary>Topics (functions, secrets, triggers, nodes, tokens, images) that another server has changed since this
-    /// one read them.</summary>
+    /// <summary>Topics (functions, secrets, triggers, nodes, tokens, images, policies) that another server has changed
+    /// since this one read them.</summary>
     Task<IReadOnlySet<string>> ChangedAsync(CancellationToken cancellationToken);
 
     /// <summary>Tells all servers that something is new. It may get lost: each looks by itself, too.</summary>

@@ -96,7 +96,7 @@ public sealed class TestRegistry : IAsyncDisposable
     private async Task StartServerAsync()
     {
         Content = new ContentStore(folder["blobs"], Time);
-        Policies = PolicyStore.Open(folder["policies.json"]);
+        Policies = await PolicyStore.OpenAsync(folder["policies.json"], CancellationToken.None);
         Authorizer.MayAnonymous = Policies.HasAnonymous ? Policies.IsAnonymous : null;
         Repositories = new RepositoryStore(folder["repositories"], Time, Content, Policies);
         RegistryOptions options = new()

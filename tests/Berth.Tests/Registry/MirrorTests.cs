@@ -24,7 +24,7 @@ public sealed class MirrorTests : IAsyncLifetime
     {
         upstream = await PlayedUpstream.StartAsync();
         registry = await TestRegistry.StartAsync();
-        Mirror("hub", upstream.Url + "up");
+        await MirrorAsync("hub", upstream.Url + "up");
     }
 
     public async ValueTask DisposeAsync()
@@ -298,11 +298,11 @@ public sealed class MirrorTests : IAsyncLifetime
     [InlineData("https://user:secret@registry.example")]
     [InlineData("registry.example")]
     [InlineData("https://registry.example/?x=1")]
-    public void An_address_that_is_no_registry_s_is_refused(string url) =>
-        Assert.Equal(ErrorCode.InvalidRequest, Assert.Throws<BerthException>(() => Mirror("x", url)).Code);
+    public async Task An_address_that_is_no_registry_s_is_refused(string url) => Assert.Equal(
+        ErrorCode.InvalidRequest, (await Assert.ThrowsAsync<BerthException>(() => MirrorAsync("x", url))).Code);
 
-    private void Mirror(string scope, string url) => registry.Policies.Set(
-        new RepositoryPolicy(scope, null, null, null, null, new UpstreamPolicy(url, null, null)));
+    private Task MirrorAsync(string scope, string url) => registry.Policies.SetAsync(
+        new RepositoryPolicy(scope, null, null, null, null, new UpstreamPolicy(url, null, null)), Stop);
 
     private async Task<byte[]> ManifestAsync(string reference)
     {

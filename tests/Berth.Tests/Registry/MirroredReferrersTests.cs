@@ -35,8 +35,10 @@ public sealed class MirroredReferrersTests : IAsyncLifetime
         upstream = await PlainRegistry.StartAsync();
         upstream.Put("v1", Image);
         registry = await TestRegistry.StartAsync();
-        registry.Policies.Set(new RepositoryPolicy(
-            "hub", null, null, null, null, new UpstreamPolicy(upstream.Address + "up", null, null)));
+        await registry.Policies.SetAsync(
+            new RepositoryPolicy(
+                "hub", null, null, null, null, new UpstreamPolicy(upstream.Address + "up", null, null)),
+            Stop);
     }
 
     public async ValueTask DisposeAsync()

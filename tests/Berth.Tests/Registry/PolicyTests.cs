@@ -27,7 +27,7 @@ public sealed class PolicyTests : IAsyncLifetime
     public async Task An_immutable_tag_is_neither_moved_nor_removed()
     {
         byte[] first = await registry.Client.PushImageAsync("team/app", "v1", "one");
-        Say(new("team", ["v*"], null, null, null));
+        await SayAsync(new("team", ["v*"], null, null, null));
         byte[] other = await registry.Client.PushImageAsync("team/app", "latest", "two");
 
         using HttpResponseMessage moved = await registry.Client.PutManifestAsync("team/app", "v1", other);
@@ -50,7 +50,7 @@ public sealed class PolicyTests : IAsyncLifetime
     [Fact]
     public async Task Of_several_images_pushed_under_one_new_immutable_tag_one_wins()
     {
-        Say(new("*", ["v*"], null, null, null));
+        await SayAsync(new("*", ["v*"], null, null, null));
         byte[][] images = new byte[8][];
         for (int i = 0; i < images.Length; i++)
         {
@@ -68,7 +68,7 @@ public sealed class PolicyTests : IAsyncLifetime
     [Fact]
     public async Task A_quota_is_exact_to_the_byte()
     {
-        Say(new("team", null, 1000, null, null));
+        await SayAsync(new("team", null, 1000, null, null));
 
         await registry.Client.PushBlobAsync("team/a", new byte[600]);
         using HttpResponseMessage over = await PushAsync("team/b", RandomNumberGenerator.GetBytes(401));
@@ -86,7 +86,7 @@ public sealed class PolicyTests : IAsyncLifetime
     [Fact]
     public async Task Pushes_at_once_never_pass_a_quota_together()
     {
-        Say(new("team", null, 10_500, null, null));
+        await SayAsync(new("team", null, 10_500, null, null));
 
         HttpResponseMessage[] answers = await Task.WhenAll(
             Enumerable.Range(0, 32).Select(i => PushAsync($"team/r{i % 4}", RandomNumberGenerator.GetBytes(1000))));
@@ -104,9 +104,9 @@ public sealed class PolicyTests : IAsyncLifetime
     {
         byte[] layer = System.Text.Encoding.UTF8.GetBytes(new string('x', 500));
         byte[] manifest = await registry.Client.PushImageAsync("other", "v1", new string('x', 500));
-        Say(new("*", null, 2000, null, null));
+        await SayAsync(new("*", null, 2000, null, null));
         long before = registry.Repositories.BytesOf(new RepositoryQuota("*", 0));
-        Say(new("team", null, 499, null, null));
+        await SayAsync(new("team", null, 499, null, null));
 
         using HttpResponseMessage mounted = await registry.Client.PostAsync(
             $"/v2/team/app/blobs/uploads/?mount={Digest.Sha256(layer)}&from=other", null, Stop);
@@ -120,7 +120,7 @@ public sealed class PolicyTests : IAsyncLifetime
     [Fact]
     public async Task What_was_removed_and_collected_makes_room()
     {
-        Say(new("team", null, 1500, null, null));
+        await SayAsync(new("team", null, 1500, null, null));
         byte[] manifest = await registry.Client.PushImageAsync("team/app", "v1", new string('x', 700));
         using HttpResponseMessage full = await PushAsync("team/app", new byte[900]);
         await ExpectErrorAsync(HttpStatusCode.Forbidden, "DENIED", full);
@@ -137,7 +137,7 @@ public sealed class PolicyTests : IAsyncLifetime
     [Fact]
     public async Task A_blob_larger_than_the_whole_quota_is_refused_before_it_has_come()
     {
-        Say(new("team", null, 1000, null, null));
+        await SayAsync(new("team", null, 1000, null, null));
         using HttpResponseMessage begun = await registry.Client.PostAsync("/v2/team/app/blobs/uploads/", null, Stop);
         string upload = begun.Header("Location");
 
@@ -150,7 +150,7 @@ public sealed class PolicyTests : IAsyncLifetime
     [Fact]
     public async Task Retention_removes_what_no_rule_keeps_with_its_image()
     {
-        Say(new("team", null, null, null, new RetentionPolicy(2, null, ["v*"], null)));
+        await SayAsync(new("team", null, null, null, new RetentionPolicy(2, null, ["v*"], null)));
         foreach (string tag in (string[])["v1", "b1", "b2", "b3"])
         {
             await registry.Client.PushImageAsync("team/app", tag, tag);
@@ -173,8 +173,8 @@ public sealed class PolicyTests : IAsyncLifetime
     [Fact]
     public async Task Without_a_token_only_what_a_policy_opens_is_pulled()
     {
-        Say(new("public", null, null, true, null));
-        Say(new("public/not", null, null, false, null));
+        await SayAsync(new("public", null, null, true, null));
+        await SayAsync(new("public/not", null, null, false, null));
         await registry.RestartAsync();
         foreach (string repository in (string[])["public/app", "public/not/app", "secret"])
         {
@@ -201,7 +201,7 @@ public sealed class PolicyTests : IAsyncLifetime
     [Fact]
     public async Task A_token_fetched_without_credentials_pulls_what_is_open()
     {
-        Say(new("public", null, null, true, null));
+        await SayAsync(new("public", null, null, true, null));
         await registry.RestartAsync();
         await registry.Client.PushImageAsync("public/app", "v1", "layer");
         await registry.Client.PushImageAsync("secret", "v1", "layer");
@@ -231,7 +231,7 @@ public sealed class PolicyTests : IAsyncLifetime
         string grant, string repository, RegistryAction action, bool allowed) =>
         Assert.Equal(allowed, RepositoryGrant.Parse(grant).Allows(repository, action));
 
-    private void Say(RepositoryPolicy policy) => registry.Policies.Set(policy);
+    private Task SayAsync(RepositoryPolicy policy) => registry.Policies.SetAsync(policy, Stop);
 
     private Task<HttpResponseMessage> PushAsync(string repository, byte[] content) => registry.Client.PostAsync(
         $"/v2/{repository}/blobs/uploads/?digest={Digest.Sha256(content)}", Bytes(content), Stop);

@@ -39,8 +39,8 @@ public sealed class WebhookTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         receiver = await PlayedRegistry.StartAsync(ReceiveAsync);
-        Open();
-        policies.Set(new RepositoryPolicy("team", null, null, null, null, null, [Url]));
+        await OpenAsync();
+        await policies.SetAsync(new RepositoryPolicy("team", null, null, null, null, null, [Url]), Stop);
     }
 
     public async ValueTask DisposeAsync()
@@ -79,7 +79,7 @@ public sealed class WebhookTests : IAsyncLifetime
         Put("team/app", "v1");
         await DeliverAsync();
         Assert.Empty(told);
-        Open();
+        await OpenAsync();
         await DeliverAsync();
         Assert.Empty(told);
 
@@ -91,9 +91,9 @@ public sealed class WebhookTests : IAsyncLifetime
     }
 
     [Fact]
-    public void A_change_that_was_refused_is_not_told()
+    public async Task A_change_that_was_refused_is_not_told()
     {
-        policies.Set(new RepositoryPolicy("team", ["v*"], null, null, null, null, [Url]));
+        await policies.SetAsync(new RepositoryPolicy("team", ["v*"], null, null, null, null, [Url]), Stop);
         Put("team/app", "v1");
         byte[] other = RegistryMessages.Manifest("{}"u8.ToArray(), "other"u8.ToArray());
 
@@ -130,9 +130,9 @@ public sealed class WebhookTests : IAsyncLifetime
         Assert.Equal(1, Assert.Single(outbox.Waiting).Value.Attempt);
     }
 
-    private void Open()
+    private async Task OpenAsync()
     {
-        policies = PolicyStore.Open(folder["policies.json"]);
+        policies = await PolicyStore.OpenAsync(folder["policies.json"], Stop);
         outbox = new WebhookOutbox(folder["webhooks"], policies, time, NullLogger.Instance);
         repositories = new RepositoryStore(folder["repositories"], time, null, policies, outbox);
     }
