@@ -63,4 +63,13 @@ internal static partial class LinkLog
     [LoggerMessage(EventId = 1800, Level = LogLevel.Warning,
         Message = "The image {Image} could not be fetched ahead of need. {Reason}")]
     public static partial void NotFetchedAhead(ILogger logger, Digest image, string reason);
+
+    [LoggerMessage(EventId = 1804, Level = LogLevel.Information,
+        Message = "{Images} images are here from before.")]
+    public static partial void Recalled(ILogger logger, int images);
+
+    [LoggerMessage(EventId = 1805, Level = LogLevel.Warning,
+        Message = "Which images are here from before could not be read; each is looked for when it is needed. "
+            + "{Reason}")]
+    public static partial void NotRecalled(ILogger logger, string reason);
 }

@@ -32,6 +32,9 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     /// <summary>What is asked only to fetch sooner waits no longer.</summary>
     private static readonly TimeSpan AskingLimit = TimeSpan.FromSeconds(3);
 
+    /// <summary>What a slow disk takes longer to tell of its images is told with a later heartbeat.</summary>
+    private static readonly TimeSpan RecallLimit = TimeSpan.FromSeconds(5);
+
     private static readonly TimeSpan RenewalLook = TimeSpan.FromMinutes(10);
 
     private readonly IReadOnlyList<Uri> given;
@@ -114,6 +117,16 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         }
 
         await ShareAsync(stop);
+        Task recalling = Task.Run(() => RecallAsync(stop), CancellationToken.None);
+        try
+        {
+            await recalling.WaitAsync(RecallLimit, time, stop);
+        }
+        catch (Exception waited) when (waited is TimeoutException or OperationCanceledException)
+        {
+            // It goes on beside the links, or ends.
+        }
+
         foreach (Uri address in given.Concat(Remembered()).Distinct())
         {
             Add(address);
@@ -123,6 +136,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         await RenewAsync(stop);
         await Task.WhenAll(links.Values.Select(link => link.Ended));
         await fetching;
+        await recalling;
     }
 
     /// <summary>Of the servers that are linked first. Throws <c>BlobUnknown</c>, <c>Upstream</c>.</summary>
@@ -268,6 +282,27 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
             MachineReading.Load(), MachineReading.MemoryFree(), free, total, images.Held, ready,
             Math.Max(0, places.Taken - link.Running), ahead.Coming,
             Math.Max(0, places.Promised.Bytes - link.Promised), images.FromNeighbours, images.FromOrigin);
+    }
+
+    /// <summary>Images that it had before it started.</summary>
+    private async Task RecallAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            int count = await images.RecallAsync(cancellationToken);
+            if (count > 0)
+            {
+                LinkLog.Recalled(logger, count);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The end.
+        }
+        catch (Exception unread) when (unread is IOException or UnauthorizedAccessException)
+        {
+            LinkLog.NotRecalled(logger, unread.Message);
+        }
     }
 
     private async Task ShareAsync(CancellationToken cancellationToken)

@@ -23,6 +23,9 @@ public sealed class FetchedImages(
     /// on at about 1 MiB/s, because one that stood still would be given up by who sends it.</summary>
     private static readonly TimeSpan Courtesy = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>Longer than from one collection to the next.</summary>
+    private static readonly TimeSpan JustUsed = TimeSpan.FromHours(2);
+
     private readonly ConcurrentDictionary<Digest, Fetch> fetching = new();
     private readonly ConcurrentDictionary<Digest, long> held = new();
     private readonly ConcurrentDictionary<Digest, HashSet<Digest>> layers = new();
@@ -48,6 +51,24 @@ public sealed class FetchedImages(
     /// <summary>Images that can be run without fetching anything, the last used first.</summary>
     public IReadOnlyList<string> Held =>
         [.. held.OrderByDescending(h => h.Value).Take(MostNamed).Select(h => h.Key.Text)];
+
+    /// <summary>Takes in the images that the store has from before, with when they were used, which is known to two
+    /// hours. Throws <c>IOException</c> where the store can't be read.</summary>
+    /// <returns>How many.</returns>
+    public async Task<int> RecallAsync(CancellationToken cancellationToken)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        long stamp = time.GetTimestamp();
+        IReadOnlyList<StoredImage> stored = await new StoredImages(content, platform).FindAsync(cancellationToken);
+        foreach (StoredImage image in stored)
+        {
+            double unused = Math.Max(0, (now - image.UsedAt).TotalSeconds);
+            layers.TryAdd(image.Digest, image.Layers);
+            held.TryAdd(image.Digest, stamp - (long)(unused * time.TimestampFrequency));
+        }
+
+        return stored.Count;
+    }
 
     /// <summary>Whether an image can be run without fetching anything.</summary>
     public bool Holds(Digest manifest) => held.ContainsKey(manifest);
@@ -113,14 +134,20 @@ public sealed class FetchedImages(
         }
     }
 
-    /// <summary>Forgets images that were not used since; returns what is kept.</summary>
+    /// <summary>Forgets images that were not used since, and notes in the store which were used of late; returns what
+    /// is kept.</summary>
     public IReadOnlyList<Digest> Keep(TimeSpan idle)
     {
         foreach ((Digest image, long used) in held)
         {
-            if (time.GetElapsedTime(used) > idle)
+            TimeSpan unused = time.GetElapsedTime(used);
+            if (unused > idle)
             {
                 held.TryRemove(image, out _);
+            }
+            else if (unused < JustUsed)
+            {
+                content.Promise(image);
             }
         }
 

@@ -111,6 +111,33 @@ public sealed class ClusterInstanceTests : ClusterTest
     }
 
     [Fact]
+    public async Task A_node_that_starts_again_has_its_images_and_instances_come_there_without_a_fetch()
+    {
+        await DeployAsync("--constraint", "node=worker-1");
+        Assert.Equal("good", await TextAsync("svc/echo", "good"));
+        MachineView before = await UntilAsync(worker, n => n.Load is { Images.Count: 1 });
+        await worker.StopAsync();
+        await UntilAsync(worker, n => n.State == "lost");
+
+        worker.Join(NodeAddress);
+        MachineView after = await UntilAsync(worker, n => n is { State: "ready", Load: not null });
+
+        Assert.Equal(before.Load!.Images, after.Load!.Images);
+        Assert.Contains(
+            after.Load.Images[0], (await Server.BerthAsync("node", "inspect", "worker-1")).Succeed(),
+            StringComparison.Ordinal);
+        // A start that was tried while the node was away may still have its word.
+        await Condition.HoldsAsync("a call is answered", async () =>
+        {
+            using HttpResponseMessage answer = await Server.Http.GetAsync("/v1/functions/svc/count", Soon);
+            return answer.IsSuccessStatusCode ? null : await answer.Content.ReadAsStringAsync(Soon) + worker.Log;
+        });
+        Assert.Equal("worker-1", await NodeOfInstanceAsync());
+        after = await UntilAsync(worker, n => n.SeenAt > after.SeenAt && n.Running > 0);
+        Assert.Equal(0, after.Load!.FetchedFromServersBytes);
+    }
+
+    [Fact]
     public async Task Where_no_node_may_have_one_callers_are_told_so_until_there_is_one()
     {
         await DeployAsync("--constraint", "zone=cellar");

@@ -93,6 +93,24 @@ public sealed class ImagesAheadTests : IAsyncLifetime
         Assert.Empty(worker.Node.Started);
     }
 
+    [Fact]
+    public async Task A_node_that_starts_again_tells_its_images_with_its_first_word_and_fetches_nothing_again()
+    {
+        JoinedNode worker = await JoinAsync("worker");
+        await DeployAsync(new FunctionRequest(ServerRig.Image));
+        await HeldAsync("worker");
+        await worker.StopAsync();
+        await rig.UntilAsync("worker", n => n.State == "lost");
+
+        JoinedNode again = await rig.StartAsync(worker.Folder, worker.Identity);
+
+        MachineView first = await rig.UntilAsync("worker", n => n is { State: "ready", Load: not null });
+        Assert.Equal([rig.Server.Digest.Text], first.Load!.Images);
+        await DeployAsync(new FunctionRequest(ServerRig.Image, ["cat", "-u"]));
+        await rig.UntilAsync("worker", _ => again.Node.Expected.Any(s => s.Image == rig.Server.Digest));
+        Assert.Equal(0, again.Images.FromOrigin);
+    }
+
     private async Task<JoinedNode> JoinAsync(string name)
     {
         JoinedNode node = await rig.JoinAsync(name);
