@@ -134,7 +134,7 @@ internal sealed class RemoveContainerCommand : StepCommand
     private readonly Option<bool> force = new("--force", "-f") { Description = "End a running one first" };
     private readonly Option<bool> volumes = new("--volumes", "-v")
     {
-        Description = "Remove the volumes that were made for it alone, too; on another node they always go",
+        Description = "Remove the volumes that were made for it alone, too",
     };
 
     public RemoveContainerCommand()

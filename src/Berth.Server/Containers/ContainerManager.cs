@@ -430,8 +430,12 @@ internal sealed class ContainerManager : IAsyncDisposable
     private async Task RemoveLockedAsync(ContainerEntry entry, bool volumes)
     {
         Container record = entry.Record;
-        // On another node nobody could find them any more.
-        await nodes.RemoveFilesAsync(record, volumes || record.Node is not null ? Volumes.OwnOf(record) : []);
+        if (!volumes)
+        {
+            await Volumes.LeaveAsync(record, CancellationToken.None);
+        }
+
+        await nodes.RemoveFilesAsync(record, volumes ? Volumes.OwnOf(record) : []);
         CrashPoints.Reach(CrashPoint.ContainerLayerRemoved);
 
         rooms.Logs.Complete(record.Id.Text);

@@ -142,13 +142,44 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         }
     }
 
-    /// <summary>Removes those of this machine that nothing has; only those without a name of their own unless
-    /// <paramref name="named"/>. Tells which, and the bytes they took.</summary>
+    /// <summary>What was made for a container alone stays without it. On another node it is found by its record from
+    /// then on; here by its folder.</summary>
+    public async Task LeaveAsync(Container container, CancellationToken cancellationToken)
+    {
+        if (container is not { Node: { } node, Run: not null })
+        {
+            return;
+        }
+
+        foreach (string volume in OwnOf(container))
+        {
+            await rooms.Homes.SettleAsync(volume, node, container.Caller, cancellationToken);
+        }
+    }
+
+    /// <summary>Removes those that nothing has: of this machine only those without a name of their own unless
+    /// <paramref name="named"/>, of others never one with a name. Tells which, and the bytes that they took here.
+    /// </summary>
     public async Task<(IReadOnlyList<string> Removed, long Bytes)> PruneAsync(
         bool named, CancellationToken cancellationToken)
     {
         List<string> removed = [];
         long bytes = 0;
+        foreach (Volume left in rooms.Homes.All.Where(
+            v => ContainerName.IsAnonymousVolume(v.Name) && v.Node is not null && v.Node != Own).ToList())
+        {
+            try
+            {
+                await RemoveAsync(left.Name, cancellationToken);
+                removed.Add(left.Name);
+            }
+            catch (BerthException refusal) when (
+                refusal.Code is ErrorCode.Conflict or ErrorCode.NotFound or ErrorCode.NodeFault)
+            {
+                // Something has it, or its machine is away.
+            }
+        }
+
         foreach (VolumeInfo volume in await ListAsync(cancellationToken))
         {
             if ((named || ContainerName.IsAnonymousVolume(volume.Name)) && UsersOf(volume.Name).Count == 0

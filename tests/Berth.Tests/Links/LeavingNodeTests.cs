@@ -114,7 +114,7 @@ public sealed class LeavingNodeTests
     }
 
     [Fact]
-    public async Task Volumes_without_a_name_go_with_their_container_also_when_its_node_was_away()
+    public async Task Volumes_without_a_name_go_with_their_container_where_that_is_asked_also_when_its_node_was_away()
     {
         await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
         Cable cable = await rig.CableAsync();
@@ -125,7 +125,7 @@ public sealed class LeavingNodeTests
         ContainerView stays = await rig.RunAsync("stays", ["sleep", "600"], "node=worker", mounts: own);
         Assert.Equal(4, (await VolumesAsync(worker)).Length);
 
-        await rig.Client.Containers.RemoveAsync("there", force: true, volumes: false, CancellationToken.None);
+        await rig.Client.Containers.RemoveAsync("there", force: true, volumes: true, CancellationToken.None);
         await rig.ConditionAsync("one is gone", async () => (await VolumesAsync(worker)).Length == 3);
         cable.Cut();
         await rig.UntilAsync("away", c => c.State == "unknown");
@@ -140,6 +140,37 @@ public sealed class LeavingNodeTests
             new[] { stays.Id }.Concat(stays.Spec.Mounts!.Select(m => m.Source!).Where(s => s != "shared"))
                 .Order(StringComparer.Ordinal),
             Directory.GetFiles(worker.Folder["containers"]).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task Otherwise_they_stay_and_are_found_and_removed_as_those_with_a_name()
+    {
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
+        Cable cable = await rig.CableAsync();
+        JoinedNode worker = await rig.JoinAsync("worker", cable);
+        MountView[] own = [new("volume", null, "/own")];
+        foreach (string name in (string[])["first", "second", "third"])
+        {
+            await rig.RunAsync(name, ["sleep", "600"], "node=worker", mounts: own);
+        }
+
+        await rig.Client.Containers.RemoveAsync("first", force: true, volumes: false, CancellationToken.None);
+        cable.Cut();
+        await rig.UntilAsync("second", c => c.State == "unknown");
+        await rig.Client.Containers.RemoveAsync("second", force: true, volumes: false, CancellationToken.None);
+        await rig.Client.Containers.RemoveAsync("third", force: true, volumes: true, CancellationToken.None);
+        cable.Mend(rig.Rig0.NodeAddress);
+        // With the next link the node is asked what it keeps.
+        await rig.ConditionAsync("the third's is gone", async () => (await VolumesAsync(worker)).Length == 2);
+
+        string[] left = await VolumesAsync(worker);
+        IReadOnlyList<VolumeView> listed = await rig.Client.Volumes.ListAsync(CancellationToken.None);
+        Assert.Equal(left.Select(name => (name, "worker")), listed.Select(v => (v.Name, v.Node!)));
+        await rig.Client.Volumes.RemoveAsync(left[0], CancellationToken.None);
+        Assert.Equal([left[1]], await VolumesAsync(worker));
+        SystemPruneResult pruned = await rig.Client.Volumes.PruneAsync(volumes: false, CancellationToken.None);
+        Assert.Equal([left[1]], pruned.Volumes);
+        Assert.Empty(await VolumesAsync(worker));
     }
 
     [Fact]
