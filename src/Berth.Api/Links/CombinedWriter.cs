@@ -54,6 +54,17 @@ internal sealed class CombinedWriter(Stream connection)
         }
     }
 
+    /// <summary>The same for what something else of the stream follows at once: it travels with that.</summary>
+    /// <exception cref="IOException">The connection takes no more.</exception>
+    public void Leave(MultiplexKind kind, int stream, ReadOnlySpan<byte> payload)
+    {
+        lock (gate)
+        {
+            ThrowIfBroken();
+            Put(kind, stream, payload);
+        }
+    }
+
     private async Task PostOwnAsync()
     {
         try
@@ -90,11 +101,17 @@ internal sealed class CombinedWriter(Stream connection)
         lock (gate)
         {
             ThrowIfBroken();
-            MultiplexHead.Write(filling.GetSpan(MultiplexHead.Length), kind, payload.Length, stream);
-            filling.Advance(MultiplexHead.Length);
-            filling.Write(payload);
+            Put(kind, stream, payload);
             return !isWriting && (isWriting = true);
         }
+    }
+
+    /// <summary>The caller holds the lock.</summary>
+    private void Put(MultiplexKind kind, int stream, ReadOnlySpan<byte> payload)
+    {
+        MultiplexHead.Write(filling.GetSpan(MultiplexHead.Length), kind, payload.Length, stream);
+        filling.Advance(MultiplexHead.Length);
+        filling.Write(payload);
     }
 
     /// <summary>What there is, and with it the caller's. What came meanwhile is another thread's to write, so that

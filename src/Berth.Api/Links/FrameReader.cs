@@ -18,9 +18,9 @@ public sealed class FrameReader(PipeReader reader)
     {
         while (true)
         {
-            if (held && LinkFrame.TryTake(ref buffer, out FrameKind kind, out ReadOnlySequence<byte> payload))
+            if (TryRead(out Frame frame))
             {
-                return new Frame(kind, payload);
+                return frame;
             }
 
             if (held)
@@ -39,6 +39,20 @@ public sealed class FrameReader(PipeReader reader)
             isLast = read.IsCompleted;
             held = true;
         }
+    }
+
+    /// <summary>The next frame where it came together with the one before.</summary>
+    /// <exception cref="LinkException">What came is no frame.</exception>
+    public bool TryRead(out Frame frame)
+    {
+        if (held && LinkFrame.TryTake(ref buffer, out FrameKind kind, out ReadOnlySequence<byte> payload))
+        {
+            frame = new Frame(kind, payload);
+            return true;
+        }
+
+        frame = default;
+        return false;
     }
 }
 

@@ -15,7 +15,12 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
     /// <summary>A payload up to here is copied behind its head, so that the two are one write.</summary>
     private const int Short = 4096;
 
+    /// <summary>So much is held back at most.</summary>
+    private const int MostHeld = 32 * 1024;
+
     private readonly SemaphoreSlim one = new(1, 1);
+    private int unsent;
+    private bool isHolding;
     private bool isClosed;
 
     public Task SendAsync(FrameKind kind, CancellationToken cancellationToken) =>
@@ -32,20 +37,16 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
         try
         {
             ThrowIfClosed();
-            LinkFrame.WriteHead(writer.GetSpan(LinkFrame.HeadLength), kind, payload.Length);
-            writer.Advance(LinkFrame.HeadLength);
             if (payload.Length <= Short)
             {
-                writer.Write(payload.Span);
-                payload = default;
+                Put(kind, payload.Span);
+                await FlushAsync(cancellationToken);
             }
-
-            FlushResult flushed = payload.IsEmpty
-                ? await writer.FlushAsync(cancellationToken)
-                : await writer.WriteAsync(payload, cancellationToken);
-            if (flushed.IsCompleted)
+            else
             {
-                throw new LinkException("The other end of the link reads no more.");
+                PutHead(kind, payload.Length);
+                unsent = 0;
+                Check(await writer.WriteAsync(payload, cancellationToken));
             }
         }
         finally
@@ -69,16 +70,10 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
             ThrowIfClosed();
             foreach ((FrameKind kind, ReadOnlyMemory<byte> payload) in frames)
             {
-                LinkFrame.WriteHead(writer.GetSpan(LinkFrame.HeadLength), kind, payload.Length);
-                writer.Advance(LinkFrame.HeadLength);
-                writer.Write(payload.Span);
+                Put(kind, payload.Span);
             }
 
-            FlushResult flushed = await writer.FlushAsync(cancellationToken);
-            if (flushed.IsCompleted)
-            {
-                throw new LinkException("The other end of the link reads no more.");
-            }
+            await FlushAsync(cancellationToken);
         }
         finally
         {
@@ -98,6 +93,29 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
         Post(kind, payload);
     }
 
+    /// <summary>From now on what is short waits to travel with what comes after it, until <see cref="ReleaseAsync"/> or
+    /// until it is 32 KiB.</summary>
+    public void Hold() => Volatile.Write(ref isHolding, true);
+
+    /// <summary>Sends what waits, and from now on everything at once. Throws as the others.</summary>
+    public async Task ReleaseAsync(CancellationToken cancellationToken)
+    {
+        await one.WaitAsync(cancellationToken);
+        try
+        {
+            Volatile.Write(ref isHolding, false);
+            if (unsent > 0)
+            {
+                ThrowIfClosed();
+                await FlushAsync(cancellationToken);
+            }
+        }
+        finally
+        {
+            one.Release();
+        }
+    }
+
     /// <summary>Returns when nothing is being written, and lets nothing be written any more.</summary>
     public async Task CloseAsync()
     {
@@ -114,6 +132,37 @@ public sealed class FrameWriter(PipeWriter writer) : IDisposable
         if (isClosed)
         {
             throw new LinkException("Nothing more is said on this stream of the link.");
+        }
+    }
+
+    private void Put(FrameKind kind, ReadOnlySpan<byte> payload)
+    {
+        PutHead(kind, payload.Length);
+        writer.Write(payload);
+        unsent += payload.Length;
+    }
+
+    private void PutHead(FrameKind kind, int length)
+    {
+        LinkFrame.WriteHead(writer.GetSpan(LinkFrame.HeadLength), kind, length);
+        writer.Advance(LinkFrame.HeadLength);
+        unsent += LinkFrame.HeadLength;
+    }
+
+    private async ValueTask FlushAsync(CancellationToken cancellationToken)
+    {
+        if (unsent > MostHeld || !Volatile.Read(ref isHolding))
+        {
+            unsent = 0;
+            Check(await writer.FlushAsync(cancellationToken));
+        }
+    }
+
+    private static void Check(FlushResult flushed)
+    {
+        if (flushed.IsCompleted)
+        {
+            throw new LinkException("The other end of the link reads no more.");
         }
     }
 

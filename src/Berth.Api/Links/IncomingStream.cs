@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using Berth.Api.Nodes;
 using Berth.Core.Streams;
 
 namespace Berth.Api.Links;
@@ -13,7 +14,8 @@ namespace Berth.Api.Links;
 /// <param name="window">Bytes that may have come and not be read.</param>
 /// <param name="isInline">Who waits goes on within <see cref="Accept"/>, instead of a thread of the pool.</param>
 public sealed class IncomingStream(
-    Action<int> welcome, int window = LinkProtocol.Window, bool isInline = false) : SequentialStream
+    Action<int> welcome, int window = LinkProtocol.Window, bool isInline = false)
+    : SequentialStream, IInputAhead
 {
     // No pause at the writing end: the window bounds it.
     private readonly Pipe pipe = new(new PipeOptions(
@@ -107,6 +109,21 @@ public sealed class IncomingStream(
             ended = true;
             pipe.Writer.Complete(fault);
         }
+    }
+
+    /// <summary>What has come and was not read. For who is going to read it, while nobody does.</summary>
+    public InputBlock? Peek(int most)
+    {
+        if (!pipe.Reader.TryRead(out ReadResult read))
+        {
+            return new InputBlock(ReadOnlyMemory<byte>.Empty, IsWhole: false);
+        }
+
+        byte[] bytes = read.Buffer.Slice(0, Math.Min(read.Buffer.Length, most)).ToArray();
+        bool isWhole = read.IsCompleted && bytes.Length == read.Buffer.Length;
+        // Nothing was taken and nothing looked at: who reads next gets it at once.
+        pipe.Reader.AdvanceTo(read.Buffer.Start, read.Buffer.Start);
+        return new InputBlock(bytes, isWhole);
     }
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)

@@ -14,6 +14,8 @@ public sealed class MultiplexedStream
     public const int Window = 512 * 1024;
 
     private readonly CombinedWriter connection;
+    private readonly PipeScheduler reading;
+    private readonly StreamWriter output;
     private readonly Action<MultiplexedStream> over;
     private readonly Pipe incoming;
     private readonly CreditGate credit = new(Window);
@@ -34,12 +36,13 @@ public sealed class MultiplexedStream
         Id = id;
         Path = path;
         this.connection = connection;
+        this.reading = reading;
         this.over = over;
         // No pause at the writing end: the window bounds it.
         incoming = new Pipe(new PipeOptions(
             readerScheduler: reading, pauseWriterThreshold: 0, useSynchronizationContext: false));
         Input = new CreditedReader(incoming.Reader, Welcome);
-        Output = new StreamWriter(this);
+        output = new StreamWriter(this);
     }
 
     public string Path { get; }
@@ -50,12 +53,23 @@ public sealed class MultiplexedStream
 
     /// <summary>What goes. For one writer at a time; a flush waits while the other end reads nothing, and fails with
     /// IOException where it, or the connection, is gone.</summary>
-    public PipeWriter Output { get; }
+    public PipeWriter Output => output;
 
     /// <summary>Cancelled when it was reset, here or there, or the connection is gone.</summary>
     public CancellationToken Gone => gone.Token;
 
     internal int Id { get; }
+
+    /// <summary>Goes on where who reads it does.</summary>
+    public void Run(Action<object?> action, object? state) => reading.Schedule(action, state);
+
+    /// <summary>Sends what was written and not flushed together with the end.</summary>
+    /// <exception cref="IOException">The other end, or the connection, is gone.</exception>
+    public async ValueTask EndAsync()
+    {
+        await output.FlushAsync(isLast: true, CancellationToken.None);
+        End();
+    }
 
     /// <summary>Says that no more comes from here; the other way goes on. What still waits to be sent fails.
     /// Idempotent.</summary>
@@ -203,13 +217,20 @@ public sealed class MultiplexedStream
         connection.Post(MultiplexKind.Credit, Id, payload);
     }
 
-    private async Task SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    /// <param name="isLast">Whether the end follows at once.</param>
+    private async Task SendAsync(ReadOnlyMemory<byte> bytes, bool isLast, CancellationToken cancellationToken)
     {
         while (!bytes.IsEmpty)
         {
             int count = await credit.TakeAsync(Math.Min(bytes.Length, MultiplexHead.MaxData), cancellationToken);
             // What was begun can't be taken back: the other end would take the rest for something else.
             cancellationToken = CancellationToken.None;
+            if (isLast && count == bytes.Length)
+            {
+                connection.Leave(MultiplexKind.Data, Id, bytes.Span);
+                return;
+            }
+
             await connection.WriteAsync(MultiplexKind.Data, Id, bytes[..count]);
             bytes = bytes[count..];
         }
@@ -286,13 +307,16 @@ public sealed class MultiplexedStream
             return buffer.AsSpan(count);
         }
 
-        public override async ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+        public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) =>
+            FlushAsync(isLast: false, cancellationToken);
+
+        public async ValueTask<FlushResult> FlushAsync(bool isLast, CancellationToken cancellationToken)
         {
             (byte[] full, int length) = (buffer, count);
             (buffer, count) = ([], 0);
             try
             {
-                await stream.SendAsync(full.AsMemory(0, length), cancellationToken);
+                await stream.SendAsync(full.AsMemory(0, length), isLast, cancellationToken);
             }
             finally
             {

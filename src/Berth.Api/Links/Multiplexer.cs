@@ -19,7 +19,8 @@ public sealed class Multiplexer : IDisposable
     private readonly Stream connection;
     private readonly CombinedWriter writer;
     private readonly Action<MultiplexedStream>? opened;
-    private readonly Func<string, PipeScheduler> reading;
+    private readonly Func<string, bool> isInline;
+    private readonly AfterReading after = new();
     private readonly ConcurrentDictionary<int, MultiplexedStream> streams = new();
     private readonly Lock gate = new();
     private readonly CancellationTokenSource over = new();
@@ -32,16 +33,16 @@ public sealed class Multiplexer : IDisposable
     private bool isOver;
 
     /// <param name="opened">Given each stream that the other end opens; null for the end that opens them.</param>
-    /// <param name="reading">Where those who read a stream of this path go on: <see cref="PipeScheduler.Inline"/> for
-    /// who never takes long, since it holds up all others.</param>
+    /// <param name="isInline">Whether those who read a stream of this path go on at once, which is for who never takes
+    /// long, since it holds up all others.</param>
     /// <param name="most">Streams at once.</param>
     public Multiplexer(
-        Stream connection, Action<MultiplexedStream>? opened, Func<string, PipeScheduler> reading, TimeProvider time,
+        Stream connection, Action<MultiplexedStream>? opened, Func<string, bool> isInline, TimeProvider time,
         int most = LinkProtocol.MaxStreams)
     {
         this.connection = connection;
         this.opened = opened;
-        this.reading = reading;
+        this.isInline = isInline;
         this.most = most;
         writer = new CombinedWriter(connection);
         watch = time.CreateTimer(
@@ -49,8 +50,10 @@ public sealed class Multiplexer : IDisposable
     }
 
     /// <summary>Begins a stream.</summary>
+    /// <param name="isFollowed">Whether something is written to it at once: the other end hears of both together.
+    /// </param>
     /// <exception cref="IOException">The connection is gone, or there are too many.</exception>
-    public MultiplexedStream Open(string path)
+    public MultiplexedStream Open(string path, bool isFollowed = false)
     {
         lock (gate)
         {
@@ -66,7 +69,16 @@ public sealed class Multiplexer : IDisposable
 
             MultiplexedStream stream = New(++last, path);
             // In the order of their numbers.
-            writer.Post(MultiplexKind.Open, stream.Id, Encoding.UTF8.GetBytes(path));
+            byte[] name = Encoding.UTF8.GetBytes(path);
+            if (isFollowed)
+            {
+                writer.Leave(MultiplexKind.Open, stream.Id, name);
+            }
+            else
+            {
+                writer.Post(MultiplexKind.Open, stream.Id, name);
+            }
+
             return stream;
         }
     }
@@ -92,6 +104,7 @@ public sealed class Multiplexer : IDisposable
             wrong = null;
         }
 
+        after.End();
         Dispose();
         return wrong;
     }
@@ -121,7 +134,8 @@ public sealed class Multiplexer : IDisposable
 
     private MultiplexedStream New(int id, string path)
     {
-        MultiplexedStream stream = new(id, path, writer, reading(path), s => streams.TryRemove(s.Id, out _));
+        MultiplexedStream stream = new(
+            id, path, writer, isInline(path) ? PipeScheduler.Inline : after, s => streams.TryRemove(s.Id, out _));
         streams[id] = stream;
         return stream;
     }
@@ -133,7 +147,8 @@ public sealed class Multiplexer : IDisposable
         int end = 0;
         while (true)
         {
-            int count = await connection.ReadAsync(buffer.AsMemory(end), over.Token);
+            int count = await after.Then(connection.ReadAsync(buffer.AsMemory(end), over.Token));
+            after.Begin();
             if (count == 0)
             {
                 return;

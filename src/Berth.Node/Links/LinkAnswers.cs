@@ -1,4 +1,3 @@
-using System.IO.Pipelines;
 using Berth.Api.Links;
 
 namespace Berth.Node.Links;
@@ -16,7 +15,7 @@ internal static class LinkAnswers
         using Multiplexer streams = new(
             connection, Begin,
             // What comes over a connection with a program is passed on to that at once.
-            static path => path == LinkProtocol.ConnectionPath ? PipeScheduler.Inline : PipeScheduler.ThreadPool, time);
+            static path => path == LinkProtocol.ConnectionPath, time);
         await using (stop.UnsafeRegister(static state => ((Multiplexer)state!).Dispose(), streams))
         {
             if (await streams.RunAsync() is { } wrong)
@@ -31,9 +30,11 @@ internal static class LinkAnswers
         void Begin(MultiplexedStream stream)
         {
             Interlocked.Increment(ref under);
-            // On a thread of its own, so that an attempt's start holds up nobody.
-            _ = Task.Run(() => AnswerAsync(stream), CancellationToken.None);
+            // Not at once: an attempt's start is to hold up nobody.
+            stream.Run(AnswerNow, stream);
         }
+
+        void AnswerNow(object? stream) => _ = AnswerAsync((MultiplexedStream)stream!);
 
         async Task AnswerAsync(MultiplexedStream stream)
         {

@@ -35,13 +35,20 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
     /// <summary>Over a stream of the link's own.</summary>
     public async Task AnswerAsync(MultiplexedStream stream)
     {
-        if (await AnswerAsync(stream.Path, stream.Input, stream.Output, stream.Gone))
+        if (!await AnswerAsync(stream.Path, stream.Input, stream.Output, stream.Gone))
         {
-            stream.Ignore();
-            stream.End();
+            stream.Reset();
+            return;
         }
-        else
+
+        stream.Ignore();
+        try
         {
+            await stream.EndAsync();
+        }
+        catch (IOException)
+        {
+            // The link is over, or the server gave the stream up.
             stream.Reset();
         }
     }

@@ -15,9 +15,14 @@ namespace Berth.Node.Links;
 internal sealed class OrderedAttempt(
     LinkRoom room, ServerLink link, LinkedAttempts attempts, FrameReader orders, FrameWriter answers)
 {
+    /// <summary>So long what a program says may wait for what it says next.</summary>
+    private static readonly TimeSpan Together = TimeSpan.FromMilliseconds(5);
+
     private readonly ILogger logger = room.Logger;
     private readonly CreditGate outputCredit = new();
     private readonly CreditGate errorCredit = new();
+    private readonly IncomingStream input = new(n => answers.PostCredit(FrameKind.InputCredit, n));
+    private Frame? early;
     private bool isReported;
 
     /// <param name="gone">Cancelled when the stream is.</param>
@@ -29,7 +34,8 @@ internal sealed class OrderedAttempt(
             throw new LinkException($"A stream began with a frame {first.Kind}.");
         }
 
-        AttemptSpec spec = Read(first);
+        AttemptSpec spec = Read(first) with { Ahead = input };
+        TakeAhead();
         IDisposable? place = null;
         IDisposable having;
         try
@@ -53,6 +59,15 @@ internal sealed class OrderedAttempt(
         }
     }
 
+    /// <summary>What came of the input together with the order, so that the program has it from its start.</summary>
+    private void TakeAhead()
+    {
+        while (early is null && orders.TryRead(out Frame frame))
+        {
+            early = ProgramFrames.TryPass(frame, input, outputCredit.Add, errorCredit.Add) ? null : frame;
+        }
+    }
+
     private async Task RunAsync(AttemptSpec spec, CancellationToken gone)
     {
         IAttempt attempt;
@@ -70,6 +85,12 @@ internal sealed class OrderedAttempt(
         {
             // Before the server knows that there is something to connect to.
             using IDisposable known = attempts.Add(attempt);
+            if (input.HasEnded && !spec.IsInstance)
+            {
+                // It may be over in a moment.
+                answers.Hold();
+            }
+
             await BeginAsync(attempt, gone);
             await FollowAsync(attempt, gone);
         }
@@ -117,8 +138,7 @@ internal sealed class OrderedAttempt(
     private async Task FollowAsync(IAttempt attempt, CancellationToken gone)
     {
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
-        IncomingStream input = new(n => answers.PostCredit(FrameKind.InputCredit, n));
-        Task obeying = ObeyAsync(attempt, input, over.Token);
+        Task obeying = ObeyAsync(attempt, over.Token);
         Task feeding = ProgramFrames.FeedAsync(
             input, attempt.Input, () => answers.Post(FrameKind.InputClosed, default), over.Token);
         try
@@ -131,6 +151,7 @@ internal sealed class OrderedAttempt(
                 ? ProgramFrames.ReportFiguresAsync(attempt, answers, room.Time, over.Token)
                 : ReportProgressAsync(attempt, over.Token);
             Task all = Task.WhenAll(output, error, progress, ReportAsync(attempt, over.Token));
+            await SendTogetherAsync(all, over.Token);
             await Task.WhenAny(all, obeying);
             if (obeying.IsFaulted)
             {
@@ -155,15 +176,27 @@ internal sealed class OrderedAttempt(
     }
 
     /// <summary>Does what the server says until it says no more, which is its right once all is reported.</summary>
-    private async Task ObeyAsync(IAttempt attempt, IncomingStream input, CancellationToken over)
+    private async Task ObeyAsync(IAttempt attempt, CancellationToken over)
     {
-        while (await orders.ReadAsync(over) is { } frame)
+        while ((early ?? await orders.ReadAsync(over)) is { } frame)
         {
+            early = null;
             if (!ProgramFrames.TryPass(frame, input, outputCredit.Add, errorCredit.Add)
                 && !ProgramFrames.TrySteer(frame, attempt))
             {
                 throw new LinkException($"A frame {frame.Kind} steers no attempt.");
             }
+        }
+    }
+
+    /// <summary>What a program that is soon over has to say goes in one piece with the stream's end, since each piece
+    /// wakes somebody.</summary>
+    private async Task SendTogetherAsync(Task all, CancellationToken over)
+    {
+        // Not of the node's clock: it is how long the kernel takes, and nothing that anybody configures.
+        if (await Task.WhenAny(all, Task.Delay(Together, TimeProvider.System, over)) != all)
+        {
+            await answers.ReleaseAsync(over);
         }
     }
 

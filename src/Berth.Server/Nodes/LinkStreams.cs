@@ -21,14 +21,14 @@ internal sealed class MultiplexedStreams : ILinkStreams
         // What comes over a connection with a program is passed on by whoever waits for it, at once.
         streams = new Multiplexer(
             connection, opened: null,
-            static path => path == LinkProtocol.ConnectionPath ? PipeScheduler.Inline : PipeScheduler.ThreadPool, time);
+            static path => path == LinkProtocol.ConnectionPath, time);
         Ended = streams.RunAsync();
     }
 
     /// <summary>What the node did wrong; null where the link just ended.</summary>
     public Task<LinkException?> Ended { get; }
 
-    public LinkExchange Open(string path) => new MultiplexedExchange(streams.Open(path));
+    public LinkExchange Open(string path) => new MultiplexedExchange(streams.Open(path, isFollowed: true));
 
     public void Dispose() => streams.Dispose();
 

@@ -30,7 +30,7 @@ public sealed class MultiplexerTests : IAsyncDisposable
         Pipe back = new();
         wire = new DuplexStream(new Ends(back.Reader, there.Writer));
         far = new DuplexStream(new Ends(there.Reader, back.Writer));
-        asking = new Multiplexer(wire, null, static _ => PipeScheduler.Inline, time);
+        asking = new Multiplexer(wire, null, static _ => true, time);
         asked = asking.RunAsync();
     }
 
@@ -230,7 +230,7 @@ public sealed class MultiplexerTests : IAsyncDisposable
         Pipe there = new();
         Pipe back = new();
         using Multiplexer node = new(
-            new DuplexStream(new Ends(there.Reader, back.Writer)), static _ => { }, static _ => PipeScheduler.Inline,
+            new DuplexStream(new Ends(there.Reader, back.Writer)), static _ => { }, static _ => true,
             time);
         Task<LinkException?> over = node.RunAsync();
         byte[] open = [.. Head(MultiplexKind.Open, 1, 3), (byte)'/'];
@@ -247,7 +247,7 @@ public sealed class MultiplexerTests : IAsyncDisposable
         Pipe there = new();
         Pipe back = new();
         using Multiplexer node = new(
-            new DuplexStream(new Ends(there.Reader, back.Writer)), static _ => { }, static _ => PipeScheduler.Inline,
+            new DuplexStream(new Ends(there.Reader, back.Writer)), static _ => { }, static _ => true,
             time, most: 1);
         _ = node.RunAsync();
 
@@ -299,7 +299,7 @@ public sealed class MultiplexerTests : IAsyncDisposable
                 taken.Enqueue(stream);
                 some.Release();
             },
-            static _ => PipeScheduler.ThreadPool, time);
+            static _ => false, time);
         if (answered.IsCompleted)
         {
             answered = answering.RunAsync();
