@@ -12,12 +12,15 @@ namespace Berth.Server.Store.Postgres;
 public sealed class PostgresAddress
 {
     /// <summary>What is accepted is on disk. What a server has locked that was paused, or cut off, is free again soon.
-    /// </summary>
+    /// Every statement has its index, and is planned while the tables are small: as the few rows that a partial index is
+    /// for come and go, only a plain scan of it marks those that are gone, and any other reads them all again.</summary>
     private const string Session =
         "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
         + "ELSE current_setting('synchronous_commit') END, false), "
         + "set_config('idle_in_transaction_session_timeout', '5s', false), "
-        + "set_config('tcp_user_timeout', '10s', false)";
+        + "set_config('tcp_user_timeout', '10s', false), "
+        + "set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false), "
+        + "set_config('jit', 'off', false)";
 
     private readonly string connection;
     private readonly string? passwordFile;
