@@ -82,7 +82,9 @@ public static class RunTransitions
     {
         [RunState.Queued] = [RunState.Starting, RunState.Failed, RunState.Canceled],
         // Back to Queued: a platform fault, a graceful stop that hands runs back, or a server that was killed.
-        [RunState.Starting] = [RunState.Running, RunState.Queued, RunState.Failed, RunState.Canceled],
+        // To Succeeded: a program that was over in a moment, whose start is written with its end.
+        [RunState.Starting] =
+            [RunState.Running, RunState.Queued, RunState.Succeeded, RunState.Failed, RunState.Canceled],
         [RunState.Running] = [RunState.Succeeded, RunState.Failed, RunState.Canceled, RunState.Queued],
         [RunState.Succeeded] = [],
         [RunState.Failed] = [],

@@ -31,6 +31,9 @@ internal sealed class TaskDispatcher
     private int preemptible;
     private volatile bool isMissing;
 
+    /// <summary>Whether the last claim took as many as it asked for: more may be due, and nobody has to look.</summary>
+    private bool hasMore;
+
     /// <summary>The last that was taken up without a place, until it is known what gives way for it.</summary>
     private volatile TaskExecution? pressing;
     private DateTimeOffset pressAgain = DateTimeOffset.MinValue;
@@ -120,8 +123,10 @@ internal sealed class TaskDispatcher
     private async Task<int> DispatchAsync(CancellationToken giveUp, CancellationToken stop)
     {
         // No place is held on the mere chance of work: calls would wait for it.
-        DateTimeOffset? due = rooms.Ledger.Queued > 0 ? await NextDueAsync(stop) : null;
-        if (due is null || due > rooms.Clock.Now)
+        bool isDue = rooms.Ledger.Queued > 0
+            && (hasMore || (await NextDueAsync(stop) is { } due && due <= rooms.Clock.Now));
+        hasMore = false;
+        if (!isDue)
         {
             return 0;
         }
@@ -134,6 +139,7 @@ internal sealed class TaskDispatcher
             IReadOnlyList<ClaimedRun> claimed = await rooms.Store.ClaimAsync(
                 new ClaimOrder(held, rooms.Clock.Now) { UnderWay = UnderWay() }, CancellationToken.None);
             CrashPoints.Reach(CrashPoint.TasksClaimed);
+            hasMore = claimed.Count == held;
             foreach (ClaimedRun run in claimed)
             {
                 held--;

@@ -14,6 +14,9 @@ namespace Berth.Server.Runs;
 /// </summary>
 internal sealed class TaskExecution
 {
+    /// <summary>A program that is over by then has its start and its end stored together.</summary>
+    private static readonly TimeSpan Brief = TimeSpan.FromMilliseconds(25);
+
     private readonly RunRooms rooms;
     private readonly ClaimedRun claimed;
     private readonly Action releasePlace;
@@ -214,10 +217,9 @@ internal sealed class TaskExecution
             RunChange start = RunSteps.Start(run, preparation.Node ?? rooms.Node.Info.Name, timings, now, [.. unsaved]);
             unsaved.Clear();
             run = start.Next;
-            Task<SaveOutcome> saving = rooms.SaveAsync(start, giveUp);
             AttemptStreams streams = new(rooms, run, live, claimed.InlineInput, result);
             using CancellationTokenSource noReport = new();
-            Task reporting = ReportProgressAsync(start.Next, live, saving, noReport.Token, giveUp);
+            Task reporting = ReportAsync(start, live, noReport.Token, giveUp);
             end = await CompleteAsync(live, streams, noReport);
             CrashPoints.Reach(CrashPoint.AttemptReported);
             ReleasePlace();
@@ -301,16 +303,18 @@ internal sealed class TaskExecution
     {
         if (end.Reason == EndReason.PlatformFault && givingWay && !run.CancelRequested)
         {
-            return RunSteps.GiveWay(
-                run, end, now, gaveWayTo is { } cause ? (cause.Run, cause.Node) : null);
+            return WithUnsaved(RunSteps.GiveWay(
+                run, end, now, gaveWayTo is { } cause ? (cause.Run, cause.Node) : null));
         }
 
         // While the server stops, an instance may be gone before its calls are handed back.
         return end.Reason == EndReason.PlatformFault
             && (handingBack || (rooms.IsStopping && run.Spec.Service is not null))
-            ? RunSteps.HandBack(run, end, now)
+            ? WithUnsaved(RunSteps.HandBack(run, end, now))
             : RunSteps.End(run, end, now, NextRandom(), rooms.Options.ResultRetention, [.. unsaved]);
     }
+
+    private RunChange WithUnsaved(RunChange change) => change with { Events = [.. unsaved, .. change.Events] };
 
     private async Task<RunChange> WithResultAsync(RunChange change, RunEnd end, RunMoment now, SpoolWriter? result)
     {
@@ -331,34 +335,62 @@ internal sealed class TaskExecution
         }
     }
 
-    /// <summary>Keeps the newest progress and stores it at most once a second, until the program's end.</summary>
-    private async Task ReportProgressAsync(
-        Run started, IAttempt live, Task<SaveOutcome> saving, CancellationToken noReport, CancellationToken giveUp)
+    /// <summary>Stores the start, and the newest progress at most once a second, until the program's end. What is over
+    /// in a moment has all of it stored with its end, in one write instead of two.</summary>
+    private async Task ReportAsync(
+        RunChange start, IAttempt live, CancellationToken noReport, CancellationToken giveUp)
     {
-        SaveOutcome stored = await saving;
-        CrashPoints.Reach(CrashPoint.StartStored);
-        if (stored.Current is { CancelRequested: true })
+        // Not of the clock that tests move: it is how long the kernel takes.
+        Task over = live.Completion;
+        await over.WaitAsync(Brief, TimeProvider.System, noReport)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        bool isStored = !over.IsCompleted;
+        if (isStored)
         {
-            // Asked between the claim and now, when there was no attempt to stop.
-            Cancel();
+            await SaveStartAsync(start, giveUp);
+        }
+        else
+        {
+            unsaved.AddRange(start.Events);
         }
 
-        long? saved = null;
+        long? told = null;
         try
         {
             await foreach (ProgressReport report in live.Progress.ReadAllAsync(noReport))
             {
                 progress = new RunProgress(report.Percent, report.Message);
-                if (saved is not { } last || rooms.Time.GetElapsedTime(last) >= TimeSpan.FromSeconds(1))
+                if (told is { } last && rooms.Time.GetElapsedTime(last) < TimeSpan.FromSeconds(1))
                 {
-                    saved = rooms.Time.GetTimestamp();
-                    await rooms.SaveAsync(RunSteps.Report(started, progress, rooms.Time.GetUtcNow()), giveUp);
+                    continue;
+                }
+
+                told = rooms.Time.GetTimestamp();
+                RunChange change = RunSteps.Report(start.Next, progress, rooms.Time.GetUtcNow());
+                if (isStored)
+                {
+                    await rooms.SaveAsync(change, giveUp);
+                }
+                else
+                {
+                    unsaved.AddRange(change.Events);
                 }
             }
         }
         catch (OperationCanceledException) when (noReport.IsCancellationRequested)
         {
             return;
+        }
+    }
+
+    private async Task SaveStartAsync(RunChange start, CancellationToken giveUp)
+    {
+        SaveOutcome stored = await rooms.SaveAsync(start, giveUp);
+        CrashPoints.Reach(CrashPoint.StartStored);
+        if (stored.Current is { CancelRequested: true })
+        {
+            // Asked between the claim and now, when there was no attempt to stop.
+            Cancel();
         }
     }
 

@@ -33,6 +33,8 @@ internal static class BenchCases
         ["hop"] = new("a call on a node of another machine, beside a bare HTTP/2 hop", HopCase.RunAsync),
         ["planner"] = new("placements among 10,000 nodes", PlannerCase.RunAsync),
         ["tasks"] = new("tasks that do nothing, beside Celery, Dask and gearmand (P12, P13)", TasksCase.RunAsync),
+        ["durable"] = new(
+            "durable tasks through PostgreSQL with two servers (part of P12)", DurableCase.RunAsync),
         ["jobs"] = new("tasks in fresh containers, beside Docker Swarm's jobs (P14)", JobsCase.RunAsync),
         ["postgres"] = new("the store that servers share: two on one PostgreSQL (part of P12)", PostgresCase.RunAsync),
         ["store"] = new("the store alone: durable rows a second (part of P10)", StoreCase.RunAsync),

@@ -1,13 +1,10 @@
-using System.Diagnostics;
 using Berth.Benchmarks.Rigs;
-using Berth.Testing.Store;
 
 namespace Berth.Benchmarks.Cases;
 
 /// <summary>
 /// Tasks that do nothing, beside queues of tasks: over two nodes that have joined a server, results returned, beside
-/// Celery, Dask and gearmand with two workers each; and durable ones, which two servers with one PostgreSQL accept and
-/// work off.
+/// Celery, Dask and gearmand with two workers each.
 /// </summary>
 internal static class TasksCase
 {
@@ -16,13 +13,7 @@ internal static class TasksCase
     private const int Seconds = 4;
     private const string Path = "/v1/functions/noop/";
 
-    public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options) =>
-    [
-        .. await OverNodesAsync(options),
-        await DurableAsync(options),
-    ];
-
-    private static async Task<IReadOnlyList<Figure>> OverNodesAsync(BenchOptions options)
+    public static async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options)
     {
         int port = BerthRig.FreePort();
         await using BerthRig rig = await BerthRig.StartAsync(
@@ -70,46 +61,5 @@ internal static class TasksCase
 
         double Middle(Func<(double Celery, double Dask, double Gearman, double Trip), double> figure) =>
             ratios.Select(figure).Order().ElementAt(Rounds / 2);
-    }
-
-    /// <summary>From the first submission until the last has ended, each on disk before its 202.</summary>
-    private static async Task<Figure> DurableAsync(BenchOptions options)
-    {
-        await using PostgresCluster cluster = await PostgresCluster.StartAsync();
-        List<double> rates = [];
-        int count = options.Scaled(10_000);
-        string address = await cluster.NewDatabaseAsync();
-        string[] flags = ["--store", address, "--max-running", $"{Callers}"];
-        await using BerthRig one = await BerthRig.StartAsync(options, [.. flags, "--node-name", "one"]);
-        await using BerthRig two = await BerthRig.StartAsync(options, one, [.. flags, "--node-name", "two"]);
-        await ServiceCase.PushAsync(one, options, "echo");
-        await ServiceCase.PushAsync(two, options, "echo");
-        await one.CliAsync(
-            "function", "deploy", "--contract", "http", "--concurrency", "100", "--min-instances", "1", "noop",
-            "bench/echo:1");
-        BerthRig[] servers = [one, two];
-        await two.KnowsAsync("noop");
-        // The first round is for code that has not run yet.
-        for (int round = 0; round <= Rounds; round++)
-        {
-            long start = Stopwatch.GetTimestamp();
-            await Parallel.ForEachAsync(
-                Enumerable.Range(0, count), new ParallelOptions { MaxDegreeOfParallelism = Callers },
-                async (i, _) => await servers[i % 2].SubmitAsync(Path));
-            while (await one.TasksLeftAsync() + await two.TasksLeftAsync() > 0)
-            {
-                await Task.Delay(50);
-            }
-
-            if (round > 0)
-            {
-                rates.Add(count / Stopwatch.GetElapsedTime(start).TotalSeconds);
-            }
-        }
-
-        rates.Sort();
-        return new(
-            "durable no-op tasks a second through PostgreSQL with two servers, end to end", rates[Rounds / 2], 1500,
-            AtMost: false, string.Join(", ", rates.Select(r => $"{r:0}")));
     }
 }

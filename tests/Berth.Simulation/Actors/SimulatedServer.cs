@@ -130,7 +130,7 @@ internal sealed class SimulatedServer(World world, string name) : Actor(world, n
         Every(TimeSpan.FromSeconds(2), Reconcile);
     }
 
-    // In one transaction: an end that overtook its own start brings the start along.
+    // An end that overtook its own start brings the start along.
     private bool Write(RunId id, int generation, RunEnd end, bool isHandBack, RunMoment now, double random)
     {
         if (Store.Find(id) is not { } run || run.State.IsTerminal() || run.State == RunState.Queued)
@@ -147,8 +147,7 @@ internal sealed class SimulatedServer(World world, string name) : Actor(world, n
 
         if (run.State == RunState.Starting && end.Reason is EndReason.Completed)
         {
-            Store.Save(RunSteps.Start(told, Name, RunTimings.None, now.At, []));
-            told = Store.Find(id)! with { Generation = generation };
+            told = RunSteps.Start(told, Name, RunTimings.None, now.At, []).Next;
         }
 
         return Store.Save(RunSteps.End(told, end, now, random, Retention, []));
