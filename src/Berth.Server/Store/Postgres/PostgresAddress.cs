@@ -12,8 +12,9 @@ namespace Berth.Server.Store.Postgres;
 public sealed class PostgresAddress
 {
     /// <summary>What is accepted is on disk. What a server has locked that was paused, or cut off, is free again soon.
-    /// Every statement has its index, and is planned while the tables are small: as the few rows that a partial index is
-    /// for come and go, only a plain scan of it marks those that are gone, and any other reads them all again.</summary>
+    /// Every statement has its index, and is planned while the tables are small: as the few rows that a partial index
+    /// is for come and go, only a plain scan of it marks those that are gone, and any other reads them all again.
+    /// </summary>
     private const string Session =
         "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
         + "ELSE current_setting('synchronous_commit') END, false), "
