@@ -40,7 +40,7 @@ public sealed class FrameWriterTests : IDisposable
     }
 
     [Theory]
-    [InlineData(4096, 9)]
+    [InlineData(4096, 8)]
     [InlineData(5000, 1)]
     public async Task No_more_than_a_little_is_held_back(int length, int frames)
     {
@@ -48,7 +48,7 @@ public sealed class FrameWriterTests : IDisposable
         for (int i = 0; i < frames - 1; i++)
         {
             await writer.SendAsync(FrameKind.Output, new byte[length], Token);
-            Assert.Equal((i + 1) * (length + 4) > 32 * 1024, pipe.Reader.TryRead(out _));
+            Assert.False(pipe.Reader.TryRead(out _));
         }
 
         await writer.SendAsync(FrameKind.Output, new byte[length], Token);
