@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Berth.Core.Errors;
 using Berth.Core.Runs;
 using Berth.Server.Runs;
@@ -70,12 +71,42 @@ public sealed class FaultTests : IAsyncLifetime
         Assert.Single(rig.Manager.Rooms.Spool.List());
     }
 
+    /// <summary>Decision 0136. One of many: a machine that is busy may take longer over any of them.</summary>
+    [Fact]
+    public async Task A_task_that_is_over_in_a_moment_is_written_once_with_its_start_and_its_end()
+    {
+        ConcurrentQueue<RunChange> written = [];
+        await UseStoreAsync((method, args) =>
+        {
+            if (method == nameof(IRunStore.SaveAsync))
+            {
+                written.Enqueue((RunChange)args[0]!);
+            }
+
+            return null;
+        });
+
+        RunChange? alone = null;
+        for (int i = 0; i < 200 && alone is null; i++)
+        {
+            Run run = await rig.RunAsync(["echo", "ok"]);
+            Assert.Equal((RunState.Succeeded, 1), (run.State, run.Attempts));
+            Assert.NotNull(run.StartedAt);
+            alone = written.Count(change => change.Next.Id == run.Id) == 1 ? written.Last() : null;
+        }
+
+        Assert.Equal(
+            [RunEventTypes.Claimed, RunEventTypes.Started, RunEventTypes.Ended],
+            alone!.Events.Select(entry => entry.Type));
+    }
+
     [Fact]
     public async Task An_unexpected_exception_while_the_program_runs_is_a_fault_of_the_platform()
     {
         int left = 1;
         await UseStoreAsync((method, args) =>
-            method == nameof(IRunStore.SaveAsync) && args[0] is RunChange { Next.State: RunState.Running or RunState.Succeeded }
+            method == nameof(IRunStore.SaveAsync)
+                && args[0] is RunChange { Next.State: RunState.Running or RunState.Succeeded }
                 && Interlocked.Exchange(ref left, 0) == 1
                 ? new InvalidOperationException("a statement is wrong") : null);
 
