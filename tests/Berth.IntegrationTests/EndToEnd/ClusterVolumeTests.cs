@@ -85,10 +85,10 @@ public sealed class ClusterVolumeTests : ClusterTest
         string fresh = await SubmitAsync("pages:/srv", "ls /srv; echo new > /srv/file");
         (await BerthAsync("task", "wait", fresh)).Succeed();
         string kept = (await BerthAsync("start", "-a", "web")).Succeed();
-        (await BerthAsync("rm", "web")).Succeed();
+        (await BerthAsync("rm", "-v", "web")).Succeed();
 
         Assert.Equal("", (await BerthAsync("task", "result", fresh)).Succeed());
-        // A container's own volume is its own wherever its node was meanwhile, and goes with it.
+        // A container's own volume is its own wherever its node was meanwhile, and goes with it where that is asked.
         Assert.Equal("again\nagain", kept);
         string volumes = Path.Combine(worker.Data, "volumes");
         string aside = Assert.Single(Directory.GetDirectories(volumes, ".left-*"));
