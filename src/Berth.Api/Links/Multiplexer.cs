@@ -72,7 +72,15 @@ public sealed class Multiplexer : IDisposable
             byte[] name = Encoding.UTF8.GetBytes(path);
             if (isFollowed)
             {
-                writer.Leave(MultiplexKind.Open, stream.Id, name);
+                try
+                {
+                    writer.Leave(MultiplexKind.Open, stream.Id, name);
+                }
+                catch (IOException)
+                {
+                    streams.TryRemove(stream.Id, out _);
+                    throw;
+                }
             }
             else
             {

@@ -299,8 +299,9 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         {
             // The end.
         }
-        catch (Exception unread) when (unread is IOException or UnauthorizedAccessException)
+        catch (Exception unread)
         {
+            // Whatever it is: what is not told is asked for or fetched again.
             LinkLog.NotRecalled(logger, unread.Message);
         }
     }

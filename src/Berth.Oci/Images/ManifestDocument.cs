@@ -81,6 +81,19 @@ public sealed record ManifestDocument(string MediaType, ImageManifest? Manifest,
         }
     }
 
+    /// <summary>Half a surrogate pair and bytes that are no UTF-8 are found when the text is taken.</summary>
+    private static string? Text(JsonElement text)
+    {
+        try
+        {
+            return text.GetString();
+        }
+        catch (InvalidOperationException e)
+        {
+            throw Invalid("its mediaType is no text", e);
+        }
+    }
+
     private static string CheckShape(JsonElement root, string? mediaType)
     {
         if (root.ValueKind != JsonValueKind.Object)
@@ -101,7 +114,7 @@ public sealed record ManifestDocument(string MediaType, ImageManifest? Manifest,
         }
 
         string? own = root.TryGetProperty("mediaType", out JsonElement text) && text.ValueKind == JsonValueKind.String
-            ? text.GetString()
+            ? Text(text)
             : null;
         if (own is not null && mediaType is not null && own != mediaType)
         {

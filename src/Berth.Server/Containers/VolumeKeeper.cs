@@ -124,7 +124,7 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         await gate.WaitAsync(cancellationToken);
         try
         {
-            if (UsersOf(volume) is [_, ..] users)
+            if (await UsersAnywhereAsync(name, cancellationToken) is [_, ..] users)
             {
                 throw new BerthException(
                     ErrorCode.Conflict,
@@ -182,8 +182,8 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
 
         foreach (VolumeInfo volume in await ListAsync(cancellationToken))
         {
-            if ((named || ContainerName.IsAnonymousVolume(volume.Name)) && UsersOf(volume.Name).Count == 0
-                && !IsInUse(volume.Name))
+            if ((named || ContainerName.IsAnonymousVolume(volume.Name)) && !IsInUse(volume.Name)
+                && (await UsersAnywhereAsync(volume.Name, cancellationToken)).Count == 0)
             {
                 using IDisposable? closed = Nodes?.Fleet.VolumeUsers.Close(volume.Name);
                 bytes += (await MeasureAsync(volume.Name, cancellationToken))?.Bytes ?? 0;
@@ -226,6 +226,13 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
             Log.Swept(rooms.Logger, swept);
         }
     }
+
+    /// <summary>As <see cref="UsersOf(string)"/>, with those that other servers keep.</summary>
+    private async Task<IReadOnlyList<string>> UsersAnywhereAsync(string name, CancellationToken cancellationToken) =>
+    [
+        .. (await rooms.Store.ContainersOfAllAsync(cancellationToken))
+            .Where(c => c.Spec.Mounts.Any(m => Is(m, name))).Select(c => c.Name).Union(UsersOf(name)).Order(),
+    ];
 
     private bool IsInUse(string name) => Nodes?.Fleet.VolumeUsers.Has(name) ?? false;
 

@@ -28,7 +28,9 @@ internal sealed class MultiplexedStreams : ILinkStreams
     /// <summary>What the node did wrong; null where the link just ended.</summary>
     public Task<LinkException?> Ended { get; }
 
-    public LinkExchange Open(string path) => new MultiplexedExchange(streams.Open(path, isFollowed: true));
+    public LinkExchange Open(string path) => new MultiplexedExchange(
+        // On the control stream it is the node that speaks first; every other one begins with a frame of the server's.
+        streams.Open(path, isFollowed: path != LinkProtocol.ControlPath));
 
     public void Dispose() => streams.Dispose();
 

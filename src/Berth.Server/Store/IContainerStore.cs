@@ -6,8 +6,11 @@ namespace Berth.Server.Store;
 /// </summary>
 public interface IContainerStore
 {
-    /// <summary>Every container, in no order.</summary>
+    /// <summary>Every container of this server, in no order.</summary>
     Task<IReadOnlyList<Container>> AllContainersAsync(CancellationToken cancellationToken);
+
+    /// <summary>Those of all servers that share the store, in no order.</summary>
+    Task<IReadOnlyList<Container>> ContainersOfAllAsync(CancellationToken cancellationToken);
 
     /// <summary>Throws <c>Conflict</c> where the name or the id is taken; <c>StorageFull</c>, <c>StorageFault</c>.
     /// </summary>

@@ -121,6 +121,7 @@ public abstract class StoreRecordContract : IAsyncLifetime
         Assert.Equal((ErrorCode.Conflict, ErrorCode.Conflict), (added.Code, renamed.Code));
         Assert.Contains(web.Id.Text, added.Message, StringComparison.Ordinal);
         Assert.Equal(["other", "web"], (await Containers.AllContainersAsync(None)).Select(c => c.Name).Order());
+        Assert.Equal(["other", "web"], (await Containers.ContainersOfAllAsync(None)).Select(c => c.Name).Order());
     }
 
     [Fact]

@@ -4,6 +4,7 @@ using System.IO.Pipelines;
 using System.Security.Cryptography;
 using System.Text;
 using Berth.Api.Links;
+using Berth.Server.Nodes;
 using Berth.Testing.Clocks;
 using Xunit;
 
@@ -43,6 +44,24 @@ public sealed class MultiplexerTests : IAsyncDisposable
         await far.DisposeAsync();
         await asked.WaitAsync(Patience, CancellationToken.None);
         await answered.WaitAsync(Patience, CancellationToken.None);
+    }
+
+    /// <summary>On it the node speaks first, so nothing of the server's follows; and no clock moves here.</summary>
+    [Fact]
+    public async Task A_link_s_control_stream_reaches_the_node_at_once()
+    {
+        Pipe there = new();
+        Pipe back = new();
+        TaskCompletionSource<MultiplexedStream> begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        using Multiplexer node = new(
+            new DuplexStream(new Ends(there.Reader, back.Writer)), begun.SetResult, static _ => false, time);
+        Task<LinkException?> running = node.RunAsync();
+        using MultiplexedStreams server = new(new DuplexStream(new Ends(back.Reader, there.Writer)), time);
+
+        using LinkExchange control = server.Open(LinkProtocol.ControlPath);
+
+        Assert.Equal(LinkProtocol.ControlPath, (await begun.Task.WaitAsync(Patience, Token)).Path);
+        Assert.False(running.IsCompleted);
     }
 
     [Fact]

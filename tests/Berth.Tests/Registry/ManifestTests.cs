@@ -100,6 +100,7 @@ public sealed class ManifestTests : IAsyncLifetime
     [InlineData("[]", "MANIFEST_INVALID")]
     [InlineData("""{"schemaVersion":1,"layers":[]}""", "MANIFEST_INVALID")]
     [InlineData("""{"schemaVersion":2}""", "MANIFEST_INVALID")]
+    [InlineData("""{"schemaVersion":2,"mediaType":"\ud800"}""", "MANIFEST_INVALID")]
     [InlineData("""{"schemaVersion":2,"layers":[],"layers":[]}""", "MANIFEST_INVALID")]
     [InlineData("""{"schemaVersion":2,"layers":[],"manifests":[]}""", "MANIFEST_INVALID")]
     [InlineData(

@@ -18,6 +18,11 @@ public sealed partial class PostgresStore
             new PostgresStatement("SELECT document FROM containers WHERE holder = $1").Bind(server),
             Rows.All(row => ContainerDocument.Read(row.Blob(0))), cancellationToken);
 
+    public async Task<IReadOnlyList<Container>> ContainersOfAllAsync(CancellationToken cancellationToken) =>
+        await database.ReadAsync(
+            new PostgresStatement("SELECT document FROM containers"),
+            Rows.All(row => ContainerDocument.Read(row.Blob(0))), cancellationToken);
+
     public async Task AddAsync(Container container, CancellationToken cancellationToken)
     {
         int added = await database.WriteAsync(

@@ -161,6 +161,10 @@ public sealed class SqliteRunStore : IServerStore
     public Task<RunCounts> CountAsync(CancellationToken cancellationToken) =>
         readers.ReadAsync(RunReads.Count, cancellationToken);
 
+    /// <summary>Nobody else has this store.</summary>
+    public Task<IReadOnlyList<Container>> ContainersOfAllAsync(CancellationToken cancellationToken) =>
+        AllContainersAsync(cancellationToken);
+
     public Task<IReadOnlyList<Container>> AllContainersAsync(CancellationToken cancellationToken) =>
         readers.ReadAsync(ContainerWrites.All, cancellationToken);
 
