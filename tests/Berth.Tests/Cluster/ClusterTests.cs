@@ -82,6 +82,7 @@ public sealed class ClusterTests(SharedPostgres postgres)
         two.Speak();
 
         await UntilAsync(() => two.Rig.Manager.Executing.Count == 0);
+        await one.Rig.RunningAsync(id);
         Run run = (await one.Rig.Store.FindAsync(id, None))!;
         Assert.Equal((RunState.Running, 2), (run.State, run.Attempts));
         await one.Rig.Manager.CancelAsync(id, None);
