@@ -41,12 +41,15 @@ public sealed record FilesOrder(string Target, string? User, IReadOnlyDictionary
 /// <param name="HoldMs">How long the node holds what room comes free for it before it is refused, because its server
 /// ends something there for it; null where it does not. A node of before knows of no such thing and refuses it at once.
 /// </param>
+/// <param name="KeepRoomMs">How long the node keeps the room of a container after its program's end; null where it does
+/// not. A node of before keeps none.</param>
 public sealed record AttemptOrder(
     string Id, string Run, int Number, ShapeOrder Sandbox, IReadOnlyList<string>? Command,
     IReadOnlyList<string>? Arguments, IReadOnlyDictionary<string, string> Environment, string? User,
     string? WorkingDirectory, long? TimeoutMs, long GraceMs, IReadOnlyList<FilesOrder>? Files, int? Listen = null,
     bool IsInstance = false, IReadOnlyList<string>? Names = null, IReadOnlyList<string>? Mounts = null,
-    ContainerPart? Container = null, bool Yields = false, long? HoldMs = null)
+    ContainerPart? Container = null, bool Yields = false, long? HoldMs = null,
+    long? KeepRoomMs = null)
 {
     public static AttemptOrder Of(AttemptSpec spec) => new(
         spec.Id, spec.Run.Text, spec.Number, ShapeOrder.Of(spec.Sandbox), spec.Command, spec.Arguments,
@@ -57,7 +60,8 @@ public sealed record AttemptOrder(
         spec.Listen, spec.IsInstance, spec.Found?.Names,
         HasMounts(spec) ? [.. spec.Extras!.Mounts.Select(m => m.AsAsked()?.Text).OfType<string>()] : null,
         ContainerPart.Of(spec), spec.Yields,
-        spec.Hold > TimeSpan.Zero ? (long)spec.Hold.TotalMilliseconds : null);
+        spec.Hold > TimeSpan.Zero ? (long)spec.Hold.TotalMilliseconds : null,
+        spec.KeepRoom > TimeSpan.Zero ? (long)spec.KeepRoom.TotalMilliseconds : null);
 
     /// <summary>Whether it has some that only a node of <see cref="LinkProtocol.MountsVersion"/> understands.</summary>
     public static bool HasMounts(AttemptSpec spec) =>
@@ -76,7 +80,7 @@ public sealed record AttemptOrder(
             ? null
             : (Container ?? ContainerPart.None).Read([.. FileMounts(), .. OtherMounts()]),
         Listen: Listen, IsInstance: IsInstance, Yields: Yields,
-        Hold: TimeSpan.FromMilliseconds(HoldMs ?? 0),
+        Hold: TimeSpan.FromMilliseconds(HoldMs ?? 0), KeepRoom: TimeSpan.FromMilliseconds(KeepRoomMs ?? 0),
         Found: Sandbox.Network is null ? null : new AttemptNetwork(Names ?? [], Container?.ReadPorts() ?? []));
 
     private IEnumerable<SandboxMount> FileMounts() => (Files ?? []).Select(f => new SandboxMount.Files(

@@ -331,6 +331,8 @@ public sealed record SandboxFile(string Name, ReadOnlyMemory<byte> Content);
 /// waits there for a while and then runs all the same.</param>
 /// <param name="Hold">How long such a node waits with that and gives nothing else what room comes free: something there
 /// is being ended for it.</param>
+/// <param name="KeepRoom">How long such a node keeps a container's room after its program's end: it may be started
+/// again.</param>
 public sealed record AttemptSpec(
     string Id,
     RunId Run,
@@ -351,7 +353,8 @@ public sealed record AttemptSpec(
     bool IsInstance = false,
     bool IsContainer = false,
     bool Yields = false,
-    TimeSpan Hold = default);
+    TimeSpan Hold = default,
+    TimeSpan KeepRoom = default);
 
 /// <param name="Prepare">Time until a sandbox was at hand.</param>
 /// <param name="Start">Time from then until the program ran.</param>

@@ -24,6 +24,9 @@ internal sealed class KeptContainers(
     private readonly ConcurrentDictionary<string, IDisposable> having = new(StringComparer.Ordinal);
     private volatile bool isOver;
 
+    /// <summary>The room that they have.</summary>
+    public KeptPlaces Places { get; } = new(time);
+
     /// <summary>Starts a program and keeps it. Throws as <see cref="INode.StartAsync(AttemptSpec,
     /// CancellationToken)"/>, and <c>RunEntryPointMissing</c> where there is nothing to run.</summary>
     public async Task<KeptContainer> StartAsync(string owner, AttemptSpec spec, CancellationToken cancellationToken)
@@ -114,12 +117,18 @@ internal sealed class KeptContainers(
             await ForgetAsync(one);
         }
 
+        if (order.Attempt is { } over)
+        {
+            Places.GiveBack(owner, over);
+        }
+
         if (order.Layer is { } layer && ContainerPart.IsLayer(layer) && OwnerOf(layer) == owner)
         {
             foreach (KeptContainer kept in containers.Values.Where(c => c.Attempt.Spec.Extras?.Layer == layer))
             {
                 LinkLog.Dropped(logger, kept.Attempt.Spec.Id);
                 await ForgetAsync(kept);
+                Places.GiveBack(owner, kept.Attempt.Spec.Id);
             }
 
             await node.Storage.RemoveLayerAsync(layer, cancellationToken);
@@ -146,6 +155,7 @@ internal sealed class KeptContainers(
     {
         isOver = true;
         await Task.WhenAll(containers.Values.Select(EndAsync));
+        Places.Dispose();
     }
 
     private async Task EndAsync(KeptContainer kept)

@@ -83,8 +83,8 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         facts = MachineReading.Facts(node.Info).With(networks.Key);
         ahead = new ImagesAhead(node, images, HasDisk, time, logger);
         room = new LinkRoom(
-            node, this.places, volumes, containers, Hello, link => Heartbeat(node, link), Hold, Learn, Welcome,
-            networks, ahead, time, loggers, logger);
+            node, this.places, volumes, containers, new ServerShares(), Hello, link => Heartbeat(node, link), Hold,
+            Learn, Welcome, networks, ahead, time, loggers, logger);
     }
 
     /// <summary>Called with the address of each server that accepted a link.</summary>
@@ -95,6 +95,9 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
 
     /// <summary>Newest version of the link that it says to speak: programs of before know older ones.</summary>
     internal int NewestVersion { get; init; } = LinkProtocol.Version;
+
+    /// <summary>Its room.</summary>
+    internal PlaceGate Room => places;
 
     /// <summary>Where other nodes may fetch layers from this one; null for nowhere.</summary>
     public IPEndPoint? ShareLayers { get; init; }
@@ -280,8 +283,8 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         return new NodeHeartbeat(
             time.GetUtcNow(), status.Sandboxes.Count(s => s.State == "running"), ready.Values.Sum(),
             MachineReading.Load(), MachineReading.MemoryFree(), free, total, images.Held, ready,
-            Math.Max(0, places.Taken - link.Running), ahead.Coming,
-            Math.Max(0, places.Promised.Bytes - link.Promised), images.FromNeighbours, images.FromOrigin);
+            Math.Max(0, places.Taken - link.Share.Running), ahead.Coming,
+            Math.Max(0, places.Promised.Bytes - link.Share.Promised), images.FromNeighbours, images.FromOrigin);
     }
 
     /// <summary>Images that it had before it started.</summary>

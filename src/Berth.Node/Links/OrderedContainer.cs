@@ -18,7 +18,7 @@ internal sealed class OrderedContainer(LinkRoom room, ServerLink link, FrameRead
             switch (first.Kind)
             {
                 case FrameKind.Order:
-                    kept = await room.Kept.StartAsync(link.Server, OrderedAttempt.Read(first), gone);
+                    kept = await StartAsync(OrderedAttempt.Read(first) with { IsContainer = true }, gone);
                     break;
                 case FrameKind.Rejoin:
                     rejoin = first.Read(ContainerLinkJson.Default.RejoinOrder);
@@ -39,6 +39,23 @@ internal sealed class OrderedContainer(LinkRoom room, ServerLink link, FrameRead
         if (await kept.ServeAsync(rejoin, orders, answers, gone))
         {
             await room.Kept.ForgetAsync(kept);
+        }
+    }
+
+    /// <summary>It has its room, which its last program may have left for it, whatever becomes of the stream.</summary>
+    private async Task<KeptContainer> StartAsync(AttemptSpec spec, CancellationToken gone)
+    {
+        IDisposable place = room.Kept.Places.TakeOver(link.Server, spec) ?? await link.TakeAsync(spec, gone);
+        try
+        {
+            KeptContainer kept = await room.Kept.StartAsync(link.Server, spec, gone);
+            room.Kept.Places.Add(link.Server, kept.Attempt, place);
+            return kept;
+        }
+        catch
+        {
+            place.Dispose();
+            throw;
         }
     }
 }

@@ -11,6 +11,7 @@ namespace Berth.Node.Links;
 
 /// <summary>What the links of one node have in common.</summary>
 /// <param name="Kept">Containers, which outlast links.</param>
+/// <param name="Shares">What each server has here.</param>
 /// <param name="Hello">What the node says of itself.</param>
 /// <param name="Heartbeat">How it does, for a link.</param>
 /// <param name="Hold">Whether a link may be the one to the server of this name: another address may lead to it too.
@@ -20,10 +21,10 @@ namespace Berth.Node.Links;
 /// <param name="Networks">What servers say of networks.</param>
 /// <param name="Ahead">Images that may soon be wanted.</param>
 internal sealed record LinkRoom(
-    INode Node, PlaceGate Places, VolumeUsers Volumes, KeptContainers Kept, Func<NodeHello> Hello,
-    Func<ServerLink, NodeHeartbeat> Heartbeat, Func<ServerLink, string, bool> Hold, Action<ServerList> Told,
-    Action<ServerLink> Linked, NodeHearsay Networks, ImagesAhead Ahead, TimeProvider Time, ILoggerFactory Loggers,
-    ILogger Logger);
+    INode Node, PlaceGate Places, VolumeUsers Volumes, KeptContainers Kept, ServerShares Shares,
+    Func<NodeHello> Hello, Func<ServerLink, NodeHeartbeat> Heartbeat, Func<ServerLink, string, bool> Hold,
+    Action<ServerList> Told, Action<ServerLink> Linked, NodeHearsay Networks, ImagesAhead Ahead, TimeProvider Time,
+    ILoggerFactory Loggers, ILogger Logger);
 
 /// <summary>A node's link to one address of a server, made anew whenever it breaks.</summary>
 internal sealed class ServerLink : IAsyncDisposable
@@ -43,8 +44,6 @@ internal sealed class ServerLink : IAsyncDisposable
     private readonly Lock counting = new();
     private FrameWriter? control;
     private long told;
-    private int running;
-    private long promised;
     private volatile bool isLinked;
 
     public ServerLink(Uri address, ServerDoor door, LinkRoom room)
@@ -68,11 +67,8 @@ internal sealed class ServerLink : IAsyncDisposable
     /// <summary>Of the protocol, that the last link spoke; 0 before.</summary>
     public int Version { get; private set; }
 
-    /// <summary>Attempts that its server has here and that take places.</summary>
-    public int Running => Volatile.Read(ref running);
-
-    /// <summary>Bytes of memory that its server was promised.</summary>
-    public long Promised => Volatile.Read(ref promised);
+    /// <summary>What its server has here.</summary>
+    public ServerShares.Share Share => room.Shares.Of(Server);
 
     public Task Ended { get; private set; } = Task.CompletedTask;
 
@@ -99,16 +95,16 @@ internal sealed class ServerLink : IAsyncDisposable
     /// <summary>The link was accepted, and heartbeats go here; null where it is over.</summary>
     public void Speak(FrameWriter? to) => Volatile.Write(ref control, to);
 
-    /// <summary>Counts an attempt until it is disposed, and gives it room. Throws <c>NoNode</c> where there is none and
-    /// it can be refused; its server has been told how the node does by then.</summary>
+    /// <summary>Counts an attempt until that is disposed, and gives it room. Throws <c>NoNode</c> where there is none
+    /// and it can be refused; its server has been told how the node does by then.</summary>
     public async ValueTask<IDisposable> TakeAsync(AttemptSpec spec, CancellationToken cancellationToken)
     {
-        AdmissionDemand demand = new(!spec.IsInstance, spec.Sandbox.Limits.Memory);
+        // Containers last: as instances, they take none of the places.
+        AdmissionDemand demand = new(!spec.IsInstance && !spec.IsContainer, spec.Sandbox.Limits.Memory);
         try
         {
             IDisposable place = await room.Places.TakeAsync(demand, spec.Yields, spec.Hold, cancellationToken);
-            Count(demand, 1);
-            return new Counted(this, place, demand);
+            return Share.Count(demand, place);
         }
         catch (BerthException full)
         {
@@ -129,12 +125,6 @@ internal sealed class ServerLink : IAsyncDisposable
 
         Door.Dispose();
         over.Dispose();
-    }
-
-    private void Count(AdmissionDemand demand, int sign)
-    {
-        Interlocked.Add(ref running, demand.TakesPlace ? sign : 0);
-        Interlocked.Add(ref promised, sign * demand.Memory.Bytes);
     }
 
     /// <summary>Says at once how the node does, but not for each of many refusals.</summary>
@@ -248,19 +238,5 @@ internal sealed class ServerLink : IAsyncDisposable
         }
 
         await host.ServeAsync(connection, stop);
-    }
-
-    private sealed class Counted(ServerLink link, IDisposable place, AdmissionDemand demand) : IDisposable
-    {
-        private int returned;
-
-        public void Dispose()
-        {
-            if (Interlocked.Exchange(ref returned, 1) == 0)
-            {
-                link.Count(demand, -1);
-                place.Dispose();
-            }
-        }
     }
 }

@@ -1,4 +1,5 @@
 using Berth.Core.Containers;
+using Berth.Server.Nodes;
 
 namespace Berth.Server.Containers;
 
@@ -22,6 +23,9 @@ internal sealed class ContainerEntry(Container record, TimeProvider time)
 
     /// <summary>Ends the wait for the next start.</summary>
     public CancellationTokenSource? Waiting { get; set; }
+
+    /// <summary>What it has on another node while it waits for its next start; null for nothing.</summary>
+    public NodeFleet.InstancePlace? Room { get; set; }
 
     public bool Removed { get; private set; }
 

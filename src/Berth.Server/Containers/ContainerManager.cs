@@ -126,7 +126,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         ThrowUnlessAccepting();
         string chosen = name is null ? index.InventName() : ContainerName.Check(name, "container");
         Container container = Container.New(ContainerId.New(), chosen, spec, caller, rooms.Time.GetUtcNow());
-        container = container with { Node = await nodes.ChooseAsync(container, cancellationToken) };
+        container = container with { Node = await nodes.ChooseAsync(container, null, cancellationToken) };
         await Volumes.SettleAsync(container, cancellationToken);
         ContainerEntry entry = new(container, rooms.Time);
         // Before it is durable, so that its volumes count as used from the first moment.
@@ -153,7 +153,10 @@ internal sealed class ContainerManager : IAsyncDisposable
         [.. index.All.OrderByDescending(e => e.Record.CreatedAt).ThenBy(e => e.Record.Id)];
 
     /// <summary>Nothing happens to one that runs already.</summary>
-    public async Task<Container> StartAsync(ContainerEntry entry, CancellationToken cancellationToken)
+    public Task<Container> StartAsync(ContainerEntry entry, CancellationToken cancellationToken) =>
+        StartAsync(entry, again: false, cancellationToken);
+
+    private async Task<Container> StartAsync(ContainerEntry entry, bool again, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
         using (await entry.EnterAsync(cancellationToken))
@@ -162,7 +165,7 @@ internal sealed class ContainerManager : IAsyncDisposable
             if (!entry.Record.State.IsLive())
             {
                 Cancel(entry);
-                await starts.StartAsync(entry, byPolicy: false);
+                await starts.StartAsync(entry, byPolicy: false, again);
             }
 
             return entry.Record;
@@ -182,8 +185,9 @@ internal sealed class ContainerManager : IAsyncDisposable
         ContainerEntry entry, TimeSpan? grace, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
+        bool ran = entry.Record.State is not (ContainerState.Created or ContainerState.Exited);
         await StopAsync(entry, grace, cancellationToken);
-        return await StartAsync(entry, cancellationToken);
+        return await StartAsync(entry, ran, cancellationToken);
     }
 
     /// <summary>Sends a signal to the program. Throws <c>Conflict</c> where none runs.</summary>
@@ -366,6 +370,7 @@ internal sealed class ContainerManager : IAsyncDisposable
             }
 
             Cancel(entry);
+            bool wasWaiting = entry.Record.State == ContainerState.Restarting;
             Container next = ContainerSteps.Stop(entry.Record);
             if (live is not null)
             {
@@ -376,6 +381,11 @@ internal sealed class ContainerManager : IAsyncDisposable
             {
                 await rooms.SaveAsync(entry, next, cancellationToken);
                 CrashPoints.Reach(CrashPoint.ContainerStopStored);
+            }
+
+            if (wasWaiting)
+            {
+                await nodes.GiveRoomBackAsync(entry);
             }
 
             if (live is null)

@@ -3,6 +3,7 @@ using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
+using Berth.Core.Placement;
 using Berth.Core.Runs;
 using Berth.Server.Nodes;
 
@@ -35,11 +36,14 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
 
     /// <summary>Where a container that was just made is to be. Throws <c>NoNode</c>, and <c>InvalidRequest</c> where a
     /// path can't be said to that node.</summary>
-    public async Task<string?> ChooseAsync(Container container, CancellationToken cancellationToken)
+    /// <param name="refusals">Nodes that refused it just now; null for none.</param>
+    public async Task<string?> ChooseAsync(
+        Container container, NodeRefusals? refusals, CancellationToken cancellationToken)
     {
         string? node = Machines is null
             ? null
-            : await Machines.Fleet.ChooseContainerAsync(ContainerOrders.SpecOf(container), cancellationToken);
+            : await Machines.Fleet.ChooseContainerAsync(
+                ContainerOrders.SpecOf(container), refusals, cancellationToken);
         return node is not null && ContainerOrders.FirstUnsaid(container) is { } path
             ? throw new BerthException(
                 ErrorCode.InvalidRequest,
@@ -53,17 +57,66 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
     /// </summary>
     public async Task<string?> HomeOfAsync(Container container, CancellationToken cancellationToken)
     {
-        bool isFree = container.Spec.CanMove || (container.Run is null && container.Spec.HasNoVolumes);
-        return container.Node is { } node && isFree && !await Machines!.Fleet.IsReadyAsync(node, cancellationToken)
-            ? await ChooseAsync(container, cancellationToken)
-            : container.Node;
+        if (container.Node is not { } node)
+        {
+            return null;
+        }
+
+        NodeFleet fleet = Machines!.Fleet;
+        bool isFresh = IsFresh(container);
+        bool isFree = isFresh || container.Spec.CanMove;
+        return (isFree && !await fleet.IsReadyAsync(node, cancellationToken))
+            || (isFresh && !fleet.HasRoom(ContainerOrders.SpecOf(container), node))
+            ? await ChooseAsync(container, null, cancellationToken)
+            : node;
     }
+
+    /// <summary>Whether its node has nothing of it yet.</summary>
+    public static bool IsFresh(Container container) =>
+        container.State == ContainerState.Created && container.Spec.HasNoVolumes;
 
     /// <summary>Room for a start; null on the server's own machine. Throws <c>NoNode</c>.</summary>
     public async Task<NodeFleet.InstancePlace?> ReserveAsync(Container container, Run run) => container.Node is null
         ? null
         : await Machines!.Fleet.ReserveContainerAsync(
             run, container.Node, CancellationToken.None);
+
+    /// <summary>What is counted of a container's node for the start that it waits for; null for nothing, or where the
+    /// node takes nothing new. The caller holds the entry's gate.</summary>
+    /// <param name="node">Where it is to start.</param>
+    public NodeFleet.InstancePlace? TakeRoom(ContainerEntry entry, string? node)
+    {
+        NodeFleet.InstancePlace? room = entry.Room;
+        entry.Room = null;
+        if (room is not null && room.Node == node && Machines!.Fleet.StateOf(node) == NodeAvailability.Ready)
+        {
+            return room;
+        }
+
+        room?.Dispose();
+        return null;
+    }
+
+    /// <summary>No start comes for what a container has of its node after a program's end; a node that can't be told
+    /// keeps it a while longer. The caller holds the entry's gate.</summary>
+    public async Task GiveRoomBackAsync(ContainerEntry entry)
+    {
+        entry.Room?.Dispose();
+        entry.Room = null;
+        if (entry.Record is not { Node: { } name, Run: { } run } || RemoteOf(name) is not { } node)
+        {
+            return;
+        }
+
+        try
+        {
+            await node.DropAsync(new DropOrder($"{run}-1", null), stop.Token);
+        }
+        catch (Exception fault) when (fault is BerthException or IOException or OperationCanceledException)
+        {
+            Log.NotLookedAt(rooms.Logger, name, fault.Message);
+        }
+    }
 
     /// <summary>The node that has it. Throws <c>NodeFault</c> where that can't be reached.</summary>
     public INode NodeOf(Container container) => container.Node is not { } name ? rooms.Node
@@ -236,6 +289,15 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
 
     private RemoteNode? RemoteOf(string name) =>
         Machines?.Register.Find(name)?.Node is { Link.Closed.IsCancellationRequested: false } node ? node : null;
+
+    /// <summary>Its node has its files and refused it.</summary>
+    public static BerthException Full(Container container, string node, BerthException refusal) => new(
+        ErrorCode.NoNode,
+        $"The files of the container {container.Name} are on the node '{node}', and other work came first there. "
+        + refusal.Message, refusal)
+    {
+        RetryAfter = refusal.RetryAfter,
+    };
 
     private static BerthException Unreached(Container container, string node) => new(
         ErrorCode.NodeFault,

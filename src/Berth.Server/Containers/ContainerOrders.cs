@@ -12,6 +12,9 @@ internal static class ContainerOrders
     /// <summary>Whose run it is, as a label of the run.</summary>
     public const string Label = "container";
 
+    /// <summary>From the end of the pause before a start that its policy asks for until that is ordered.</summary>
+    private static readonly TimeSpan RoomSlack = TimeSpan.FromSeconds(30);
+
     public static RunSpec SpecOf(Container container)
     {
         ContainerSpec spec = container.Spec;
@@ -51,7 +54,7 @@ internal static class ContainerOrders
         new Dictionary<string, string>(container.Spec.Environment) { ["BERTH_RUN_ID"] = run.Id.Text },
         container.Spec.User, container.Spec.WorkingDirectory, Timeout: null, container.Spec.Grace,
         container.Spec.Terminal ? TerminalSize.Usual : null, ExtrasOf(container), Found: FoundOf(container),
-        IsContainer: true);
+        IsContainer: true, KeepRoom: PauseOf(container) + RoomSlack ?? TimeSpan.Zero);
 
     /// <summary>For looking into a container that does not run: another program in its files.</summary>
     public static AttemptSpec OrderOfTool(Container container, IReadOnlyList<string> command, RunId id) => new(
@@ -59,6 +62,10 @@ internal static class ContainerOrders
         new SandboxSpec(container.Spec.Digest, container.Spec.Limits, NetworkMode.None), command, null,
         new Dictionary<string, string>(), SandboxTool.User, "/", Timeout: null, container.Spec.Grace, null,
         ExtrasOf(container));
+
+    /// <summary>The longest before its policy starts it again; null where that does not.</summary>
+    private static TimeSpan? PauseOf(Container container) =>
+        container.Spec.Restart.DelayAfter(failed: true, container.RestartsInRow);
 
     private static SandboxExtras ExtrasOf(Container container) => new(
         container.Id.Text, container.Spec.ReadOnlyRoot, [.. container.Spec.Mounts.Select(MountOf)],

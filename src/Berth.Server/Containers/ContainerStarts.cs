@@ -29,7 +29,8 @@ internal sealed class ContainerStarts(
 
     /// <summary>Starts the program. The caller holds the entry's gate. Throws what kept it from starting; then the
     /// container's record tells it too.</summary>
-    public async Task StartAsync(ContainerEntry entry, bool byPolicy)
+    /// <param name="again">Whether its program was ended to be started anew.</param>
+    public async Task StartAsync(ContainerEntry entry, bool byPolicy, bool again = false)
     {
         Container before = entry.Record;
         RunMoment now = rooms.Runs.Clock.Moment;
@@ -41,11 +42,19 @@ internal sealed class ContainerStarts(
         try
         {
             Run run = RunOf(started, now);
-            using NodeFleet.InstancePlace? place = await nodes.ReserveAsync(started, run);
+            using NodeFleet.InstancePlace? place = nodes.TakeRoom(entry, started.Node)
+                ?? await nodes.ReserveAsync(started, run);
+            // Others may have come first, between its end and this, where nobody else was to have its room.
+            bool isPromised = again && started.Node == before.Node;
             await rooms.Runs.Store.AcceptAsync(new NewRun(run, default, null, default), CancellationToken.None);
             await rooms.SaveAsync(entry, started, CancellationToken.None);
             CrashPoints.Reach(CrashPoint.ContainerStartStored);
-            await LaunchAsync(entry, before, started, run, place);
+            if (started.Node != before.Node)
+            {
+                nodes.LookAgain(before.Node);
+            }
+
+            await LaunchAsync(entry, before, started, run, place, isPromised);
         }
         catch
         {
@@ -97,16 +106,16 @@ internal sealed class ContainerStarts(
     }
 
     private async Task LaunchAsync(
-        ContainerEntry entry, Container before, Container started, Run run, NodeFleet.InstancePlace? place)
+        ContainerEntry entry, Container before, Container started, Run run, NodeFleet.InstancePlace? place,
+        bool isPromised)
     {
         IAttempt attempt;
         using (CancellationTokenSource limit = new(rooms.Runs.Options.StartLimit, rooms.Time))
         {
             try
             {
-                AttemptSpec order = ContainerOrders.OrderOf(
-                    started, run, rooms.Runs.NetworkOf(started.Spec.Bridge?.Use));
-                attempt = await (place?.StartAsync(order, limit.Token) ?? rooms.Node.StartAsync(order, limit.Token));
+                (attempt, started, run) = await OrderAsync(
+                    entry, before, started, run, place, isPromised, limit.Token);
             }
             catch (Exception error)
             {
@@ -138,6 +147,43 @@ internal sealed class ContainerStarts(
         Follow(entry, attempt, started, saved.Current ?? timed);
     }
 
+    /// <summary>Orders it of its node; where that has no room for it and has nothing of it, of others, of each once.
+    /// Throws <c>NoNode</c> where none has room.</summary>
+    private async Task<(IAttempt Attempt, Container Started, Run Run)> OrderAsync(
+        ContainerEntry entry, Container before, Container started, Run run, NodeFleet.InstancePlace? place,
+        bool isPromised, CancellationToken cancellationToken)
+    {
+        bool isFree = ContainerNodes.IsFresh(before) || started.Node != before.Node;
+        NodeRefusals refusals = new(mayWait: false, rooms.Time);
+        while (true)
+        {
+            using (place)
+            {
+                AttemptSpec order = ContainerOrders.OrderOf(
+                    started, run, rooms.Runs.NetworkOf(started.Spec.Bridge?.Use));
+                order = order with { Yields = !isPromised };
+                try
+                {
+                    IAttempt attempt = await (place?.StartAsync(order, cancellationToken)
+                        ?? rooms.Node.StartAsync(order, cancellationToken));
+                    return (attempt, started, run);
+                }
+                catch (BerthException full) when (full.Code == ErrorCode.NoNode && started.Node is { } node)
+                {
+                    if (!isFree || !refusals.Take(node, full))
+                    {
+                        throw isFree ? refusals.End() : ContainerNodes.Full(started, node, full);
+                    }
+                }
+            }
+
+            started = started with { Node = await nodes.ChooseAsync(started, refusals, cancellationToken) };
+            run = run with { Node = started.Node ?? rooms.Node.Info.Name };
+            place = await nodes.ReserveAsync(started, run);
+            await rooms.SaveAsync(entry, started, CancellationToken.None);
+        }
+    }
+
     private void Follow(ContainerEntry entry, IAttempt attempt, Container started, Run run)
     {
         LiveContainer live = new(
@@ -164,8 +210,12 @@ internal sealed class ContainerStarts(
                 run, new RunEnd(reason, null, null, error.Message, RunUsage.None), rooms.Runs.Clock.Moment, 0,
                 rooms.Runs.Options.ResultRetention, []),
             giveUp.Token);
-        ContainerEnd end = ContainerSteps.StartFailed(
-            started, before, new ContainerExit(reason, null, null, error.Message), now);
+        // That there was no room is no failure of it, and counts as none: its policy tries again.
+        ContainerEnd end = before.State == ContainerState.Restarting
+            && error is BerthException { Code: ErrorCode.NoNode }
+            ? new ContainerEnd(before, null)
+            : ContainerSteps.StartFailed(
+                started, before, new ContainerExit(reason, null, null, error.Message), now);
         await rooms.SettleAsync(entry, end.Next, giveUp.Token);
         if (end.Delay is { } delay)
         {
@@ -230,6 +280,16 @@ internal sealed class ContainerStarts(
         entry.Health = null;
         await rooms.SettleAsync(entry, next.Next, giveUp.Token);
         CrashPoints.Reach(CrashPoint.ContainerEndStored);
+        if (live.Attempt is RemoteContainer there)
+        {
+            bool isStartedThere = next.Delay is not null && live.Leaves is null;
+            entry.Room = isStartedThere ? nodes.Machines!.Fleet.KeepRoom(there) : null;
+            if (!isStartedThere && there.Spec.KeepRoom > TimeSpan.Zero && end.Reason != EndReason.Canceled)
+            {
+                await nodes.GiveRoomBackAsync(entry);
+            }
+        }
+
         // After the record, which tells those attached how it ended; within the gate, or the next start's would be
         // told of this end.
         entry.Broadcast.Complete();
@@ -301,6 +361,7 @@ internal sealed class ContainerStarts(
             if (entry.Record.State == ContainerState.Restarting
                 && entry.Waiting is not { IsCancellationRequested: false })
             {
+                await nodes.GiveRoomBackAsync(entry);
                 await rooms.SettleAsync(
                     entry,
                     entry.Record with

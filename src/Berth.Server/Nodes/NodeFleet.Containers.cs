@@ -20,12 +20,15 @@ internal sealed partial class NodeFleet
     /// <c>NoNode</c>.</summary>
     /// <returns>Null for the server's own.</returns>
     /// <param name="spec">Of its runs.</param>
-    public async Task<string?> ChooseContainerAsync(RunSpec spec, CancellationToken cancellationToken)
+    /// <param name="refusals">Nodes that refused it just now; null for none.</param>
+    public async Task<string?> ChooseContainerAsync(
+        RunSpec spec, NodeRefusals? refusals, CancellationToken cancellationToken)
     {
         IReadOnlyList<NodeConstraint> constraints = spec.Placement?.Constraints ?? [];
         try
         {
-            return await ExpectAsync(constraints, () => Task.FromResult(ChooseContainer(spec)), cancellationToken);
+            return await ExpectAsync(
+                constraints, () => Task.FromResult(ChooseContainer(spec, refusals)), cancellationToken);
         }
         catch (BerthException nowhere) when (nowhere.Code == ErrorCode.NoNode)
         {
@@ -36,7 +39,7 @@ internal sealed partial class NodeFleet
         }
     }
 
-    private string? ChooseContainer(RunSpec spec)
+    private string? ChooseContainer(RunSpec spec, NodeRefusals? refusals)
     {
         if (StaysHere(spec))
         {
@@ -53,12 +56,14 @@ internal sealed partial class NodeFleet
         }
 
         PlacementRequest request = ContainerRequest("", "", spec);
+        request = refusals?.Beside(request) ?? request;
         if (IsHereFirst(spec, request))
         {
             return null;
         }
 
-        string? node = index.Choice(request) ?? throw index.WhyNot(request);
+        string? node = index.Choice(request)
+            ?? throw (refusals is { Any: true } ? refusals.End() : index.WhyNot(request));
         return node == ownName ? null : node;
     }
 
@@ -72,6 +77,13 @@ internal sealed partial class NodeFleet
                 NodeConstraint.Parse($"{NodeAttributes.Node}!={from}"),
             ],
         }) is not null;
+
+    /// <summary>Whether a node has room for a container, as far as is known here.</summary>
+    public bool HasRoom(RunSpec spec, string node)
+    {
+        PlacementRequest request = ContainerRequest("", "", spec);
+        return index.Choice(request with { Constraints = [.. request.Constraints, On(node)] }) is not null;
+    }
 
     /// <summary>Whether a node takes containers; where the server has just begun, once the node has dialled it.
     /// </summary>
@@ -176,10 +188,21 @@ internal sealed partial class NodeFleet
         if (plan is not null)
         {
             placed[container] = plan;
-            _ = ForgetAsync(container, plan);
+            _ = ForgetContainerAsync(container);
         }
 
         _ = LeaveAsync(container);
+    }
+
+    /// <summary>The room of a program that has ended, which its next start is to have; null where it had none. Who does
+    /// not take it disposes it.</summary>
+    public InstancePlace? KeepRoom(RemoteContainer container) =>
+        placed.TryRemove(container, out PlacementPlan? plan) ? new InstancePlace(this, plan) : null;
+
+    private async Task ForgetContainerAsync(RemoteContainer container)
+    {
+        await container.Disposed.Task;
+        KeepRoom(container)?.Dispose();
     }
 
     private async Task LeaveAsync(RemoteContainer container)

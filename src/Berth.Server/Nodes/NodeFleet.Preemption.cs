@@ -41,7 +41,7 @@ internal sealed partial class NodeFleet
             longest = grace > longest ? grace : longest;
         }
 
-        // Containers are not judged by their node.
+        // A node of before judges no container: it would begin beside what has to end for it.
         if (node != own && !spec.IsContainer)
         {
             try
@@ -55,7 +55,8 @@ internal sealed partial class NodeFleet
         }
 
         await cleared.WaitAsync(cancellationToken);
-        return await node.StartAsync(spec, cancellationToken);
+        // Its node may hear of the ends a little later.
+        return await node.StartAsync(spec with { Hold = HoldSlack }, cancellationToken);
     }
 
     /// <summary>For people: runs are known by their own ids.</summary>

@@ -185,7 +185,9 @@ internal sealed partial class NodeFleet(
         try
         {
             IAttempt attempt = await OrderAsync(
-                plan, await BeThereAsync(spec with { Yields = !spec.IsContainer }, plan.Node!, cancellationToken),
+                plan,
+                await BeThereAsync(
+                    spec with { Yields = spec.Yields || !spec.IsContainer }, plan.Node!, cancellationToken),
                 cancellationToken);
             Remember(Told(plan));
             if (attempt is RemoteContainer container)

@@ -41,16 +41,19 @@ internal sealed class NodeRefusals(bool mayWait, TimeProvider time)
     {
         if (!mayWait || ++rounds > MostRounds)
         {
-            throw new BerthException(
-                ErrorCode.NoNode,
-                $"No node takes it: other work came first on {string.Join(", ", nodes)}. {last!.Message} 'berth node "
-                + "ls' shows the nodes.", last)
-            {
-                RetryAfter = Soon,
-            };
+            throw End();
         }
 
         nodes.Clear();
         await Task.Delay(LinkProtocol.HeartbeatPeriod, time, cancellationToken);
     }
+
+    /// <summary>Says that all have refused it.</summary>
+    public BerthException End() => new(
+        ErrorCode.NoNode,
+        $"No node takes it: other work came first on {string.Join(", ", nodes)}. {last!.Message} 'berth node ls' shows "
+        + "the nodes.", last)
+    {
+        RetryAfter = Soon,
+    };
 }

@@ -80,6 +80,9 @@ internal sealed class RemoteContainer : IAttempt
 
     public Task<AttemptReport> Completion => completion.Task;
 
+    /// <summary>Completes when it has ended and what follows is decided.</summary>
+    public TaskCompletionSource Disposed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public long Written => streams.Arrived;
 
     /// <summary>Orders it and returns once the program runs. Throws as <see cref="INode.StartAsync(AttemptSpec,
@@ -141,8 +144,7 @@ internal sealed class RemoteContainer : IAttempt
         {
             // Said again where the link breaks before it is heard.
             stopAsked = order;
-            writer?.Post(
-                FrameKind.Stop, JsonSerializer.SerializeToUtf8Bytes(order, LinkJson.Default.StopOrder));
+            writer?.Post(FrameKind.Stop, JsonSerializer.SerializeToUtf8Bytes(order, LinkJson.Default.StopOrder));
         }
     }
 
@@ -230,6 +232,7 @@ internal sealed class RemoteContainer : IAttempt
         await following;
         await streams.DisposeAsync();
         over.Dispose();
+        Disposed.TrySetResult();
     }
 
     /// <summary>Follows it from link to link until it has ended.</summary>

@@ -28,8 +28,8 @@ internal sealed class ContainerLinkRig : IAsyncDisposable
     public BerthClient Client { get; }
 
     public static async Task<ContainerLinkRig> StartAsync(
-        Func<ServerOptions, ServerOptions>? with = null, TemporaryFolder? folder = null) => new(
-        await LinkRig.StartAsync(with, folder));
+        Func<ServerOptions, ServerOptions>? with = null, TemporaryFolder? folder = null, TimeProvider? time = null) =>
+        new(await LinkRig.StartAsync(with, folder, time));
 
     public Task<Cable> CableAsync()
     {

@@ -144,6 +144,9 @@ internal sealed class JoinedNode : IAsyncDisposable
 
     public TemporaryFolder Folder { get; }
 
+    /// <summary>What it has promised to all servers.</summary>
+    public PlaceGate Room => linked.Room;
+
     public static async Task<JoinedNode> StartAsync(
         TemporaryFolder folder, NodeIdentity identity, Uri server, int places, TimeProvider? time,
         IReadOnlyList<string>? offers = null, IReadOnlyList<string>? folders = null,
