@@ -46,9 +46,6 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
     /// <summary>What comes at nearly the same time by several programs is put in order.</summary>
     private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>Lines passed over between two signs that there is somebody who reads: 64 MiB of the longest.</summary>
-    private const int BusyLines = 4096;
-
     /// <summary>Between two looks at whether the function is still there.</summary>
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(1);
 
@@ -75,11 +72,12 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
         {
             long lines = 0;
             using LogMerge counted = await MergeAsync(name, revision, cancellationToken);
-            foreach (FunctionLogLine line in counted.Read(query.Since))
+            foreach (FunctionLogLine? read in counted.Read(query.Since))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                lines += line.Line.Partial ? 0 : 1;
-                if (!line.Line.Partial && lines % BusyLines == 0)
+                bool isWhole = read is { Line.Partial: false };
+                lines += isWhole ? 1 : 0;
+                if (read is null || (isWhole && lines % LogMerge.BusyLines == 0))
                 {
                     yield return new FunctionLogNews(FunctionLogMark.Busy);
                 }
@@ -90,14 +88,14 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
         }
 
         using LogMerge merge = await MergeAsync(name, revision, cancellationToken);
-        foreach (FunctionLogLine line in merge.Read(query.Since))
+        foreach (FunctionLogLine? read in merge.Read(query.Since))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (skip == 0)
+            if (read is { } line && skip == 0)
             {
                 yield return new FunctionLogNews(FunctionLogMark.Line, line);
             }
-            else if (!line.Line.Partial && --skip % BusyLines == 0)
+            else if (read is null || (read is { Line.Partial: false } && --skip % LogMerge.BusyLines == 0))
             {
                 yield return new FunctionLogNews(FunctionLogMark.Busy);
             }
@@ -115,7 +113,7 @@ internal sealed class FunctionLog(FunctionManager functions, RunManager runs)
             cancellationToken.ThrowIfCancellationRequested();
             await Task.Delay(Gather, runs.Rooms.Time, cancellationToken);
             List<string> ended = await TakeAsync(watch, merge, name, revision, cancellationToken);
-            foreach (FunctionLogLine line in merge.Read(null))
+            foreach (FunctionLogLine line in merge.Read(null).OfType<FunctionLogLine>())
             {
                 yield return new FunctionLogNews(FunctionLogMark.Line, line);
             }

@@ -7,6 +7,9 @@ namespace Berth.Server.Functions;
 /// line together. Holds one line of each.</summary>
 internal sealed class LogMerge(RunLogs logs) : IDisposable
 {
+    /// <summary>Lines passed over between two signs that it is being read: 64 MiB of the longest.</summary>
+    public const int BusyLines = 4096;
+
     private readonly Dictionary<string, Source> sources = new(StringComparer.Ordinal);
     private readonly HashSet<string> done = new(StringComparer.Ordinal);
 
@@ -38,13 +41,20 @@ internal sealed class LogMerge(RunLogs logs) : IDisposable
         }
     }
 
-    /// <summary>What there is now and was not read before.</summary>
-    public IEnumerable<FunctionLogLine> Read(DateTimeOffset? since)
+    /// <summary>What there is now and was not read before; null now and then where lines are passed over because they
+    /// are older.</summary>
+    public IEnumerable<FunctionLogLine?> Read(DateTimeOffset? since)
     {
         PriorityQueue<(Source Source, LogLine Line), (DateTimeOffset, RunId)> next = new();
+        long passed = 0;
         foreach (Source source in sources.Values)
         {
-            Advance(source, since, next);
+            while (PassesOlder(source, since, ref passed))
+            {
+                yield return null;
+            }
+
+            Advance(source, next);
         }
 
         while (next.TryDequeue(out (Source Source, LogLine Line) first, out _))
@@ -56,7 +66,12 @@ internal sealed class LogMerge(RunLogs logs) : IDisposable
                 yield return new FunctionLogLine(first.Source.Run, line);
             }
 
-            Advance(first.Source, since, next);
+            while (PassesOlder(first.Source, since, ref passed))
+            {
+                yield return null;
+            }
+
+            Advance(first.Source, next);
         }
 
         foreach (string ended in sources.Values.Where(s => s.IsLast).Select(s => s.Run.Text).ToArray())
@@ -83,22 +98,42 @@ internal sealed class LogMerge(RunLogs logs) : IDisposable
         }
     }
 
-    private static void Advance(
-        Source source, DateTimeOffset? since,
-        PriorityQueue<(Source Source, LogLine Line), (DateTimeOffset, RunId)> next)
+    /// <summary>Passes over lines to the next that is wanted. True where there may be more of them: then it is time for
+    /// a sign.</summary>
+    private static bool PassesOlder(Source source, DateTimeOffset? since, ref long passed)
     {
         while (source.Cursor.TryRead(out LogLine line))
         {
             if (since is null || line.At >= since)
             {
-                next.Enqueue((source, line), (line.At, source.Run));
-                return;
+                source.Next = line;
+                return false;
             }
+
+            if (++passed % BusyLines == 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static void Advance(
+        Source source, PriorityQueue<(Source Source, LogLine Line), (DateTimeOffset, RunId)> next)
+    {
+        if (source.Next is { } line)
+        {
+            source.Next = null;
+            next.Enqueue((source, line), (line.At, source.Run));
         }
     }
 
     private sealed class Source(RunId run, LogCursor cursor)
     {
+        /// <summary>Read, and in no order yet.</summary>
+        public LogLine? Next { get; set; }
+
         public RunId Run => run;
 
         public LogCursor Cursor => cursor;

@@ -58,9 +58,29 @@ public sealed class LogMergeTests : IDisposable
         merge.Add(first);
         merge.Add(second);
 
-        FunctionLogLine[] lines = [.. merge.Read(null)];
+        FunctionLogLine[] lines = [.. merge.Read(null).OfType<FunctionLogLine>()];
 
         Assert.Equal([first, first, second], lines.Select(l => l.Run));
+    }
+
+    [Fact]
+    public void Who_waits_for_the_first_line_is_told_now_and_then_that_older_ones_are_passed_over()
+    {
+        using RunLogWriter one = logs.Append(first);
+        using RunLogWriter two = logs.Append(second);
+        Write(one, string.Concat(Enumerable.Repeat("old\n", (LogMerge.BusyLines * 2) + 100)));
+        Write(two, string.Concat(Enumerable.Repeat("old\n", LogMerge.BusyLines)));
+        time.Advance(TimeSpan.FromSeconds(1));
+        DateTimeOffset since = time.GetUtcNow();
+        Write(one, "a\n");
+        Write(two, "b\n");
+        using LogMerge merge = new(logs);
+        merge.Add(first);
+        merge.Add(second);
+
+        FunctionLogLine?[] read = [.. merge.Read(since)];
+
+        Assert.Equal([null, null, null, first, second], read.Select(l => l?.Run));
     }
 
     [Fact]
@@ -106,6 +126,6 @@ public sealed class LogMergeTests : IDisposable
     }
 
     private string Read(LogMerge merge) => string.Join(
-        ' ', merge.Read(null).Select(l =>
+        ' ', merge.Read(null).OfType<FunctionLogLine>().Select(l =>
             $"{(l.Run == first ? 1 : 2)}:{Encoding.UTF8.GetString(l.Line.Text.Span)}"));
 }
