@@ -1,4 +1,5 @@
 using Berth.Core.Errors;
+using Berth.Core.Runs;
 using Berth.Server.Functions;
 using Berth.Server.Logs;
 
@@ -19,9 +20,16 @@ internal sealed class FunctionLogPart(FunctionLogOrigin origin, TimeProvider tim
 
     private static readonly Task<bool> Nothing = Task.FromResult(false);
 
+    /// <summary>How much each run had at the last time, a long line's parts one by one.</summary>
+    private readonly Dictionary<RunId, int> atLast = [];
+
     private CancellationTokenSource? stop;
     private IAsyncEnumerator<FunctionLogNews>? news;
+    private DateTimeOffset? first;
     private DateTimeOffset? last;
+
+    /// <summary>Of what was told at the last time, what comes once more.</summary>
+    private Dictionary<RunId, int> again = [];
     private bool isMissing;
 
     public bool IsOpen => news is not null;
@@ -34,8 +42,13 @@ internal sealed class FunctionLogPart(FunctionLogOrigin origin, TimeProvider tim
     /// <summary>Asks for it; of one that was read before, for what came since.</summary>
     public void Begin(LogQuery query, CancellationToken cancellationToken)
     {
-        // Its own times are compared with its own. What was told last is told no second time.
-        LogQuery rest = last is { } told ? query with { Tail = null, Since = told.AddTicks(1) } : query;
+        // Its own times are compared with its own. More may have come at the last one than was told; where only the
+        // last lines were asked for, how many came before them at the first one's time is not known.
+        bool isCounted = query.Tail is null || last != first;
+        LogQuery rest = last is { } told
+            ? query with { Tail = null, Since = isCounted ? told : told.AddTicks(1) }
+            : query;
+        again = isCounted ? new Dictionary<RunId, int>(atLast) : [];
         stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         news = origin.Read(rest, stop.Token).GetAsyncEnumerator(stop.Token);
         Coming = news.MoveNextAsync().AsTask();
@@ -66,14 +79,38 @@ internal sealed class FunctionLogPart(FunctionLogOrigin origin, TimeProvider tim
         }
 
         Current = news!.Current;
-        if (Current.Mark == FunctionLogMark.Line)
+        if (Current.Mark == FunctionLogMark.Line && WasTold(Current.Line))
         {
-            last = Current.Line.Line.At;
+            Current = new FunctionLogNews(FunctionLogMark.Busy);
         }
 
         isMissing = false;
         Coming = news.MoveNextAsync().AsTask();
         return (true, null);
+    }
+
+    /// <summary>Takes in a line. True where it was told before this was begun again.</summary>
+    private bool WasTold(FunctionLogLine line)
+    {
+        if (line.Line.At == last && again.GetValueOrDefault(line.Run) is > 0 and int left)
+        {
+            again[line.Run] = left - 1;
+            return true;
+        }
+
+        first ??= line.Line.At;
+        if (last is null || line.Line.At > last)
+        {
+            last = line.Line.At;
+            atLast.Clear();
+        }
+
+        if (line.Line.At == last)
+        {
+            atLast[line.Run] = atLast.GetValueOrDefault(line.Run) + 1;
+        }
+
+        return false;
     }
 
     public async ValueTask DisposeAsync()

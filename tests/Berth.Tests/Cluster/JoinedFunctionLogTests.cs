@@ -119,6 +119,44 @@ public sealed class JoinedFunctionLogTests
     }
 
     [Fact]
+    public async Task Of_lines_of_one_time_a_follower_gets_after_a_break_those_that_it_has_not_got()
+    {
+        Played one = Add("one").Tells("1a", "2b", "2c-");
+        await using IAsyncEnumerator<string> lines = Follow();
+        Assert.Equal("1a 2b 2c-", await NextAsync(lines, 3));
+
+        one.Breaks();
+        Assert.Equal("[one away]", await NextAsync(lines, 1));
+        one.Tells("1a", "2b", "2c-", "2d", "2e").IsBack();
+        Task<string> back = NextAsync(lines, 2);
+        await TimeMovesAsync(back, TimeSpan.FromSeconds(1));
+        Assert.Equal("2d 2e", await back);
+
+        one.Breaks();
+        Assert.Equal("[one away]", await NextAsync(lines, 1));
+        one.Tells("2b", "2c-", "2d", "2e", "2f", "3g").IsBack();
+        Task<string> rest = NextAsync(lines, 2);
+        await TimeMovesAsync(rest, TimeSpan.FromSeconds(1));
+        Assert.Equal("2f 3g", await rest);
+    }
+
+    [Fact]
+    public async Task A_follower_of_the_last_lines_gets_none_of_them_again_after_a_break()
+    {
+        Played one = Add("one").Tells("1a", "2b", "2c");
+        await using IAsyncEnumerator<string> lines = Follow(tail: 1);
+        Assert.Equal("2c", await NextAsync(lines, 1));
+
+        one.Breaks();
+        Assert.Equal("[one away]", await NextAsync(lines, 1));
+        one.Tells("1a", "2b", "2c", "3d").IsBack();
+        Task<string> back = NextAsync(lines, 1);
+        await TimeMovesAsync(back, TimeSpan.FromSeconds(1));
+
+        Assert.Equal("3d", await back);
+    }
+
+    [Fact]
     public async Task A_follower_gets_lines_of_a_server_that_came_later()
     {
         Add("one").Tells("1a");
@@ -194,11 +232,12 @@ public sealed class JoinedFunctionLogTests
         return string.Join(' ', read);
     }
 
-    private IAsyncEnumerator<string> Follow() => TextsAsync(Soon).GetAsyncEnumerator(Soon);
+    private IAsyncEnumerator<string> Follow(int? tail = null) => TextsAsync(tail, Soon).GetAsyncEnumerator(Soon);
 
-    private async IAsyncEnumerable<string> TextsAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<string> TextsAsync(
+        int? tail, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        await foreach (FunctionLogNews news in Log().ReadAsync(new LogQuery(true, null, null), cancellationToken))
+        await foreach (FunctionLogNews news in Log().ReadAsync(new LogQuery(true, tail, null), cancellationToken))
         {
             yield return TextOf(news);
         }
