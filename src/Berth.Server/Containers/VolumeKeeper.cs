@@ -121,6 +121,7 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
     public async Task RemoveAsync(string name, CancellationToken cancellationToken)
     {
         Volume volume = await GetAsync(name, cancellationToken);
+        await ExpectAsync(volume, cancellationToken);
         await gate.WaitAsync(cancellationToken);
         try
         {
@@ -233,6 +234,21 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
         .. (await rooms.Store.ContainersOfAllAsync(cancellationToken))
             .Where(c => c.Spec.Mounts.Any(m => Is(m, name))).Select(c => c.Name).Union(UsersOf(name)).Order(),
     ];
+
+    /// <summary>Its machine may have joined at another server just now, and where this one has just begun it may be
+    /// about to dial. Of one that was removed there is nothing to be had.</summary>
+    private async Task ExpectAsync(Volume volume, CancellationToken cancellationToken)
+    {
+        if (volume.Node is { } node && node != Own && Nodes is { } nodes)
+        {
+            if (nodes.Register.Find(node) is null)
+            {
+                await nodes.Register.RefreshAsync(cancellationToken);
+            }
+
+            await nodes.Fleet.IsReadyAsync(node, cancellationToken);
+        }
+    }
 
     private bool IsInUse(string name) => Nodes?.Fleet.VolumeUsers.Has(name) ?? false;
 

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Json;
 using Berth.Api.Client;
 using Berth.Api.Containers;
 using Berth.Core.Errors;
@@ -82,6 +83,58 @@ public sealed class RestartedServerTests
     }
 
     /// <summary>The time of now, which only a test moves.</summary>
+    [Fact]
+    public async Task A_volume_is_removed_once_its_machine_has_come_and_is_not_forgotten_before()
+    {
+        using TemporaryFolder folder = new();
+        TemporaryFolder node = new();
+        await MakeAsync(folder, node, rig => UseAsync(rig, "pages"));
+        await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: Standing());
+
+        Task<HttpResponseMessage> removing = rig.Server.Client.DeleteAsync("/v1/volumes/pages");
+        bool waits = !removing.IsCompleted;
+        await rig.StartAsync(node, NodeIdentity.Load(node.Path)!);
+        using HttpResponseMessage removed = await removing;
+        using HttpResponseMessage gone = await rig.Server.Client.GetAsync("/v1/volumes/pages");
+
+        Assert.Equal(HttpStatusCode.NoContent, removed.StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, gone.StatusCode);
+        Assert.True(waits, "It was not refused at once.");
+    }
+
+    [Fact]
+    public async Task A_volume_whose_machine_does_not_come_is_not_removed_and_that_is_said()
+    {
+        using TemporaryFolder folder = new();
+        using TemporaryFolder node = new();
+        await MakeAsync(folder, node, rig => UseAsync(rig, "pages"));
+        ManualTime time = Standing();
+        await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: time);
+
+        Task<HttpResponseMessage> removing = rig.Server.Client.DeleteAsync("/v1/volumes/pages");
+        using CancellationTokenSource limit = new(TimeSpan.FromMinutes(1));
+        while (!removing.IsCompleted)
+        {
+            time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Delay(20, limit.Token);
+        }
+
+        using HttpResponseMessage refused = await removing;
+        using HttpResponseMessage there = await rig.Server.Client.GetAsync("/v1/volumes/pages");
+        Assert.Equal(HttpStatusCode.Conflict, refused.StatusCode);
+        Assert.Contains(
+            "on the machine 'worker', which can't be reached from here", await refused.Content.ReadAsStringAsync(),
+            StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.OK, there.StatusCode);
+    }
+
+    private static async Task UseAsync(LinkRig rig, string volume)
+    {
+        using HttpResponseMessage made = await rig.Server.Client.PostAsJsonAsync(
+            "/v1/volumes", new VolumeRequest(volume, "worker"), ContainerJson.Default.VolumeRequest);
+        made.EnsureSuccessStatusCode();
+    }
+
     private static ManualTime Standing()
     {
         ManualTime time = new();
@@ -95,11 +148,13 @@ public sealed class RestartedServerTests
             CancellationToken.None);
 
     /// <summary>A data folder of a server, and of a node that has joined it.</summary>
-    private static async Task MakeAsync(TemporaryFolder folder, TemporaryFolder node)
+    private static async Task MakeAsync(
+        TemporaryFolder folder, TemporaryFolder node, Func<LinkRig, Task>? use = null)
     {
         await using LinkRig rig = await LinkRig.StartAsync(folder: folder);
         JoinedNode worker = await rig.JoinAsync("worker");
         await rig.UntilAsync("worker", n => n.State == "ready");
+        await (use?.Invoke(rig) ?? Task.CompletedTask);
         foreach (string file in (string[])["identity.pem", "authority.pem"])
         {
             File.Copy(worker.Folder[file], node[file]);
