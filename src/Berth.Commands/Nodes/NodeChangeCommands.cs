@@ -82,15 +82,17 @@ internal sealed class NodeDrainCommand : Verb
         return drain;
     }
 
-    /// <summary>The server's own machine keeps its containers.</summary>
     private static int End(Session session, MachineDrain drain)
     {
-        int staying = drain.Node.Own ? 0 : drain.Staying.Count;
+        int staying = drain.Staying.Count;
         if (staying > 0)
         {
             session.Say(
-                $"{Wording.Count(staying, "container")} of {drain.Node.Name} can't be elsewhere: 'berth stop' ends "
-                + $"one, 'berth node drain --timeout 0s {drain.Node.Name}' all that is there.");
+                $"{Wording.Count(staying, "container")} of {drain.Node.Name} can't be elsewhere: 'berth stop' ends one"
+                + (drain.Node.Own
+                    ? "."
+                    : $", 'berth node drain --timeout 0s {drain.Node.Name}' all that is there but what is on a "
+                        + "server's own machine."));
         }
 
         return staying > 0 || drain.Unasked is { Count: > 0 } ? 1 : 0;

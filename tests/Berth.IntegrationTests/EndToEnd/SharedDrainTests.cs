@@ -50,6 +50,29 @@ public sealed class SharedDrainTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Of_a_servers_own_machine_each_server_says_the_same()
+    {
+        (await servers.One.BerthAsync("node", "uncordon", "one")).Succeed();
+        (await servers.One.BerthAsync(
+            "run", "-d", "--name", "here", "--node", "one", "--restart", "always", "demo/busybox", "sleep", "600"))
+            .Succeed();
+
+        ToolResult own = await servers.One.BerthAsync("node", "drain", "one");
+        ToolResult other = await servers.Two.BerthAsync("node", "drain", "one");
+
+        Assert.Equal((1, 1), (own.ExitCode, other.ExitCode));
+        Assert.Contains(
+            "The container here stays: it is on the server's own machine.", own.Error, StringComparison.Ordinal);
+        Assert.Contains(
+            "The container here of server one stays: it is on the server's own machine.", other.Error,
+            StringComparison.Ordinal);
+        Assert.All([own, other], drained => Assert.Contains(
+            "1 container of one can't be elsewhere: 'berth stop' ends one", drained.Error, StringComparison.Ordinal));
+        Assert.Equal(
+            "running", (await InspectAsync(servers.One, "here")).GetProperty("state").GetString());
+    }
+
+    [Fact]
     public async Task A_server_that_is_away_is_named()
     {
         await CordonAsync(isCordoned: true);
