@@ -93,8 +93,9 @@ internal sealed partial class NodeFleet
         {
             Task changed = register.LinksChanged;
             TimeSpan left = register.DiallingLeft;
+            bool isExpected = left > TimeSpan.Zero && register.ExpectsOne([On(node)]);
             bool isReady = index.StateOf(node) == NodeAvailability.Ready;
-            if (isReady || left == TimeSpan.Zero || !register.ExpectsOne([On(node)]))
+            if (isReady || !isExpected)
             {
                 return isReady;
             }

@@ -165,12 +165,13 @@ internal sealed partial class NodeFleet(
         {
             Task changed = register.LinksChanged;
             TimeSpan left = register.DiallingLeft;
+            // Before it is placed: a node that comes between the two is expected no more, and may have it.
+            bool isExpected = left > TimeSpan.Zero && register.ExpectsOne(constraints);
             try
             {
                 return await place();
             }
-            catch (BerthException nowhere) when (
-                nowhere.Code == ErrorCode.NoNode && left > TimeSpan.Zero && register.ExpectsOne(constraints))
+            catch (BerthException nowhere) when (nowhere.Code == ErrorCode.NoNode && isExpected)
             {
                 await Task.WhenAny(changed, Task.Delay(left, time, cancellationToken));
                 cancellationToken.ThrowIfCancellationRequested();
