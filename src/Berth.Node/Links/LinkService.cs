@@ -65,8 +65,6 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         try
         {
             await writer.SendAsync(FrameKind.Leaving, cancellationToken);
-            // A posted frame may still be on its way into the buffer that the stream's end sends.
-            await writer.CloseAsync();
             return true;
         }
         catch (Exception gone) when (gone is IOException or OperationCanceledException or InvalidOperationException)
@@ -109,6 +107,8 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
                     break;
             }
 
+            // A posted frame may still be on its way into the buffer that the stream's end sends.
+            await writer.CloseAsync();
             return true;
         }
         catch (LinkException fault)
