@@ -166,8 +166,10 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
     {
         List<string> removed = [];
         long bytes = 0;
+        HashSet<string> mounted = await MountedAnywhereAsync(cancellationToken);
         foreach (Volume left in rooms.Homes.All.Where(
-            v => ContainerName.IsAnonymousVolume(v.Name) && v.Node is not null && v.Node != Own).ToList())
+            v => ContainerName.IsAnonymousVolume(v.Name) && v.Node is not null && v.Node != Own
+                && !mounted.Contains(v.Name)).ToList())
         {
             try
             {
@@ -183,8 +185,8 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
 
         foreach (VolumeInfo volume in await ListAsync(cancellationToken))
         {
-            if ((named || ContainerName.IsAnonymousVolume(volume.Name)) && !IsInUse(volume.Name)
-                && (await UsersAnywhereAsync(volume.Name, cancellationToken)).Count == 0)
+            if ((named || ContainerName.IsAnonymousVolume(volume.Name)) && !mounted.Contains(volume.Name)
+                && !IsInUse(volume.Name) && UsersOf(volume.Name).Count == 0)
             {
                 using IDisposable? closed = Nodes?.Fleet.VolumeUsers.Close(volume.Name);
                 bytes += (await MeasureAsync(volume.Name, cancellationToken))?.Bytes ?? 0;
@@ -249,6 +251,13 @@ internal sealed class VolumeKeeper(ContainerRooms rooms, ContainerIndex index)
             await nodes.Fleet.IsReadyAsync(node, cancellationToken);
         }
     }
+
+    /// <summary>Names of the volumes that containers of any server have.</summary>
+    private async Task<HashSet<string>> MountedAnywhereAsync(CancellationToken cancellationToken) =>
+    [
+        .. (await rooms.Store.ContainersOfAllAsync(cancellationToken))
+            .SelectMany(c => c.Spec.Mounts).Where(m => m.Kind == MountKind.Volume).Select(m => m.Source),
+    ];
 
     private bool IsInUse(string name) => Nodes?.Fleet.VolumeUsers.Has(name) ?? false;
 
