@@ -215,7 +215,6 @@ internal sealed class TaskExecution
                     + (rooms.Fleet?.Explain(run) is { } placement ? " " + placement : "")));
             rooms.Deferred?.Forget(Id);
             RunChange start = RunSteps.Start(run, preparation.Node ?? rooms.Node.Info.Name, timings, now, [.. unsaved]);
-            unsaved.Clear();
             run = start.Next;
             AttemptStreams streams = new(rooms, run, live, claimed.InlineInput, result);
             using CancellationTokenSource noReport = new();
@@ -347,11 +346,8 @@ internal sealed class TaskExecution
         bool isStored = !over.IsCompleted;
         if (isStored)
         {
+            unsaved.Clear();
             await SaveStartAsync(start, giveUp);
-        }
-        else
-        {
-            unsaved.AddRange(start.Events);
         }
 
         long? told = null;
