@@ -33,10 +33,12 @@ internal sealed class PeerFunctionLog
                     string.Create(CultureInfo.InvariantCulture, $"lines {news.Count}\n")));
                 return;
             case FunctionLogMark.Busy:
-                writer.Write("busy\n"u8);
+                writer.Write(Busy);
+                writer.Write("\n"u8);
                 return;
             case FunctionLogMark.Now:
-                writer.Write("now\n"u8);
+                writer.Write(Now);
+                writer.Write("\n"u8);
                 return;
             case FunctionLogMark.Missing:
                 // Each server tells its own part only, and nothing is missing in that.

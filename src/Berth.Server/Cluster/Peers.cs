@@ -56,9 +56,8 @@ internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDo
     {
         using HttpResponseMessage answer = await doors.GetAsync(
             server, PeerAnswers.LogPath(id, query), cancellationToken);
-        PipeReader lines = PipeReader.Create(await answer.Content.ReadAsStreamAsync(cancellationToken));
         await foreach (LogLine line in PeerLogText.ReadAsync(
-            lines, error => PeerDoors.Unreachable(directory.Find(server), server, error), cancellationToken))
+            await LinesOfAsync(answer, cancellationToken), Broken(server), cancellationToken))
         {
             yield return line;
         }
@@ -76,9 +75,8 @@ internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDo
 
         using HttpResponseMessage answer = await doors.GetAsync(
             server, PeerAnswers.FunctionLogPath(name, revision, query), cancellationToken);
-        PipeReader lines = PipeReader.Create(await answer.Content.ReadAsStreamAsync(cancellationToken));
         await foreach (FunctionLogNews news in PeerFunctionLog.ReadAsync(
-            lines, error => PeerDoors.Unreachable(directory.Find(server), server, error), cancellationToken))
+            await LinesOfAsync(answer, cancellationToken), Broken(server), cancellationToken))
         {
             yield return news;
         }
@@ -133,9 +131,16 @@ internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDo
         }
         catch (Exception error) when (error is HttpRequestException or IOException or JsonException)
         {
-            throw PeerDoors.Unreachable(directory.Find(server), server, error);
+            throw Broken(server)(error);
         }
     }
+
+    private static async Task<PipeReader> LinesOfAsync(
+        HttpResponseMessage answer, CancellationToken cancellationToken) =>
+        PipeReader.Create(await answer.Content.ReadAsStreamAsync(cancellationToken));
+
+    private Func<Exception, BerthException> Broken(string server) =>
+        error => PeerDoors.Unreachable(directory.Find(server), server, error);
 
     private async Task<Stream?> OpenAsync(
         string server, string path, long length, CancellationToken cancellationToken)
@@ -143,7 +148,7 @@ internal sealed class Peers(IClusterStore store, PeerDirectory directory, PeerDo
         PeerBody body = new(
             (from, token) => doors.GetAsync(
                 server, string.Create(CultureInfo.InvariantCulture, $"{path}?from={from}"), token),
-            error => PeerDoors.Unreachable(directory.Find(server), server, error), length);
+            Broken(server), length);
         try
         {
             await body.OpenAsync(cancellationToken);
