@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Http.Json;
 using System.Text;
+using Berth.Api.Runs;
 using Berth.Core.Images;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
@@ -17,6 +19,8 @@ namespace Berth.Testing.Server;
 public sealed class ServerRig : IAsyncDisposable
 {
     public const string Image = "demo/echo:1";
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     private readonly TemporaryFolder folder;
     private readonly bool ownsFolder;
@@ -116,6 +120,30 @@ public sealed class ServerRig : IAsyncDisposable
     public Task<HttpResponseMessage> SendAsync(
         HttpRequestMessage request, CancellationToken cancellationToken = default) =>
         Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+
+    /// <summary>What is told of a run.</summary>
+    public Task<RunWhy> WhyAsync(string id) => Client.GetFromJsonAsync($"/v1/runs/{id}/why", RunJson.Default.RunWhy)!;
+
+    /// <summary>What is told of a run once it is so. Throws where that takes long.</summary>
+    public async Task<RunWhy> UntilAsync(string id, Func<RunWhy, bool> holds)
+    {
+        using CancellationTokenSource limit = new(Patience);
+        while (true)
+        {
+            RunWhy why = await WhyAsync(id);
+            if (holds(why))
+            {
+                return why;
+            }
+
+            if (limit.IsCancellationRequested)
+            {
+                throw new TimeoutException($"The run is still so: {string.Join("; ", why.Events)}.");
+            }
+
+            await Task.Delay(20);
+        }
+    }
 
     public async ValueTask DisposeAsync()
     {

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Threading.Channels;
 using Berth.Api.Client;
+using Berth.Core.Streams;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -31,23 +32,11 @@ internal sealed class PlayedServer(WebApplication application) : IAsyncDisposabl
 }
 
 /// <summary>A stream that gives only what it was handed so far, and waits for more.</summary>
-internal sealed class LockStepStream : Stream
+internal sealed class LockStepStream : SequentialStream
 {
     private readonly Channel<byte[]> pieces = Channel.CreateUnbounded<byte[]>();
 
     public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     public void Give(string text) => pieces.Writer.TryWrite(Encoding.UTF8.GetBytes(text));
 
@@ -63,16 +52,4 @@ internal sealed class LockStepStream : Stream
         piece.CopyTo(buffer);
         return piece.Length;
     }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 }

@@ -12,8 +12,6 @@ namespace Berth.Tests.Links;
 /// <summary>Calls and tasks that say which node may have them.</summary>
 public sealed class PlacedRunTests : IAsyncLifetime
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-
     private LinkRig rig = null!;
 
     private HttpClient Client => rig.Server.Client;
@@ -31,10 +29,10 @@ public sealed class PlacedRunTests : IAsyncLifetime
     public async Task A_task_waits_for_a_node_that_is_as_asked_and_is_told_why()
     {
         string id = await SubmitAsync("zone=cellar");
-        RunWhy waiting = await UntilAsync(id, w => w.Events.Any(e => e.Type == "waiting"));
+        RunWhy waiting = await rig.Server.UntilAsync(id, w => w.Events.Any(e => e.Type == "waiting"));
 
         await LabelAsync("worker", "zone", "cellar");
-        RunWhy done = await UntilAsync(id, w => w.Run.State == "succeeded");
+        RunWhy done = await rig.Server.UntilAsync(id, w => w.Run.State == "succeeded");
 
         Assert.Equal(("queued", 0), (waiting.Run.State, waiting.Run.Attempts));
         Assert.Equal(
@@ -52,13 +50,13 @@ public sealed class PlacedRunTests : IAsyncLifetime
     public async Task A_task_that_waits_for_a_node_can_be_cancelled()
     {
         string id = await SubmitAsync("zone=cellar");
-        await UntilAsync(id, w => w.Events.Any(e => e.Type == "waiting") && w.Run.State == "queued");
+        await rig.Server.UntilAsync(id, w => w.Events.Any(e => e.Type == "waiting") && w.Run.State == "queued");
 
         using HttpResponseMessage answer = await Client.PostAsync($"/v1/runs/{id}/cancel", null);
         await LabelAsync("worker", "zone", "cellar");
 
         answer.EnsureSuccessStatusCode();
-        Assert.Equal("canceled", (await WhyAsync(id)).Run.State);
+        Assert.Equal("canceled", (await rig.Server.WhyAsync(id)).Run.State);
     }
 
     [Fact]
@@ -87,7 +85,7 @@ public sealed class PlacedRunTests : IAsyncLifetime
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
         Assert.Contains("node cordoned 2", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
-        Assert.Equal("worker", (await UntilAsync(task, w => w.Run.State == "succeeded")).Run.Node);
+        Assert.Equal("worker", (await rig.Server.UntilAsync(task, w => w.Run.State == "succeeded")).Run.Node);
     }
 
     [Fact]
@@ -175,28 +173,5 @@ public sealed class PlacedRunTests : IAsyncLifetime
     }
 
     private Task<RunWhy> OfAsync(HttpResponseMessage answer) =>
-        WhyAsync(answer.Headers.GetValues("Berth-Run-Id").Single());
-
-    private Task<RunWhy> WhyAsync(string id) =>
-        Client.GetFromJsonAsync($"/v1/runs/{id}/why", RunJson.Default.RunWhy)!;
-
-    private async Task<RunWhy> UntilAsync(string id, Func<RunWhy, bool> holds)
-    {
-        using CancellationTokenSource limit = new(Patience);
-        while (true)
-        {
-            RunWhy why = await WhyAsync(id);
-            if (holds(why))
-            {
-                return why;
-            }
-
-            if (limit.IsCancellationRequested)
-            {
-                throw new TimeoutException($"The run is still so: {string.Join("; ", why.Events)}.");
-            }
-
-            await Task.Delay(20);
-        }
-    }
+        rig.Server.WhyAsync(answer.Headers.GetValues("Berth-Run-Id").Single());
 }

@@ -13,8 +13,6 @@ namespace Berth.Tests.Links;
 /// <summary>Tasks that give way to what needs the room they have on a node.</summary>
 public sealed class PreemptionTests : IAsyncLifetime
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-
     private LinkRig rig = null!;
     private JoinedNode worker = null!;
 
@@ -38,12 +36,12 @@ public sealed class PreemptionTests : IAsyncLifetime
     public async Task Memory_of_what_gives_way_is_had_by_what_does_not_and_both_are_told()
     {
         string[] batch = [await SubmitAsync(-1, 2, "sleep 600"), await SubmitAsync(-2, 2, "sleep 600")];
-        await UntilAsync(batch[0], w => w.Run.State == "running");
-        await UntilAsync(batch[1], w => w.Run.State == "running");
+        await rig.Server.UntilAsync(batch[0], w => w.Run.State == "running");
+        await rig.Server.UntilAsync(batch[1], w => w.Run.State == "running");
 
         string urgent = await SubmitAsync(0, 1, "cat");
-        RunWhy done = await UntilAsync(urgent, w => w.Run.State == "succeeded");
-        RunWhy again = await UntilAsync(
+        RunWhy done = await rig.Server.UntilAsync(urgent, w => w.Run.State == "succeeded");
+        RunWhy again = await rig.Server.UntilAsync(
             batch[1], w => w.Run.State == "running" && w.Events.Any(e => e.Type == "preempted"));
 
         Assert.Equal(
@@ -54,7 +52,7 @@ public sealed class PreemptionTests : IAsyncLifetime
             $"Ended there for its priority: {batch[1]}.", done.Events.Single(e => e.Type == "started").Detail,
             StringComparison.Ordinal);
         Assert.Equal((1, 1), (again.Run.Attempts, done.Run.Attempts));
-        Assert.DoesNotContain((await WhyAsync(batch[0])).Events, e => e.Type == "preempted");
+        Assert.DoesNotContain((await rig.Server.WhyAsync(batch[0])).Events, e => e.Type == "preempted");
         Assert.Equal((1, 0), (Statistics.Preempted, Statistics.Retried));
     }
 
@@ -62,26 +60,26 @@ public sealed class PreemptionTests : IAsyncLifetime
     public async Task A_call_has_memory_of_tasks_that_give_way_as_soon_as_they_have_ended()
     {
         string batch = await SubmitAsync(-1, 4, "sleep 600");
-        await UntilAsync(batch, w => w.Run.State == "running");
+        await rig.Server.UntilAsync(batch, w => w.Run.State == "running");
 
         using HttpResponseMessage answer = await CallAsync(3);
 
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         Assert.Equal(1, worker.Node.MostRunning);
-        await UntilAsync(batch, w => w.Events.Any(e => e.Type == "preempted"));
+        await rig.Server.UntilAsync(batch, w => w.Events.Any(e => e.Type == "preempted"));
     }
 
     [Fact]
     public async Task Processor_time_is_had_likewise()
     {
         string[] batch = [await SubmitAsync(-1, 1, "sleep 600", cpus: "2"), await SubmitAsync(-1, 1, "sleep 600")];
-        await UntilAsync(batch[0], w => w.Run.State == "running");
-        await UntilAsync(batch[1], w => w.Run.State == "running");
+        await rig.Server.UntilAsync(batch[0], w => w.Run.State == "running");
+        await rig.Server.UntilAsync(batch[1], w => w.Run.State == "running");
 
         string urgent = await SubmitAsync(0, 1, "cat", cpus: "3");
-        await UntilAsync(urgent, w => w.Run.State == "succeeded");
+        await rig.Server.UntilAsync(urgent, w => w.Run.State == "succeeded");
 
-        await UntilAsync(batch[0], w => w.Events.Any(e => e.Type == "preempted"));
+        await rig.Server.UntilAsync(batch[0], w => w.Events.Any(e => e.Type == "preempted"));
         Assert.Equal(1, Statistics.Preempted);
     }
 
@@ -93,11 +91,11 @@ public sealed class PreemptionTests : IAsyncLifetime
         await rig.UntilAsync("worker", n => n.Running == 1);
 
         string urgent = await SubmitAsync(0, 4, "cat");
-        await UntilAsync(batch, w => w.Events.Any(e => e.Type == "preempted"));
+        await rig.Server.UntilAsync(batch, w => w.Events.Any(e => e.Type == "preempted"));
         go();
 
-        await UntilAsync(urgent, w => w.Run.State == "succeeded");
-        await UntilAsync(batch, w => w.Run.State == "running" && w.Run.Attempts == 1);
+        await rig.Server.UntilAsync(urgent, w => w.Run.State == "succeeded");
+        await rig.Server.UntilAsync(batch, w => w.Run.State == "running" && w.Run.Attempts == 1);
     }
 
     [Fact]
@@ -106,22 +104,22 @@ public sealed class PreemptionTests : IAsyncLifetime
         await rig.JoinAsync("other", places: 1);
         await rig.UntilAsync("other", n => n.State == "ready");
         string stays = await SubmitAsync(0, 1, "sleep 600", "node=other");
-        await UntilAsync(stays, w => w.Run.State == "running");
+        await rig.Server.UntilAsync(stays, w => w.Run.State == "running");
         string[] batch = new string[4];
         for (int i = 0; i < batch.Length; i++)
         {
             batch[i] = await SubmitAsync(-1, 1, "sleep 600", "node=worker");
-            await UntilAsync(batch[i], w => w.Run.State == "running");
+            await rig.Server.UntilAsync(batch[i], w => w.Run.State == "running");
         }
 
         string waits = await SubmitAsync(5, 1, "cat", "node=other");
-        await UntilAsync(waits, w => w.Events.Any(e => e.Type == "waiting"));
+        await rig.Server.UntilAsync(waits, w => w.Events.Any(e => e.Type == "waiting"));
         string elsewhere = await SubmitAsync(5, 1, "cat", "node=worker");
-        await UntilAsync(elsewhere, w => w.Run.State == "succeeded");
+        await rig.Server.UntilAsync(elsewhere, w => w.Run.State == "succeeded");
 
         Assert.Equal(1, Statistics.Preempted);
         using HttpResponseMessage canceled = await Client.PostAsync($"/v1/runs/{stays}/cancel", null);
-        Assert.Equal("other", (await UntilAsync(waits, w => w.Run.State == "succeeded")).Run.Node);
+        Assert.Equal("other", (await rig.Server.UntilAsync(waits, w => w.Run.State == "succeeded")).Run.Node);
         Assert.Equal(1, Statistics.Preempted);
     }
 
@@ -132,18 +130,18 @@ public sealed class PreemptionTests : IAsyncLifetime
         for (int i = 0; i < batch.Length; i++)
         {
             batch[i] = await SubmitAsync(-1, 1, "sleep 600");
-            await UntilAsync(batch[i], w => w.Run.State == "running");
+            await rig.Server.UntilAsync(batch[i], w => w.Run.State == "running");
         }
 
         string[] urgent = [.. await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => SubmitAsync(1, 1, "sleep 600")))];
         foreach (string id in urgent)
         {
-            await UntilAsync(id, w => w.Run.State == "running");
+            await rig.Server.UntilAsync(id, w => w.Run.State == "running");
         }
 
         Assert.Equal(3, Statistics.Preempted);
         Assert.Equal(4, worker.Node.MostRunning);
-        Assert.Single(await Task.WhenAll(batch.Select(WhyAsync)), w => w.Run.State == "running");
+        Assert.Single(await Task.WhenAll(batch.Select(rig.Server.WhyAsync)), w => w.Run.State == "running");
     }
 
     private async Task<string> SubmitAsync(
@@ -177,27 +175,4 @@ public sealed class PreemptionTests : IAsyncLifetime
     }
 
     private static string Bytes(int memory) => ByteSize.GiB(memory).Bytes.ToString(CultureInfo.InvariantCulture);
-
-    private Task<RunWhy> WhyAsync(string id) =>
-        Client.GetFromJsonAsync($"/v1/runs/{id}/why", RunJson.Default.RunWhy)!;
-
-    private async Task<RunWhy> UntilAsync(string id, Func<RunWhy, bool> holds)
-    {
-        using CancellationTokenSource limit = new(Patience);
-        while (true)
-        {
-            RunWhy why = await WhyAsync(id);
-            if (holds(why))
-            {
-                return why;
-            }
-
-            if (limit.IsCancellationRequested)
-            {
-                throw new TimeoutException($"The run is still so: {string.Join("; ", why.Events)}.");
-            }
-
-            await Task.Delay(20);
-        }
-    }
 }
