@@ -24,6 +24,9 @@ internal sealed class EngineFolders(NodeOptions options)
 
     public string Sandboxes => Root + "/sandboxes";
 
+    /// <summary>Where programs stand that this server starts on the machine itself.</summary>
+    public string Programs => Root + "/programs";
+
     /// <summary>Stands outside of <see cref="Root"/>, which comes and goes.</summary>
     public string Lock { get; } = $"{options.RuntimeFolder}/{options.Instance}{LockEnding}";
 
@@ -51,6 +54,7 @@ internal sealed class EngineFolders(NodeOptions options)
         Mounts.Mount("berth", Root, "tmpfs", MountFlags.NoDevices | MountFlags.NoSetUserId, "size=256m,mode=0711");
         Mounts.Mount("none", Root, null, MountFlags.Private);
         Directory.CreateDirectory(RuncState, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Directory.CreateDirectory(Programs, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         Directory.CreateDirectory(Sandboxes, Reachable);
     }
 

@@ -6,7 +6,7 @@ namespace Berth.Node.Engines;
 
 /// <summary>The runc executable: found, asked for its version, and used to make containers. Starting and removing them
 /// takes no runc; see <see cref="RuncEngine"/>.</summary>
-internal sealed class Runc
+internal sealed class Runc : IDisposable
 {
     /// <summary>A create takes some 15 ms; a machine so loaded that it takes this long can't serve calls.</summary>
     private static readonly TimeSpan CreateTimeout = TimeSpan.FromSeconds(30);
@@ -20,12 +20,15 @@ internal sealed class Runc
     private static readonly string[] Environment =
         ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=off"];
 
-    private readonly string path;
+    private readonly string installed;
     private readonly ReadinessPoller poller;
     private readonly TimeProvider time;
+    private FileDescriptor? memory;
+    private string path;
 
     private Runc(string path, string version, ReadinessPoller poller, TimeProvider time)
     {
+        installed = path;
         this.path = path;
         this.poller = poller;
         this.time = time;
@@ -43,25 +46,48 @@ internal sealed class Runc
             ?? throw new BerthException(
                 ErrorCode.MissingTool,
                 "runc is not installed. Install it: 'apt-get install runc' on Debian and Ubuntu.");
-        using Pipe output = Pipe.Create();
+        return new Runc(path, await VersionAsync(path, poller, cancellationToken), poller, time);
+    }
+
+    /// <summary>
+    /// Starts runc from memory that nobody can change, from here on. A runc in a file has to keep what it makes from
+    /// changing that file (CVE-2019-5736): each time it mounts the file anew and executes itself a second time, in later
+    /// versions from a copy that it makes each time. A newer runc is taken at the next start of the server.
+    /// </summary>
+    /// <param name="folder">Gets a link by which the memory is executed, so that it is named as ever.</param>
+    /// <returns>False where it stays with the file: a script, or a machine that allows none of this.</returns>
+    public async Task<bool> SealAsync(string folder, CancellationToken cancellationToken)
+    {
+        FileDescriptor? copy = null;
         try
         {
-            using PidHandle program = Spawner.Start(
-                new SpawnSpec(path, ["--version"], Descriptors: [null, output.WriteEnd, null]), poller);
-            output.WriteEnd.Dispose();
-            using var reader = new StreamReader(new PipeReadStream(output.ReadEnd, poller));
-            string first = await reader.ReadLineAsync(cancellationToken) ?? "";
-            ProgramEnd? end = await program.Exited.WaitAsync(cancellationToken);
-            return end is { Succeeded: true } && first.StartsWith("runc version ", StringComparison.Ordinal)
-                ? new Runc(path, "runc " + first["runc version ".Length..], poller, time)
-                : throw new BerthException(ErrorCode.MissingTool,
-                    $"{path} is not a working runc: it {end} and says '{first}'.");
+            if ((copy = await SealedProgram.CopyAsync(installed, cancellationToken)) is null)
+            {
+                return false;
+            }
+
+            string link = Path.Combine(folder, Path.GetFileName(installed));
+            File.CreateSymbolicLink(link, $"/proc/{System.Environment.ProcessId}/fd/{copy.Number}");
+            if (await VersionAsync(link, poller, cancellationToken) != Version)
+            {
+                return false;
+            }
+
+            path = link;
+            (memory, copy) = (copy, null);
+            return true;
         }
-        catch (LinuxException error)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or BerthException)
         {
-            throw new BerthException(ErrorCode.MissingTool, $"{path} can't be executed: {error.Message}", error);
+            return false;
+        }
+        finally
+        {
+            copy?.Dispose();
         }
     }
+
+    public void Dispose() => memory?.Dispose();
 
     /// <summary>
     /// Runs <c>runc create</c> on a bundle and returns the process id of the container's init. Never canceled half-way:
@@ -102,6 +128,31 @@ internal sealed class Runc
         catch (LinuxException error)
         {
             throw new BerthException(ErrorCode.NodeFault, $"runc can't be executed: {error.Message}", error);
+        }
+    }
+
+    /// <summary>For instance <c>runc 1.1.5</c>. Throws BerthException (MissingTool).</summary>
+    private static async Task<string> VersionAsync(
+        string path, ReadinessPoller poller, CancellationToken cancellationToken)
+    {
+        const string Start = "runc version ";
+        using Pipe output = Pipe.Create();
+        try
+        {
+            using PidHandle program = Spawner.Start(
+                new SpawnSpec(path, ["--version"], Descriptors: [null, output.WriteEnd, null]), poller);
+            output.WriteEnd.Dispose();
+            using var reader = new StreamReader(new PipeReadStream(output.ReadEnd, poller));
+            string first = await reader.ReadLineAsync(cancellationToken) ?? "";
+            ProgramEnd? end = await program.Exited.WaitAsync(cancellationToken);
+            return end is { Succeeded: true } && first.StartsWith(Start, StringComparison.Ordinal)
+                ? "runc " + first[Start.Length..]
+                : throw new BerthException(ErrorCode.MissingTool,
+                    $"{path} is not a working runc: it {end} and says '{first}'.");
+        }
+        catch (LinuxException error)
+        {
+            throw new BerthException(ErrorCode.MissingTool, $"{path} can't be executed: {error.Message}", error);
         }
     }
 

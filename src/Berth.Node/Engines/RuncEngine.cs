@@ -93,6 +93,7 @@ public sealed class RuncEngine : IEngine
         await leftovers.RemoveAllAsync(cancellationToken);
         CrashPoints.Reach(CrashPoint.LeftoversRemoved);
         folders.Make();
+        await runc.SealAsync(folders.Programs, cancellationToken);
         initPath = await InitBinary.WriteToAsync(folders.Root, cancellationToken);
         owners = new OwnerRanges(initPath, poller, options);
         networks = new NodeNetworks(options.Instance, poller, time, logger);
@@ -196,6 +197,7 @@ public sealed class RuncEngine : IEngine
 
         owners?.Dispose();
         warmup?.Dispose();
+        runc?.Dispose();
         poller.Dispose();
         if (isGone)
         {

@@ -17,6 +17,14 @@ internal static partial class Libc
     public const int O_PATH = 0x200000;
     public const int F_SETFL = 4;
     public const int F_DUPFD_CLOEXEC = 1030;
+    public const int F_ADD_SEALS = 1033;
+    public const int F_SEAL_SEAL = 1;
+    public const int F_SEAL_SHRINK = 2;
+    public const int F_SEAL_GROW = 4;
+    public const int F_SEAL_WRITE = 8;
+    public const int MFD_CLOEXEC = 1;
+    public const int MFD_ALLOW_SEALING = 2;
+    public const int MFD_EXEC = 0x10;
     public const int F_SETPIPE_SZ = 1031;
     public const int AF_UNIX = 1;
     public const int AF_INET = 2;
@@ -138,6 +146,10 @@ internal static partial class Libc
         [FieldOffset(60)]
         public uint Flags;
     }
+
+    [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true,
+        StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int MemFdCreate(string name, int flags);
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     public static unsafe partial int IoctlLoop(FileDescriptor fd, nuint request, LoopConfiguration* configuration);
