@@ -20,6 +20,8 @@ internal sealed class Runc : IDisposable
     private static readonly string[] Environment =
         ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=1", "GOGC=off"];
 
+    private readonly ProcessorSet usual = ProcessorSet.OfItsChildren();
+    private readonly ProcessorTurns turns = new(ProcessorSet.OfThisProcess().Numbers);
     private readonly string installed;
     private readonly ReadinessPoller poller;
     private readonly TimeProvider time;
@@ -51,8 +53,8 @@ internal sealed class Runc : IDisposable
 
     /// <summary>
     /// Starts runc from memory that nobody can change, from here on. A runc in a file has to keep what it makes from
-    /// changing that file (CVE-2019-5736): each time it mounts the file anew and executes itself a second time, in later
-    /// versions from a copy that it makes each time. A newer runc is taken at the next start of the server.
+    /// changing that file (CVE-2019-5736): each time it mounts the file anew and executes itself a second time, later
+    /// versions from a copy that they make each time. A newer runc is taken at the next start of the server.
     /// </summary>
     /// <param name="folder">Gets a link by which the memory is executed, so that it is named as ever.</param>
     /// <returns>False where it stays with the file: a script, or a machine that allows none of this.</returns>
@@ -104,10 +106,16 @@ internal sealed class Runc : IDisposable
             pidFile,
             "--preserve-fds", (descriptors.Count - 3).ToString(), id,
         ];
+        int? processor = turns.Take();
         try
         {
             using PidHandle program =
                 Spawner.Start(new SpawnSpec(path, arguments, Environment, null, descriptors), poller);
+            if (processor is { } one)
+            {
+                ProcessorSet.Of(one).Bind(program.Pid);
+            }
+
             ProgramEnd? end;
             try
             {
@@ -121,13 +129,27 @@ internal sealed class Runc : IDisposable
                     $"runc create took more than {CreateTimeout.TotalSeconds} s.");
             }
 
-            return end is { Succeeded: true }
-                ? int.Parse(await File.ReadAllTextAsync(pidFile, CancellationToken.None))
-                : throw new BerthException(ErrorCode.NodeFault, $"runc create {end}: {LastError(log)}");
+            if (end is not { Succeeded: true })
+            {
+                throw new BerthException(ErrorCode.NodeFault, $"runc create {end}: {LastError(log)}");
+            }
+
+            int init = int.Parse(await File.ReadAllTextAsync(pidFile, CancellationToken.None));
+            if (processor is not null)
+            {
+                // What runc was bound to, it has handed down.
+                usual.BindAll(init);
+            }
+
+            return init;
         }
         catch (LinuxException error)
         {
             throw new BerthException(ErrorCode.NodeFault, $"runc can't be executed: {error.Message}", error);
+        }
+        finally
+        {
+            turns.Return(processor);
         }
     }
 

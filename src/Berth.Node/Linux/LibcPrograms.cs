@@ -107,4 +107,13 @@ internal static partial class LibcPrograms
 
     [LibraryImport("libc", EntryPoint = "prctl", SetLastError = true)]
     public static partial int PrCtl(int option, nuint value, nuint third, nuint fourth, nuint fifth);
+
+    [LibraryImport("libc", EntryPoint = "sched_getaffinity", SetLastError = true)]
+    public static unsafe partial int GetAffinity(int thread, nint bytes, byte* bits);
+
+    [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
+    public static unsafe partial int SetAffinity(int thread, nint bytes, byte* bits);
+
+    [LibraryImport("libc", EntryPoint = "get_nprocs")]
+    public static partial int OnlineProcessors();
 }

@@ -285,13 +285,13 @@ public abstract class EngineContract
     private static (int ExitCode, int Signal)? EndOf(ProgramExit? exit) =>
         exit is null ? null : (exit.ExitCode, exit.Signal);
 
-    private async Task<ISandbox> PrepareAsync()
+    protected async Task<ISandbox> PrepareAsync()
     {
         ImageHandle image = await OpenImageAsync();
         return await Engine.PrepareAsync(Sandbox, image, extras: null, CancellationToken.None);
     }
 
-    private static async Task<StartOutcome> StartAsync(ISandbox sandbox, params string[] command) =>
+    protected static async Task<StartOutcome> StartAsync(ISandbox sandbox, params string[] command) =>
         (await sandbox.StartAsync(Program(command), terminal: null, CancellationToken.None)).Outcome;
 
     private static ProgramStart Program(params string[] command) =>
@@ -301,7 +301,7 @@ public abstract class EngineContract
         ISandbox sandbox, Pipe input, Pipe output, Pipe error, params string[] command) => sandbox.ExecuteAsync(
             Program(command), [input.ReadEnd, output.WriteEnd, error.WriteEnd], CancellationToken.None);
 
-    private static async Task<string> ReadAsync(Stream stream)
+    protected static async Task<string> ReadAsync(Stream stream)
     {
         using var reader = new StreamReader(stream, Encoding.UTF8, leaveOpen: true);
         return await reader.ReadToEndAsync().WaitAsync(Patience);
