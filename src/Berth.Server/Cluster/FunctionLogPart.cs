@@ -103,6 +103,7 @@ internal sealed class FunctionLogPart(FunctionLogOrigin origin, TimeProvider tim
         {
             last = line.Line.At;
             atLast.Clear();
+            again.Clear();
         }
 
         if (line.Line.At == last)

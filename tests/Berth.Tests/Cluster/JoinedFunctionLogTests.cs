@@ -119,6 +119,22 @@ public sealed class JoinedFunctionLogTests
     }
 
     [Fact]
+    public async Task What_a_log_has_lost_during_a_break_is_not_taken_for_what_comes_after_it()
+    {
+        Played one = Add("one").Tells("1a", "2b", "2c");
+        await using IAsyncEnumerator<string> lines = Follow();
+        Assert.Equal("1a 2b 2c", await NextAsync(lines, 3));
+
+        one.Breaks();
+        Assert.Equal("[one away]", await NextAsync(lines, 1));
+        one.Tells("3d", "3e").IsBack();
+        Task<string> back = NextAsync(lines, 2);
+        await TimeMovesAsync(back, TimeSpan.FromSeconds(1));
+
+        Assert.Equal("3d 3e", await back);
+    }
+
+    [Fact]
     public async Task Of_lines_of_one_time_a_follower_gets_after_a_break_those_that_it_has_not_got()
     {
         Played one = Add("one").Tells("1a", "2b", "2c-");
