@@ -128,9 +128,9 @@ internal sealed class KeptContainers(
             {
                 LinkLog.Dropped(logger, kept.Attempt.Spec.Id);
                 await ForgetAsync(kept);
-                Places.GiveBack(owner, kept.Attempt.Spec.Id);
             }
 
+            Places.GiveBackLayer(owner, layer);
             await node.Storage.RemoveLayerAsync(layer, cancellationToken);
             File.Delete(FileOf(layer));
         }

@@ -43,12 +43,18 @@ internal sealed class KeptPlaces(TimeProvider time) : IDisposable
     }
 
     /// <summary>No start comes for what the attempt had. Nothing happens where that is over already.</summary>
-    public void GiveBack(string server, string attempt)
+    public void GiveBack(string server, string attempt) =>
+        GiveBack(p => p.Server == server && p.Spec.Id == attempt);
+
+    /// <summary>The same for what a container had, by its writable layer.</summary>
+    public void GiveBackLayer(string server, string layer) => GiveBack(p => p.Server == server && p.Layer == layer);
+
+    private void GiveBack(Func<Kept, bool> which)
     {
         Kept? kept;
         lock (gate)
         {
-            kept = places.Values.FirstOrDefault(p => p.Server == server && p.Spec.Id == attempt);
+            kept = places.Values.FirstOrDefault(which);
         }
 
         if (kept?.Attempt.Completion.IsCompleted == true)

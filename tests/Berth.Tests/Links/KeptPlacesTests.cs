@@ -96,6 +96,20 @@ public sealed class KeptPlacesTests : IAsyncLifetime
         Assert.Equal((ByteSize.MiB(600), ByteSize.MiB(600), ByteSize.Zero), (running, others, gate.Promised));
     }
 
+    [Fact]
+    public async Task The_room_of_files_that_are_removed_is_free_at_once()
+    {
+        IAttempt first = await RunAsync(Order(1));
+        await EndAsync(first, EndReason.PlatformFault);
+
+        places.GiveBackLayer("two", "layer");
+        places.GiveBackLayer("one", "another");
+        ByteSize kept = gate.Promised;
+        places.GiveBackLayer("one", "layer");
+
+        Assert.Equal((ByteSize.MiB(600), ByteSize.Zero), (kept, gate.Promised));
+    }
+
     private static AttemptSpec Order(int number, int megabytes = 600) => new(
         $"run-{number}", RunId.New(TimeProvider.System.GetUtcNow()), number,
         new SandboxSpec(
