@@ -13,6 +13,7 @@ namespace Berth.Core.Containers;
 /// <param name="Stopped">Somebody asked for its end after its newest start.</param>
 /// <param name="Exit">How its program ended last; null while it runs the first time.</param>
 /// <param name="Node">Name of the node that has it, with its files; null for the server's own.</param>
+/// <param name="HasFiles">Something was put into its files before its first start.</param>
 public sealed record Container(
     ContainerId Id,
     string Name,
@@ -27,7 +28,8 @@ public sealed record Container(
     int RestartsInRow,
     bool Stopped,
     ContainerExit? Exit,
-    string? Node = null)
+    string? Node = null,
+    bool HasFiles = false)
 {
     public static Container New(
         ContainerId id, string name, ContainerSpec spec, string caller, DateTimeOffset now) => new(

@@ -33,7 +33,8 @@ public static class ContainerTransitions
                 [ContainerState.Paused, ContainerState.Restarting, ContainerState.Exited, ContainerState.Created],
             [ContainerState.Paused] = [ContainerState.Running, ContainerState.Restarting, ContainerState.Exited],
             [ContainerState.Restarting] = [ContainerState.Running, ContainerState.Exited],
-            [ContainerState.Exited] = [ContainerState.Running],
+            // To Restarting: its policy starts it with the server, and no node has room for it.
+            [ContainerState.Exited] = [ContainerState.Running, ContainerState.Restarting],
         }.ToFrozenDictionary();
 
     public static IReadOnlyList<ContainerState> From(ContainerState state) => Table[state];

@@ -165,7 +165,7 @@ internal sealed class ContainerManager : IAsyncDisposable
             if (!entry.Record.State.IsLive())
             {
                 Cancel(entry);
-                await starts.StartAsync(entry, byPolicy: false, again);
+                await starts.StartByHandAsync(entry, again);
             }
 
             return entry.Record;
@@ -185,7 +185,7 @@ internal sealed class ContainerManager : IAsyncDisposable
         ContainerEntry entry, TimeSpan? grace, CancellationToken cancellationToken)
     {
         ThrowUnlessAccepting();
-        bool ran = entry.Record.State is not (ContainerState.Created or ContainerState.Exited);
+        bool ran = entry.Record.State.IsLive();
         await StopAsync(entry, grace, cancellationToken);
         return await StartAsync(entry, ran, cancellationToken);
     }
@@ -310,6 +310,12 @@ internal sealed class ContainerManager : IAsyncDisposable
                 return new ToolRun(execution, turn);
             }
 
+            if (entry.Record is { State: ContainerState.Created, HasFiles: false })
+            {
+                // It can't start elsewhere any more.
+                await rooms.SaveAsync(entry, entry.Record with { HasFiles = true }, cancellationToken);
+            }
+
             AttemptSpec order = ContainerOrders.OrderOfTool(
                 entry.Record, command, RunId.New(rooms.Time.GetUtcNow()));
             return new ToolRun(await nodes.NodeOf(entry.Record).StartAsync(order, cancellationToken), turn);
@@ -340,7 +346,7 @@ internal sealed class ContainerManager : IAsyncDisposable
                 {
                     if (!entry.Removed && entry.Record.State == ContainerState.Exited)
                     {
-                        await starts.StartAsync(entry, byPolicy: true);
+                        await starts.StartWithServerAsync(entry);
                     }
                 }
             }

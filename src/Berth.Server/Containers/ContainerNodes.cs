@@ -71,9 +71,9 @@ internal sealed class ContainerNodes(ContainerRooms rooms, ContainerIndex index)
             : node;
     }
 
-    /// <summary>Whether its node has nothing of it yet.</summary>
+    /// <summary>Whether its node has nothing of it yet that would be missed.</summary>
     public static bool IsFresh(Container container) =>
-        container.State == ContainerState.Created && container.Spec.HasNoVolumes;
+        container is { State: ContainerState.Created, HasFiles: false, Spec.HasNoVolumes: true };
 
     /// <summary>Room for a start; null on the server's own machine. Throws <c>NoNode</c>.</summary>
     public async Task<NodeFleet.InstancePlace?> ReserveAsync(Container container, Run run) => container.Node is null

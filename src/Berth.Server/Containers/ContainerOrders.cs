@@ -65,7 +65,9 @@ internal static class ContainerOrders
 
     /// <summary>The longest before its policy starts it again; null where that does not.</summary>
     private static TimeSpan? PauseOf(Container container) =>
-        container.Spec.Restart.DelayAfter(failed: true, container.RestartsInRow);
+        container.Spec.Restart.DelayAfter(failed: true, container.RestartsInRow)
+        // After a while of running it counts anew.
+        ?? container.Spec.Restart.DelayAfter(failed: true, inRow: 0);
 
     private static SandboxExtras ExtrasOf(Container container) => new(
         container.Id.Text, container.Spec.ReadOnlyRoot, [.. container.Spec.Mounts.Select(MountOf)],

@@ -27,10 +27,45 @@ internal sealed class ContainerStarts(
     /// <summary>Stores nothing more that can't be stored now.</summary>
     public CancellationTokenSource GiveUp => giveUp;
 
-    /// <summary>Starts the program. The caller holds the entry's gate. Throws what kept it from starting; then the
-    /// container's record tells it too.</summary>
+    /// <summary>Starts the program because somebody asks for it. The caller holds the entry's gate. Throws what kept it
+    /// from starting; then the container's record tells it too.</summary>
     /// <param name="again">Whether its program was ended to be started anew.</param>
-    public async Task StartAsync(ContainerEntry entry, bool byPolicy, bool again = false)
+    public async Task StartByHandAsync(ContainerEntry entry, bool again)
+    {
+        try
+        {
+            await StartAsync(entry, byPolicy: false, again);
+        }
+        catch
+        {
+            if (entry is { Record.State: ContainerState.Restarting, Waiting: null } && !ServerStops)
+            {
+                // It waited for a start by its policy, and waits on.
+                StartLater(entry, NodePause);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Starts by its policy what ended with the server before this one. The caller holds the entry's gate.
+    /// Throws what keeps it from starting for good.</summary>
+    public async Task StartWithServerAsync(ContainerEntry entry)
+    {
+        try
+        {
+            await StartAsync(entry, byPolicy: true, again: false);
+        }
+        catch (BerthException nowhere) when (nowhere.Code == ErrorCode.NoNode)
+        {
+            Log.NoNode(rooms.Logger, entry.Record.Name, nowhere.Message);
+            await rooms.SettleAsync(
+                entry, entry.Record with { State = ContainerState.Restarting }, giveUp.Token);
+            StartLater(entry, NodePause);
+        }
+    }
+
+    private async Task StartAsync(ContainerEntry entry, bool byPolicy, bool again)
     {
         Container before = entry.Record;
         RunMoment now = rooms.Runs.Clock.Moment;
@@ -177,10 +212,12 @@ internal sealed class ContainerStarts(
                 }
             }
 
+            string? left = started.Node;
             started = started with { Node = await nodes.ChooseAsync(started, refusals, cancellationToken) };
             run = run with { Node = started.Node ?? rooms.Node.Info.Name };
             place = await nodes.ReserveAsync(started, run);
             await rooms.SaveAsync(entry, started, CancellationToken.None);
+            nodes.LookAgain(left);
         }
     }
 
@@ -204,7 +241,7 @@ internal sealed class ContainerStarts(
             ? EndReason.EntryPointMissing
             : StartFault.ReasonOf(error);
         DateTimeOffset now = rooms.Time.GetUtcNow();
-        nodes.LookAgain(started.Node);
+        string? last = entry.Record.Node;
         await rooms.Runs.SaveAsync(
             RunSteps.End(
                 run, new RunEnd(reason, null, null, error.Message, RunUsage.None), rooms.Runs.Clock.Moment, 0,
@@ -217,6 +254,9 @@ internal sealed class ContainerStarts(
             : ContainerSteps.StartFailed(
                 started, before, new ContainerExit(reason, null, null, error.Message), now);
         await rooms.SettleAsync(entry, end.Next, giveUp.Token);
+        // Now that the record says where it is: each of them may have more of it.
+        nodes.LookAgain(started.Node);
+        nodes.LookAgain(last);
         if (end.Delay is { } delay)
         {
             StartLater(entry, delay);
@@ -321,7 +361,7 @@ internal sealed class ContainerStarts(
                 entry.Waiting = null;
                 if (entry.Record.State == ContainerState.Restarting && !entry.Removed && !ServerStops)
                 {
-                    await StartAsync(entry, byPolicy: true);
+                    await StartAsync(entry, byPolicy: true, again: false);
                 }
             }
         }

@@ -25,14 +25,15 @@ internal sealed record ContainerDocument(
     bool Stopped,
     ContainerExit? Exit,
     ContainerSpecDocument Spec,
-    string? Node = null)
+    string? Node = null,
+    bool HasFiles = false)
 {
     public static byte[] Write(Container container) => JsonSerializer.SerializeToUtf8Bytes(
         new ContainerDocument(
             container.Id.Text, container.Name, container.Caller, container.State, container.CreatedAt,
             container.StartedAt, container.FinishedAt, container.Run?.Text, container.Restarts,
             container.RestartsInRow, container.Stopped, container.Exit, ContainerSpecDocument.Of(container.Spec),
-            container.Node),
+            container.Node, container.HasFiles),
         ContainerDocumentJson.Default.ContainerDocument);
 
     public static Container Read(ReadOnlySpan<byte> json)
@@ -45,7 +46,8 @@ internal sealed record ContainerDocument(
                 : throw new InvalidOperationException($"The store holds a container '{document.Id}'."),
             document.Name, document.Spec.Spec, document.Caller, document.State, document.CreatedAt,
             document.StartedAt, document.FinishedAt, document.Run is null ? null : RunId.Parse(document.Run),
-            document.Restarts, document.RestartsInRow, document.Stopped, document.Exit, document.Node);
+            document.Restarts, document.RestartsInRow, document.Stopped, document.Exit, document.Node,
+            document.HasFiles);
     }
 }
 

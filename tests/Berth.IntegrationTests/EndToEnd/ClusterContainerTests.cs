@@ -117,6 +117,31 @@ public sealed class ClusterContainerTests : ClusterTest
         Assert.Equal(0, (await BerthAsync("exec", "web", "true")).ExitCode);
     }
 
+    [Fact]
+    public async Task What_was_copied_into_it_before_its_first_start_keeps_it_where_that_is()
+    {
+        await JoinAsync("worker-1");
+        await JoinAsync("worker-2");
+        await File.WriteAllTextAsync(Server.Folder + "/copied", "a file\n", Soon);
+        (await BerthAsync("node", "cordon", "worker-2")).Succeed();
+        (await BerthAsync(
+            "create", "--name", "web", "--constraint", "node in (worker-1,worker-2)", "demo/busybox", "cat",
+            "/tmp-file")).Succeed();
+        (await BerthAsync("cp", Server.Folder + "/copied", "web:/tmp-file")).Succeed();
+        (await BerthAsync("node", "uncordon", "worker-2")).Succeed();
+        (await BerthAsync("node", "cordon", "worker-1")).Succeed();
+
+        ToolResult refused = await BerthAsync("start", "web");
+        (await BerthAsync("node", "uncordon", "worker-1")).Succeed();
+        (await BerthAsync("start", "web")).Succeed();
+        (await BerthAsync("wait", "web")).Succeed();
+
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains("worker-1", refused.Error, StringComparison.Ordinal);
+        Assert.Equal("worker-1", await FieldAsync("web", "node"));
+        await SeesAsync("web", "a file");
+    }
+
     private static int Last(string log) => int.Parse(
         log.Split('\n', StringSplitOptions.RemoveEmptyEntries)[^1]["tick ".Length..],
         System.Globalization.CultureInfo.InvariantCulture);

@@ -180,7 +180,10 @@ public sealed class ContainerAdmissionTests
     [Fact]
     public async Task What_its_policy_does_not_start_again_leaves_its_room()
     {
-        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
+        // What is kept for a while would be kept for good.
+        ManualTime time = new();
+        time.Jump(TimeProvider.System.GetUtcNow() - time.GetUtcNow());
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync(time: time);
         JoinedNode worker = await rig.JoinAsync("worker");
         await rig.RunAsync("job", ["true"], "node=worker", restart: "on-failure");
 
@@ -188,6 +191,45 @@ public sealed class ContainerAdmissionTests
 
         Assert.True(Assert.Single(worker.Node.Started).KeepRoom > TimeSpan.Zero);
         await rig.ConditionAsync("it is given back", () => Task.FromResult(worker.Room.Promised == ByteSize.Zero));
+    }
+
+    [Fact]
+    public async Task Who_starts_by_hand_what_waits_for_its_next_start_leaves_it_waiting_where_it_is_refused()
+    {
+        ManualTime time = new();
+        time.Jump(TimeProvider.System.GetUtcNow() - time.GetUtcNow());
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync(time: time);
+        JoinedNode worker = await rig.JoinAsync("worker");
+        await RunAsync(rig, "web", "1GiB", "node=worker", "always");
+        await rig.Client.Containers.KillAsync("web", "TERM", Token);
+        await rig.UntilAsync("web", c => c.State == "restarting");
+
+        Refuse(worker);
+        BerthException refusal = await Assert.ThrowsAsync<BerthException>(
+            () => rig.Client.Containers.StartAsync("web", Token));
+        string waiting = (await rig.Client.Containers.GetAsync("web", Token)).State;
+        await rig.ConditionAsync(
+            "it is started",
+            () =>
+            {
+                time.Advance(TimeSpan.FromSeconds(1));
+                return Task.FromResult(worker.Node.Started.Count == 2);
+            });
+
+        Assert.Equal((ErrorCode.NoNode, "restarting"), (refusal.Code, waiting));
+    }
+
+    [Fact]
+    public async Task What_counts_its_starts_anew_after_a_while_has_its_room_kept_at_its_last_one_too()
+    {
+        await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync();
+        JoinedNode worker = await rig.JoinAsync("worker");
+        await RunAsync(rig, "web", "1GiB", "node=worker", "on-failure:1");
+
+        await rig.Client.Containers.KillAsync("web", "TERM", Token);
+        await StartedAsync(rig, worker, "web", 2);
+
+        Assert.All(worker.Node.Started, s => Assert.True(s.KeepRoom > TimeSpan.Zero));
     }
 
     private static async Task RunAsync(

@@ -82,7 +82,6 @@ public sealed class RestartedServerTests
         Assert.Contains("There is no node 'worked'.", unknown.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>The time of now, which only a test moves.</summary>
     [Fact]
     public async Task A_volume_is_removed_once_its_machine_has_come_and_is_not_forgotten_before()
     {
@@ -128,6 +127,45 @@ public sealed class RestartedServerTests
         Assert.Equal(HttpStatusCode.OK, there.StatusCode);
     }
 
+    [Fact]
+    public async Task What_its_policy_starts_with_the_server_waits_for_a_node_that_takes_it()
+    {
+        using TemporaryFolder folder = new();
+        TemporaryFolder node = new();
+        await MakeAsync(folder, node, RunAndCordonAsync);
+        await using LinkRig rig = await LinkRig.StartAsync(folder: folder);
+        await rig.StartAsync(node, NodeIdentity.Load(node.Path)!);
+        using BerthClient client = new(rig.Server.Address, rig.Server.AdminToken, TimeProvider.System);
+
+        await UntilAsync(client, "restarting");
+        await client.Nodes.UncordonAsync("worker", CancellationToken.None);
+
+        await UntilAsync(client, "running");
+    }
+
+    /// <summary>Leaves a container that waits for its next start, for which no node is.</summary>
+    private static async Task RunAndCordonAsync(LinkRig rig)
+    {
+        using BerthClient client = new(rig.Server.Address, rig.Server.AdminToken, TimeProvider.System);
+        await client.Containers.CreateAsync(
+            new ContainerRequest(
+                ServerRig.Image, "web", ["sleep", "600"], Restart: "always", Constraints: ["node=worker"]),
+            CancellationToken.None);
+        await client.Containers.StartAsync("web", CancellationToken.None);
+        await client.Nodes.CordonAsync("worker", CancellationToken.None);
+        await client.Containers.KillAsync("web", "TERM", CancellationToken.None);
+        await UntilAsync(client, "restarting");
+    }
+
+    private static async Task UntilAsync(BerthClient client, string state)
+    {
+        using CancellationTokenSource limit = new(TimeSpan.FromMinutes(1));
+        while ((await client.Containers.GetAsync("web", limit.Token)).State != state)
+        {
+            await Task.Delay(20, limit.Token);
+        }
+    }
+
     private static async Task UseAsync(LinkRig rig, string volume)
     {
         using HttpResponseMessage made = await rig.Server.Client.PostAsJsonAsync(
@@ -135,6 +173,7 @@ public sealed class RestartedServerTests
         made.EnsureSuccessStatusCode();
     }
 
+    /// <summary>The time of now, which only a test moves.</summary>
     private static ManualTime Standing()
     {
         ManualTime time = new();
