@@ -10,14 +10,11 @@ internal sealed class ProcessorSet
 
     private readonly byte[] bits;
 
-    private ProcessorSet(byte[] bits)
-    {
-        this.bits = bits;
-        Numbers = [.. Enumerable.Range(0, Bytes * 8).Where(n => (bits[n / 8] & (1 << (n % 8))) != 0)];
-    }
+    private ProcessorSet(byte[] bits) => this.bits = bits;
 
     /// <summary>In ascending order.</summary>
-    public IReadOnlyList<int> Numbers { get; }
+    public IReadOnlyList<int> Numbers =>
+        [.. Enumerable.Range(0, Bytes * 8).Where(n => (bits[n / 8] & (1 << (n % 8))) != 0)];
 
     /// <summary>Those that this process may have.</summary>
     public static unsafe ProcessorSet OfThisProcess()
