@@ -10,8 +10,10 @@ internal sealed class EngineFolders(NodeOptions options)
 {
     public const string LockEnding = ".lock";
 
-    private const UnixFileMode Reachable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
-        | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+    public const UnixFileMode OwnerOnly =
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    private const UnixFileMode Reachable = OwnerOnly | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
     /// <summary>
     /// Unmounts to try before giving up: each interrupted start can have left one mount over another.
@@ -53,8 +55,8 @@ internal sealed class EngineFolders(NodeOptions options)
         Directory.CreateDirectory(Root, Reachable);
         Mounts.Mount("berth", Root, "tmpfs", MountFlags.NoDevices | MountFlags.NoSetUserId, "size=256m,mode=0711");
         Mounts.Mount("none", Root, null, MountFlags.Private);
-        Directory.CreateDirectory(RuncState, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        Directory.CreateDirectory(Programs, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Directory.CreateDirectory(RuncState, OwnerOnly);
+        Directory.CreateDirectory(Programs, OwnerOnly);
         Directory.CreateDirectory(Sandboxes, Reachable);
     }
 

@@ -54,34 +54,31 @@ internal sealed class Runc : IDisposable
     /// <summary>
     /// Starts runc from memory that nobody can change, from here on. A runc in a file has to keep what it makes from
     /// changing that file (CVE-2019-5736): each time it mounts the file anew and executes itself a second time, later
-    /// versions from a copy that they make each time. A newer runc is taken at the next start of the server.
+    /// versions from a copy that they make each time. A newer runc is taken at the next start of the server. It stays
+    /// with the file where that is a script, or the machine allows none of this.
     /// </summary>
     /// <param name="folder">Gets a link by which the memory is executed, so that it is named as ever.</param>
-    /// <returns>False where it stays with the file: a script, or a machine that allows none of this.</returns>
-    public async Task<bool> SealAsync(string folder, CancellationToken cancellationToken)
+    public async Task SealAsync(string folder, CancellationToken cancellationToken)
     {
         FileDescriptor? copy = null;
         try
         {
             if ((copy = await SealedProgram.CopyAsync(installed, cancellationToken)) is null)
             {
-                return false;
+                return;
             }
 
             string link = Path.Combine(folder, Path.GetFileName(installed));
             File.CreateSymbolicLink(link, $"/proc/{System.Environment.ProcessId}/fd/{copy.Number}");
-            if (await VersionAsync(link, poller, cancellationToken) != Version)
+            if (await VersionAsync(link, poller, cancellationToken) == Version)
             {
-                return false;
+                path = link;
+                (memory, copy) = (copy, null);
             }
-
-            path = link;
-            (memory, copy) = (copy, null);
-            return true;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or BerthException)
         {
-            return false;
+            // It stays with the file.
         }
         finally
         {

@@ -34,9 +34,6 @@ public sealed class RuncEngine : IEngine
     private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(20);
 
-    private const UnixFileMode OwnerOnly =
-        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-
     private readonly NodeOptions options;
     private readonly TimeProvider time;
     private readonly ILogger logger;
@@ -328,7 +325,7 @@ public sealed class RuncEngine : IEngine
         OciRuntime runtime, HostObjects objects, SandboxSpec spec, string hostName, RuntimeConfig config)
     {
         string folder = folders.Of(objects.Id);
-        Directory.CreateDirectory(OciRuntime.StateOf(folder), OwnerOnly);
+        Directory.CreateDirectory(OciRuntime.StateOf(folder), EngineFolders.OwnerOnly);
         return new RuntimeSandbox(
             runtime, objects, folder, spec, hostName, time.GetUtcNow(), new RuntimeBundle(config),
             new RuntimeGroup(objects.Cgroup, cgroups!, spec.Limits, runtime.IgnoresCgroups, initPath), poller, time,
