@@ -24,6 +24,14 @@ public sealed class ManualTime : TimeProvider
         }
     }
 
+    /// <summary>One that stands at the time of now, which certificates made just now are good for.</summary>
+    public static ManualTime OfNow()
+    {
+        ManualTime time = new();
+        time.Jump(System.GetUtcNow() - time.GetUtcNow());
+        return time;
+    }
+
     public override DateTimeOffset GetUtcNow()
     {
         lock (gate)

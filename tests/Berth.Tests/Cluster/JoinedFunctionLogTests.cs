@@ -112,10 +112,8 @@ public sealed class JoinedFunctionLogTests
         one.Writes("3a");
         Assert.Equal("3a", await NextAsync(lines, 1));
         two.Tells("2b", "4b", "5b").IsBack();
-        Task<string> back = NextAsync(lines, 2);
-        await TimeMovesAsync(back, TimeSpan.FromSeconds(1));
 
-        Assert.Equal("4b 5b", await back);
+        Assert.Equal("4b 5b", await LaterAsync(lines, 2));
     }
 
     [Fact]
@@ -128,10 +126,8 @@ public sealed class JoinedFunctionLogTests
         one.Breaks();
         Assert.Equal("[one away]", await NextAsync(lines, 1));
         one.Tells("3d", "3e").IsBack();
-        Task<string> back = NextAsync(lines, 2);
-        await TimeMovesAsync(back, TimeSpan.FromSeconds(1));
 
-        Assert.Equal("3d 3e", await back);
+        Assert.Equal("3d 3e", await LaterAsync(lines, 2));
     }
 
     [Fact]
@@ -144,16 +140,12 @@ public sealed class JoinedFunctionLogTests
         one.Breaks();
         Assert.Equal("[one away]", await NextAsync(lines, 1));
         one.Tells("1a", "2b", "2c-", "2d", "2e").IsBack();
-        Task<string> back = NextAsync(lines, 2);
-        await TimeMovesAsync(back, TimeSpan.FromSeconds(1));
-        Assert.Equal("2d 2e", await back);
+        Assert.Equal("2d 2e", await LaterAsync(lines, 2));
 
         one.Breaks();
         Assert.Equal("[one away]", await NextAsync(lines, 1));
         one.Tells("2b", "2c-", "2d", "2e", "2f", "3g").IsBack();
-        Task<string> rest = NextAsync(lines, 2);
-        await TimeMovesAsync(rest, TimeSpan.FromSeconds(1));
-        Assert.Equal("2f 3g", await rest);
+        Assert.Equal("2f 3g", await LaterAsync(lines, 2));
     }
 
     [Fact]
@@ -166,10 +158,8 @@ public sealed class JoinedFunctionLogTests
         one.Breaks();
         Assert.Equal("[one away]", await NextAsync(lines, 1));
         one.Tells("1a", "2b", "2c", "3d").IsBack();
-        Task<string> back = NextAsync(lines, 1);
-        await TimeMovesAsync(back, TimeSpan.FromSeconds(1));
 
-        Assert.Equal("3d", await back);
+        Assert.Equal("3d", await LaterAsync(lines, 1));
     }
 
     [Fact]
@@ -180,10 +170,8 @@ public sealed class JoinedFunctionLogTests
         Assert.Equal("1a", await NextAsync(lines, 1));
 
         Add("two").Tells("2b");
-        Task<string> next = NextAsync(lines, 1);
-        await TimeMovesAsync(next, TimeSpan.FromSeconds(1));
 
-        Assert.Equal("2b", await next);
+        Assert.Equal("2b", await LaterAsync(lines, 1));
     }
 
     [Fact]
@@ -273,6 +261,14 @@ public sealed class JoinedFunctionLogTests
     private static string TextOf(FunctionLogNews news) => news.Mark == FunctionLogMark.Missing
         ? $"[{news.Why}]"
         : Encoding.UTF8.GetString(news.Line.Line.Text.Span);
+
+    /// <summary>As <see cref="NextAsync"/>, of what comes once time has moved.</summary>
+    private async Task<string> LaterAsync(IAsyncEnumerator<string> lines, int count)
+    {
+        Task<string> next = NextAsync(lines, count);
+        await TimeMovesAsync(next, TimeSpan.FromSeconds(1));
+        return await next;
+    }
 
     /// <summary>Lets time pass until something is done.</summary>
     private async Task TimeMovesAsync(Task done, TimeSpan by)

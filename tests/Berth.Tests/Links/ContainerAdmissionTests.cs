@@ -130,8 +130,7 @@ public sealed class ContainerAdmissionTests
     public async Task Over_the_pause_before_its_next_start_its_room_is_not_lost_and_then_not_counted_twice()
     {
         // The pause lasts as long as is wanted here.
-        ManualTime time = new();
-        time.Jump(TimeProvider.System.GetUtcNow() - time.GetUtcNow());
+        ManualTime time = ManualTime.OfNow();
         await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync(time: time);
         JoinedNode worker = await rig.JoinAsync("worker");
         await RunAsync(rig, "web", "3GiB", "node=worker", "always");
@@ -145,8 +144,7 @@ public sealed class ContainerAdmissionTests
             Extras = order.Extras! with { Layer = "others" },
         };
 
-        await rig.Client.Containers.KillAsync("web", "TERM", Token);
-        await rig.UntilAsync("web", c => c.State == "restarting");
+        await EndAsync(rig, "web");
         BerthException here = await Assert.ThrowsAsync<BerthException>(
             () => RunAsync(rig, "other", "2GiB", "node=worker"));
         BerthException there = await Assert.ThrowsAsync<BerthException>(() => node.StartAsync(more, Token));
@@ -163,13 +161,11 @@ public sealed class ContainerAdmissionTests
     [Fact]
     public async Task What_is_stopped_while_it_waits_for_its_next_start_leaves_its_room()
     {
-        ManualTime time = new();
-        time.Jump(TimeProvider.System.GetUtcNow() - time.GetUtcNow());
+        ManualTime time = ManualTime.OfNow();
         await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync(time: time);
         JoinedNode worker = await rig.JoinAsync("worker");
         await RunAsync(rig, "web", "3GiB", "node=worker", "always");
-        await rig.Client.Containers.KillAsync("web", "TERM", Token);
-        await rig.UntilAsync("web", c => c.State == "restarting");
+        await EndAsync(rig, "web");
 
         await rig.Client.Containers.StopAsync("web", TimeSpan.Zero, Token);
 
@@ -181,8 +177,7 @@ public sealed class ContainerAdmissionTests
     public async Task What_its_policy_does_not_start_again_leaves_its_room()
     {
         // What is kept for a while would be kept for good.
-        ManualTime time = new();
-        time.Jump(TimeProvider.System.GetUtcNow() - time.GetUtcNow());
+        ManualTime time = ManualTime.OfNow();
         await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync(time: time);
         JoinedNode worker = await rig.JoinAsync("worker");
         await rig.RunAsync("job", ["true"], "node=worker", restart: "on-failure");
@@ -196,13 +191,11 @@ public sealed class ContainerAdmissionTests
     [Fact]
     public async Task Who_starts_by_hand_what_waits_for_its_next_start_leaves_it_waiting_where_it_is_refused()
     {
-        ManualTime time = new();
-        time.Jump(TimeProvider.System.GetUtcNow() - time.GetUtcNow());
+        ManualTime time = ManualTime.OfNow();
         await using ContainerLinkRig rig = await ContainerLinkRig.StartAsync(time: time);
         JoinedNode worker = await rig.JoinAsync("worker");
         await RunAsync(rig, "web", "1GiB", "node=worker", "always");
-        await rig.Client.Containers.KillAsync("web", "TERM", Token);
-        await rig.UntilAsync("web", c => c.State == "restarting");
+        await EndAsync(rig, "web");
 
         Refuse(worker);
         BerthException refusal = await Assert.ThrowsAsync<BerthException>(
@@ -240,6 +233,13 @@ public sealed class ContainerAdmissionTests
                 ServerRig.Image, name, ["sleep", "600"], Memory: memory, Restart: restart, Constraints: [constraint]),
             Token);
         await rig.Client.Containers.StartAsync(name, Token);
+    }
+
+    /// <summary>Its program ends, and it waits for its next start.</summary>
+    private static async Task EndAsync(ContainerLinkRig rig, string name)
+    {
+        await rig.Client.Containers.KillAsync(name, "TERM", Token);
+        await rig.UntilAsync(name, c => c.State == "restarting");
     }
 
     /// <summary>What is being started is told of as running.</summary>

@@ -40,7 +40,7 @@ public sealed class RestartedServerTests
         TemporaryFolder node = new();
         await MakeAsync(folder, node);
         // Nothing is over before the node has come, however long that takes here.
-        await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: Standing());
+        await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: ManualTime.OfNow());
         using BerthClient client = new(rig.Server.Address, rig.Server.AdminToken, TimeProvider.System);
 
         Task<ContainerView> creating = CreateAsync(client, "here", "node=worker");
@@ -61,7 +61,7 @@ public sealed class RestartedServerTests
         using TemporaryFolder folder = new();
         using TemporaryFolder node = new();
         await MakeAsync(folder, node);
-        ManualTime time = Standing();
+        ManualTime time = ManualTime.OfNow();
         await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: time);
         using BerthClient client = new(rig.Server.Address, rig.Server.AdminToken, TimeProvider.System);
 
@@ -88,7 +88,7 @@ public sealed class RestartedServerTests
         using TemporaryFolder folder = new();
         TemporaryFolder node = new();
         await MakeAsync(folder, node, rig => UseAsync(rig, "pages"));
-        await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: Standing());
+        await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: ManualTime.OfNow());
 
         Task<HttpResponseMessage> removing = rig.Server.Client.DeleteAsync("/v1/volumes/pages");
         bool waits = !removing.IsCompleted;
@@ -107,7 +107,7 @@ public sealed class RestartedServerTests
         using TemporaryFolder folder = new();
         using TemporaryFolder node = new();
         await MakeAsync(folder, node, rig => UseAsync(rig, "pages"));
-        ManualTime time = Standing();
+        ManualTime time = ManualTime.OfNow();
         await using LinkRig rig = await LinkRig.StartAsync(folder: folder, time: time);
 
         Task<HttpResponseMessage> removing = rig.Server.Client.DeleteAsync("/v1/volumes/pages");
@@ -171,14 +171,6 @@ public sealed class RestartedServerTests
         using HttpResponseMessage made = await rig.Server.Client.PostAsJsonAsync(
             "/v1/volumes", new VolumeRequest(volume, "worker"), ContainerJson.Default.VolumeRequest);
         made.EnsureSuccessStatusCode();
-    }
-
-    /// <summary>The time of now, which only a test moves.</summary>
-    private static ManualTime Standing()
-    {
-        ManualTime time = new();
-        time.Jump(TimeProvider.System.GetUtcNow() - time.GetUtcNow());
-        return time;
     }
 
     private static Task<ContainerView> CreateAsync(BerthClient client, string name, string constraint) =>
