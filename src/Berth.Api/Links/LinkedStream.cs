@@ -20,14 +20,17 @@ public sealed class LinkedStream : SequentialStream
 
     /// <param name="closed">Called once, when it was disposed.</param>
     /// <param name="stop">Ends the reading of frames, and so <see cref="OtherEnd"/>.</param>
+    /// <param name="isInline">Whether who reads goes on where the link is read, which is for who never takes long.
+    /// </param>
     public LinkedStream(
-        FrameReader frames, FrameWriter writer, Action<LinkedStream> closed, CancellationToken stop)
+        FrameReader frames, FrameWriter writer, Action<LinkedStream> closed, CancellationToken stop,
+        bool isInline = true)
     {
         this.stop = stop;
         this.frames = frames;
         this.writer = writer;
         this.closed = closed;
-        incoming = new IncomingStream(Welcome, LinkProtocol.ConnectionWindow, isInline: true);
+        incoming = new IncomingStream(Welcome, LinkProtocol.ConnectionWindow, isInline);
         OtherEnd = ReadAsync();
     }
 

@@ -21,6 +21,7 @@ public sealed class Multiplexer : IDisposable
     private readonly Action<MultiplexedStream>? opened;
     private readonly Func<string, bool> isInline;
     private readonly AfterReading after = new();
+    private readonly PipeScheduler others;
     private readonly ConcurrentDictionary<int, MultiplexedStream> streams = new();
     private readonly Lock gate = new();
     private readonly CancellationTokenSource over = new();
@@ -36,10 +37,13 @@ public sealed class Multiplexer : IDisposable
     /// <param name="isInline">Whether those who read a stream of this path go on at once, which is for who never takes
     /// long, since it holds up all others.</param>
     /// <param name="most">Streams at once.</param>
+    /// <param name="others">Where all others go on; null for the thread that has read, once the next read is another's
+    /// to take.</param>
     public Multiplexer(
         Stream connection, Action<MultiplexedStream>? opened, Func<string, bool> isInline, TimeProvider time,
-        int most = LinkProtocol.MaxStreams)
+        int most = LinkProtocol.MaxStreams, PipeScheduler? others = null)
     {
+        this.others = others ?? after;
         this.connection = connection;
         this.opened = opened;
         this.isInline = isInline;
@@ -113,6 +117,8 @@ public sealed class Multiplexer : IDisposable
         }
 
         after.End();
+        // Who waits for anything of the link is told now, which may be many: not in the thread that has read.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         Dispose();
         return wrong;
     }
@@ -143,7 +149,7 @@ public sealed class Multiplexer : IDisposable
     private MultiplexedStream New(int id, string path)
     {
         MultiplexedStream stream = new(
-            id, path, writer, isInline(path) ? PipeScheduler.Inline : after, s => streams.TryRemove(s.Id, out _));
+            id, path, writer, isInline(path) ? PipeScheduler.Inline : others, s => streams.TryRemove(s.Id, out _));
         streams[id] = stream;
         return stream;
     }

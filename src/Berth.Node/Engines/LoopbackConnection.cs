@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Berth.Core.Resources;
@@ -28,9 +29,10 @@ internal static class LoopbackConnection
         descriptor.SetNonBlocking();
         try
         {
-            Sockets.BeginConnectLoopback(descriptor, port);
+            IPEndPoint address = new(IPAddress.Loopback, port);
+            Sockets.BeginConnect(descriptor, address);
             // On a loopback the connection is there when connect(2) returns, unless the program's backlog is full.
-            while (!Sockets.IsConnected(descriptor))
+            while (!Sockets.IsConnected(descriptor, address))
             {
                 await Task.Delay(Pause, cancellationToken);
             }

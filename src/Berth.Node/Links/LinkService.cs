@@ -88,7 +88,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
                     await new OrderedAttempt(room, link, attempts, reader, writer).RunAsync(gone);
                     break;
                 case LinkProtocol.ConnectionPath:
-                    await new OrderedConnection(attempts, reader, writer, room.Time).RunAsync(gone);
+                    await new OrderedConnection(attempts, reader, writer, room.Poller, room.Time).RunAsync(gone);
                     break;
                 case LinkProtocol.ContainerPath:
                     await new OrderedContainer(room, link, reader, writer).RunAsync(gone);

@@ -7,6 +7,7 @@ using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Node.Linux;
 using Berth.Node.Neighbours;
 using Berth.Oci.Content;
 using Berth.Oci.Images;
@@ -52,6 +53,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
     private readonly ConcurrentDictionary<Uri, ServerLink> links = new();
     private readonly ConcurrentDictionary<string, ServerLink> servers = new(StringComparer.Ordinal);
     private readonly ConcurrentBag<ServerLink> ended = [];
+    private readonly ReadinessPoller poller = new();
     private readonly Lock gate = new();
     private readonly Lock remembering = new();
     private readonly ILoggerFactory loggers;
@@ -84,7 +86,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         ahead = new ImagesAhead(node, images, HasDisk, time, logger);
         room = new LinkRoom(
             node, this.places, volumes, containers, new ServerShares(), Hello, link => Heartbeat(node, link), Hold,
-            Learn, Welcome, networks, ahead, time, loggers, logger);
+            Learn, Welcome, networks, ahead, poller, time, loggers, logger);
     }
 
     /// <summary>Called with the address of each server that accepted a link.</summary>
@@ -171,6 +173,7 @@ public sealed class LinkedNode : IBlobOrigin, IAsyncDisposable
         await (door?.DisposeAsync() ?? ValueTask.CompletedTask);
         await containers.DisposeAsync();
         networks.Dispose();
+        poller.Dispose();
         identity.Dispose();
     }
 

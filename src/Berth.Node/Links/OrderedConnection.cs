@@ -1,9 +1,9 @@
 using System.Buffers;
-using System.Net.Sockets;
 using Berth.Api.Errors;
 using Berth.Api.Links;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
+using Berth.Node.Linux;
 
 namespace Berth.Node.Links;
 
@@ -12,7 +12,7 @@ namespace Berth.Node.Links;
 /// have ended, or one side is gone. It lives no longer than its attempt.
 /// </summary>
 internal sealed class OrderedConnection(
-    LinkedAttempts attempts, FrameReader frames, FrameWriter writer, TimeProvider time)
+    LinkedAttempts attempts, FrameReader frames, FrameWriter writer, ReadinessPoller poller, TimeProvider time)
 {
     /// <summary>Most connections wait, and most bodies are short: those that aren't get a larger one.</summary>
     private const int FirstBuffer = 4096;
@@ -34,9 +34,11 @@ internal sealed class OrderedConnection(
         Stream program;
         try
         {
-            program = order.Port is { } port
-                ? await attempt.ConnectAsync(port, over.Token)
-                : await AcceptAsync(attempt, over.Token);
+            program = PolledSocket.Over(
+                order.Port is { } port
+                    ? await attempt.ConnectAsync(port, over.Token)
+                    : await AcceptAsync(attempt, over.Token),
+                poller);
         }
         catch (Exception fault) when (!gone.IsCancellationRequested)
         {
@@ -92,16 +94,9 @@ internal sealed class OrderedConnection(
     /// <summary>To the program; then it is told that no more comes.</summary>
     private static async Task ThereAsync(LinkedStream far, Stream program)
     {
-        if (await CopyAsync(far, program) && program is NetworkStream network)
+        if (await CopyAsync(far, program))
         {
-            try
-            {
-                network.Socket.Shutdown(SocketShutdown.Send);
-            }
-            catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
-            {
-                // It has closed its end as well.
-            }
+            (program as PolledSocket)?.EndWriting();
         }
     }
 

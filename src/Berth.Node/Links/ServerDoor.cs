@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Security;
-using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
@@ -10,6 +10,7 @@ using Berth.Api.Errors;
 using Berth.Api.Links;
 using Berth.Core.Errors;
 using Berth.Core.Images;
+using Berth.Node.Linux;
 using Berth.Oci.Images;
 
 namespace Berth.Node.Links;
@@ -168,17 +169,20 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
     }
 
     /// <summary>Makes the connection for a link. Throws BerthException (<c>Upstream</c>).</summary>
-    public async Task<SslStream> DialAsync(CancellationToken cancellationToken)
+    /// <param name="poller">In whose threads what comes is taken.</param>
+    public async Task<SslStream> DialAsync(ReadinessPoller poller, CancellationToken cancellationToken)
     {
         using CancellationTokenSource limit = new(ConnectLimit, time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(
             limit.Token, cancellationToken);
-        Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        PolledSocket? socket = null;
         try
         {
-            await socket.ConnectAsync(new DnsEndPoint(server.IdnHost, server.Port), either.Token);
+            IPAddress[] addresses = await Dns.GetHostAddressesAsync(server.IdnHost, either.Token);
+            socket = await PolledSocket.ConnectAsync(
+                [.. addresses.Select(a => new IPEndPoint(a, server.Port))], poller, either.Token);
             LocalAddress = (socket.LocalEndPoint as IPEndPoint)?.Address;
-            SslStream tls = new(new NetworkStream(socket, ownsSocket: true));
+            SslStream tls = new(socket);
             await tls.AuthenticateAsClientAsync(
                 Options(
                     server, identity, c => NodeIdentity.IsServer(c, identity!.Authority, time.GetUtcNow()),
@@ -188,7 +192,7 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
         }
         catch (Exception error)
         {
-            socket.Dispose();
+            await (socket?.DisposeAsync() ?? ValueTask.CompletedTask);
             if (error is OperationCanceledException && cancellationToken.IsCancellationRequested)
             {
                 throw;
@@ -331,7 +335,10 @@ public sealed class ServerDoor : IBlobOrigin, IDisposable
         error.GetBaseException() is AuthenticationException
             ? $"Who answers at {server.Authority} is not the server that this node has joined, or does not take this "
             + "node's certificate any more."
-            : $"There is no answer from {server.Authority}: {error.GetBaseException().Message.TrimEnd('.')}. Look at "
+            : $"There is no answer from {server.Authority}: {Reason(error.GetBaseException()).TrimEnd('.')}. Look at "
             + "the address, and whether the server listens there with --node-listen.",
         error);
+
+    private static string Reason(Exception error) =>
+        error is LinuxException call ? Marshal.GetPInvokeErrorMessage(call.Errno) : error.Message;
 }

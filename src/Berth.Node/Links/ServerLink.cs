@@ -5,6 +5,7 @@ using Berth.Api.Nodes;
 using Berth.Core.Containers;
 using Berth.Core.Errors;
 using Berth.Core.Nodes;
+using Berth.Node.Linux;
 using Microsoft.Extensions.Logging;
 
 namespace Berth.Node.Links;
@@ -20,11 +21,12 @@ namespace Berth.Node.Links;
 /// <param name="Linked">Told of each link that was accepted.</param>
 /// <param name="Networks">What servers say of networks.</param>
 /// <param name="Ahead">Images that may soon be wanted.</param>
+/// <param name="Poller">In whose threads links and connections of programs are waited for.</param>
 internal sealed record LinkRoom(
     INode Node, PlaceGate Places, VolumeUsers Volumes, KeptContainers Kept, ServerShares Shares,
     Func<NodeHello> Hello, Func<ServerLink, NodeHeartbeat> Heartbeat, Func<ServerLink, string, bool> Hold,
-    Action<ServerList> Told, Action<ServerLink> Linked, NodeHearsay Networks, ImagesAhead Ahead, TimeProvider Time,
-    ILoggerFactory Loggers, ILogger Logger);
+    Action<ServerList> Told, Action<ServerLink> Linked, NodeHearsay Networks, ImagesAhead Ahead, ReadinessPoller Poller,
+    TimeProvider Time, ILoggerFactory Loggers, ILogger Logger);
 
 /// <summary>A node's link to one address of a server, made anew whenever it breaks.</summary>
 internal sealed class ServerLink : IAsyncDisposable
@@ -178,7 +180,7 @@ internal sealed class ServerLink : IAsyncDisposable
     {
         try
         {
-            await using SslStream connection = await Door.DialAsync(stop);
+            await using SslStream connection = await Door.DialAsync(room.Poller, stop);
             Server = ServerDoor.NameOf(connection);
             if (!room.Hold(this, Server))
             {

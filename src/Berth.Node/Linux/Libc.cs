@@ -28,6 +28,7 @@ internal static partial class Libc
     public const int F_SETPIPE_SZ = 1031;
     public const int AF_UNIX = 1;
     public const int AF_INET = 2;
+    public const int AF_INET6 = 10;
     public const int AF_BRIDGE = 7;
     public const int AF_NETLINK = 16;
     public const int CLONE_NEWNET = 0x40000000;
@@ -57,6 +58,10 @@ internal static partial class Libc
     public const int SOL_SOCKET = 1;
     public const int SCM_RIGHTS = 1;
     public const int SO_ERROR = 4;
+    public const int IPPROTO_TCP = 6;
+    public const int TCP_NODELAY = 1;
+    public const int SHUT_WR = 1;
+    public const int SHUT_RDWR = 2;
     public const short POLLIN = 1;
     public const short POLLOUT = 4;
     public const int AT_FDCWD = -100;
@@ -111,15 +116,6 @@ internal static partial class Libc
         public nuint Length;
         public int Level;
         public int Type;
-    }
-
-    /// <summary>struct sockaddr_in; port and address in the network's order.</summary>
-    [StructLayout(LayoutKind.Sequential, Size = 16)]
-    public struct InternetAddress
-    {
-        public ushort Family;
-        public ushort Port;
-        public uint Address;
     }
 
     /// <summary>struct open_how.</summary>
@@ -227,8 +223,11 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "socket", SetLastError = true)]
     public static partial int MakeSocket(int domain, int type, int protocol);
 
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    public static partial int DuplicateSocket(SafeHandle socket, int command, int atLeast);
+
     [LibraryImport("libc", EntryPoint = "connect", SetLastError = true)]
-    public static unsafe partial int Connect(FileDescriptor socket, InternetAddress* address, int length);
+    public static unsafe partial int Connect(FileDescriptor socket, byte* address, int length);
 
     [LibraryImport("libc", EntryPoint = "getsockopt", SetLastError = true)]
     public static unsafe partial int GetSocketOption(

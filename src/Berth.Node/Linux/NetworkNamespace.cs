@@ -15,7 +15,7 @@ internal static class NetworkNamespace
     public static FileDescriptor MakeSocket(int pid)
     {
         using FileDescriptor other = Open($"/proc/{pid}/ns/net");
-        return Within(other, Sockets.MakeTcp);
+        return Within(other, static () => Sockets.MakeTcp());
     }
 
     /// <summary>One of .NET's in a namespace. Throws LinuxException.</summary>

@@ -15,6 +15,7 @@ internal sealed class PolledDescriptor : IDisposable
     private readonly FileDescriptor descriptor;
     private readonly ReadinessPoller poller;
     private readonly bool isTerminal;
+    private readonly bool isConnection;
     private readonly Readiness readable = new();
     private readonly Readiness writable = new();
     private readonly Lock gate = new();
@@ -31,12 +32,14 @@ internal sealed class PolledDescriptor : IDisposable
     /// <param name="isSeldom">Whether mostly nothing comes: then the poller is not asked before <see cref="Look"/>, or
     /// before a moment has passed.</param>
     /// <param name="growsTo">Bytes that a pipe may hold once its first 64 KiB are used; 0 leaves them.</param>
+    /// <param name="isConnection">Whether it is somebody's connection, of which a reset is no end.</param>
     public PolledDescriptor(
         FileDescriptor descriptor, ReadinessPoller poller, bool isTerminal = false, bool isSeldom = false,
-        int growsTo = 0)
+        int growsTo = 0, bool isConnection = false)
     {
         descriptor.SetNonBlocking();
         this.isTerminal = isTerminal;
+        this.isConnection = isConnection;
         this.isSeldom = isSeldom;
         this.growsTo = growsTo;
         this.descriptor = descriptor;
@@ -148,6 +151,13 @@ internal sealed class PolledDescriptor : IDisposable
     {
         Watch(Libc.EPOLLIN);
         return readable.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Completes at the next edge of writing: for a socket that connects, when it has or can't.</summary>
+    public ValueTask WaitWritableAsync(CancellationToken cancellationToken)
+    {
+        Watch(Libc.EPOLLOUT);
+        return writable.WaitAsync(cancellationToken);
     }
 
     public int Read(Span<byte> buffer)
@@ -265,6 +275,8 @@ internal sealed class PolledDescriptor : IDisposable
                         TryGrow();
                     }
 
+                    // What was shut down here meanwhile has not ended there.
+                    ObjectDisposedException.ThrowIf(isConnection && count == 0 && IsClosed, this);
                     return (int)count;
                 }
 
@@ -275,7 +287,7 @@ internal sealed class PolledDescriptor : IDisposable
                     case Errno.Interrupted:
                         continue;
                     // The other end of a socket was closed with unread bytes in it.
-                    case Errno.ConnectionReset:
+                    case Errno.ConnectionReset when !isConnection:
                     // A terminal that no program has open any more (ioctl_tty(2)).
                     case Errno.InputOutput when isTerminal:
                         return 0;

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
 namespace Berth.Node.Linux;
@@ -33,30 +35,47 @@ internal static class Sockets
     }
 
     /// <summary>A TCP socket of this process's network, close-on-exec. Throws LinuxException.</summary>
-    public static FileDescriptor MakeTcp()
+    public static FileDescriptor MakeTcp(AddressFamily family = AddressFamily.InterNetwork)
     {
-        int number = Libc.MakeSocket(Libc.AF_INET, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0);
+        int domain = family == AddressFamily.InterNetworkV6 ? Libc.AF_INET6 : Libc.AF_INET;
+        int number = Libc.MakeSocket(domain, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0);
         return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("socket");
     }
 
-    /// <summary>Begins to connect a non-blocking socket to 127.0.0.1. Throws LinuxException.</summary>
-    public static unsafe void BeginConnectLoopback(FileDescriptor socket, int port)
+    /// <summary>A second descriptor for one of .NET's. Throws LinuxException.</summary>
+    public static FileDescriptor Duplicate(Socket socket)
     {
-        Libc.InternetAddress address = new()
+        int number = Libc.DuplicateSocket(socket.SafeHandle, Libc.F_DUPFD_CLOEXEC, 3);
+        return number >= 0 ? new FileDescriptor(number) : throw LinuxException.Last("fcntl", "F_DUPFD_CLOEXEC");
+    }
+
+    /// <summary>Has what is written leave at once, however short it is. Throws LinuxException.</summary>
+    public static unsafe void SendAtOnce(FileDescriptor socket)
+    {
+        int yes = 1;
+        if (Libc.SetSocketOption(socket, Libc.IPPROTO_TCP, Libc.TCP_NODELAY, &yes, sizeof(int)) < 0)
         {
-            Family = Libc.AF_INET,
-            Port = System.Buffers.Binary.BinaryPrimitives.ReverseEndianness((ushort)port),
-            Address = System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(0x7f000001u),
-        };
-        if (Libc.Connect(socket, &address, sizeof(Libc.InternetAddress)) < 0
-            && Marshal.GetLastPInvokeError() != Errno.InProgress)
+            throw LinuxException.Last("setsockopt", "TCP_NODELAY");
+        }
+    }
+
+    /// <summary>Begins to connect a non-blocking socket. Throws LinuxException.</summary>
+    public static unsafe void BeginConnect(FileDescriptor socket, IPEndPoint to)
+    {
+        SocketAddress address = to.Serialize();
+        fixed (byte* start = address.Buffer.Span)
         {
-            throw LinuxException.Last("connect");
+            if (Libc.Connect(socket, start, address.Size) < 0
+                && Marshal.GetLastPInvokeError() is not (Errno.InProgress or Errno.Interrupted))
+            {
+                throw LinuxException.Last("connect", to.ToString());
+            }
         }
     }
 
     /// <summary>Whether what was begun has come to an end. Throws LinuxException when it failed.</summary>
-    public static unsafe bool IsConnected(FileDescriptor socket)
+    /// <param name="to">Where it was to lead, for the error.</param>
+    public static unsafe bool IsConnected(FileDescriptor socket, IPEndPoint to)
     {
         Libc.PollEntry entry = new() { Descriptor = socket.Number, Events = Libc.POLLOUT };
         int ready = Libc.Poll(&entry, 1, 0);
@@ -72,6 +91,6 @@ internal static class Sockets
             throw LinuxException.Last("getsockopt");
         }
 
-        return error == 0 ? true : throw new LinuxException("connect", "127.0.0.1", error);
+        return error == 0 ? true : throw new LinuxException("connect", to.ToString(), error);
     }
 }

@@ -7,7 +7,7 @@ using Microsoft.AspNetCore.Connections.Features;
 
 namespace Berth.Server.Loops;
 
-/// <summary>A caller's connection as Kestrel sees it: two pipes, filled from and emptied into a socket of an event
+/// <summary>A caller's or a node's connection as Kestrel sees it: two pipes, filled from and emptied into a socket of an event
 /// loop.</summary>
 internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSocketFeature, IMemoryPoolFeature
 {
@@ -29,7 +29,7 @@ internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSock
     private Task sending = Task.CompletedTask;
     private int isTelling;
 
-    public LoopConnection(Socket socket, EventLoop loop, MemoryPool<byte> memory)
+    public LoopConnection(Socket socket, EventLoop loop, MemoryPool<byte> memory, bool usesPool)
         : base(Interlocked.Increment(ref lastId).ToString("X13", CultureInfo.InvariantCulture))
     {
         LocalEndPoint = socket.LocalEndPoint;
@@ -37,7 +37,7 @@ internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSock
         // Nothing that can fail comes after it.
         this.socket = new LoopSocket(socket, loop);
         MemoryPool = memory;
-        LoopScheduler scheduler = new();
+        LoopScheduler scheduler = new() { UsesPool = usesPool };
         Pipe input = new(new PipeOptions(
             memory, readerScheduler: scheduler, writerScheduler: PipeScheduler.Inline, ReadAhead, ReadAhead / 2,
             useSynchronizationContext: false));

@@ -9,7 +9,9 @@ namespace Berth.Server.Loops;
 /// <summary>Kestrel's connections over TCP, each watched by an <see cref="EventLoop"/>.</summary>
 /// <param name="listen">Makes a listening socket.</param>
 /// <param name="memory">For what comes and goes.</param>
-internal sealed class LoopTransport(Func<EndPoint, Socket> listen, MemoryPool<byte> memory)
+/// <param name="usesPool">Whether what waits for a connection's bytes goes on in the thread pool, until its
+/// <see cref="LoopScheduler"/> is told otherwise.</param>
+internal sealed class LoopTransport(Func<EndPoint, Socket> listen, MemoryPool<byte> memory, bool usesPool = false)
     : IConnectionListenerFactory, IConnectionListenerFactorySelector
 {
     /// <summary>Connections that nobody has accepted yet.</summary>
@@ -28,7 +30,7 @@ internal sealed class LoopTransport(Func<EndPoint, Socket> listen, MemoryPool<by
             try
             {
                 socket.Listen(Backlog);
-                return ValueTask.FromResult<IConnectionListener>(new Listener(socket, memory));
+                return ValueTask.FromResult<IConnectionListener>(new Listener(socket, memory, usesPool));
             }
             catch
             {
@@ -42,7 +44,7 @@ internal sealed class LoopTransport(Func<EndPoint, Socket> listen, MemoryPool<by
         }
     }
 
-    private sealed class Listener(Socket listening, MemoryPool<byte> memory) : IConnectionListener
+    private sealed class Listener(Socket listening, MemoryPool<byte> memory, bool usesPool) : IConnectionListener
     {
         public EndPoint EndPoint { get; } = listening.LocalEndPoint!;
 
@@ -55,7 +57,7 @@ internal sealed class LoopTransport(Func<EndPoint, Socket> listen, MemoryPool<by
                 {
                     accepted = await listening.AcceptAsync(cancellationToken);
                     accepted.NoDelay = true;
-                    LoopConnection connection = new(accepted, EventLoop.Any(), memory);
+                    LoopConnection connection = new(accepted, EventLoop.Any(), memory, usesPool);
                     connection.Start();
                     return connection;
                 }

@@ -18,10 +18,11 @@ internal sealed class MultiplexedStreams : ILinkStreams
 
     public MultiplexedStreams(Stream connection, TimeProvider time)
     {
-        // What comes over a connection with a program is passed on by whoever waits for it, at once.
+        // What comes over a connection with a program is passed on by whoever waits for it, at once; the thread is an
+        // event loop's, so nobody else goes on in it.
         streams = new Multiplexer(
             connection, opened: null,
-            static path => path == LinkProtocol.ConnectionPath, time);
+            static path => path == LinkProtocol.ConnectionPath, time, others: PipeScheduler.ThreadPool);
         Ended = streams.RunAsync();
     }
 

@@ -11,6 +11,7 @@ using Berth.Oci.Content;
 using Berth.Server.Cluster;
 using Berth.Server.Configuration;
 using Berth.Server.Hosting;
+using Berth.Server.Loops;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -22,6 +23,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -68,8 +70,13 @@ internal sealed class NodeGate : IAsyncDisposable
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
-        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration()
-            .UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true);
+        BlockPoolFactory blocks = new();
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(blocks);
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
+        // After Kestrel's own transport, which is only added where there is none yet, and asked last. Handshakes and
+        // requests take longer than a loop has.
+        builder.Services.AddSingleton<IConnectionListenerFactory>(new LoopTransport(
+            SocketTransportOptions.CreateDefaultBoundListenSocket, blocks.Create(), usesPool: true));
         builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, addresses));
         host = builder.Build();
         host.Run(AnswerAsync);
@@ -173,6 +180,8 @@ internal sealed class NodeGate : IAsyncDisposable
             return;
         }
 
+        // From here on the loop's thread takes what comes, and whoever waits for a program's answer goes on in it.
+        connection.Features.GetRequiredFeature<LoopScheduler>().UsesPool = false;
         using MultiplexedStreams streams = new(stream, parts.Time);
         await parts.Links.ServeAsync(node, certificate, streams, connection.ConnectionClosed);
         streams.Dispose();

@@ -1,6 +1,7 @@
 using Berth.Api.Errors;
 using Berth.Api.Links;
 using Berth.Core.Errors;
+using Berth.Server.Loops;
 
 namespace Berth.Server.Nodes;
 
@@ -38,8 +39,12 @@ internal sealed class RemoteConnections(
         {
             exchange = link.Open(LinkProtocol.ConnectionPath);
             FrameReader frames = await BeginAsync(exchange, order, cancellationToken);
+            // The answer came in an event loop, and nobody knows here what its caller does next.
+            await new PoolTurn();
             return new LinkedStream(
-                frames, exchange.Writer, closed => _ = CloseAsync(closed, exchange), CancellationToken.None);
+                frames, exchange.Writer, closed => _ = CloseAsync(closed, exchange), CancellationToken.None,
+                // What a program asks of the server may take long.
+                isInline: order.Port is not null);
         }
         catch (Exception fault)
         {

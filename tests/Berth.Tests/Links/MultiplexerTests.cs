@@ -172,6 +172,41 @@ public sealed class MultiplexerTests : IAsyncDisposable
         Assert.True(there.Gone.IsCancellationRequested);
     }
 
+    /// <summary>An event loop that reads a link has others to serve: but for connections with programs nobody goes on
+    /// in its thread.</summary>
+    [Fact]
+    public async Task A_server_takes_answers_of_programs_where_it_reads_and_all_else_in_the_pool()
+    {
+        Pipe there = new();
+        Pipe back = new(new PipeOptions(readerScheduler: PipeScheduler.Inline, useSynchronizationContext: false));
+        using MultiplexedStreams server = new(new DuplexStream(new Ends(back.Reader, there.Writer)), time);
+        using LinkExchange program = server.Open(LinkProtocol.ConnectionPath);
+        using LinkExchange attempt = server.Open(LinkProtocol.AttemptPath);
+        Task<Thread> ofProgram = ThreadOfAsync(program);
+        Task<Thread> ofAttempt = ThreadOfAsync(attempt);
+        byte[] frame = new byte[LinkFrame.HeadLength];
+        LinkFrame.WriteHead(frame, FrameKind.BytesEnd, 0);
+        byte[] both =
+        [
+            .. Head(MultiplexKind.Data, frame.Length, 2), .. frame, .. Head(MultiplexKind.Data, frame.Length, 1),
+            .. frame,
+        ];
+
+        Thread loop = new(() => _ = back.Writer.WriteAsync(both, CancellationToken.None).AsTask());
+        loop.Start();
+        loop.Join();
+
+        Assert.Same(loop, await ofProgram.WaitAsync(Patience, Token));
+        Assert.NotSame(loop, await ofAttempt.WaitAsync(Patience, Token));
+    }
+
+    private static async Task<Thread> ThreadOfAsync(LinkExchange exchange)
+    {
+        FrameReader reader = await exchange.ReaderAsync(Token);
+        await reader.ReadAsync(Token);
+        return Thread.CurrentThread;
+    }
+
     [Fact]
     public async Task The_connections_end_breaks_every_stream_and_nothing_begins()
     {
