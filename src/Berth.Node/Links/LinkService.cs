@@ -26,7 +26,9 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
         // The head goes now: the server reads the answer while it writes the request.
         await context.Response.StartAsync(context.RequestAborted);
         if (!await AnswerAsync(
-            context.Request.Path, context.Request.BodyReader, context.Response.BodyWriter, context.RequestAborted))
+            context.Request.Path, context.Request.BodyReader, context.Response.BodyWriter,
+            // With the answer's own.
+            static () => ValueTask.CompletedTask, context.RequestAborted))
         {
             context.Abort();
         }
@@ -35,7 +37,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
     /// <summary>Over a stream of the link's own.</summary>
     public async Task AnswerAsync(MultiplexedStream stream)
     {
-        if (!await AnswerAsync(stream.Path, stream.Input, stream.Output, stream.Gone))
+        if (!await AnswerAsync(stream.Path, stream.Input, stream.Output, stream.EndAsync, stream.Gone))
         {
             stream.Reset();
             return;
@@ -75,8 +77,10 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
 
     public void Complain(LinkException wrong) => LinkLog.BadOrder(logger, wrong.Message);
 
+    /// <param name="end">Says that no more is answered, before what it took is cleared away.</param>
     /// <returns>False where the stream broke, and is to be given up.</returns>
-    private async Task<bool> AnswerAsync(string path, PipeReader input, PipeWriter output, CancellationToken gone)
+    private async Task<bool> AnswerAsync(
+        string path, PipeReader input, PipeWriter output, Func<ValueTask> end, CancellationToken gone)
     {
         FrameReader reader = new(input);
         using FrameWriter writer = new(output);
@@ -85,7 +89,7 @@ internal sealed class LinkService(LinkRoom room, ServerLink link)
             switch (path)
             {
                 case LinkProtocol.AttemptPath:
-                    await new OrderedAttempt(room, link, attempts, reader, writer).RunAsync(gone);
+                    await new OrderedAttempt(room, link, attempts, reader, writer, end).RunAsync(gone);
                     break;
                 case LinkProtocol.ConnectionPath:
                     await new OrderedConnection(attempts, reader, writer, room.Poller, room.Time).RunAsync(gone);

@@ -12,8 +12,10 @@ namespace Berth.Node.Links;
 /// when the link breaks the program is ended, because by then the server takes it for lost.
 /// </summary>
 /// <param name="attempts">Where it is found while its program runs.</param>
+/// <param name="end">Ends what is answered.</param>
 internal sealed class OrderedAttempt(
-    LinkRoom room, ServerLink link, LinkedAttempts attempts, FrameReader orders, FrameWriter answers)
+    LinkRoom room, ServerLink link, LinkedAttempts attempts, FrameReader orders, FrameWriter answers,
+    Func<ValueTask> end)
 {
     /// <summary>So long what a program says may wait for what it says next.</summary>
     private static readonly TimeSpan Together = TimeSpan.FromMilliseconds(5);
@@ -55,7 +57,7 @@ internal sealed class OrderedAttempt(
         using (place)
         using (having)
         {
-            await RunAsync(spec, gone);
+            await RunAsync(spec, place, gone);
         }
     }
 
@@ -68,7 +70,8 @@ internal sealed class OrderedAttempt(
         }
     }
 
-    private async Task RunAsync(AttemptSpec spec, CancellationToken gone)
+    /// <param name="place">Given back before the server hears of the end, after which it may order the next.</param>
+    private async Task RunAsync(AttemptSpec spec, IDisposable place, CancellationToken gone)
     {
         IAttempt attempt;
         try
@@ -92,7 +95,7 @@ internal sealed class OrderedAttempt(
             }
 
             await BeginAsync(attempt, gone);
-            await FollowAsync(attempt, gone);
+            await FollowAsync(attempt, place, gone);
         }
     }
 
@@ -135,7 +138,7 @@ internal sealed class OrderedAttempt(
     private Task RefuseAsync(Exception fault, CancellationToken gone) =>
         ProgramFrames.RefuseAsync(fault, answers, logger, gone);
 
-    private async Task FollowAsync(IAttempt attempt, CancellationToken gone)
+    private async Task FollowAsync(IAttempt attempt, IDisposable place, CancellationToken gone)
     {
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(gone);
         Task obeying = ObeyAsync(attempt, over.Token);
@@ -160,6 +163,10 @@ internal sealed class OrderedAttempt(
             }
 
             await all;
+            place.Dispose();
+            // The caller has waited long enough: it gets its answer before what was needed for it is cleared away.
+            await answers.CloseAsync();
+            await end();
         }
         catch (Exception broken) when (broken is OperationCanceledException or IOException)
         {
