@@ -7,8 +7,8 @@ using Microsoft.AspNetCore.Connections.Features;
 
 namespace Berth.Server.Loops;
 
-/// <summary>A caller's or a node's connection as Kestrel sees it: two pipes, filled from and emptied into a socket of an event
-/// loop.</summary>
+/// <summary>A caller's or a node's connection as Kestrel sees it: two pipes, filled from and emptied into a socket of
+/// an event loop.</summary>
 internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSocketFeature, IMemoryPoolFeature
 {
     /// <summary>Of what came and was not read, and of what was written and not taken, before the other side waits.
