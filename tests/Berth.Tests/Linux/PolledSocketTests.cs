@@ -53,15 +53,17 @@ public sealed class PolledSocketTests : IDisposable
         (PolledSocket here, Socket there) = await ConnectAsync();
         await using PolledSocket ours = here;
         using Socket other = there;
-        TaskCompletionSource<string?> thread = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        ValueTask<int> reading = ours.ReadAsync(new byte[8], Token);
-        Assert.False(reading.IsCompleted);
-        reading.GetAwaiter().OnCompleted(() => thread.SetResult(Thread.CurrentThread.Name));
+        Task<string?> thread = ThreadOfAsync();
 
         other.Send([1]);
 
-        Assert.StartsWith(
-            "Berth node", await thread.Task.WaitAsync(Patience, Token), StringComparison.Ordinal);
+        Assert.StartsWith("Berth node", await thread.WaitAsync(Patience, Token), StringComparison.Ordinal);
+
+        async Task<string?> ThreadOfAsync()
+        {
+            int came = await ours.ReadAsync(new byte[8], Token);
+            return came == 1 ? Thread.CurrentThread.Name : null;
+        }
     }
 
     /// <summary>What it stood for before is over: the stream's own end must not take the connection with it.</summary>
