@@ -48,19 +48,27 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
         try
         {
             IHeaderDictionary headers = context.Response.Headers;
-            ValueTask<Instance> entering = route.Pool.EnterAsync(route.Caller, deadline.Token);
-            long asked = entering.IsCompleted ? 0 : time.GetTimestamp();
-            instance = await entering;
-            entered = time.GetTimestamp();
-            if (asked != 0)
+            long asked = 0;
+            CallVerdict? given = null;
+            for (int tries = 1; given is null; tries++)
             {
-                headers[QueueHeader] = time.GetElapsedTime(asked, entered).TotalMilliseconds
-                    .ToString("0.###", CultureInfo.InvariantCulture);
+                Leave(route, ref instance);
+                ValueTask<Instance> entering = route.Pool.EnterAsync(route.Caller, deadline.Token);
+                asked = asked != 0 || entering.IsCompleted ? asked : time.GetTimestamp();
+                instance = await entering;
+                entered = time.GetTimestamp();
+                if (asked != 0)
+                {
+                    headers[QueueHeader] = time.GetElapsedTime(asked, entered).TotalMilliseconds
+                        .ToString("0.###", CultureInfo.InvariantCulture);
+                }
+
+                headers[RunAnswer.Revision] = route.Revision.Number.ToString(CultureInfo.InvariantCulture);
+                headers[InstanceHeader] = instance.Id.Text;
+                given = await ExchangeAsync(context, route, instance, tries == InstancePool.MaxTries, deadline.Token);
             }
 
-            headers[RunAnswer.Revision] = route.Revision.Number.ToString(CultureInfo.InvariantCulture);
-            headers[InstanceHeader] = instance.Id.Text;
-            verdict = await ExchangeAsync(context, route, instance, deadline.Token);
+            verdict = given.Value;
         }
         catch (BerthException error)
         {
@@ -81,11 +89,7 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
         }
         finally
         {
-            if (instance is not null)
-            {
-                route.Pool.Leave(instance);
-            }
-
+            Leave(route, ref instance);
             meters.Count(route.Revision, verdict, entered == 0 ? TimeSpan.Zero : time.GetElapsedTime(entered));
         }
     }
@@ -112,9 +116,19 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
         : status >= StatusCodes.Status500InternalServerError ? CallVerdict.Failed
         : CallVerdict.Succeeded;
 
-    /// <returns>What the program's answer says of it.</returns>
-    private static async Task<CallVerdict> ExchangeAsync(
-        HttpContext context, ForwardRoute route, Instance instance, CancellationToken cancellationToken)
+    private static void Leave(ForwardRoute route, ref Instance? instance)
+    {
+        if (instance is not null)
+        {
+            route.Pool.Leave(instance);
+            instance = null;
+        }
+    }
+
+    /// <returns>What the program's answer says of it; null where it ended before it knew of the call, which may go to
+    /// another instance.</returns>
+    private static async Task<CallVerdict?> ExchangeAsync(
+        HttpContext context, ForwardRoute route, Instance instance, bool isLast, CancellationToken cancellationToken)
     {
         bool upgrades = context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true };
         bool hasBody = context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: false };
@@ -134,7 +148,8 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
             }
             catch (IOException error)
             {
-                throw await instance.ExplainAsync(route.Pool.Name, error);
+                BerthException why = await instance.ExplainAsync(route.Pool.Name, error);
+                return instance.HasEnded && !isLast ? null : throw why;
             }
 
             Exchange exchange = new(context, route, instance, connection);

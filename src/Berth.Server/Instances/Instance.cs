@@ -65,8 +65,14 @@ internal sealed class Instance : IDisposable
     /// <summary>Nothing is heard of its node: it gets no calls meanwhile. Guarded by its pool.</summary>
     public bool IsSilent { get; set; }
 
+    /// <summary>Nothing of its program runs any more; its record may not be closed yet.</summary>
+    public bool HasEnded => live.HasEnded;
+
+    /// <summary>It may be given calls; guarded by its pool.</summary>
+    public bool TakesCalls => !IsDraining && !IsSilent && !HasEnded;
+
     /// <summary>It counts as one of those that are wanted; guarded by its pool.</summary>
-    public bool IsOpen => !IsDraining && !IsLeaving && !IsSilent;
+    public bool IsOpen => TakesCalls && !IsLeaving;
 
     /// <summary>Null where it takes none of the server's own machine.</summary>
     public MemoryCharge? Charge { get; }

@@ -10,7 +10,7 @@ internal static class InstanceChoice
         for (int i = 0; i < instances.Count; i++)
         {
             Instance instance = instances[i];
-            if (!instance.IsDraining && !instance.IsSilent && instance.Running < concurrency
+            if (instance.TakesCalls && instance.Running < concurrency
                 && (least is null || instance.Running < least.Running
                     || (instance.Running == least.Running && least.IsFrozen && !instance.IsFrozen)))
             {

@@ -18,6 +18,9 @@ internal sealed partial class InstancePool(
     string name, ServiceSpec service, int maxWaiting, Func<CancellationToken, Task<Instance>> start,
     Func<bool> couldStart, TimeProvider time, ILogger logger)
 {
+    /// <summary>Instances that a call is given at most, each of which ended before it knew of it.</summary>
+    public const int MaxTries = 5;
+
     private static readonly TimeSpan FirstRest = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestRest = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan EndPause = TimeSpan.FromMilliseconds(5);

@@ -28,9 +28,9 @@ internal sealed class ServiceAttempts(
         ServiceCall call = run.Spec.Service!;
         (InstancePool pool, LambdaSpec? contract) = PoolOf(call);
         long since = time.GetTimestamp();
-        Instance instance = await EnterAsync(pool, run.Caller, cancellationToken);
         if (contract is not null)
         {
+            Instance instance = await EnterAsync(pool, run.Caller, cancellationToken);
             LambdaRoute route = new(
                 pool, new RevisionKey(call.Function, call.Revision), run.Spec.Timeout, run.Caller);
             return new LambdaAttempt(
@@ -39,28 +39,54 @@ internal sealed class ServiceAttempts(
                 new AttemptPreparation(time.GetElapsedTime(since), TimeSpan.Zero, true, instance.Id.Text), time);
         }
 
+        (Instance taken, ServiceConnection connection) = await ConnectAsync(pool, run.Caller, cancellationToken);
         try
         {
-            // Never one that was used before, which the program may be closing: the request is sent once.
-            ServiceConnection connection = await instance.Connections.TakeAsync(fresh: true, cancellationToken);
             HeaderField[] own =
             [
                 new("Berth-Run-Id", run.Id.Text),
                 new("Berth-Attempt", run.Attempts.ToString(CultureInfo.InvariantCulture)),
             ];
             RequestHead.Write(connection.NewHead(), call, own, run.Input.Length);
-            AttemptPreparation preparation = new(time.GetElapsedTime(since), TimeSpan.Zero, true, instance.Id.Text);
-            return new ServiceAttempt(order, call.Method, pool, instance, connection, preparation, time);
+            AttemptPreparation preparation = new(
+                time.GetElapsedTime(since), TimeSpan.Zero, true, taken.Id.Text);
+            return new ServiceAttempt(order, call.Method, pool, taken, connection, preparation, time);
         }
-        catch (Exception error)
+        catch
         {
-            pool.Leave(instance);
-            if (error is IOException)
-            {
-                throw await instance.ExplainAsync(pool.Name, error);
-            }
-
+            connection.Dispose();
+            pool.Leave(taken);
             throw;
+        }
+    }
+
+    /// <summary>A place in an instance and a connection to it. One that has ended before it knows of the call is not
+    /// what the call is tried with.</summary>
+    private async Task<(Instance Instance, ServiceConnection Connection)> ConnectAsync(
+        InstancePool pool, string caller, CancellationToken cancellationToken)
+    {
+        for (int tries = 1; ; tries++)
+        {
+            Instance instance = await EnterAsync(pool, caller, cancellationToken);
+            try
+            {
+                // Never one that was used before, which the program may be closing: the request is sent once.
+                return (instance, await instance.Connections.TakeAsync(fresh: true, cancellationToken));
+            }
+            catch (IOException error)
+            {
+                BerthException why = await instance.ExplainAsync(pool.Name, error);
+                pool.Leave(instance);
+                if (!instance.HasEnded || tries == InstancePool.MaxTries)
+                {
+                    throw why;
+                }
+            }
+            catch
+            {
+                pool.Leave(instance);
+                throw;
+            }
         }
     }
 

@@ -25,9 +25,6 @@ internal sealed class LambdaCall : IAsyncDisposable
     /// </summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
-    /// <summary>Instances that went before they asked for this call.</summary>
-    private const int MaxTries = 5;
-
     private readonly LambdaRoute route;
     private readonly RevisionMeters? meters;
     private readonly TimeProvider time;
@@ -125,7 +122,7 @@ internal sealed class LambdaCall : IAsyncDisposable
                 {
                     return Judge(await invocation.Answer.WaitAsync(deadline.Token));
                 }
-                catch (IOException) when (!invocation.Delivered.IsCompleted && tries < MaxTries)
+                catch (IOException) when (!invocation.Delivered.IsCompleted && tries < InstancePool.MaxTries)
                 {
                     // It ended before it knew of the call.
                 }

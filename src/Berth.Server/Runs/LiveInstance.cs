@@ -33,6 +33,9 @@ internal sealed class LiveInstance
     /// <summary>Name of the node that it is on; null where that is the server's own.</summary>
     public string? Node => attempt.Preparation.Node;
 
+    /// <summary>Its program has ended; its record may not be closed yet.</summary>
+    public bool HasEnded => attempt.Completion.IsCompleted;
+
     /// <summary>How it ended, told once its record is closed. Never faults.</summary>
     public Task<RunEnd> Completion { get; }
 

@@ -33,6 +33,7 @@ internal sealed class FakeAttempt : IAttempt
     private readonly Lock gate = new();
     private readonly ConcurrentQueue<(int Number, string Command, FakeExecution Execution)> further = [];
     private EndReason? stopReason;
+    private int asked;
     private ITimer? deadline;
     private ITimer? graceTimer;
 
@@ -57,6 +58,9 @@ internal sealed class FakeAttempt : IAttempt
     public DateTimeOffset StartedAt { get; }
 
     public bool IsPaused { get; private set; }
+
+    /// <summary>As <see cref="FakeNode.EndUnheard"/>.</summary>
+    public bool EndsUnheard { get; init; }
 
     /// <summary>The last size its terminal was given.</summary>
     public TerminalSize? Size { get; private set; }
@@ -124,9 +128,18 @@ internal sealed class FakeAttempt : IAttempt
 
     public void Resize(TerminalSize size) => Size = size;
 
-    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken) => completion.Task.IsCompleted
-        ? throw new IOException("The program has ended.")
-        : ConnectHereAsync(port, cancellationToken);
+    public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken)
+    {
+        bool endsNow = EndsUnheard && Interlocked.Increment(ref asked) > 1;
+        if (endsNow)
+        {
+            Stop(EndReason.PlatformFault, TimeSpan.Zero);
+        }
+
+        return endsNow || completion.Task.IsCompleted
+            ? throw new IOException("The program has ended.")
+            : ConnectHereAsync(port, cancellationToken);
+    }
 
     /// <summary>Programs here have this machine's network.</summary>
     public static async Task<Stream> ConnectHereAsync(int port, CancellationToken cancellationToken)

@@ -24,6 +24,7 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
     private volatile bool accepting;
     private long taken;
     private volatile int most;
+    private int unheard;
     private long removed;
     private long faults;
 
@@ -58,6 +59,10 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
 
     /// <summary>The next started attempt ends at once with PlatformFault and this detail.</summary>
     public void FailNextMachine(string detail) => machineFaults.Enqueue(detail);
+
+    /// <summary>So many of the next attempts have ended by the time they are asked for a second connection: their
+    /// machine knows it and refuses, and tells their end after that.</summary>
+    public void EndUnheard(int attempts) => Interlocked.Add(ref unheard, attempts);
 
     /// <summary>StartAsync of this image throws ImageNotFound from now on.</summary>
     public void ForgetImage(Digest image) => missing[image] = true;
@@ -114,7 +119,10 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
         started.Enqueue(spec);
         Interlocked.Increment(ref taken);
         machineFaults.TryDequeue(out string? machineFault);
-        var attempt = new FakeAttempt(spec, time, machineFault, Forget);
+        var attempt = new FakeAttempt(spec, time, machineFault, Forget)
+        {
+            EndsUnheard = Interlocked.Decrement(ref unheard) >= 0,
+        };
         running[spec.Id] = attempt;
         int now = running.Count;
         for (int seen = most; now > seen && Interlocked.CompareExchange(ref most, now, seen) != seen; seen = most)

@@ -48,6 +48,8 @@ public sealed class PlacedInstanceTests : IAsyncLifetime
         using HttpResponseMessage answer = await PostAsync("over there");
 
         Assert.Equal("over there", await answer.Content.ReadAsStringAsync(Token));
+        string text = await answer.Content.ReadAsStringAsync(Token);
+        Assert.True(answer.IsSuccessStatusCode, $"{(int)answer.StatusCode} {text}");
         string instance = answer.Headers.GetValues("Berth-Instance").Single();
         RunWhy why = (await Http.GetFromJsonAsync($"/v1/runs/{instance}/why", RunJson.Default.RunWhy, Token))!;
         Assert.Equal(("worker", "running"), (why.Run.Node, why.Run.State));
@@ -294,6 +296,8 @@ public sealed class PlacedInstanceTests : IAsyncLifetime
 
     private async Task<string?> NodeOfAsync(HttpResponseMessage answer)
     {
+        string text = await answer.Content.ReadAsStringAsync(Token);
+        Assert.True(answer.IsSuccessStatusCode, $"{(int)answer.StatusCode} {text}");
         string instance = answer.Headers.GetValues("Berth-Instance").Single();
         return (await Http.GetFromJsonAsync($"/v1/runs/{instance}", RunJson.Default.RunView, Token))!.Node;
     }

@@ -1,0 +1,100 @@
+using System.Net;
+using Berth.Api.Client;
+using Berth.Api.Functions;
+using Berth.Api.Runs;
+using Berth.Testing.Content;
+using Berth.Testing.Server;
+using Berth.Tests.Server;
+using Xunit;
+
+namespace Berth.Tests.Functions;
+
+/// <summary>Calls that an instance gets whose end the server has not heard of yet, with a node in memory and a program
+/// that the test plays.</summary>
+public sealed class EndedInstanceTests : IAsyncLifetime
+{
+    private readonly PlayedService service =
+        new((request, _) => Task.FromResult<string?>(PlayedService.Answer(200, request.Body)));
+
+    private ServerRig rig = null!;
+    private BerthClient client = null!;
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        rig = await ServerRig.StartAsync();
+        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        client.Dispose();
+        await rig.DisposeAsync();
+        await service.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    public async Task A_call_that_none_of_them_knew_of_goes_to_another(int ended)
+    {
+        await DeployAsync(unheard: ended);
+
+        using HttpResponseMessage answer = await PostAsync("hello");
+
+        Assert.Equal((HttpStatusCode.OK, "hello"), (answer.StatusCode, await answer.Content.ReadAsStringAsync(Token)));
+        Assert.Equal("hello", Assert.Single(service.Requests).Body);
+        Assert.Equal(ended + 1, rig.Node.Started.Count);
+        InstanceView left = Assert.Single((await client.Functions.GetAsync("svc", Token)).Instances!);
+        Assert.Equal(left.Id, Assert.Single(answer.Headers.GetValues("Berth-Instance")));
+    }
+
+    [Fact]
+    public async Task So_does_a_task_and_that_is_no_attempt_of_it()
+    {
+        await DeployAsync(unheard: 2);
+        using HttpRequestMessage request = new(HttpMethod.Post, "/v1/functions/svc/")
+        {
+            Content = new StringContent("later"),
+        };
+        request.Headers.Add("Prefer", "respond-async");
+
+        using HttpResponseMessage accepted = await rig.SendAsync(request);
+        RunView run = await Eventually.EndAsync(rig, (await accepted.RunAsync()).Id);
+
+        Assert.Equal(("succeeded", 1), (run.State, run.Attempts));
+        Assert.Equal("later", Assert.Single(service.Requests).Body);
+    }
+
+    [Fact]
+    public async Task Where_one_after_the_other_ends_the_call_is_told_so_and_the_next_one_is_answered()
+    {
+        await DeployAsync(unheard: 5);
+
+        using HttpResponseMessage refused = await PostAsync("lost");
+        using HttpResponseMessage answer = await PostAsync("found");
+
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+        Assert.Contains(
+            "ended while it had the call", await refused.Content.ReadAsStringAsync(Token), StringComparison.Ordinal);
+        Assert.Equal("found", await answer.Content.ReadAsStringAsync(Token));
+        Assert.Equal("found", Assert.Single(service.Requests).Body);
+    }
+
+    /// <param name="unheard">Instances that end so, from the first on.</param>
+    private Task<FunctionDeployment> DeployAsync(int unheard)
+    {
+        rig.Node.EndUnheard(unheard);
+        return client.Functions.DeployAsync(
+            "svc",
+            new FunctionRequest(ServerRig.Image, ["sleep", "3600"], Contract: "http", Port: service.Port, Attempts: 1),
+            Token);
+    }
+
+    private async Task<HttpResponseMessage> PostAsync(string body)
+    {
+        using StringContent content = new(body);
+        return await rig.Client.PostAsync(new Uri("/v1/functions/svc/", UriKind.Relative), content, Token);
+    }
+}
