@@ -36,11 +36,9 @@ public sealed class SharedRoomTests : IAsyncLifetime
         int[] refused = [.. Enumerable.Range(0, 4).Except(running)];
         string said = string.Join('\n', started.Select(s => s.Error));
         Assert.True(running.Length == 2, said);
-        Assert.All(refused, i =>
-        {
-            Assert.Matches("worker-[12]", started[i].Error);
-            Assert.Contains("memory", started[i].Error, StringComparison.Ordinal);
-        });
+        // By a node, which is named then, or by the planner where it has heard of both, which counts them.
+        Assert.All(refused, i => Assert.Matches(
+            @"worker-[12]\. The node has no room for it\..* memory|memory \([^)]* asked\) [12]\b", started[i].Error));
         Assert.Equal(
             ["worker-1", "worker-2"],
             (await Task.WhenAll(running.Select(i => NodeOfAsync(asked[i].Server, asked[i].Name)))).Order());
