@@ -47,9 +47,10 @@ public static class MemoryShare
 
     /// <param name="used">Bytes of all instances.</param>
     /// <param name="leaving">Of those, of instances that end.</param>
+    /// <param name="busy">Of those that end, of the ones that have calls, for however long.</param>
     /// <param name="budget">Bytes that all may have.</param>
     public static MemoryVerdict Decide(
-        MemoryClaim claim, IReadOnlyList<MemoryHolder> others, long used, long leaving, long budget)
+        MemoryClaim claim, IReadOnlyList<MemoryHolder> others, long used, long leaving, long busy, long budget)
     {
         bool isFirst = claim is { Count: 0, IsWaitedFor: true };
         long room = isFirst ? budget : Shared(budget);
@@ -59,13 +60,18 @@ public static class MemoryShare
             return new MemoryVerdict(MemoryStep.Start, -1);
         }
 
-        if (!claim.IsWaitedFor || used - leaving + claim.Each <= room)
+        if (!claim.IsWaitedFor || used - (leaving - busy) + claim.Each <= room)
         {
             return new MemoryVerdict(MemoryStep.Wait, -1);
         }
 
+        // An idle one ends now; a call that one ends with may last.
         int giver = Richest(others, h => h.Idle > 0 && (isFirst || h.Bytes > claim.Own + claim.Each));
-        giver = giver < 0 && isFirst ? Richest(others, h => h.Count > 1) : giver;
+        if (giver < 0 && isFirst && used - leaving + claim.Each > room)
+        {
+            giver = Richest(others, h => h.Count > 1);
+        }
+
         return new MemoryVerdict(giver < 0 ? MemoryStep.Wait : MemoryStep.GiveUp, giver);
     }
 

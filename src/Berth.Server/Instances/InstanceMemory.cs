@@ -138,6 +138,7 @@ internal sealed class InstanceMemory(ByteSize budget)
         InstancePool[] pools = [.. holdings.Keys];
         PoolMemory[] states = [.. pools.Select(p => p.Memory())];
         long leaving = states.Sum(s => s.Leaving);
+        long busy = states.Sum(s => s.LeavingBusy);
         LinkedListNode<Request>[] asked =
         [
             .. Nodes().OrderBy(n => HoldingOf(n.Value.Pool).Count > 0).ThenBy(
@@ -156,7 +157,7 @@ internal sealed class InstanceMemory(ByteSize budget)
             ];
             PoolMemory state = pool.Memory();
             MemoryClaim claim = new(each, own.Bytes, own.Count - state.Ending, state.IsWaitedFor);
-            MemoryVerdict verdict = MemoryShare.Decide(claim, others, used, leaving, budget.Bytes);
+            MemoryVerdict verdict = MemoryShare.Decide(claim, others, used, leaving, busy, budget.Bytes);
             if (verdict.Step == MemoryStep.Start)
             {
                 Grant(node);
@@ -246,6 +247,7 @@ internal sealed class MemoryCharge(InstanceMemory memory, InstancePool pool) : I
 /// <summary>What a pool could give.</summary>
 /// <param name="Idle">Instances without calls that its settings do not keep.</param>
 /// <param name="Leaving">Bytes of those that end.</param>
+/// <param name="LeavingBusy">Of those, bytes of the ones that have calls.</param>
 /// <param name="Ending">How many end.</param>
 /// <param name="IsWaitedFor">Whether a call or a deployment waits for an instance.</param>
-internal readonly record struct PoolMemory(int Idle, long Leaving, int Ending, bool IsWaitedFor);
+internal readonly record struct PoolMemory(int Idle, long Leaving, long LeavingBusy, int Ending, bool IsWaitedFor);

@@ -40,8 +40,8 @@ internal sealed partial class InstancePool
             int warm = settings.Warm?.At(time.GetUtcNow()).Min ?? 0;
             int kept = IsRouted ? Math.Max(settings.Min, warm) : 0;
             return new PoolMemory(
-                Math.Clamp(idle, 0, Math.Max(0, open - kept)), ending.Sum(i => i.Charge!.Bytes), ending.Length,
-                isTried || line.Count > 0);
+                Math.Clamp(idle, 0, Math.Max(0, open - kept)), ending.Sum(i => i.Charge!.Bytes),
+                ending.Where(i => i.Running > 0).Sum(i => i.Charge!.Bytes), ending.Length, isTried || line.Count > 0);
         }
     }
 

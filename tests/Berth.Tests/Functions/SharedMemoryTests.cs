@@ -63,6 +63,34 @@ public sealed class SharedMemoryTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task One_that_becomes_idle_goes_though_one_with_a_long_call_was_asked_before()
+    {
+        TaskCompletionSource answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using PlayedService held = new(async (_, token) =>
+        {
+            await answer.Task.WaitAsync(token);
+            return PlayedService.Answer(200, "held");
+        });
+        await DeployAsync("flood", slow);
+        Task<string>[] flood = [.. Enumerable.Range(0, 30).Select(_ => CallAsync("flood"))];
+        await BecomesAsync("flood", s => s is { Ready: 7, Starting: > 0 });
+        await DeployAsync("a", held);
+        Task<string> call = CallAsync("a");
+        await BecomesAsync("a", s => s.Running == 1);
+
+        Task<FunctionDeployment> deploying = DeployAsync("b", quick);
+        await BecomesAsync("flood", s => s.Ready == 6);
+        answer.SetResult();
+        await deploying;
+
+        Assert.Equal("held", await call);
+        Assert.Equal("quick", await CallAsync("b"));
+        Assert.All(flood, c => Assert.False(c.IsCompleted));
+        release.SetResult();
+        Assert.All(await Task.WhenAll(flood), text => Assert.Equal("slow", text));
+    }
+
+    [Fact]
     public async Task Idle_instances_are_given_up_for_a_function_that_is_called()
     {
         release.SetResult();

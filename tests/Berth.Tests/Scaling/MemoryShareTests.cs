@@ -43,6 +43,20 @@ public sealed class MemoryShareTests
     }
 
     [Fact]
+    public void One_that_ends_with_its_call_is_waited_for_only_until_another_is_idle()
+    {
+        MemoryClaim first = new(100, 0, 0, true);
+
+        Assert.Equal(
+            MemoryStep.Wait, Decide(first, [new(600, 6, 0), new(100, 1, 0)], 800, leaving: 100, busy: 100).Step);
+        Assert.Equal(
+            new MemoryVerdict(MemoryStep.GiveUp, 1),
+            Decide(first, [new(600, 6, 0), new(100, 1, 1)], 800, leaving: 100, busy: 100));
+        // Which is on its way then.
+        Assert.Equal(MemoryStep.Wait, Decide(first, [new(600, 6, 1)], 800, leaving: 200, busy: 100).Step);
+    }
+
+    [Fact]
     public void Whatever_there_is_the_budget_is_kept_and_a_first_one_is_never_forgotten()
     {
         Random random = new(5);
@@ -54,10 +68,12 @@ public sealed class MemoryShareTests
             long leaving = random.Next(3) * 40L;
             long used = others.Sum(o => o.Bytes) + claim.Own + leaving;
 
-            MemoryVerdict verdict = MemoryShare.Decide(claim, others, used, leaving, Budget);
+            long busy = random.Next(2) * leaving;
+            MemoryVerdict verdict = MemoryShare.Decide(claim, others, used, leaving, busy, Budget);
 
             bool isFirst = claim is { Count: 0, IsWaitedFor: true };
             string what = $"{claim}, {string.Join(", ", others)}, {used} used, {leaving} leaving: {verdict}";
+            bool comesAtOnce = used - (leaving - busy) + claim.Each <= Budget;
             switch (verdict.Step)
             {
                 case MemoryStep.Start:
@@ -72,8 +88,9 @@ public sealed class MemoryShareTests
                     break;
                 default:
                     Assert.True(
-                        !isFirst || used - leaving + claim.Each <= Budget
-                            || others.All(o => o is { Idle: 0, Count: <= 1 }),
+                        !isFirst || comesAtOnce
+                            || (others.All(o => o.Idle == 0)
+                                && (used - leaving + claim.Each <= Budget || others.All(o => o.Count <= 1))),
                         what);
                     break;
             }
@@ -87,6 +104,6 @@ public sealed class MemoryShareTests
     }
 
     private static MemoryVerdict Decide(
-        MemoryClaim claim, MemoryHolder[] others, long used, long leaving = 0) =>
-        MemoryShare.Decide(claim, others, used, leaving, Budget);
+        MemoryClaim claim, MemoryHolder[] others, long used, long leaving = 0, long busy = 0) =>
+        MemoryShare.Decide(claim, others, used, leaving, busy, Budget);
 }
