@@ -95,8 +95,10 @@ public sealed class IncomingStream(
         lock (gate)
         {
             ended = true;
-            pipe.Writer.Complete();
         }
+
+        // Who waits may go on within it, which nobody else should wait for.
+        pipe.Writer.Complete();
     }
 
     /// <summary>Who reads gets no more than this error, and what comes is dropped. Nothing happens where it has ended
@@ -107,8 +109,9 @@ public sealed class IncomingStream(
         {
             broken = true;
             ended = true;
-            pipe.Writer.Complete(fault);
         }
+
+        pipe.Writer.Complete(fault);
     }
 
     /// <summary>What has come and was not read. For who is going to read it, while nobody does.</summary>

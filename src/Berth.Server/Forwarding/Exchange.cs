@@ -52,9 +52,15 @@ internal sealed class Exchange(
         catch (Exception error) when (error is IOException or ObjectDisposedException)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (connection is { IsUsed: true, HasAnswered: false } && sending is { Bytes: 0, Fault: null })
+            if (connection is { IsUsed: true, HasAnswered: false } && sending is not null)
             {
-                return false;
+                // Until then it may take more from the caller.
+                connection.Dispose();
+                await sending.StopAsync();
+                if (sending is { HasTaken: false, Fault: null })
+                {
+                    return false;
+                }
             }
 
             await FailAsync(error, sending);

@@ -149,7 +149,8 @@ internal sealed class Forwarder(ServerOptions options, RevisionMeters meters, Ti
             catch (IOException error)
             {
                 BerthException why = await instance.ExplainAsync(route.Pool.Name, error);
-                return instance.HasEnded && !isLast ? null : throw why;
+                // Over a connection that it had already it may have taken the request.
+                return !again && instance.HasEnded && !isLast ? null : throw why;
             }
 
             Exchange exchange = new(context, route, instance, connection);

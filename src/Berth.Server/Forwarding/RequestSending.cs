@@ -32,6 +32,9 @@ internal sealed class RequestSending : IDisposable
     /// <summary>Of the body.</summary>
     public long Bytes { get; private set; }
 
+    /// <summary>Whether anything of the body was taken from the caller, sent or not: it can't be had again.</summary>
+    public bool HasTaken { get; private set; }
+
     /// <summary>What of the caller's kept the body from being sent; null where nothing did.</summary>
     public Exception? Fault { get; private set; }
 
@@ -105,6 +108,7 @@ internal sealed class RequestSending : IDisposable
             }
 
             EndFrame(head);
+            HasTaken = true;
             Bytes += read.Buffer.Length;
         }
 
@@ -136,6 +140,7 @@ internal sealed class RequestSending : IDisposable
                 return false;
             }
 
+            HasTaken |= !read.Buffer.IsEmpty;
             try
             {
                 await SendAsync(read.Buffer, frame);

@@ -47,6 +47,9 @@ internal sealed partial class InstancePool(
     /// <summary>Whether calls are routed to the revision, so that its least number of instances is kept.</summary>
     public bool IsRouted { get; set; }
 
+    /// <summary>No program is there or on its way. The caller holds the gate.</summary>
+    private bool HasNone => starting == 0 && ready.TrueForAll(static i => i.HasEnded);
+
     private TimeSpan Now => time.GetElapsedTime(epoch);
 
     /// <summary>An instance for one call; <see cref="Leave"/> gives it back.</summary>
@@ -70,7 +73,7 @@ internal sealed partial class InstancePool(
                 return new ValueTask<Instance>(free);
             }
 
-            if (ready.Count == 0 && starting == 0 && trouble is { } fault && Now < restUntil)
+            if (HasNone && trouble is { } fault && Now < restUntil)
             {
                 throw PoolRefusal.Again(fault, restUntil - Now);
             }
@@ -266,7 +269,10 @@ internal sealed partial class InstancePool(
     private void Grow(int missing, TimeSpan now)
     {
         foreach (Instance draining in ready.Where(i =>
-            i is { IsDraining: true, IsGivenUp: false, IsLeaving: false, IsSilent: false, Running: > 0 })
+            i is
+            {
+                IsDraining: true, IsGivenUp: false, IsLeaving: false, IsSilent: false, HasEnded: false, Running: > 0,
+            })
             .Take(missing).ToArray())
         {
             draining.IsDraining = false;
@@ -390,7 +396,7 @@ internal sealed partial class InstancePool(
             TimeSpan rest = FirstRest * Math.Pow(2, Math.Min(failures - 1, 10));
             restUntil = Now + (rest < LongestRest ? rest : LongestRest);
             // Who waits where nothing works and nothing is under way would wait for the deadline.
-            while (ready.Count == 0 && starting == 0 && line.TryTake(out Waiter? waiter))
+            while (HasNone && line.TryTake(out Waiter? waiter))
             {
                 waiting.Add(waiter!);
             }

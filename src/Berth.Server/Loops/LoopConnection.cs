@@ -41,8 +41,10 @@ internal sealed class LoopConnection : DefaultConnectionContext, IConnectionSock
         Pipe input = new(new PipeOptions(
             memory, readerScheduler: scheduler, writerScheduler: PipeScheduler.Inline, ReadAhead, ReadAhead / 2,
             useSynchronizationContext: false));
+        // Where the pool is used at first, all kinds of things write later.
         Pipe output = new(new PipeOptions(
-            memory, readerScheduler: PipeScheduler.Inline, writerScheduler: scheduler, WriteAhead, WriteAhead / 2,
+            memory, readerScheduler: PipeScheduler.Inline,
+            writerScheduler: usesPool ? PipeScheduler.ThreadPool : scheduler, WriteAhead, WriteAhead / 2,
             useSynchronizationContext: false));
         Transport = new Ends(input.Reader, output.Writer);
         application = new Ends(output.Reader, input.Writer);

@@ -48,6 +48,8 @@ internal sealed class RemoteConnections(
         }
         catch (Exception fault)
         {
+            // A refusal comes in an event loop, too.
+            await new PoolTurn();
             exchange?.Dispose();
             Interlocked.Decrement(ref count);
             if (fault is HttpRequestException or InvalidOperationException

@@ -60,7 +60,7 @@ internal sealed class FakeAttempt : IAttempt
     public bool IsPaused { get; private set; }
 
     /// <summary>As <see cref="FakeNode.EndUnheard"/>.</summary>
-    public bool EndsUnheard { get; init; }
+    public int Connections { get; init; } = int.MaxValue;
 
     /// <summary>The last size its terminal was given.</summary>
     public TerminalSize? Size { get; private set; }
@@ -130,7 +130,7 @@ internal sealed class FakeAttempt : IAttempt
 
     public Task<Stream> ConnectAsync(int port, CancellationToken cancellationToken)
     {
-        bool endsNow = EndsUnheard && Interlocked.Increment(ref asked) > 1;
+        bool endsNow = Interlocked.Increment(ref asked) > Connections;
         if (endsNow)
         {
             Stop(EndReason.PlatformFault, TimeSpan.Zero);

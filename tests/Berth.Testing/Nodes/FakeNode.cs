@@ -25,6 +25,7 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
     private long taken;
     private volatile int most;
     private int unheard;
+    private volatile int unheardAfter;
     private long removed;
     private long faults;
 
@@ -60,9 +61,13 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
     /// <summary>The next started attempt ends at once with PlatformFault and this detail.</summary>
     public void FailNextMachine(string detail) => machineFaults.Enqueue(detail);
 
-    /// <summary>So many of the next attempts have ended by the time they are asked for a second connection: their
-    /// machine knows it and refuses, and tells their end after that.</summary>
-    public void EndUnheard(int attempts) => Interlocked.Add(ref unheard, attempts);
+    /// <summary>So many of the next attempts have ended by the time they are asked for one connection more than these:
+    /// their machine knows it and refuses, and tells their end after that.</summary>
+    public void EndUnheard(int attempts, int connections = 1)
+    {
+        unheardAfter = connections;
+        Interlocked.Add(ref unheard, attempts);
+    }
 
     /// <summary>StartAsync of this image throws ImageNotFound from now on.</summary>
     public void ForgetImage(Digest image) => missing[image] = true;
@@ -121,7 +126,7 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
         machineFaults.TryDequeue(out string? machineFault);
         var attempt = new FakeAttempt(spec, time, machineFault, Forget)
         {
-            EndsUnheard = Interlocked.Decrement(ref unheard) >= 0,
+            Connections = Interlocked.Decrement(ref unheard) >= 0 ? unheardAfter : int.MaxValue,
         };
         running[spec.Id] = attempt;
         int now = running.Count;

@@ -13,8 +13,12 @@ namespace Berth.Tests.Functions;
 /// that the test plays.</summary>
 public sealed class EndedInstanceTests : IAsyncLifetime
 {
-    private readonly PlayedService service =
-        new((request, _) => Task.FromResult<string?>(PlayedService.Answer(200, request.Body)));
+    /// <summary>Ends without an answer where it is told to.</summary>
+    private readonly PlayedService service = new((request, _) => Task.FromResult(
+        request.Line.Contains("/end", StringComparison.Ordinal) ? null : PlayedService.Answer(200, request.Body)))
+    {
+        KeepsConnections = true,
+    };
 
     private ServerRig rig = null!;
     private BerthClient client = null!;
@@ -82,10 +86,30 @@ public sealed class EndedInstanceTests : IAsyncLifetime
         Assert.Equal("found", Assert.Single(service.Requests).Body);
     }
 
-    /// <param name="unheard">Instances that end so, from the first on.</param>
-    private Task<FunctionDeployment> DeployAsync(int unheard)
+    [Fact]
+    public async Task What_went_out_over_a_connection_that_was_there_may_have_been_taken_and_goes_to_no_other()
     {
-        rig.Node.EndUnheard(unheard);
+        // One to see that it is ready, one for the first call.
+        await DeployAsync(unheard: 1, connections: 2);
+        using HttpResponseMessage first = await PostAsync("kept");
+
+        using HttpResponseMessage ended = await rig.Client.GetAsync(
+            new Uri("/v1/functions/svc/end", UriKind.Relative), Token);
+        using HttpResponseMessage next = await PostAsync("next");
+
+        Assert.Equal("kept", await first.Content.ReadAsStringAsync(Token));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, ended.StatusCode);
+        Assert.Contains(
+            "ended while it had the call", await ended.Content.ReadAsStringAsync(Token), StringComparison.Ordinal);
+        Assert.Equal("next", await next.Content.ReadAsStringAsync(Token));
+        Assert.Equal(["kept", "", "next"], service.Requests.Select(r => r.Body));
+    }
+
+    /// <param name="unheard">Instances that end so, from the first on.</param>
+    /// <param name="connections">That each makes before.</param>
+    private Task<FunctionDeployment> DeployAsync(int unheard, int connections = 1)
+    {
+        rig.Node.EndUnheard(unheard, connections);
         return client.Functions.DeployAsync(
             "svc",
             new FunctionRequest(ServerRig.Image, ["sleep", "3600"], Contract: "http", Port: service.Port, Attempts: 1),

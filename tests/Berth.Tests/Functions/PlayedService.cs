@@ -35,6 +35,9 @@ internal sealed class PlayedService : IAsyncDisposable
     /// </summary>
     public bool ReadsBodies { get; init; } = true;
 
+    /// <summary>Whether a connection is there for the next request after an answer.</summary>
+    public bool KeepsConnections { get; init; }
+
     /// <summary>In the order in which they came.</summary>
     public IReadOnlyList<PlayedRequest> Requests => [.. requests];
 
@@ -76,6 +79,22 @@ internal sealed class PlayedService : IAsyncDisposable
         try
         {
             NetworkStream stream = client.GetStream();
+            while (KeepsConnections)
+            {
+                if (await ReadAsync(stream) is not { } next)
+                {
+                    return;
+                }
+
+                requests.Enqueue(next);
+                if (await script(next, stop.Token) is not { } said)
+                {
+                    return;
+                }
+
+                await stream.WriteAsync(Encoding.UTF8.GetBytes(said), stop.Token);
+            }
+
             if (await ReadAsync(stream) is not { } request)
             {
                 return;
