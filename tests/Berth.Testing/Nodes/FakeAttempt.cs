@@ -59,7 +59,7 @@ internal sealed class FakeAttempt : IAttempt
 
     public bool IsPaused { get; private set; }
 
-    /// <summary>As <see cref="FakeNode.EndUnheard"/>.</summary>
+    /// <summary>As <see cref="FakeNode.EndNextUnheard"/>.</summary>
     public int Connections { get; init; } = int.MaxValue;
 
     /// <summary>The last size its terminal was given.</summary>

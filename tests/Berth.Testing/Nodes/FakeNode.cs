@@ -17,6 +17,7 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
     private readonly ConcurrentDictionary<string, FakeAttempt> running = new(StringComparer.Ordinal);
     private readonly ConcurrentQueue<Exception> startFaults = new();
     private readonly ConcurrentQueue<string> machineFaults = new();
+    private readonly ConcurrentQueue<int> unheardEnds = new();
     private readonly ConcurrentQueue<AttemptSpec> started = new();
     private readonly ConcurrentDictionary<Digest, bool> missing = new();
     private readonly FakeStorage storage = new(time);
@@ -24,8 +25,6 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
     private volatile bool accepting;
     private long taken;
     private volatile int most;
-    private int unheard;
-    private volatile int unheardAfter;
     private long removed;
     private long faults;
 
@@ -61,13 +60,9 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
     /// <summary>The next started attempt ends at once with PlatformFault and this detail.</summary>
     public void FailNextMachine(string detail) => machineFaults.Enqueue(detail);
 
-    /// <summary>So many of the next attempts have ended by the time they are asked for one connection more than these:
-    /// their machine knows it and refuses, and tells their end after that.</summary>
-    public void EndUnheard(int attempts, int connections = 1)
-    {
-        unheardAfter = connections;
-        Interlocked.Add(ref unheard, attempts);
-    }
+    /// <summary>The next started attempt has ended by the time it is asked for one connection more than these: its
+    /// machine knows it and refuses, and tells the end after that.</summary>
+    public void EndNextUnheard(int connections = 1) => unheardEnds.Enqueue(connections);
 
     /// <summary>StartAsync of this image throws ImageNotFound from now on.</summary>
     public void ForgetImage(Digest image) => missing[image] = true;
@@ -126,7 +121,7 @@ public sealed class FakeNode(TimeProvider time, string name = "fake") : INode
         machineFaults.TryDequeue(out string? machineFault);
         var attempt = new FakeAttempt(spec, time, machineFault, Forget)
         {
-            Connections = Interlocked.Decrement(ref unheard) >= 0 ? unheardAfter : int.MaxValue,
+            Connections = unheardEnds.TryDequeue(out int connections) ? connections : int.MaxValue,
         };
         running[spec.Id] = attempt;
         int now = running.Count;

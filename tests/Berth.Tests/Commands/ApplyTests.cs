@@ -1,38 +1,27 @@
-using Berth.Api.Client;
 using Berth.Api.Functions;
 using Berth.Api.Triggers;
 using Berth.Testing.Content;
 using Berth.Testing.Server;
+using Berth.Tests.Server;
 using Xunit;
 
 namespace Berth.Tests.Commands;
 
 /// <summary><c>berth apply</c> and <c>berth diff</c> against a server with a node in memory.</summary>
-public sealed class ApplyTests : IAsyncLifetime
+public sealed class ApplyTests : ServedTest
 {
     private readonly TemporaryFolder folder = new();
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
 
-    private static CancellationToken Soon => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
+    public override async ValueTask DisposeAsync()
     {
-        rig = await ServerRig.StartAsync();
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
+        await base.DisposeAsync();
         folder.Dispose();
     }
 
     [Fact]
     public async Task A_file_is_applied_once_and_what_it_says_no_more_is_removed_when_asked_for()
     {
-        await client.Functions.DeployAsync("other", new FunctionRequest(ServerRig.Image), Soon);
+        await Client.Functions.DeployAsync("other", new FunctionRequest(ServerRig.Image), Token);
         string both = $"project: p\nfunctions:\n  a: {{image: {ServerRig.Image}}}\n"
             + $"  b: {{image: {ServerRig.Image}}}\n";
 
@@ -46,7 +35,7 @@ public sealed class ApplyTests : IAsyncLifetime
         await ExpectAsync(0, "a: revision 2, all to 2", one, "apply");
         await ExpectAsync(0, "b: removed", one, "apply", "--prune");
 
-        Assert.Equal(["a", "other"], (await client.Functions.ListAsync(Soon)).Select(f => f.Name));
+        Assert.Equal(["a", "other"], (await Client.Functions.ListAsync(Token)).Select(f => f.Name));
     }
 
     [Fact]
@@ -58,7 +47,7 @@ public sealed class ApplyTests : IAsyncLifetime
         await ExpectAsync(
             0, "a: revision 2, all to 2", two + "traffic: {matches: ['header:X=1', 'header:X=2'], tag: next}\n",
             "apply");
-        await client.Functions.RollBackAsync("a", 1, Soon);
+        await Client.Functions.RollBackAsync("a", 1, Token);
 
         string open = two + "traffic: {matches: ['header:X=2'], sticky: true}\nhosts: [a.example.org]\npublic: true\n";
         await ExpectAsync(1, "  + hosts: a.example.org", open, "diff");
@@ -66,10 +55,10 @@ public sealed class ApplyTests : IAsyncLifetime
         await ExpectAsync(0, "a: reached another way, revision 2 as it was", open, "apply");
         await ExpectAsync(0, "", open, "diff");
         await ExpectAsync(0, "a: unchanged", two, "apply");
-        TrafficView opened = (await client.Functions.GetAsync("a", Soon)).Traffic;
+        TrafficView opened = (await Client.Functions.GetAsync("a", Token)).Traffic;
         await ExpectAsync(1, "  - hosts: a.example.org", two + "hosts: []\npublic: false\n", "diff");
         await ExpectAsync(0, "a: reached another way", two + "hosts: []\npublic: false\n", "apply");
-        TrafficView closed = (await client.Functions.GetAsync("a", Soon)).Traffic;
+        TrafficView closed = (await Client.Functions.GetAsync("a", Token)).Traffic;
 
         Assert.Equal([new ShareView(1, 100)], opened.Shares);
         Assert.Equal([new MatchView("header:X=2", 2)], opened.Matches!);
@@ -90,14 +79,14 @@ public sealed class ApplyTests : IAsyncLifetime
             text + "timeout: 9s\ntraffic: {percent: 5, matches: ['cookie:b=1']}\n", "apply");
 
         Assert.Equal(
-            [new MatchView("cookie:b=1", 2)], (await client.Functions.GetAsync("a", Soon)).Traffic.Matches!);
+            [new MatchView("cookie:b=1", 2)], (await Client.Functions.GetAsync("a", Token)).Traffic.Matches!);
     }
 
     [Fact]
     public async Task Triggers_of_a_file_are_made_changed_and_removed_with_it()
     {
-        await client.Functions.DeployAsync("other", new FunctionRequest(ServerRig.Image), Soon);
-        await client.Triggers.PutAsync("by-hand", new TriggerRequest("other", Cron: "@daily"), Soon);
+        await Client.Functions.DeployAsync("other", new FunctionRequest(ServerRig.Image), Token);
+        await Client.Triggers.PutAsync("by-hand", new TriggerRequest("other", Cron: "@daily"), Token);
         string head = $"project: p\nname: a\nimage: {ServerRig.Image}\n";
         string first = head + "triggers:\n  nightly: {cron: '0 3 * * *'}\n  sent: {events: true}\n";
         string second = head + "triggers:\n  nightly: {cron: '0 4 * * *', zone: Europe/Berlin, paused: true}\n";
@@ -110,14 +99,14 @@ public sealed class ApplyTests : IAsyncLifetime
         await ExpectAsync(1, "trigger sent: would be removed", second, "diff", "--prune");
         await ExpectAsync(0, "trigger nightly: changed", second, "apply");
         await ExpectAsync(0, "trigger sent: removed", second, "apply", "--prune");
-        IReadOnlyList<TriggerView> left = await client.Triggers.ListAsync(Soon);
+        IReadOnlyList<TriggerView> left = await Client.Triggers.ListAsync(Token);
         await ExpectAsync(
             0, "trigger nightly: removed", $"project: p\nname: b\nimage: {ServerRig.Image}", "apply", "--prune");
 
         Assert.Equal(["by-hand", "nightly"], left.Select(t => t.Name));
         Assert.Equal(("0 4 * * *", "p", true), (left[1].Spec.Cron, left[1].Spec.Project, left[1].Paused));
-        Assert.Equal(["by-hand"], (await client.Triggers.ListAsync(Soon)).Select(t => t.Name));
-        Assert.Equal(["b", "other"], (await client.Functions.ListAsync(Soon)).Select(f => f.Name));
+        Assert.Equal(["by-hand"], (await Client.Triggers.ListAsync(Token)).Select(t => t.Name));
+        Assert.Equal(["b", "other"], (await Client.Functions.ListAsync(Token)).Select(f => f.Name));
     }
 
     [Fact]
@@ -129,7 +118,7 @@ public sealed class ApplyTests : IAsyncLifetime
         await ExpectAsync(
             2, "secrets = 'db' can't be used: there is no secret 'db'",
             $"name: a\nimage: {ServerRig.Image}\nsecrets: [db]\n", "diff");
-        Assert.Empty(await client.Functions.ListAsync(Soon));
+        Assert.Empty(await Client.Functions.ListAsync(Token));
     }
 
     [Fact]
@@ -142,16 +131,16 @@ public sealed class ApplyTests : IAsyncLifetime
         await ExpectAsync(2, "function 'b': timeout = 'x' can't be used", wrong, "diff");
         await ExpectAsync(64, "--prune removes what belongs to a project", wrong, "apply", "--prune");
         await ExpectAsync(2, "is no setting of function 'a'", "name: a\nxyzzy: 1", "diff");
-        Assert.Empty(await client.Functions.ListAsync(Soon));
+        Assert.Empty(await Client.Functions.ListAsync(Token));
     }
 
     /// <param name="words">Among what is told; nothing for nothing at all.</param>
     private async Task ExpectAsync(int exitCode, string words, string text, string command, params string[] options)
     {
-        await File.WriteAllTextAsync(folder["berth.yaml"], text, Soon);
+        await File.WriteAllTextAsync(folder["berth.yaml"], text, Token);
         using CommandHarness harness = new() { Handler = null };
-        harness.Variables["BERTH_HOST"] = rig.Address.ToString();
-        harness.Variables["BERTH_TOKEN"] = rig.AdminToken;
+        harness.Variables["BERTH_HOST"] = Rig.Address.ToString();
+        harness.Variables["BERTH_TOKEN"] = Rig.AdminToken;
 
         int ended = await harness.RunAsync([command, "-f", folder["berth.yaml"], .. options]);
 

@@ -1,5 +1,4 @@
 using System.Net;
-using Berth.Api.Client;
 using Berth.Api.Functions;
 using Berth.Api.Runs;
 using Berth.Core.Errors;
@@ -14,23 +13,8 @@ using Xunit;
 namespace Berth.Tests.Functions;
 
 /// <summary>What becomes of tasks that failed for good.</summary>
-public sealed class DeadLetterTests : IAsyncLifetime
+public sealed class DeadLetterTests : ServedTest
 {
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    public async ValueTask InitializeAsync()
-    {
-        rig = await ServerRig.StartAsync();
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
-    }
-
     [Fact]
     public async Task A_call_that_failed_waits_with_its_input_and_is_sent_again_to_what_was_repaired()
     {
@@ -39,20 +23,20 @@ public sealed class DeadLetterTests : IAsyncLifetime
         RunView letter = Assert.Single(await ListAsync("echo"));
         await DeployAsync(["cat"]);
 
-        RunView again = await client.Runs.RedriveAsync(letter.Id, CancellationToken.None);
-        RunView ended = await Eventually.EndAsync(rig, again.Id);
+        RunView again = await Client.Runs.RedriveAsync(letter.Id, CancellationToken.None);
+        RunView ended = await Eventually.EndAsync(Rig, again.Id);
 
         Assert.Equal(("failed", "exit_code", failed.Id), (failed.State, failed.Reason, letter.Id));
         Assert.True(letter.ResultExpiresAt - letter.EndedAt == TimeSpan.FromDays(14), $"{letter.ResultExpiresAt}");
         Assert.Equal(("succeeded", "2", "echo"), (ended.State, ended.Labels["revision"], ended.Labels["function"]));
-        using HttpResponseMessage result = await rig.GetAsync($"/v1/runs/{ended.Id}/result");
+        using HttpResponseMessage result = await Rig.GetAsync($"/v1/runs/{ended.Id}/result");
         Assert.Equal("hello", await result.Content.ReadAsStringAsync());
         Assert.Empty(await ListAsync(null));
-        RunEventView told = (await rig.WhyAsync(letter.Id)).Events[^1];
+        RunEventView told = (await Rig.WhyAsync(letter.Id)).Events[^1];
         Assert.Equal("redriven", told.Type);
         Assert.Contains(again.Id, told.Detail, StringComparison.Ordinal);
         BerthException twice = await Assert.ThrowsAsync<BerthException>(
-            () => client.Runs.RedriveAsync(letter.Id, CancellationToken.None));
+            () => Client.Runs.RedriveAsync(letter.Id, CancellationToken.None));
         Assert.Equal(ErrorCode.Conflict, twice.Code);
     }
 
@@ -66,14 +50,14 @@ public sealed class DeadLetterTests : IAsyncLifetime
         string?[] again = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => TryAsync()));
 
         Assert.Single(again.OfType<string>().Distinct());
-        Assert.Equal(2, (await rig.RunsAsync("kind=task")).Runs.Count);
+        Assert.Equal(2, (await Rig.RunsAsync("kind=task")).Runs.Count);
 
         // Null where somebody else was first.
         async Task<string?> TryAsync()
         {
             try
             {
-                return (await client.Runs.RedriveAsync(id, CancellationToken.None)).Id;
+                return (await Client.Runs.RedriveAsync(id, CancellationToken.None)).Id;
             }
             catch (BerthException late) when (late.Code == ErrorCode.Conflict)
             {
@@ -85,12 +69,12 @@ public sealed class DeadLetterTests : IAsyncLifetime
     [Fact]
     public async Task A_task_of_an_image_is_one_when_its_attempts_or_its_time_ran_out_alone()
     {
-        RunView said = await rig.FinishAsync(["sh", "-c", "exit 3"]);
-        RunView exhausted = await rig.FinishAsync(
+        RunView said = await Rig.FinishAsync(["sh", "-c", "exit 3"]);
+        RunView exhausted = await Rig.FinishAsync(
             ["sh", "-c", "exit 3"], null, ("Berth-Attempts", "1"), ("Berth-Retry-Failures", "true"));
-        RunView canceled = await rig.SubmitAsync(["sleep", "600"]);
-        (await rig.Client.PostAsync($"/v1/runs/{canceled.Id}/cancel", null)).Dispose();
-        await Eventually.EndAsync(rig, canceled.Id);
+        RunView canceled = await Rig.SubmitAsync(["sleep", "600"]);
+        (await Rig.Client.PostAsync($"/v1/runs/{canceled.Id}/cancel", null)).Dispose();
+        await Eventually.EndAsync(Rig, canceled.Id);
 
         string letter = Assert.Single(await ListAsync(null)).Id;
 
@@ -105,18 +89,18 @@ public sealed class DeadLetterTests : IAsyncLifetime
         string[] ids = [(await FinishAsync("1")).Id, (await FinishAsync("2")).Id, (await FinishAsync("3")).Id];
         string other = (await FinishAsync("4", "other")).Id;
 
-        using HttpResponseMessage page = await rig.GetAsync("/v1/dead-letters?limit=2&function=echo");
-        await client.Runs.PurgeAsync(ids[1], CancellationToken.None);
+        using HttpResponseMessage page = await Rig.GetAsync("/v1/dead-letters?limit=2&function=echo");
+        await Client.Runs.PurgeAsync(ids[1], CancellationToken.None);
 
         Assert.Contains($"\"next\":\"{ids[1]}\"", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal([ids[2], ids[0]], (await ListAsync("echo")).Select(r => r.Id));
         Assert.Equal([other, ids[2], ids[0]], (await ListAsync(null)).Select(r => r.Id));
-        RunView purged = await rig.RunAsync(ids[1]);
+        RunView purged = await Rig.RunAsync(ids[1]);
         Assert.Equal("failed", purged.State);
         Assert.True(purged.ResultExpiresAt <= TimeProvider.System.GetUtcNow(), "Its input goes at once.");
-        using HttpResponseMessage twice = await rig.Client.DeleteAsync($"/v1/dead-letters/{ids[1]}");
+        using HttpResponseMessage twice = await Rig.Client.DeleteAsync($"/v1/dead-letters/{ids[1]}");
         await twice.ProblemAsync(409, "conflict");
-        using HttpResponseMessage unknown = await rig.Client.DeleteAsync("/v1/dead-letters/" + new string('0', 26));
+        using HttpResponseMessage unknown = await Rig.Client.DeleteAsync("/v1/dead-letters/" + new string('0', 26));
         Assert.Equal(HttpStatusCode.NotFound, unknown.StatusCode);
     }
 
@@ -125,10 +109,10 @@ public sealed class DeadLetterTests : IAsyncLifetime
     {
         await DeployAsync(["false"]);
         string id = (await FinishAsync("hello")).Id;
-        await client.Functions.RemoveAsync("echo", CancellationToken.None);
+        await Client.Functions.RemoveAsync("echo", CancellationToken.None);
 
         BerthException gone = await Assert.ThrowsAsync<BerthException>(
-            () => client.Runs.RedriveAsync(id, CancellationToken.None));
+            () => Client.Runs.RedriveAsync(id, CancellationToken.None));
 
         Assert.Equal(ErrorCode.NotFound, gone.Code);
         Assert.Equal(id, Assert.Single(await ListAsync("echo")).Id);
@@ -186,16 +170,16 @@ public sealed class DeadLetterTests : IAsyncLifetime
     }
 
     private Task<FunctionDeployment> DeployAsync(string[] command, string name = "echo") =>
-        client.Functions.DeployAsync(
+        Client.Functions.DeployAsync(
             name, new FunctionRequest(ServerRig.Image, command), CancellationToken.None);
 
     private async Task<IReadOnlyList<RunView>> ListAsync(string? function) =>
-        await client.Runs.DeadLettersAsync(function, 100, CancellationToken.None).ToListAsync();
+        await Client.Runs.DeadLettersAsync(function, 100, CancellationToken.None).ToListAsync();
 
     private async Task<RunView> FinishAsync(string input, string name = "echo")
     {
         using StringContent body = new(input);
-        using HttpResponseMessage accepted = await rig.Client.PostAsync($"/async-function/{name}", body);
-        return await Eventually.EndAsync(rig, (await accepted.RunAsync()).Id);
+        using HttpResponseMessage accepted = await Rig.Client.PostAsync($"/async-function/{name}", body);
+        return await Eventually.EndAsync(Rig, (await accepted.RunAsync()).Id);
     }
 }

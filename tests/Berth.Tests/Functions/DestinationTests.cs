@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Berth.Api.Client;
 using Berth.Api.Functions;
 using Berth.Api.Runs;
 using Berth.Core.Errors;
@@ -11,23 +10,8 @@ using Xunit;
 namespace Berth.Tests.Functions;
 
 /// <summary>What the ends of calls that nobody waits for are handed on to.</summary>
-public sealed class DestinationTests : IAsyncLifetime
+public sealed class DestinationTests() : ServedTest(o => o with { CallbackAllow = ["127.0.0.1"] })
 {
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    public async ValueTask InitializeAsync()
-    {
-        rig = await ServerRig.StartAsync(o => o with { CallbackAllow = ["127.0.0.1"] });
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
-    }
-
     [Fact]
     public async Task A_function_gets_the_result_of_a_success_as_a_task_of_its_own()
     {
@@ -35,15 +19,15 @@ public sealed class DestinationTests : IAsyncLifetime
         await DeployAsync("first", new FunctionRequest(Command: ["cat"], OnSuccess: "second", OnFailure: "nobody"));
 
         string first = await SubmitAsync("first", "hello");
-        string second = await Eventually.FindRunAsync(rig, "function=second", r => r.State == "succeeded");
+        string second = await Eventually.FindRunAsync(Rig, "function=second", r => r.State == "succeeded");
 
         Assert.Equal("hello", await ResultAsync(second));
         RunEventView told = await EventAsync(first, "forwarded");
         Assert.Contains($"function 'second', as run {second}", told.Detail, StringComparison.Ordinal);
-        RevisionView revision = Assert.Single(await client.Functions.RevisionsAsync("first", CancellationToken.None));
+        RevisionView revision = Assert.Single(await Client.Functions.RevisionsAsync("first", CancellationToken.None));
         Assert.Equal(("second", "nobody"), (revision.Spec.OnSuccess, revision.Spec.OnFailure));
         Assert.False(
-            (await client.Functions.DeployAsync("first", revision.Spec, CancellationToken.None)).Changed);
+            (await Client.Functions.DeployAsync("first", revision.Spec, CancellationToken.None)).Changed);
     }
 
     [Fact]
@@ -55,7 +39,7 @@ public sealed class DestinationTests : IAsyncLifetime
         await DeployAsync("first", new FunctionRequest(Command: ["false"], OnFailure: "handler"));
 
         string failed = await SubmitAsync("first", "hello");
-        await Eventually.FindRunAsync(rig, "function=handler", r => r.State == "succeeded");
+        await Eventually.FindRunAsync(Rig, "function=handler", r => r.State == "succeeded");
 
         PlayedRequest got = Assert.Single(service.Requests);
         Assert.Equal(
@@ -95,7 +79,7 @@ public sealed class DestinationTests : IAsyncLifetime
         RunEventView told = await EventAsync(await LastAsync(), "forward_failed");
 
         Assert.Contains($"{Destination.MaxHops} destinations led to it", told.Detail, StringComparison.Ordinal);
-        RunPage page = await rig.RunsAsync("kind=task&limit=100");
+        RunPage page = await Rig.RunsAsync("kind=task&limit=100");
         Assert.Equal(Destination.MaxHops + 1, page.Runs.Count);
         Assert.All(page.Runs, r => Assert.Equal("succeeded", r.State));
     }
@@ -106,7 +90,7 @@ public sealed class DestinationTests : IAsyncLifetime
         using CancellationTokenSource limit = new(TimeSpan.FromSeconds(60));
         while (true)
         {
-            RunPage page = await rig.RunsAsync("kind=task&limit=100");
+            RunPage page = await Rig.RunsAsync("kind=task&limit=100");
             if (page.Runs.Count > Destination.MaxHops)
             {
                 return page.Runs[0].Id;
@@ -141,17 +125,17 @@ public sealed class DestinationTests : IAsyncLifetime
         await DeployAsync("first", new FunctionRequest(Command: ["cat"], OnSuccess: "second"));
 
         using StringContent body = new("hello");
-        using HttpResponseMessage answer = await rig.Client.PostAsync("/v1/functions/first", body);
+        using HttpResponseMessage answer = await Rig.Client.PostAsync("/v1/functions/first", body);
         string later = await SubmitAsync("first", "later");
-        await Eventually.FindRunAsync(rig, "function=second", r => r.State == "succeeded");
+        await Eventually.FindRunAsync(Rig, "function=second", r => r.State == "succeeded");
 
         Assert.Equal("hello", await answer.Content.ReadAsStringAsync());
         await EventAsync(later, "forwarded");
-        Assert.Single((await rig.RunsAsync("label=function=second")).Runs);
+        Assert.Single((await Rig.RunsAsync("label=function=second")).Runs);
     }
 
     private Task<FunctionDeployment> DeployAsync(string name, FunctionRequest request) =>
-        client.Functions.DeployAsync(
+        Client.Functions.DeployAsync(
             name, request with { Image = ServerRig.Image }, CancellationToken.None);
 
     private async Task<string> SubmitAsync(string name, string input, params (string Name, string Value)[] headers)
@@ -165,13 +149,13 @@ public sealed class DestinationTests : IAsyncLifetime
             request.Headers.Add(header, value);
         }
 
-        using HttpResponseMessage accepted = await rig.SendAsync(request);
+        using HttpResponseMessage accepted = await Rig.SendAsync(request);
         return (await accepted.RunAsync()).Id;
     }
 
     private async Task<string> ResultAsync(string id)
     {
-        using HttpResponseMessage result = await rig.GetAsync($"/v1/runs/{id}/result");
+        using HttpResponseMessage result = await Rig.GetAsync($"/v1/runs/{id}/result");
         return await result.Content.ReadAsStringAsync();
     }
 
@@ -181,7 +165,7 @@ public sealed class DestinationTests : IAsyncLifetime
         using CancellationTokenSource limit = new(TimeSpan.FromSeconds(30));
         while (true)
         {
-            if ((await rig.WhyAsync(id)).Events.FirstOrDefault(e => e.Type == type) is { } found)
+            if ((await Rig.WhyAsync(id)).Events.FirstOrDefault(e => e.Type == type) is { } found)
             {
                 return found;
             }

@@ -1,5 +1,4 @@
 using System.Net;
-using Berth.Api.Client;
 using Berth.Api.Functions;
 using Berth.Api.Runs;
 using Berth.Testing.Content;
@@ -11,7 +10,7 @@ namespace Berth.Tests.Functions;
 
 /// <summary>Calls that an instance gets whose end the server has not heard of yet, with a node in memory and a program
 /// that the test plays.</summary>
-public sealed class EndedInstanceTests : IAsyncLifetime
+public sealed class EndedInstanceTests : ServedTest
 {
     /// <summary>Ends without an answer where it is told to.</summary>
     private readonly PlayedService service = new((request, _) => Task.FromResult(
@@ -20,21 +19,9 @@ public sealed class EndedInstanceTests : IAsyncLifetime
         KeepsConnections = true,
     };
 
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    private static CancellationToken Token => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
+    public override async ValueTask DisposeAsync()
     {
-        rig = await ServerRig.StartAsync();
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
+        await base.DisposeAsync();
         await service.DisposeAsync();
     }
 
@@ -49,8 +36,8 @@ public sealed class EndedInstanceTests : IAsyncLifetime
 
         Assert.Equal((HttpStatusCode.OK, "hello"), (answer.StatusCode, await answer.Content.ReadAsStringAsync(Token)));
         Assert.Equal("hello", Assert.Single(service.Requests).Body);
-        Assert.Equal(ended + 1, rig.Node.Started.Count);
-        InstanceView left = Assert.Single((await client.Functions.GetAsync("svc", Token)).Instances!);
+        Assert.Equal(ended + 1, Rig.Node.Started.Count);
+        InstanceView left = Assert.Single((await Client.Functions.GetAsync("svc", Token)).Instances!);
         Assert.Equal(left.Id, Assert.Single(answer.Headers.GetValues("Berth-Instance")));
     }
 
@@ -64,8 +51,8 @@ public sealed class EndedInstanceTests : IAsyncLifetime
         };
         request.Headers.Add("Prefer", "respond-async");
 
-        using HttpResponseMessage accepted = await rig.SendAsync(request);
-        RunView run = await Eventually.EndAsync(rig, (await accepted.RunAsync()).Id);
+        using HttpResponseMessage accepted = await Rig.SendAsync(request);
+        RunView run = await Eventually.EndAsync(Rig, (await accepted.RunAsync()).Id);
 
         Assert.Equal(("succeeded", 1), (run.State, run.Attempts));
         Assert.Equal("later", Assert.Single(service.Requests).Body);
@@ -93,7 +80,7 @@ public sealed class EndedInstanceTests : IAsyncLifetime
         await DeployAsync(unheard: 1, connections: 2);
         using HttpResponseMessage first = await PostAsync("kept");
 
-        using HttpResponseMessage ended = await rig.Client.GetAsync(
+        using HttpResponseMessage ended = await Rig.Client.GetAsync(
             new Uri("/v1/functions/svc/end", UriKind.Relative), Token);
         using HttpResponseMessage next = await PostAsync("next");
 
@@ -109,8 +96,12 @@ public sealed class EndedInstanceTests : IAsyncLifetime
     /// <param name="connections">That each makes before.</param>
     private Task<FunctionDeployment> DeployAsync(int unheard, int connections = 1)
     {
-        rig.Node.EndUnheard(unheard, connections);
-        return client.Functions.DeployAsync(
+        for (int i = 0; i < unheard; i++)
+        {
+            Rig.Node.EndNextUnheard(connections);
+        }
+
+        return Client.Functions.DeployAsync(
             "svc",
             new FunctionRequest(ServerRig.Image, ["sleep", "3600"], Contract: "http", Port: service.Port, Attempts: 1),
             Token);
@@ -119,6 +110,6 @@ public sealed class EndedInstanceTests : IAsyncLifetime
     private async Task<HttpResponseMessage> PostAsync(string body)
     {
         using StringContent content = new(body);
-        return await rig.Client.PostAsync(new Uri("/v1/functions/svc/", UriKind.Relative), content, Token);
+        return await Rig.Client.PostAsync(new Uri("/v1/functions/svc/", UriKind.Relative), content, Token);
     }
 }

@@ -1,32 +1,15 @@
-using Berth.Api.Client;
 using Berth.Api.Functions;
 using Berth.Core.Errors;
 using Berth.Testing.Server;
+using Berth.Tests.Server;
 using Xunit;
 
 namespace Berth.Tests.Functions;
 
 /// <summary>When instances are frozen, with a node in memory and a program that the test plays.</summary>
-public sealed class FrozenInstanceTests : IAsyncLifetime
+public sealed class FrozenInstanceTests : ServedTest
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    private static CancellationToken Token => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        rig = await ServerRig.StartAsync();
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
-    }
 
     [Fact]
     public async Task One_without_calls_is_frozen_and_thawed_for_the_next()
@@ -34,13 +17,13 @@ public sealed class FrozenInstanceTests : IAsyncLifetime
         List<bool> paused = [];
         await using PlayedService service = new((_, _) =>
         {
-            paused.Add(rig.Node.Paused > 0);
+            paused.Add(Rig.Node.Paused > 0);
             return Task.FromResult<string?>(PlayedService.Answer(200, "said"));
         });
         await DeployAsync(service, "100ms");
 
         await BecomesAsync(frozen: true);
-        Assert.Equal(1, rig.Node.Paused);
+        Assert.Equal(1, Rig.Node.Paused);
         Assert.Equal("said", await CallAsync());
         await BecomesAsync(frozen: true);
         Assert.Equal("said", await CallAsync());
@@ -52,11 +35,7 @@ public sealed class FrozenInstanceTests : IAsyncLifetime
     public async Task Never_while_it_has_a_call()
     {
         TaskCompletionSource answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using PlayedService service = new(async (_, token) =>
-        {
-            await answer.Task.WaitAsync(token);
-            return PlayedService.Answer(200, "said");
-        });
+        await using PlayedService service = PlayedService.After(answer.Task, "said");
         await DeployAsync(service, "100ms");
         await BecomesAsync(frozen: true);
 
@@ -85,11 +64,11 @@ public sealed class FrozenInstanceTests : IAsyncLifetime
 
         await DeployAsync(service, given);
 
-        FunctionRequest spec = Assert.Single(await client.Functions.RevisionsAsync("svc", Token)).Spec;
+        FunctionRequest spec = Assert.Single(await Client.Functions.RevisionsAsync("svc", Token)).Spec;
         Assert.Equal(told, spec.Freeze);
-        Assert.False((await client.Functions.DeployAsync("svc", spec, Token)).Changed);
-        await client.Functions.ScaleAsync("svc", new ScaleRequest(MaxInstances: 3), Token);
-        spec = Assert.Single(await client.Functions.RevisionsAsync("svc", Token)).Spec;
+        Assert.False((await Client.Functions.DeployAsync("svc", spec, Token)).Changed);
+        await Client.Functions.ScaleAsync("svc", new ScaleRequest(MaxInstances: 3), Token);
+        spec = Assert.Single(await Client.Functions.RevisionsAsync("svc", Token)).Spec;
         Assert.Equal((told, 3), (spec.Freeze, spec.MaxInstances));
     }
 
@@ -99,7 +78,7 @@ public sealed class FrozenInstanceTests : IAsyncLifetime
     [InlineData("stdio", "30s")]
     public async Task What_makes_no_sense_is_refused(string contract, string freeze)
     {
-        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => client.Functions.DeployAsync(
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => Client.Functions.DeployAsync(
             "svc", new FunctionRequest(ServerRig.Image, Contract: contract, Freeze: freeze), Token));
 
         Assert.Equal(ErrorCode.InvalidRequest, refused.Code);
@@ -108,7 +87,7 @@ public sealed class FrozenInstanceTests : IAsyncLifetime
 
     private Task<FunctionDeployment> DeployAsync(
         PlayedService service, string? freeze, string name = "svc") =>
-        client.Functions.DeployAsync(
+        Client.Functions.DeployAsync(
             name,
             new FunctionRequest(
                 ServerRig.Image, ["sleep", "3600"], Contract: "http", Port: service.Port, Freeze: freeze),
@@ -116,13 +95,13 @@ public sealed class FrozenInstanceTests : IAsyncLifetime
 
     private async Task<string> CallAsync()
     {
-        using HttpResponseMessage answer = await rig.Client.GetAsync(
+        using HttpResponseMessage answer = await Rig.Client.GetAsync(
             new Uri("/v1/functions/svc/x", UriKind.Relative), Token);
         return await answer.Content.ReadAsStringAsync(Token);
     }
 
     private async Task<InstanceView> InstanceAsync(string name) =>
-        Assert.Single((await client.Functions.GetAsync(name, Token)).Instances!);
+        Assert.Single((await Client.Functions.GetAsync(name, Token)).Instances!);
 
     private async Task BecomesAsync(bool frozen, string name = "svc")
     {

@@ -8,25 +8,8 @@ using Xunit;
 namespace Berth.Tests.Functions;
 
 /// <summary>What a function's programs wrote, over HTTP; with a node in memory.</summary>
-public sealed class FunctionLogTests : IAsyncLifetime
+public sealed class FunctionLogTests : ServedTest
 {
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    private static CancellationToken Soon => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        rig = await ServerRig.StartAsync();
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
-    }
-
     [Theory]
     [InlineData("", "a1 a2 b1 b2 c1 c2")]
     [InlineData("?tail=3", "b2 c1 c2")]
@@ -44,7 +27,7 @@ public sealed class FunctionLogTests : IAsyncLifetime
         await DeployAsync("other", null);
         await CallAsync("other");
 
-        string text = await rig.Client.GetStringAsync("/v1/logs/said" + query, Soon);
+        string text = await Rig.Client.GetStringAsync("/v1/logs/said" + query, Token);
 
         string[][] lines = [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Split(' '))];
         Assert.Equal(expected, string.Join(' ', lines.Select(l => "abc"[Array.IndexOf(ids, l[0])] + l[1])));
@@ -55,19 +38,19 @@ public sealed class FunctionLogTests : IAsyncLifetime
     {
         await DeployAsync("said", null);
         await CallAsync("said");
-        await using Stream log = await client.Functions.OpenLogsAsync(
-            "said", null, new LogOptions(Follow: true, Timestamps: true), Soon);
+        await using Stream log = await Client.Functions.OpenLogsAsync(
+            "said", null, new LogOptions(Follow: true, Timestamps: true), Token);
         using StreamReader lines = new(log);
 
-        Assert.Matches(@"\A[0-9a-z]{26} \d{4}-\S+Z 1\z", await lines.ReadLineAsync(Soon));
-        Assert.EndsWith(" 2", await lines.ReadLineAsync(Soon), StringComparison.Ordinal);
+        Assert.Matches(@"\A[0-9a-z]{26} \d{4}-\S+Z 1\z", await lines.ReadLineAsync(Token));
+        Assert.EndsWith(" 2", await lines.ReadLineAsync(Token), StringComparison.Ordinal);
         string second = await CallAsync("said");
-        string? line = await lines.ReadLineAsync(Soon);
+        string? line = await lines.ReadLineAsync(Token);
         Assert.StartsWith(second, line, StringComparison.Ordinal);
         Assert.EndsWith(" 1", line, StringComparison.Ordinal);
-        Assert.EndsWith(" 2", await lines.ReadLineAsync(Soon), StringComparison.Ordinal);
-        await client.Functions.RemoveAsync("said", Soon);
-        Assert.Null(await lines.ReadLineAsync(Soon));
+        Assert.EndsWith(" 2", await lines.ReadLineAsync(Token), StringComparison.Ordinal);
+        await Client.Functions.RemoveAsync("said", Token);
+        Assert.Null(await lines.ReadLineAsync(Token));
     }
 
     [Theory]
@@ -79,16 +62,16 @@ public sealed class FunctionLogTests : IAsyncLifetime
     {
         await DeployAsync("said", null);
 
-        using HttpResponseMessage response = await rig.GetAsync("/v1/logs/" + path);
+        using HttpResponseMessage response = await Rig.GetAsync("/v1/logs/" + path);
 
         Assert.Equal((HttpStatusCode)status, response.StatusCode);
     }
 
-    private Task<FunctionDeployment> DeployAsync(string name, string? memory) => client.Functions.DeployAsync(
+    private Task<FunctionDeployment> DeployAsync(string name, string? memory) => Client.Functions.DeployAsync(
         name,
         new FunctionRequest(
             ServerRig.Image, ["sh", "-c", "echo 1 >&2; echo 2 >&2"], Memory: memory),
-        Soon);
+        Token);
 
     private async Task<string> CallAsync(string name)
     {
@@ -96,9 +79,9 @@ public sealed class FunctionLogTests : IAsyncLifetime
         {
             Content = new StringContent(""),
         };
-        using HttpResponseMessage answer = await rig.SendAsync(request);
+        using HttpResponseMessage answer = await Rig.SendAsync(request);
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
-        await answer.Content.ReadAsStringAsync(Soon);
+        await answer.Content.ReadAsStringAsync(Token);
         return answer.Headers.GetValues("Berth-Run-Id").Single();
     }
 }

@@ -12,23 +12,8 @@ using Xunit;
 namespace Berth.Tests.Functions;
 
 /// <summary>Functions over HTTP, with a node in memory.</summary>
-public sealed class FunctionTests : IAsyncLifetime
+public sealed class FunctionTests : ServedTest
 {
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    public async ValueTask InitializeAsync()
-    {
-        rig = await ServerRig.StartAsync();
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
-    }
-
     [Fact]
     public async Task A_call_runs_the_image_as_the_revision_says_and_its_run_says_so()
     {
@@ -56,7 +41,7 @@ public sealed class FunctionTests : IAsyncLifetime
 
         using HttpRequestMessage request = new(HttpMethod.Put, "/v1/functions/echo/cats/1.jpg");
         request.Headers.Add("Secret", "forged");
-        using HttpResponseMessage answer = await rig.SendAsync(request);
+        using HttpResponseMessage answer = await Rig.SendAsync(request);
 
         string[] told = (await answer.Content.ReadAsStringAsync()).Split('\n');
         Assert.Superset(
@@ -75,10 +60,10 @@ public sealed class FunctionTests : IAsyncLifetime
 
         FunctionDeployment same = await DeployAsync(new FunctionRequest(ServerRig.Image));
         FunctionDeployment other = await DeployAsync(new FunctionRequest(ServerRig.Image, Memory: "64Mi", Traffic: 10));
-        IReadOnlyList<RevisionView> revisions = await client.Functions.RevisionsAsync("echo", CancellationToken.None);
-        FunctionDeployment again = await client.Functions.DeployAsync(
+        IReadOnlyList<RevisionView> revisions = await Client.Functions.RevisionsAsync("echo", CancellationToken.None);
+        FunctionDeployment again = await Client.Functions.DeployAsync(
             "copy", revisions[0].Spec, CancellationToken.None);
-        IReadOnlyList<RevisionView> copied = await client.Functions.RevisionsAsync("copy", CancellationToken.None);
+        IReadOnlyList<RevisionView> copied = await Client.Functions.RevisionsAsync("copy", CancellationToken.None);
 
         Assert.Equal((1, false), (same.Revision, same.Changed));
         Assert.Equal((2, true), (other.Revision, other.Changed));
@@ -102,7 +87,7 @@ public sealed class FunctionTests : IAsyncLifetime
         Assert.Equal(["one\n", "two\n"], seen.Order());
         Assert.Equal(["one\n", "two\n", "two\n"],
             [await CallAsync("echo@1"), await CallAsync("echo@2"), await CallAsync("echo@next")]);
-        await client.Functions.RollBackAsync("echo", null, CancellationToken.None);
+        await Client.Functions.RollBackAsync("echo", null, CancellationToken.None);
         Assert.All(await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => CallAsync("echo"))),
             text => Assert.Equal("one\n", text));
     }
@@ -151,7 +136,7 @@ public sealed class FunctionTests : IAsyncLifetime
     {
         await DeployAsync(new FunctionRequest(ServerRig.Image, ["sleep", "600"], MaxRunning: 1, MaxWaiting: 0));
         using CancellationTokenSource leave = new();
-        Task<HttpResponseMessage> first = rig.SendAsync(
+        Task<HttpResponseMessage> first = Rig.SendAsync(
             new HttpRequestMessage(HttpMethod.Post, "/v1/functions/echo"), leave.Token);
         await UntilAsync(running: 1);
 
@@ -170,17 +155,17 @@ public sealed class FunctionTests : IAsyncLifetime
         await DeployAsync(new FunctionRequest(ServerRig.Image));
         RunOptions options = new() { IdempotencyKey = "k" };
 
-        RunView first = await client.Functions.SubmitAsync(
+        RunView first = await Client.Functions.SubmitAsync(
             "echo", options, new MemoryStream("a"u8.ToArray()), CancellationToken.None);
         await DeployAsync(new FunctionRequest(ServerRig.Image, Memory: "64Mi"));
-        RunView second = await client.Functions.SubmitAsync(
+        RunView second = await Client.Functions.SubmitAsync(
             "echo", options, new MemoryStream("a"u8.ToArray()), CancellationToken.None);
-        BerthException other = await Assert.ThrowsAsync<BerthException>(() => client.Functions.SubmitAsync(
+        BerthException other = await Assert.ThrowsAsync<BerthException>(() => Client.Functions.SubmitAsync(
             "echo", options, new MemoryStream("b"u8.ToArray()), CancellationToken.None));
 
         Assert.Equal(("task", first.Id), (first.Kind, second.Id));
         Assert.Equal(ErrorCode.IdempotencyConflict, other.Code);
-        Assert.Equal("succeeded", (await client.Runs.WaitAsync(first.Id, null, CancellationToken.None)).State);
+        Assert.Equal("succeeded", (await Client.Runs.WaitAsync(first.Id, null, CancellationToken.None)).State);
     }
 
     [Fact]
@@ -210,7 +195,7 @@ public sealed class FunctionTests : IAsyncLifetime
         using HttpRequestMessage request = new(HttpMethod.Post, "/v1/functions/echo");
         request.Headers.Add(header, value);
 
-        using HttpResponseMessage answer = await rig.SendAsync(request);
+        using HttpResponseMessage answer = await Rig.SendAsync(request);
 
         var problem = await answer.ProblemAsync(400, "invalid_request");
         Assert.Contains("function 'echo' decides it", problem.Detail, StringComparison.Ordinal);
@@ -231,11 +216,11 @@ public sealed class FunctionTests : IAsyncLifetime
         string name, string body, int status, string why)
     {
         using StringContent content = new(body, Encoding.UTF8, "application/json");
-        using HttpResponseMessage answer = await rig.Client.PutAsync("/v1/functions/" + name, content);
+        using HttpResponseMessage answer = await Rig.Client.PutAsync("/v1/functions/" + name, content);
 
         Assert.Equal(status, (int)answer.StatusCode);
         Assert.Contains(why, await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
-        Assert.Empty(await client.Functions.ListAsync(CancellationToken.None));
+        Assert.Empty(await Client.Functions.ListAsync(CancellationToken.None));
     }
 
     [Fact]
@@ -244,8 +229,8 @@ public sealed class FunctionTests : IAsyncLifetime
         await DeployAsync(new FunctionRequest(ServerRig.Image, ["echo", "root"]));
 
         string asked = await CallAsync("echo");
-        string read = await rig.Client.GetStringAsync("/function/echo");
-        string settings = await rig.Client.GetStringAsync("/v1/functions/echo");
+        string read = await Rig.Client.GetStringAsync("/function/echo");
+        string settings = await Rig.Client.GetStringAsync("/v1/functions/echo");
 
         Assert.Equal(("root\n", "root\n"), (asked, read));
         Assert.Contains("\"name\":\"echo\"", settings, StringComparison.Ordinal);
@@ -270,7 +255,7 @@ public sealed class FunctionTests : IAsyncLifetime
     {
         await DeployAsync(new FunctionRequest(ServerRig.Image, ["sleep", "600"], MaxRunning: 1, MaxWaiting: 0));
         using CancellationTokenSource leave = new();
-        Task<HttpResponseMessage> first = rig.SendAsync(
+        Task<HttpResponseMessage> first = Rig.SendAsync(
             new HttpRequestMessage(HttpMethod.Post, "/v1/functions/echo"), leave.Token);
         await UntilAsync(running: 1);
         FunctionDeployment second = await DeployAsync(
@@ -328,16 +313,16 @@ public sealed class FunctionTests : IAsyncLifetime
         await DeployAsync(new FunctionRequest(ServerRig.Image));
         using StringContent content = new(body, Encoding.UTF8, "application/json");
 
-        using HttpResponseMessage answer = await rig.Client.PutAsync("/v1/traffic/echo", content);
+        using HttpResponseMessage answer = await Rig.Client.PutAsync("/v1/traffic/echo", content);
 
         await answer.ProblemAsync(400, "invalid_request");
-        FunctionView view = await client.Functions.GetAsync("echo", CancellationToken.None);
+        FunctionView view = await Client.Functions.GetAsync("echo", CancellationToken.None);
         Assert.Equal([new ShareView(1, 100)], view.Traffic.Shares);
     }
 
     private async Task<string> OutputAsync(RunOptions options)
     {
-        await using Call call = await client.Functions.CallAsync("echo", options, null, CancellationToken.None);
+        await using Call call = await Client.Functions.CallAsync("echo", options, null, CancellationToken.None);
         using StreamReader reader = new(call.Output);
         string text = await reader.ReadToEndAsync();
         CallOutcome outcome = await call.CompleteAsync(CancellationToken.None);
@@ -351,16 +336,16 @@ public sealed class FunctionTests : IAsyncLifetime
     {
         HttpRequestMessage request = new(HttpMethod.Post, path) { Content = new StringContent("order") };
         request.Headers.Add("Idempotency-Key", "k1");
-        return rig.SendAsync(request);
+        return Rig.SendAsync(request);
     }
 
     private Task<FunctionDeployment> DeployAsync(FunctionRequest request) =>
-        client.Functions.DeployAsync("echo", request, CancellationToken.None);
+        Client.Functions.DeployAsync("echo", request, CancellationToken.None);
 
     private async Task UntilAsync(int running)
     {
         using CancellationTokenSource limit = new(TimeSpan.FromSeconds(30));
-        while ((await client.Functions.GetAsync("echo", limit.Token)).Running != running)
+        while ((await Client.Functions.GetAsync("echo", limit.Token)).Running != running)
         {
             await Task.Delay(5, limit.Token);
         }
@@ -373,8 +358,8 @@ public sealed class FunctionTests : IAsyncLifetime
     }
 
     private Task<HttpResponseMessage> PostAsync(string path, string body) =>
-        rig.SendAsync(new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body) });
+        Rig.SendAsync(new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body) });
 
-    private Task<RunView> RunOfAsync(HttpResponseMessage answer) => client.Runs.WaitAsync(
+    private Task<RunView> RunOfAsync(HttpResponseMessage answer) => Client.Runs.WaitAsync(
         answer.Headers.GetValues("Berth-Run-Id").Single(), TimeSpan.FromSeconds(10), CancellationToken.None);
 }

@@ -44,6 +44,13 @@ internal sealed class PlayedService : IAsyncDisposable
     /// <summary>How often the caller broke off while the script was at work.</summary>
     public int BrokenOff => Volatile.Read(ref brokenOff);
 
+    /// <summary>Answers each request with this text, once that is done.</summary>
+    public static PlayedService After(Task done, string text) => new(async (_, token) =>
+    {
+        await done.WaitAsync(token);
+        return Answer(200, text);
+    });
+
     public static string Answer(int status, string body, string more = "") => string.Create(
         CultureInfo.InvariantCulture,
         $"HTTP/1.1 {status} Said\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n{more}\r\n{body}");
@@ -79,20 +86,10 @@ internal sealed class PlayedService : IAsyncDisposable
         try
         {
             NetworkStream stream = client.GetStream();
-            while (KeepsConnections)
+            if (KeepsConnections)
             {
-                if (await ReadAsync(stream) is not { } next)
-                {
-                    return;
-                }
-
-                requests.Enqueue(next);
-                if (await script(next, stop.Token) is not { } said)
-                {
-                    return;
-                }
-
-                await stream.WriteAsync(Encoding.UTF8.GetBytes(said), stop.Token);
+                await ServeEachAsync(stream);
+                return;
             }
 
             if (await ReadAsync(stream) is not { } request)
@@ -123,6 +120,21 @@ internal sealed class PlayedService : IAsyncDisposable
         catch (Exception error) when (error is IOException or OperationCanceledException)
         {
             // The caller has what it wanted.
+        }
+    }
+
+    /// <summary>One request after the other, until there is no answer or no more comes.</summary>
+    private async Task ServeEachAsync(NetworkStream stream)
+    {
+        while (await ReadAsync(stream) is { } request)
+        {
+            requests.Enqueue(request);
+            if (await script(request, stop.Token) is not { } answer)
+            {
+                return;
+            }
+
+            await stream.WriteAsync(Encoding.UTF8.GetBytes(answer), stop.Token);
         }
     }
 

@@ -1,56 +1,39 @@
-using Berth.Api.Client;
 using Berth.Api.Functions;
 using Berth.Api.Nodes;
 using Berth.Core.Errors;
 using Berth.Testing.Server;
+using Berth.Tests.Server;
 using Xunit;
 
 namespace Berth.Tests.Functions;
 
 /// <summary>Functions whose sandboxes are reused: what the node is asked for.</summary>
-public sealed class ReusedFunctionTests : IAsyncLifetime
+public sealed class ReusedFunctionTests : ServedTest
 {
     private static readonly FunctionRequest Cat = new(ServerRig.Image, ["cat"], Isolation: "reused");
-
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    private static CancellationToken Token => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        rig = await ServerRig.StartAsync();
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
-    }
 
     [Fact]
     public async Task Its_calls_ask_for_a_place_in_the_shape_that_was_expected()
     {
-        await client.Functions.DeployAsync("cat", Cat with { Concurrency = 3 }, Token);
+        await Client.Functions.DeployAsync("cat", Cat with { Concurrency = 3 }, Token);
 
         SandboxSpec asked = await CallAsync("cat");
 
         Assert.Equal(3, asked.Reuse);
-        Assert.Contains(asked, rig.Node.Expected);
+        Assert.Contains(asked, Rig.Node.Expected);
     }
 
     [Fact]
     public async Task No_two_revisions_and_no_two_functions_of_a_name_ever_share_a_sandbox()
     {
-        await client.Functions.DeployAsync("cat", Cat, Token);
+        await Client.Functions.DeployAsync("cat", Cat, Token);
         SandboxSpec first = await CallAsync("cat");
-        await client.Functions.DeployAsync("cat", Cat with { MaxWaiting = 7 }, Token);
+        await Client.Functions.DeployAsync("cat", Cat with { MaxWaiting = 7 }, Token);
         SandboxSpec second = await CallAsync("cat");
-        await client.Functions.RemoveAsync("cat", Token);
-        await client.Functions.DeployAsync("cat", Cat, Token);
+        await Client.Functions.RemoveAsync("cat", Token);
+        await Client.Functions.DeployAsync("cat", Cat, Token);
         SandboxSpec anew = await CallAsync("cat");
-        await client.Functions.DeployAsync("dog", Cat, Token);
+        await Client.Functions.DeployAsync("dog", Cat, Token);
         SandboxSpec other = await CallAsync("dog");
 
         Assert.Equal(4, new[] { first, second, anew, other }.Select(s => s.Family).Distinct().Count());
@@ -60,12 +43,12 @@ public sealed class ReusedFunctionTests : IAsyncLifetime
     [Fact]
     public async Task Its_settings_are_told_as_they_can_be_given()
     {
-        await client.Functions.DeployAsync("cat", Cat, Token);
+        await Client.Functions.DeployAsync("cat", Cat, Token);
 
-        FunctionRequest told = Assert.Single(await client.Functions.RevisionsAsync("cat", Token)).Spec;
+        FunctionRequest told = Assert.Single(await Client.Functions.RevisionsAsync("cat", Token)).Spec;
 
         Assert.Equal(("reused", 1), (told.Isolation, told.Concurrency));
-        Assert.False((await client.Functions.DeployAsync("cat", told, Token)).Changed);
+        Assert.False((await Client.Functions.DeployAsync("cat", told, Token)).Changed);
     }
 
     [Theory]
@@ -77,7 +60,7 @@ public sealed class ReusedFunctionTests : IAsyncLifetime
     [InlineData("shared", null)]
     public async Task What_makes_no_sense_is_refused(string? isolation, int? concurrency)
     {
-        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => client.Functions.DeployAsync(
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => Client.Functions.DeployAsync(
             "cat", Cat with { Isolation = isolation, Concurrency = concurrency }, Token));
 
         Assert.Equal(ErrorCode.InvalidRequest, refused.Code);
@@ -87,9 +70,9 @@ public sealed class ReusedFunctionTests : IAsyncLifetime
     private async Task<SandboxSpec> CallAsync(string function)
     {
         using StringContent body = new("x");
-        using HttpResponseMessage answer = await rig.Client.PostAsync(
+        using HttpResponseMessage answer = await Rig.Client.PostAsync(
             new Uri($"/v1/functions/{function}", UriKind.Relative), body, Token);
         Assert.Equal("x", await answer.Content.ReadAsStringAsync(Token));
-        return rig.Node.Started[^1].Sandbox;
+        return Rig.Node.Started[^1].Sandbox;
     }
 }

@@ -12,23 +12,8 @@ namespace Berth.Tests.Functions;
 
 /// <summary>Calls of functions with the http contract that nobody waits for, with a node in memory and a program that
 /// the test plays.</summary>
-public sealed class ServiceTaskTests : IAsyncLifetime
+public sealed class ServiceTaskTests : ServedTest
 {
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    public async ValueTask InitializeAsync()
-    {
-        rig = await ServerRig.StartAsync();
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
-    }
-
     [Fact]
     public async Task A_request_is_kept_and_reaches_an_instance_as_it_was_sent()
     {
@@ -37,9 +22,9 @@ public sealed class ServiceTaskTests : IAsyncLifetime
         using HttpRequestMessage request = Later(HttpMethod.Put, "/v1/functions/svc/a%2Fb//c?x=%20&y", "hello");
         request.Headers.Add("X-Own", ["one", "two"]);
 
-        using HttpResponseMessage accepted = await rig.SendAsync(request);
-        RunView run = await Eventually.EndAsync(rig, (await accepted.RunAsync()).Id);
-        using HttpResponseMessage result = await rig.GetAsync($"/v1/runs/{run.Id}/result");
+        using HttpResponseMessage accepted = await Rig.SendAsync(request);
+        RunView run = await Eventually.EndAsync(Rig, (await accepted.RunAsync()).Id);
+        using HttpResponseMessage result = await Rig.GetAsync($"/v1/runs/{run.Id}/result");
 
         Assert.Equal((202, "1"), ((int)accepted.StatusCode, accepted.Headers.GetValues("Berth-Revision").Single()));
         Assert.Equal(("succeeded", "completed", 201, 1), (run.State, run.Reason, run.Status, run.Attempts));
@@ -65,7 +50,7 @@ public sealed class ServiceTaskTests : IAsyncLifetime
 
         RunView run = await FinishAsync("/v1/functions/svc/echo", large);
 
-        using HttpResponseMessage result = await rig.GetAsync($"/v1/runs/{run.Id}/result");
+        using HttpResponseMessage result = await Rig.GetAsync($"/v1/runs/{run.Id}/result");
         Assert.Equal(large, await result.Content.ReadAsStringAsync());
         Assert.Equal("application/octet-stream", result.Content.Headers.ContentType!.ToString());
     }
@@ -77,7 +62,7 @@ public sealed class ServiceTaskTests : IAsyncLifetime
         {
             ReadsBodies = false,
         };
-        await DeployAsync(client, service, new FunctionRequest());
+        await DeployAsync(Client, service, new FunctionRequest());
 
         RunView run = await FinishAsync("/v1/functions/svc/", new string('x', 20_000_000));
 
@@ -99,16 +84,16 @@ public sealed class ServiceTaskTests : IAsyncLifetime
         {
             Content = new StringContent("x"),
         };
-        Task<HttpResponseMessage> busy = rig.SendAsync(first);
+        Task<HttpResponseMessage> busy = Rig.SendAsync(first);
         await Eventually.HoldsAsync("the instance is busy", () => service.Requests.Count == 1);
-        using HttpResponseMessage accepted = await rig.SendAsync(Later(HttpMethod.Post, "/v1/functions/svc/", "x"));
+        using HttpResponseMessage accepted = await Rig.SendAsync(Later(HttpMethod.Post, "/v1/functions/svc/", "x"));
         string id = (await accepted.RunAsync()).Id;
-        await Eventually.RunAsync(rig, id, r => r.State == "starting");
+        await Eventually.RunAsync(Rig, id, r => r.State == "starting");
 
         free.SetResult();
         (await busy).Dispose();
 
-        Assert.Equal("succeeded", (await Eventually.EndAsync(rig, id)).State);
+        Assert.Equal("succeeded", (await Eventually.EndAsync(Rig, id)).State);
     }
 
     [Fact]
@@ -125,7 +110,7 @@ public sealed class ServiceTaskTests : IAsyncLifetime
 
         Assert.Equal(("succeeded", 2, 200), (run.State, run.Attempts, run.Status));
         Assert.Equal(["1", "2"], service.Requests.Select(r => r.Headers["Berth-Attempt"]));
-        IReadOnlyList<RunEventView> events = (await rig.WhyAsync(run.Id)).Events;
+        IReadOnlyList<RunEventView> events = (await Rig.WhyAsync(run.Id)).Events;
         RunEventView retried = events.Single(e => e.Type == "retried");
         Assert.Contains("It answered 503.", retried.Detail, StringComparison.Ordinal);
         RunEventView second = events.Last(e => e.Type == "claimed");
@@ -141,10 +126,10 @@ public sealed class ServiceTaskTests : IAsyncLifetime
         RunView run = await FinishAsync("/v1/functions/svc/", "x");
 
         Assert.Equal(("failed", "bad_status", 422, 1), (run.State, run.Reason, run.Status, run.Attempts));
-        using HttpResponseMessage result = await rig.GetAsync($"/v1/runs/{run.Id}/result");
+        using HttpResponseMessage result = await Rig.GetAsync($"/v1/runs/{run.Id}/result");
         Assert.Equal("no such size", await result.Content.ReadAsStringAsync());
         using HttpRequestMessage request = Later(HttpMethod.Post, "/v1/functions/svc/", "x", "respond-async, wait=30");
-        using HttpResponseMessage waited = await rig.SendAsync(request);
+        using HttpResponseMessage waited = await Rig.SendAsync(request);
         Assert.Contains("422", (await waited.ProblemAsync(502, "run_failed")).Detail, StringComparison.Ordinal);
     }
 
@@ -184,21 +169,21 @@ public sealed class ServiceTaskTests : IAsyncLifetime
             new FunctionRequest(Concurrency: 1, MaxInstances: 1));
         using HttpRequestMessage hasty = Later(HttpMethod.Post, "/v1/functions/svc/", "slow");
         hasty.Headers.Add("Berth-Timeout", "100ms");
-        using HttpResponseMessage late = await rig.SendAsync(hasty);
+        using HttpResponseMessage late = await Rig.SendAsync(hasty);
 
-        RunView timedOut = await Eventually.EndAsync(rig, (await late.RunAsync()).Id);
-        using HttpResponseMessage accepted = await rig.SendAsync(Later(HttpMethod.Post, "/v1/functions/svc/", "slow"));
+        RunView timedOut = await Eventually.EndAsync(Rig, (await late.RunAsync()).Id);
+        using HttpResponseMessage accepted = await Rig.SendAsync(Later(HttpMethod.Post, "/v1/functions/svc/", "slow"));
         string id = (await accepted.RunAsync()).Id;
         await Eventually.HoldsAsync("the program has the second call", () => service.Requests.Count == 2);
-        (await rig.Client.PostAsync($"/v1/runs/{id}/cancel", null)).Dispose();
-        RunView canceled = await Eventually.EndAsync(rig, id);
+        (await Rig.Client.PostAsync($"/v1/runs/{id}/cancel", null)).Dispose();
+        RunView canceled = await Eventually.EndAsync(Rig, id);
         RunView next = await FinishAsync("/v1/functions/svc/", "fast");
 
         Assert.Equal(("timed_out", 1), (timedOut.Reason, timedOut.Attempts));
         Assert.Equal("canceled", canceled.State);
         Assert.Equal("succeeded", next.State);
         await Eventually.HoldsAsync("the program saw both break off", () => service.BrokenOff == 2);
-        FunctionView view = await client.Functions.GetAsync("svc", CancellationToken.None);
+        FunctionView view = await Client.Functions.GetAsync("svc", CancellationToken.None);
         Assert.Single(view.Instances!);
     }
 
@@ -240,11 +225,11 @@ public sealed class ServiceTaskTests : IAsyncLifetime
     {
         await using PlayedService service = await DeployAsync(
             _ => null, new FunctionRequest(RetryDelay: "20s", RetryMaxDelay: "20s"));
-        using HttpResponseMessage accepted = await rig.SendAsync(Later(HttpMethod.Post, "/v1/functions/svc/", "x"));
+        using HttpResponseMessage accepted = await Rig.SendAsync(Later(HttpMethod.Post, "/v1/functions/svc/", "x"));
         string id = (await accepted.RunAsync()).Id;
-        await client.Functions.RemoveAsync("svc", CancellationToken.None);
+        await Client.Functions.RemoveAsync("svc", CancellationToken.None);
 
-        RunView run = await Eventually.EndAsync(rig, id);
+        RunView run = await Eventually.EndAsync(Rig, id);
 
         Assert.Equal(("failed", "not_runnable"), (run.State, run.Reason));
         Assert.Contains("There is no function 'svc'", run.Message!, StringComparison.Ordinal);
@@ -263,10 +248,10 @@ public sealed class ServiceTaskTests : IAsyncLifetime
             request.Headers.Add("Idempotency-Key", "order-1");
         }
 
-        using HttpResponseMessage first = await rig.SendAsync(one);
-        using HttpResponseMessage again = await rig.SendAsync(same);
-        using HttpResponseMessage conflict = await rig.SendAsync(other);
-        using HttpResponseMessage unknown = await rig.SendAsync(Later(HttpMethod.Post, "/async-function/nobody", "x"));
+        using HttpResponseMessage first = await Rig.SendAsync(one);
+        using HttpResponseMessage again = await Rig.SendAsync(same);
+        using HttpResponseMessage conflict = await Rig.SendAsync(other);
+        using HttpResponseMessage unknown = await Rig.SendAsync(Later(HttpMethod.Post, "/async-function/nobody", "x"));
 
         string id = (await first.RunAsync()).Id;
         Assert.Equal(id, first.Headers.GetValues("X-Call-Id").Single());
@@ -274,7 +259,7 @@ public sealed class ServiceTaskTests : IAsyncLifetime
             (await again.RunAsync()).Id, again.Headers.GetValues("Idempotency-Replayed").Single()));
         await conflict.ProblemAsync(409, "idempotency_conflict");
         await unknown.ProblemAsync(404, "not_found");
-        Assert.Equal("succeeded", (await Eventually.EndAsync(rig, id)).State);
+        Assert.Equal("succeeded", (await Eventually.EndAsync(Rig, id)).State);
         Assert.Equal("POST /path HTTP/1.1", Assert.Single(service.Requests).Line);
     }
 
@@ -289,21 +274,21 @@ public sealed class ServiceTaskTests : IAsyncLifetime
         {
             using HttpRequestMessage request = Later(HttpMethod.Post, "/v1/functions/svc/", "x");
             request.Headers.Add(header, value);
-            using HttpResponseMessage refused = await rig.SendAsync(request);
+            using HttpResponseMessage refused = await Rig.SendAsync(request);
             Assert.Contains(
                 header, (await refused.ProblemAsync(400, "invalid_request")).Detail, StringComparison.Ordinal);
         }
 
-        FunctionView view = await client.Functions.GetAsync("svc", CancellationToken.None);
+        FunctionView view = await Client.Functions.GetAsync("svc", CancellationToken.None);
         Assert.Equal(new RetryView(4, null, "200ms", "30s", "1h"), view.Retry);
-        RevisionView revision = Assert.Single(await client.Functions.RevisionsAsync("svc", CancellationToken.None));
+        RevisionView revision = Assert.Single(await Client.Functions.RevisionsAsync("svc", CancellationToken.None));
         Assert.Equal(
             ("1h", "200ms", "30s", 4),
             (revision.Spec.MaxAge, revision.Spec.RetryDelay, revision.Spec.RetryMaxDelay, revision.Spec.Attempts));
-        FunctionDeployment same = await client.Functions.DeployAsync("svc", revision.Spec, CancellationToken.None);
+        FunctionDeployment same = await Client.Functions.DeployAsync("svc", revision.Spec, CancellationToken.None);
         Assert.False(same.Changed);
         BerthException wrong = await Assert.ThrowsAsync<BerthException>(
-            () => client.Functions.DeployAsync(
+            () => Client.Functions.DeployAsync(
                 "svc", revision.Spec with { RetryOn = "exit" }, CancellationToken.None));
         Assert.Contains("no-answer", wrong.Message, StringComparison.Ordinal);
     }
@@ -315,7 +300,7 @@ public sealed class ServiceTaskTests : IAsyncLifetime
         Func<PlayedRequest, CancellationToken, Task<string?>> script, FunctionRequest? settings = null)
     {
         PlayedService service = new(script);
-        await DeployAsync(client, service, settings ?? new FunctionRequest());
+        await DeployAsync(Client, service, settings ?? new FunctionRequest());
         return service;
     }
 
@@ -339,8 +324,8 @@ public sealed class ServiceTaskTests : IAsyncLifetime
     private async Task<RunView> FinishAsync(string path, string body)
     {
         using HttpRequestMessage request = Later(HttpMethod.Post, path, body);
-        using HttpResponseMessage accepted = await rig.SendAsync(request);
+        using HttpResponseMessage accepted = await Rig.SendAsync(request);
         Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
-        return await Eventually.EndAsync(rig, (await accepted.RunAsync()).Id);
+        return await Eventually.EndAsync(Rig, (await accepted.RunAsync()).Id);
     }
 }

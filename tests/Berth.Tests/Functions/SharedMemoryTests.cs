@@ -1,40 +1,26 @@
-using Berth.Api.Client;
 using Berth.Api.Functions;
 using Berth.Core.Errors;
 using Berth.Core.Resources;
 using Berth.Testing.Server;
+using Berth.Tests.Server;
 using Xunit;
 
 namespace Berth.Tests.Functions;
 
 /// <summary>Functions that together want more memory than instances may have, with a node in memory whose programs take
 /// 1 MiB each.</summary>
-public sealed class SharedMemoryTests : IAsyncLifetime
+public sealed class SharedMemoryTests : ServedTest
 {
     private readonly TaskCompletionSource release = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-    private PlayedService slow = null!;
-    private PlayedService quick = null!;
+    private readonly PlayedService slow;
+    private readonly PlayedService quick = PlayedService.After(Task.CompletedTask, "quick");
 
-    private static CancellationToken Token => TestContext.Current.CancellationToken;
+    public SharedMemoryTests()
+        : base(o => o with { InstanceMemory = ByteSize.MiB(8) }) => slow = PlayedService.After(release.Task, "slow");
 
-    public async ValueTask InitializeAsync()
+    public override async ValueTask DisposeAsync()
     {
-        rig = await ServerRig.StartAsync(o => o with { InstanceMemory = ByteSize.MiB(8) });
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
-        slow = new PlayedService(async (_, token) =>
-        {
-            await release.Task.WaitAsync(token);
-            return PlayedService.Answer(200, "slow");
-        });
-        quick = new PlayedService((_, _) => Task.FromResult<string?>(PlayedService.Answer(200, "quick")));
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
+        await base.DisposeAsync();
         await slow.DisposeAsync();
         await quick.DisposeAsync();
     }
@@ -42,9 +28,7 @@ public sealed class SharedMemoryTests : IAsyncLifetime
     [Fact]
     public async Task One_that_grows_is_bounded_and_others_come_up_beside_it()
     {
-        await DeployAsync("flood", slow);
-        Task<string>[] flood = [.. Enumerable.Range(0, 30).Select(_ => CallAsync("flood"))];
-        await BecomesAsync("flood", s => s is { Ready: 7, Starting: > 0 });
+        Task<string>[] flood = await FloodAsync();
 
         // The eighth place is kept for the first; then one that is idle, or one of the flood's, gives way.
         foreach (string other in (string[])["a", "b", "c"])
@@ -66,14 +50,8 @@ public sealed class SharedMemoryTests : IAsyncLifetime
     public async Task One_that_becomes_idle_goes_though_one_with_a_long_call_was_asked_before()
     {
         TaskCompletionSource answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using PlayedService held = new(async (_, token) =>
-        {
-            await answer.Task.WaitAsync(token);
-            return PlayedService.Answer(200, "held");
-        });
-        await DeployAsync("flood", slow);
-        Task<string>[] flood = [.. Enumerable.Range(0, 30).Select(_ => CallAsync("flood"))];
-        await BecomesAsync("flood", s => s is { Ready: 7, Starting: > 0 });
+        await using PlayedService held = PlayedService.After(answer.Task, "held");
+        Task<string>[] flood = await FloodAsync();
         await DeployAsync("a", held);
         Task<string> call = CallAsync("a");
         await BecomesAsync("a", s => s.Running == 1);
@@ -96,7 +74,7 @@ public sealed class SharedMemoryTests : IAsyncLifetime
         release.SetResult();
         await DeployAsync("rich", slow, new FunctionRequest(MinInstances: 6, Idle: "1h"));
         await BecomesAsync("rich", s => s.Ready == 6);
-        await client.Functions.ScaleAsync("rich", new ScaleRequest(0), Token);
+        await Client.Functions.ScaleAsync("rich", new ScaleRequest(0), Token);
 
         foreach (string other in (string[])["a", "b", "c", "d"])
         {
@@ -128,8 +106,17 @@ public sealed class SharedMemoryTests : IAsyncLifetime
             + "instance-memory", refused.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Calls of one function that have all instances that it may have, and want more.</summary>
+    private async Task<Task<string>[]> FloodAsync()
+    {
+        await DeployAsync("flood", slow);
+        Task<string>[] flood = [.. Enumerable.Range(0, 30).Select(_ => CallAsync("flood"))];
+        await BecomesAsync("flood", s => s is { Ready: 7, Starting: > 0 });
+        return flood;
+    }
+
     private Task<FunctionDeployment> DeployAsync(string name, PlayedService service, FunctionRequest? more = null) =>
-        client.Functions.DeployAsync(
+        Client.Functions.DeployAsync(
             name,
             (more ?? new FunctionRequest()) with
             {
@@ -144,12 +131,12 @@ public sealed class SharedMemoryTests : IAsyncLifetime
 
     private async Task<string> CallAsync(string name)
     {
-        using HttpResponseMessage answer = await rig.Client.GetAsync($"/v1/functions/{name}/", Token);
+        using HttpResponseMessage answer = await Rig.Client.GetAsync($"/v1/functions/{name}/", Token);
         return await answer.Content.ReadAsStringAsync(Token);
     }
 
     private async Task<ScalingView> ScalingAsync(string name) =>
-        (await client.Functions.GetAsync(name, Token)).Scaling!.Single();
+        (await Client.Functions.GetAsync(name, Token)).Scaling!.Single();
 
     private async Task BecomesAsync(string name, Func<ScalingView, bool> holds)
     {

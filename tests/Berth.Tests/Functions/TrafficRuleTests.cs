@@ -4,27 +4,18 @@ using Berth.Api.Functions;
 using Berth.Core.Errors;
 using Berth.Testing.Content;
 using Berth.Testing.Server;
+using Berth.Tests.Server;
 using Xunit;
 
 namespace Berth.Tests.Functions;
 
 /// <summary>Who gets a call by what stands in it, over HTTP with a node in memory.</summary>
-public sealed class TrafficRuleTests : IAsyncLifetime
+public sealed class TrafficRuleTests : ServedTest
 {
-    private ServerRig rig = null!;
-    private BerthClient client = null!;
-
-    public async ValueTask InitializeAsync()
+    public override async ValueTask InitializeAsync()
     {
-        rig = await ServerRig.StartAsync();
-        client = new BerthClient(rig.Address, rig.AdminToken, TimeProvider.System);
+        await base.InitializeAsync();
         await DeployAsync(new FunctionRequest(ServerRig.Image));
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        client.Dispose();
-        await rig.DisposeAsync();
     }
 
     [Fact]
@@ -86,10 +77,10 @@ public sealed class TrafficRuleTests : IAsyncLifetime
     {
         await DeployAsync(new FunctionRequest(ServerRig.Image, Memory: "64Mi", Matches: ["header:X-Beta=1"]));
 
-        await client.Functions.RollBackAsync("echo", null, CancellationToken.None);
-        FunctionView kept = await client.Functions.RouteAsync(
+        await Client.Functions.RollBackAsync("echo", null, CancellationToken.None);
+        FunctionView kept = await Client.Functions.RouteAsync(
             "echo", new TrafficView([new ShareView(1, 100)]), CancellationToken.None);
-        FunctionView removed = await client.Functions.RouteAsync(
+        FunctionView removed = await Client.Functions.RouteAsync(
             "echo", new TrafficView([new ShareView(1, 100)], Matches: []), CancellationToken.None);
 
         Assert.Equal([new MatchView("header:X-Beta=1", 2)], kept.Traffic.Matches);
@@ -99,7 +90,7 @@ public sealed class TrafficRuleTests : IAsyncLifetime
     [Fact]
     public async Task A_rule_to_a_revision_that_is_not_there_is_refused()
     {
-        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => client.Functions.RouteAsync(
+        BerthException refused = await Assert.ThrowsAsync<BerthException>(() => Client.Functions.RouteAsync(
             "echo", new TrafficView([new ShareView(1, 100)], Matches: [new MatchView("header:A=1", 7)]),
             CancellationToken.None));
 
@@ -135,7 +126,7 @@ public sealed class TrafficRuleTests : IAsyncLifetime
     }
 
     private Task<FunctionDeployment> DeployAsync(FunctionRequest request) =>
-        client.Functions.DeployAsync("echo", request, CancellationToken.None);
+        Client.Functions.DeployAsync("echo", request, CancellationToken.None);
 
     private Task<string> RevisionAsync(params (string, string)[] headers) => RevisionAsync("echo", headers);
 
@@ -154,6 +145,6 @@ public sealed class TrafficRuleTests : IAsyncLifetime
             request.Headers.TryAddWithoutValidation(header, value);
         }
 
-        return rig.SendAsync(request);
+        return Rig.SendAsync(request);
     }
 }

@@ -48,8 +48,6 @@ public sealed class PlacedInstanceTests : IAsyncLifetime
         using HttpResponseMessage answer = await PostAsync("over there");
 
         Assert.Equal("over there", await answer.Content.ReadAsStringAsync(Token));
-        string text = await answer.Content.ReadAsStringAsync(Token);
-        Assert.True(answer.IsSuccessStatusCode, $"{(int)answer.StatusCode} {text}");
         string instance = answer.Headers.GetValues("Berth-Instance").Single();
         RunWhy why = (await Http.GetFromJsonAsync($"/v1/runs/{instance}/why", RunJson.Default.RunWhy, Token))!;
         Assert.Equal(("worker", "running"), (why.Run.Node, why.Run.State));
